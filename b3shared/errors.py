@@ -1,0 +1,129 @@
+"""One class per situation. ``code`` is stable and public: the API, the run's step files and the alarms use it."""
+
+from typing import Any, ClassVar
+
+
+class B3Error(Exception):
+    """Base of every error this project raises on purpose.
+
+    Args:
+        message: What happened, naming the value and what is allowed.
+        **details: Machine-readable facts (JSON types) that go into the run's record beside the message.
+    """
+
+    code: ClassVar[str] = "B3_ERROR"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class InvalidParameterError(B3Error):
+    """A parameter is unknown, has the wrong type or lies outside its bounds."""
+
+    code = "INVALID_PARAMETER"
+
+
+class InvalidQuotesError(B3Error):
+    """Quotes lack a needed column, hold text where a number belongs, or are otherwise not quotes."""
+
+    code = "INVALID_QUOTES"
+
+
+class NoQuotesError(B3Error):
+    """The source answered, but nothing is left of it: an empty file, or filters that no row passes."""
+
+    code = "NO_QUOTES"
+
+
+class SourceUnavailableError(B3Error):
+    """The source of quotes cannot be reached or opened; trying again may help."""
+
+    code = "SOURCE_UNAVAILABLE"
+    retryable = True
+
+
+class TooLittleHistoryError(B3Error):
+    """There are quotes, but too few sessions for the features, the labels or the split."""
+
+    code = "TOO_LITTLE_HISTORY"
+
+
+class SingleClassError(B3Error):
+    """The labels to learn from are all of one class."""
+
+    code = "SINGLE_CLASS"
+
+
+class ModelTooLargeError(B3Error):
+    """A model would exceed the bound that keeps predict small and fast."""
+
+    code = "MODEL_TOO_LARGE"
+
+
+class ParityError(B3Error):
+    """The exported model does not answer as the trained one does; it must not be saved."""
+
+    code = "PARITY_FAILED"
+
+
+class ArtifactNotFoundError(B3Error):
+    """A key that should exist does not."""
+
+    code = "ARTIFACT_NOT_FOUND"
+
+
+class ArtifactCorruptError(B3Error):
+    """An artifact's bytes do not have the hash that was recorded for them."""
+
+    code = "ARTIFACT_CORRUPT"
+
+
+class ConflictError(B3Error):
+    """Somebody else changed the same object first (a failed compare-and-swap, or an object that already exists)."""
+
+    code = "CONFLICT"
+
+
+class UnknownRunError(B3Error):
+    """There is no run of this id."""
+
+    code = "UNKNOWN_RUN"
+
+
+class StepNotReadyError(B3Error):
+    """A step was asked for before the step that it builds on has finished."""
+
+    code = "STEP_NOT_READY"
+
+
+class UnknownTickerError(B3Error):
+    """The ticker is not among the quotes."""
+
+    code = "UNKNOWN_TICKER"
+
+
+class UnknownModelError(B3Error):
+    """No model version of this type and name is registered."""
+
+    code = "UNKNOWN_MODEL"
+
+
+class NothingLiveError(B3Error):
+    """No version of the model type is live yet."""
+
+    code = "NOTHING_LIVE"
+
+
+class IncompatibleFeaturesError(B3Error):
+    """The features at hand are not those that the model was trained on."""
+
+    code = "INCOMPATIBLE_FEATURES"
+
+
+class NotAvailableYetError(B3Error):
+    """The part that was asked for is not built yet."""
+
+    code = "NOT_AVAILABLE_YET"
