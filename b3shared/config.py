@@ -1,0 +1,43 @@
+"""Settings of a deployment, from the environment. Parameters of a run are in :mod:`b3shared.params`."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from b3shared.errors import InvalidParameterError
+
+BUNDLED_QUOTES = Path(__file__).resolve().parent.parent / "data" / "quotes.parquet"
+"""The real quotes that come with the project: 60 liquid tickers, 2019 to 2023."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where a deployment keeps and finds things.
+
+    Attributes:
+        environment: "AWS" or "LOCAL", as in the reference project (variable ``environment``).
+        storage: ``s3://bucket/prefix`` or a folder for runs, models and the release (``B3_STORAGE``).
+        quotes: where quotes are read: Parquet file or folder, or DuckDB file with optional ``#table`` (``B3_QUOTES``).
+    """
+
+    environment: Literal["AWS", "LOCAL"] = "LOCAL"
+    storage: str = "artifacts"
+    quotes: str = str(BUNDLED_QUOTES)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the settings; what is not set has its default.
+
+        Raises:
+            InvalidParameterError: ``environment`` is neither AWS nor LOCAL.
+        """
+        environment = environ.get("environment", "LOCAL").upper()
+        if environment not in ("AWS", "LOCAL"):
+            raise InvalidParameterError(f"environment = {environment!r}: AWS and LOCAL are allowed")
+        return cls(
+            environment="AWS" if environment == "AWS" else "LOCAL",
+            storage=environ.get("B3_STORAGE") or cls.storage,
+            quotes=environ.get("B3_QUOTES") or cls.quotes,
+        )

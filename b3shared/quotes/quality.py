@@ -1,0 +1,154 @@
+"""What is wrong with a table of quotes: every finding is counted and shown, and only what is impossible is dropped."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from b3shared.quotes.schema import CASH_EQUITY
+
+PRICES = ("open", "high", "low", "close")
+JUMP = 0.40
+"""A close-to-close move beyond this, with no corporate action listed, is reported."""
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One kind of problem.
+
+    Attributes:
+        kind: stable name of the problem.
+        rows: how many rows have it.
+        action: "dropped", "kept" or "cleared" (the value became NULL, the row stayed).
+        examples: up to five of ``TICKER date: what is wrong``.
+    """
+
+    kind: str
+    rows: int
+    action: Literal["dropped", "kept", "cleared"]
+    examples: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as JSON types."""
+        return asdict(self) | {"examples": list(self.examples)}
+
+
+def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
+    """Drop what cannot be a quote of a traded cash equity; report everything odd.
+
+    Corporate actions of a dropped row pass to the ticker's next row, so that no split or dividend is lost.
+
+    Args:
+        frame: quotes in the schema, sorted by ticker and date.
+
+    Returns:
+        The clean frame (sorted, one row per ticker and date, fresh index) and the findings, empty kinds left out.
+    """
+    findings: list[Finding] = []
+    dropped = np.zeros(len(frame), dtype=bool)
+    for kind, mask, show in _impossible(frame):
+        findings.append(_finding(frame, kind, mask, "dropped", show))
+        dropped |= mask
+    frame = _carry_actions(frame, dropped)
+    frame = _clear_bad_actions(frame, findings)
+    frame = _clear_empty_book(frame, findings)
+    findings += [_crossed_book(frame), _jumps(frame), _gaps(frame)]
+    return frame, [f for f in findings if f.rows]
+
+
+def _impossible(frame: pd.DataFrame) -> list[tuple[str, Any, str]]:
+    """(kind, mask, column to show) of the rows that must go."""
+    low, high, close = (frame[c].to_numpy(dtype=np.float64, na_value=np.nan) for c in ("low", "high", "close"))
+    tick = 0.0051  # published prices are rounded to the cent
+    with np.errstate(invalid="ignore"):
+        inconsistent = (low > high + tick) | (close > high + tick) | (close < low - tick)
+        present = [frame[c].to_numpy(dtype=np.float64, na_value=np.nan) for c in PRICES]
+        absurd = np.any([(p <= 0) | (p > 1e6) | np.isinf(p) for p in present], axis=0)
+    volume = frame["volume"]
+    return [
+        ("not_a_cash_equity", ~frame["ticker"].str.fullmatch(CASH_EQUITY).fillna(False).to_numpy(dtype=bool), "ticker"),
+        ("no_price", np.isnan(close), "close"),
+        ("absurd_price", absurd, "close"),
+        ("close_outside_range", inconsistent, "close"),
+        ("zero_volume", (volume.notna() & (volume <= 0)).to_numpy(dtype=bool), "volume"),
+        ("duplicate", frame.duplicated(["ticker", "date"], keep="last").to_numpy(), "close"),
+    ]
+
+
+def _carry_actions(frame: pd.DataFrame, dropped: Any) -> pd.DataFrame:
+    """The rows that stay; splits and dividends of dropped rows move to the next row of the ticker that stays.
+
+    A duplicate's actions are not carried: its twin has them.
+    """
+    kept = np.flatnonzero(~dropped)
+    split = frame["split_factor"].to_numpy(dtype=np.float64).copy()
+    dividend = frame["dividend"].to_numpy(dtype=np.float64).copy()
+    ticker, date = frame["ticker"].to_numpy(), frame["date"].to_numpy()
+    for row in np.flatnonzero(dropped & ((split != 1) | (dividend != 0)))[::-1]:
+        after = np.searchsorted(kept, row)
+        if after == len(kept):
+            continue
+        heir = kept[after]
+        if ticker[heir] == ticker[row] and date[heir] != date[row]:
+            dividend[heir] = dividend[row] + split[row] * dividend[heir]
+            split[heir] *= split[row]
+    out = frame.assign(split_factor=split, dividend=dividend).iloc[kept].reset_index(drop=True)
+    out.attrs = frame.attrs
+    return out
+
+
+def _clear_bad_actions(frame: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
+    split, dividend = frame["split_factor"], frame["dividend"]
+    previous = frame["close"].shift(1).where(frame["ticker"] == frame["ticker"].shift(1))
+    bad_split = ~((split > 0) & np.isfinite(split))
+    bad_dividend = (dividend < 0) | (dividend >= previous) | ~np.isfinite(dividend)
+    findings.append(_finding(frame, "impossible_split", bad_split.to_numpy(), "cleared", "split_factor"))
+    findings.append(_finding(frame, "impossible_dividend", bad_dividend.to_numpy(), "cleared", "dividend"))
+    out = frame.assign(split_factor=split.mask(bad_split, 1.0), dividend=dividend.mask(bad_dividend, 0.0))
+    out.attrs = frame.attrs
+    return out
+
+
+def _clear_empty_book(frame: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
+    """A best bid or ask of 0 means that nobody stood there."""
+    changes = {}
+    for side in ("best_buy", "best_sell"):
+        empty = (frame[side] <= 0).to_numpy()
+        findings.append(_finding(frame, f"no_{side}", empty, "cleared", side))
+        changes[side] = frame[side].mask(empty)
+    out = frame.assign(**changes)
+    out.attrs = frame.attrs
+    return out
+
+
+def _crossed_book(frame: pd.DataFrame) -> Finding:
+    return _finding(frame, "crossed_book", (frame["best_buy"] > frame["best_sell"]).to_numpy(), "kept", "best_buy")
+
+
+def _jumps(frame: pd.DataFrame) -> Finding:
+    """Moves beyond 40 % that no listed action explains: a missed split, a bad tick, or a real crash."""
+    same = (frame["ticker"] == frame["ticker"].shift(1)).to_numpy()
+    before = (frame["close"].shift(1) - frame["dividend"]) / frame["split_factor"]
+    move = (frame["close"] / before - 1).to_numpy()
+    with np.errstate(invalid="ignore"):
+        return _finding(
+            frame.assign(move=np.round(move, 3)), "unexplained_jump", same & (np.abs(move) > JUMP), "kept", "move"
+        )
+
+
+def _gaps(frame: pd.DataFrame) -> Finding:
+    """Rows that follow a hole of one or more sessions of the market since the ticker's last row."""
+    _, session = np.unique(frame["date"].to_numpy(), return_inverse=True)
+    same = (frame["ticker"] == frame["ticker"].shift(1)).to_numpy()
+    missing = np.where(same, np.diff(session, prepend=0) - 1, 0)
+    return _finding(frame.assign(missing_sessions=missing), "gap", missing > 0, "kept", "missing_sessions")
+
+
+def _finding(frame: pd.DataFrame, kind: str, mask: Any, action: Literal["dropped", "kept", "cleared"], show: str) -> Finding:
+    rows = frame.loc[mask, ["ticker", "date", show]] if show != "ticker" else frame.loc[mask, ["ticker", "date"]]
+    examples = tuple(
+        f"{row[0]} {pd.Timestamp(row[1]).date()}: {show} {row[-1]}" for row in rows.head(EXAMPLES).itertuples(index=False)
+    )
+    return Finding(kind, len(rows), action, examples)

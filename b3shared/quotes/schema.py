@@ -1,0 +1,38 @@
+"""The one schema of daily quotes. A source may lack a nullable column (it reads as NULL, and the load says so)."""
+
+QUOTE_TYPES: dict[str, str] = {
+    "ticker": "VARCHAR",
+    "date": "DATE",
+    "company": "VARCHAR",
+    "type": "VARCHAR",  # ESPECI: class, ex-marks, listing segment
+    "isin": "VARCHAR",
+    "bdi_code": "VARCHAR",
+    "open": "DOUBLE",
+    "high": "DOUBLE",
+    "low": "DOUBLE",
+    "avg": "DOUBLE",
+    "close": "DOUBLE",
+    "best_buy": "DOUBLE",
+    "best_sell": "DOUBLE",
+    "trades": "BIGINT",
+    "volume": "BIGINT",
+    "turnover": "DOUBLE",
+    "split_factor": "DOUBLE",
+    "dividend": "DOUBLE",
+}
+"""Column -> DuckDB type. Prices in R$ per share as traded that day (quotation factor applied), volume in shares,
+turnover in R$. ``split_factor``: one share of the session before became this many (1 if none). ``dividend``: R$ that a
+holder of one share at the close of the session before receives, on the ex-date (0 if none)."""
+
+REQUIRED = ("ticker", "date", "close")
+"""Without these there is no quote."""
+
+ALIASES = {"split_coef": "split_factor"}
+"""Other names under which sources are known to carry a column."""
+
+DEFAULTS = {"split_factor": "1.0", "dividend": "0.0"}
+"""What NULL means in the columns of corporate actions: no action."""
+
+CASH_EQUITY = r"^[A-Z][A-Z0-9]{3}[0-9]{1,2}B?$"
+"""Ticker of a share, unit, BDR or fund in round lots: four characters and a class number. Odd lots carry a final F,
+options and forwards a letter or T in place of the class number."""

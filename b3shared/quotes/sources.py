@@ -1,0 +1,223 @@
+"""Where quotes come from: Parquet (a file, a folder) and DuckDB files, behind one small interface."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+import pandas as pd
+
+from b3shared.errors import InvalidQuotesError, NoQuotesError, SourceUnavailableError
+from b3shared.quotes.schema import ALIASES, DEFAULTS, QUOTE_TYPES, REQUIRED
+
+FEATURE_TABLES = ("b3_hist", "b3_featured")
+"""Tables of the reference project's warehouse, in the order in which they are looked for."""
+
+PRECOMPUTED = (
+    "rolling_volatility_5",
+    "moving_avg_10",
+    "macd",
+    "rsi_14",
+    "volume_change",
+    "avg_volume_10",
+    "best_buy_sell_spread",
+    "close_to_best_buy",
+    "price_momentum_5",
+    "high_breakout_20",
+    "bollinger_upper",
+    "stochastic_14",
+)
+"""Feature columns that ``b3_featured`` carries; passed through when a source has all of them and lacks the prices."""
+
+
+@dataclass(frozen=True)
+class QuoteQuery:
+    """Which quotes to read; None means no limit."""
+
+    start: date | None = None
+    end: date | None = None
+    tickers: tuple[str, ...] | None = None
+
+
+class QuoteSource(Protocol):
+    """A place that quotes can be read from."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in reports and errors."""
+        ...
+
+    def newest(self) -> date:
+        """The last session of the source."""
+        ...
+
+    def read(self, query: QuoteQuery) -> pd.DataFrame:
+        """Quotes in the schema of :mod:`b3shared.quotes.schema`, sorted by ticker and date.
+
+        Columns that the source lacks are all NULL and named in ``frame.attrs["missing"]``.
+        """
+        ...
+
+
+class _DuckDBReader:
+    """Reads any relation that DuckDB can name into the schema."""
+
+    name: str
+
+    @contextmanager
+    def _relation(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        raise NotImplementedError
+
+    def newest(self) -> date:
+        with self._relation() as (connection, relation):
+            self._columns(connection, relation)
+            found = self._fetch(connection, f"SELECT max({_cast('date')}) AS newest FROM {relation}", [])
+        if found.empty or pd.isna(found["newest"].iloc[0]):
+            raise NoQuotesError(f"{self.name} holds no rows; at least one quote is needed", source=self.name)
+        return pd.Timestamp(found["newest"].iloc[0]).date()
+
+    def read(self, query: QuoteQuery) -> pd.DataFrame:
+        with self._relation() as (connection, relation):
+            columns = self._columns(connection, relation)
+            select = ", ".join(_select(column, columns) for column in QUOTE_TYPES)
+            extra = [c for c in PRECOMPUTED if c in columns] if "open" not in columns else []
+            if len(extra) == len(PRECOMPUTED):
+                select += ", " + ", ".join(f"{_cast(c, 'DOUBLE')} AS {c}" for c in extra)
+            where, values = _where(query)
+            frame = self._fetch(connection, f"SELECT {select} FROM {relation}{where} ORDER BY ticker, date", values)
+        frame["date"] = frame["date"].astype("datetime64[s]")
+        frame.attrs["missing"] = [c for c in QUOTE_TYPES if c not in columns]
+        return frame
+
+    def _columns(self, connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+        """Schema column -> column of the source."""
+        try:
+            described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+        except duckdb.Error as error:
+            raise InvalidQuotesError(f"{self.name} cannot be read as quotes: {_first_line(error)}") from error
+        found = {str(row[0]).lower(): str(row[0]) for row in described}
+        columns = {ALIASES.get(lower, lower): name for lower, name in found.items()}
+        if missing := [c for c in REQUIRED if c not in columns]:
+            raise InvalidQuotesError(
+                f"{self.name} lacks {', '.join(missing)}; quotes need at least {', '.join(REQUIRED)}, "
+                f"and may have {', '.join(c for c in QUOTE_TYPES if c not in REQUIRED)}. It has {', '.join(found)}",
+                missing=missing,
+            )
+        return columns
+
+    def _fetch(self, connection: duckdb.DuckDBPyConnection, sql: str, values: list[object]) -> pd.DataFrame:
+        try:
+            return connection.execute(sql, values).df()
+        except duckdb.ConversionException as error:
+            raise InvalidQuotesError(
+                f"{self.name} holds a value of the wrong kind: {_first_line(error)}; "
+                "prices and volumes must be numbers, dates YYYY-MM-DD"
+            ) from error
+        except duckdb.Error as error:
+            raise InvalidQuotesError(f"{self.name} cannot be read as quotes: {_first_line(error)}") from error
+
+
+class ParquetSource(_DuckDBReader):
+    """A Parquet file, or a folder of them (hive partitions welcome)."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.name = str(path)
+
+    @contextmanager
+    def _relation(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        if not self.path.exists():
+            raise SourceUnavailableError(f"{self.name} does not exist; give a Parquet file or a folder of them")
+        if self.path.is_file() and self.path.stat().st_size == 0:
+            raise NoQuotesError(f"{self.name} is empty (0 bytes); a Parquet file with quotes is needed")
+        if self.path.is_dir() and not any(self.path.rglob("*.parquet")):
+            raise NoQuotesError(f"{self.name} holds no *.parquet file")
+        pattern = self.path if self.path.is_file() else self.path / "**" / "*.parquet"
+        with duckdb.connect() as connection:
+            yield connection, f"read_parquet({_literal(pattern)}, union_by_name = true)"
+
+
+class DuckDBSource(_DuckDBReader):
+    """A table of a DuckDB file; without a name ``b3_hist``, else ``b3_featured``. Opened read-only."""
+
+    def __init__(self, path: str | Path, table: str | None = None) -> None:
+        if table is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", table):
+            raise InvalidQuotesError(f"table = {table!r}: a name of letters, digits and _ is allowed")
+        self.path = Path(path)
+        self.table = table
+        self.name = f"{path}#{table}" if table else str(path)
+
+    @contextmanager
+    def _relation(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        if not self.path.exists():
+            raise SourceUnavailableError(f"{self.name} does not exist; give a DuckDB file")
+        try:
+            connection = duckdb.connect(str(self.path), read_only=True)
+        except duckdb.Error as error:
+            raise SourceUnavailableError(f"{self.name} cannot be opened: {_first_line(error)}") from error
+        with connection:
+            tables = {str(row[0]) for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+            tables |= {str(row[0]) for row in connection.execute("SELECT view_name FROM duckdb_views()").fetchall()}
+            wanted = [self.table] if self.table else [t for t in FEATURE_TABLES if t in tables]
+            if not wanted or wanted[0] not in tables:
+                raise InvalidQuotesError(
+                    f"{self.name} has no table {self.table or ' or '.join(FEATURE_TABLES)}; name one with path#table"
+                )
+            yield connection, f'"{wanted[0]}"'
+
+
+def open_source(location: str | Path) -> QuoteSource:
+    """The source of a location: ``*.duckdb``/``*.db`` (optionally ``#table``) or a Parquet file or folder.
+
+    Raises:
+        SourceUnavailableError: No such file or folder.
+    """
+    path, _, table = str(location).partition("#")
+    if path.startswith("md:"):
+        raise SourceUnavailableError(f"{path}: MotherDuck is not available yet; give a DuckDB or Parquet file")
+    if path.lower().endswith((".duckdb", ".db", ".ddb")):
+        return DuckDBSource(path, table or None)
+    return ParquetSource(str(location))
+
+
+def _literal(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _cast(name: str, kind: str = "DATE") -> str:
+    return f"CAST({_quoted(name)} AS {kind})"
+
+
+def _select(column: str, columns: dict[str, str]) -> str:
+    kind = QUOTE_TYPES[column]
+    value = _cast(columns[column], kind) if column in columns else f"CAST(NULL AS {kind})"
+    if column in DEFAULTS:
+        value = f"coalesce({value}, {DEFAULTS[column]})"
+    return f"{value} AS {column}"
+
+
+def _where(query: QuoteQuery) -> tuple[str, list[object]]:
+    conditions: list[str] = []
+    values: list[object] = []
+    if query.start:
+        conditions.append(f"{_cast('date')} >= ?")
+        values.append(query.start)
+    if query.end:
+        conditions.append(f"{_cast('date')} <= ?")
+        values.append(query.end)
+    if query.tickers is not None:
+        conditions.append("list_contains(?::VARCHAR[], ticker)")
+        values.append(list(query.tickers))
+    return (" WHERE " + " AND ".join(conditions) if conditions else ""), values
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

@@ -1,0 +1,27 @@
+"""Real quotes for every test: the bundled sample, and the development data where a checkout has it."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from b3shared.config import BUNDLED_QUOTES
+from b3shared.params import PipelineParams
+from b3shared.quotes.loading import load_quotes
+from b3shared.quotes.sources import ParquetSource
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def bundled() -> pd.DataFrame:
+    """All bundled quotes, clean, sorted by ticker and date. Treat as read-only."""
+    return load_quotes(ParquetSource(BUNDLED_QUOTES), PipelineParams()).frame
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the larger development data; the test is skipped where it is absent."""
+    if not SHARED.exists():
+        pytest.skip(f"{SHARED} is absent: the larger development data is not part of the repository")
+    return SHARED
