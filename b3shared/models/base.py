@@ -50,6 +50,11 @@ class Model(ABC):
     def forecast(self, data: Dataset, rows: IntArray) -> Forecast:
         """Score the given rows."""
 
+    @property
+    @abstractmethod
+    def base_rates(self) -> FloatArray:
+        """(3,) float64 class shares of the rows it was trained on, for :func:`b3shared.decision.decide`."""
+
     @abstractmethod
     def importance(self) -> dict[str, float]:
         """Weight of each feature, non-negative, summing to 1."""

@@ -1,0 +1,173 @@
+"""The command line: run, predict, models, promote, rollback."""
+
+import argparse
+import getpass
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from b3shared import terminal
+from b3shared.errors import B3Error, InvalidParameterError
+from b3shared.params import PipelineParams, Step
+from b3shared.registry import Registry
+from b3shared.release import Release
+from b3shared.runs import Run
+from b3shared.services import B3DataLoadingService, B3Model
+
+SHOWN = ("PETR4", "VALE3", "ITUB4", "BBDC4", "ABEV3")
+"""Tickers whose forecasts ``run`` prints."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status. An error of ours is one line, never a traceback."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except B3Error as error:
+        print(f"{error.code}: {error.message}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m b3shared", description="Honest daily forecasts for B3.")
+    parser.add_argument(
+        "--quotes", help="Parquet file or folder, or DuckDB file (path#table); default: B3_QUOTES, else bundled"
+    )
+    parser.add_argument("--storage", help="folder or s3://bucket/prefix; default: B3_STORAGE, else ./artifacts")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    run = commands.add_parser("run", help="train, evaluate, register; decide what goes live")
+    run.add_argument(
+        "params", nargs="*", metavar="name=value", help="parameters, such as horizon=5 n_jobs=2 tickers=PETR4,VALE3"
+    )
+    run.add_argument("--run-id", help="name of the run; the same name resumes it")
+    run.add_argument("--report", type=Path, help="copy the report and the pictures to this folder")
+    run.set_defaults(command=_run)
+
+    predict = commands.add_parser("predict", help="forecast from the newest quotes")
+    predict.add_argument("tickers", nargs="*", help="tickers; none is all of them")
+    predict.add_argument("--version", dest="model_version", help="model version; default: the live one")
+    _model_options(predict)
+    predict.set_defaults(command=_predict)
+
+    models = commands.add_parser("models", help="registered versions and what is live")
+    _model_options(models)
+    models.set_defaults(command=_models)
+
+    for name, command, help_ in (
+        ("promote", _promote, "make a version live"),
+        ("rollback", _rollback, "go back one version"),
+    ):
+        change = commands.add_parser(name, help=help_)
+        if name == "promote":
+            change.add_argument("version")
+        change.add_argument("--why", default="by hand", help="reason, kept with the event")
+        _model_options(change)
+        change.set_defaults(command=command)
+    return parser
+
+
+def _model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model-type", default="rf")
+    parser.add_argument("--model-dir", default="models", help="namespace in the registry")
+
+
+def _run(options: argparse.Namespace) -> None:
+    params = parse_params(options.params)
+    model = B3Model(options.quotes, options.storage)
+    display = terminal.ProgressDisplay()
+    print(f"quotes {model.settings.quotes}\nstorage {model.storage.url}")
+    result = model.run(run_id=options.run_id, progress=display.progress, finished=display.finished, **params)
+    print(f"\nrun {result.run_id}")
+    for note in terminal.findings(result.records[Step.LOAD_DATA].summary):
+        print(f"  note: {note}")
+    print(f"\n{terminal.comparison(result.metrics)}\n\n{result.metrics['headline']}")
+    for warning in result.metrics["warnings"]:
+        print(f"  warning: {warning}")
+    state = "is live" if result.live else "is registered, not live"
+    print(f"\nversion {result.model_version} {state}: {result.decision}")
+    if options.report:
+        _copy_report(model, result.run_id, options.report)
+    p = PipelineParams.of(params)
+    quotes = B3DataLoadingService(model.settings.quotes).load_data(**params)
+    answer = model.predict(quotes, p.model_dir, model_type=p.model_type, model_version=result.model_version)
+    chosen = [t for t in SHOWN if t in answer.index] or list(answer.index[:5])
+    print(f"\n{terminal.forecasts(answer.loc[chosen])}")
+
+
+def parse_params(words: Sequence[str]) -> dict[str, Any]:
+    """``name=value`` words as parameters; values are JSON where they parse as such, else text.
+
+    Raises:
+        InvalidParameterError: A word without ``=``.
+    """
+    params: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise InvalidParameterError(f"{word!r}: name=value is allowed, such as horizon=5")
+        try:
+            params[name] = json.loads(value)
+        except ValueError:
+            params[name] = value
+    return params
+
+
+def _copy_report(model: B3Model, run_id: str, folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        made = Run.open(model.storage, run_id).fetch(Step.EVALUATE_MODEL, Path(temporary))
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in made.iterdir():
+            (folder / path.name).write_bytes(path.read_bytes())
+    print(f"report {folder / 'report.html'}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    model = B3Model(options.quotes, options.storage)
+    quotes = B3DataLoadingService(model.settings.quotes).load_data()
+    answer = model.predict(
+        quotes,
+        options.model_dir,
+        model_type=options.model_type,
+        model_version=options.model_version,
+        tickers=options.tickers or None,
+    )
+    print(terminal.forecasts(answer))
+
+
+def _models(options: argparse.Namespace) -> None:
+    model = B3Model(options.quotes, options.storage)
+    live = Release(model.storage).state().live.get(f"{options.model_dir}/{options.model_type}")
+    for manifest in Registry(model.storage, options.model_dir).versions(options.model_type):
+        mark = "*" if manifest["version"] == live else " "
+        skill = manifest.get("evaluated", {}).get("skill", "not evaluated")
+        print(f"{mark} {manifest['version']}  trained through {manifest['train_end']}  skill {skill}")
+    if live is None:
+        print("nothing is live")
+
+
+def _promote(options: argparse.Namespace) -> None:
+    model = B3Model(options.quotes, options.storage)
+    manifest = Registry(model.storage, options.model_dir).manifest(options.model_type, options.version)
+    Release(model.storage).promote(
+        options.model_dir,
+        options.model_type,
+        options.version,
+        who=getpass.getuser(),
+        why=options.why,
+        skill=manifest.get("evaluated", {}).get("skill", "none"),
+    )
+    print(f"live: {options.version}")
+
+
+def _rollback(options: argparse.Namespace) -> None:
+    model = B3Model(options.quotes, options.storage)
+    release = Release(model.storage)
+    release.rollback(options.model_dir, options.model_type, who=getpass.getuser(), why=options.why)
+    print(f"live: {release.live(options.model_dir, options.model_type)}")

@@ -1,0 +1,54 @@
+"""Step 5: the model beside the baselines on dates that it has not seen."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from b3shared.evaluation.evaluate import evaluate
+from b3shared.gate import Outcomes
+from b3shared.models.base import Forecast
+from b3shared.models.scorer import METADATA_FILE
+from b3shared.openings import count_opening
+from b3shared.params import Step
+from b3shared.pipeline.runner import Context
+from b3shared.pipeline.table import load_parts, load_table
+from b3shared.pipeline.train_model import PREDICTIONS
+
+HEADLINE = ("accuracy", "macro_f1", "log_loss", "rank_ic", "icir", "directional_accuracy")
+
+
+def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
+    """Every figure, picture and the report; the test rows' forecasts go along for later paired comparisons."""
+    data, parts = load_table(context), load_parts(context)
+    trained = context.inputs(Step.TRAIN_MODEL, METADATA_FILE, PREDICTIONS)
+    model = json.loads((trained / METADATA_FILE).read_text(encoding="utf-8"))
+    with np.load(trained / PREDICTIONS, allow_pickle=False) as stored:
+        forecasts = {name: Forecast(stored[name], stored.get(f"{name}_returns")) for name in parts}
+    opened = count_opening(context.storage, data.date[parts["test"]], context.plan.input_hash)
+    evaluation = evaluate(
+        data,
+        parts,
+        forecasts,
+        np.array(model["base_rates"]),
+        context.params,
+        model["importance"],
+        context={
+            "run_id": context.run.run_id,
+            "source": context.plan.upstream[Step.LOAD_DATA].summary["source"],
+            "test_openings": opened,
+        },
+    )
+    files = evaluation.save(context.out)
+    outcomes = Outcomes.of(data, parts["test"], forecasts["test"].probabilities, context.params)
+    files.append(outcomes.save(context.out))
+    test = evaluation.metrics["model"]["test"]
+    return files, {
+        "skill": evaluation.skill,
+        "headline": evaluation.metrics["headline"],
+        "test": {name: test.get(name) for name in HEADLINE},
+        "test_openings": opened,
+        "warnings": evaluation.metrics["warnings"],
+        "files": sorted(path.name for path in files),
+    }

@@ -1,0 +1,139 @@
+"""Run one step, or all of them: plan, work in a folder of its own, record. A finished step returns at once."""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from b3shared.config import Settings
+from b3shared.models.base import Progress
+from b3shared.params import PipelineParams, Step
+from b3shared.runs import Run, StepPlan, StepRecord
+from b3shared.storage import Storage
+
+REFERENCE_STEPS = (
+    Step.LOAD_DATA,
+    Step.PREPROCESS_DATA,
+    Step.SPLIT_DATA,
+    Step.TRAIN_MODEL,
+    Step.EVALUATE_MODEL,
+    Step.REFIT_MODEL,
+    Step.SAVE_MODEL,
+)
+"""The steps from quotes to a registered, decided version."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step's code is given.
+
+    Attributes:
+        run: the run it belongs to.
+        plan: what it is to do; ``plan.params`` is in force.
+        settings: of the deployment.
+        folder: an empty folder of its own, removed afterwards; its artifacts are written to ``folder / "out"``.
+        progress: called with a small dict now and then.
+    """
+
+    run: Run
+    plan: StepPlan
+    settings: Settings
+    folder: Path
+    progress: Progress
+
+    @property
+    def params(self) -> PipelineParams:
+        """The parameters in force."""
+        return self.plan.params
+
+    @property
+    def storage(self) -> Storage:
+        """Where the run lives."""
+        return self.run.storage
+
+    @property
+    def out(self) -> Path:
+        """Folder for the step's artifacts."""
+        out = self.folder / "out"
+        out.mkdir(exist_ok=True)
+        return out
+
+    def inputs(self, step: Step, *names: str) -> Path:
+        """Folder with an earlier step's artifacts (all, or those named), hashes checked."""
+        return self.run.fetch(step, self.folder, list(names) or None, self.plan)
+
+
+Execute = Callable[[Context], tuple[list[Path], dict[str, Any]]]
+"""A step's code: returns the artifact files and a JSON summary."""
+
+
+def run_step(
+    run: Run,
+    step: Step,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    settings: Settings,
+    input_key: str | None = None,
+    progress: Progress | None = None,
+) -> StepRecord:
+    """Run one step unless it was done with just these inputs already.
+
+    Args:
+        run: the run.
+        step: which.
+        overrides: parameters that the step owns, other than the run's.
+        settings: of the deployment.
+        input_key: data of the user's own in place of the previous step's, where the step takes it.
+        progress: called besides the run's own progress file.
+
+    Raises:
+        StepNotReadyError: The step before it has not finished.
+        B3Error: What the step itself raises; it is recorded in the run first, as is any other error.
+    """
+    plan = run.plan(step, overrides, input_key)
+    if plan.record:
+        return plan.record
+    execute: Execute = import_module(f"b3shared.pipeline.{step}").execute
+    started = time.time()
+
+    def tell(words: dict[str, Any]) -> None:
+        run.progress(step, words)
+        if progress:
+            progress({"step": str(step), **words})
+
+    with tempfile.TemporaryDirectory(prefix=f"b3-{step}-") as folder:
+        try:
+            artifacts, summary = execute(Context(run, plan, settings, Path(folder), tell))
+            return run.finish(plan, artifacts, summary, started)
+        except Exception as error:
+            run.fail(step, error)
+            raise
+
+
+def run_pipeline(
+    run: Run,
+    *,
+    settings: Settings,
+    stop_after: Step = Step.SAVE_MODEL,
+    progress: Progress | None = None,
+    finished: Callable[[StepRecord, bool], None] | None = None,
+) -> dict[Step, StepRecord]:
+    """Run the steps in order up to ``stop_after``; those already done are passed through.
+
+    Args:
+        run: the run.
+        settings: of the deployment.
+        stop_after: the last step to run.
+        progress: called with a small dict now and then.
+        finished: called after every step with its record, and whether it had been done before.
+    """
+    records: dict[Step, StepRecord] = {}
+    for step in REFERENCE_STEPS[: REFERENCE_STEPS.index(stop_after) + 1]:
+        before = run.record(step)
+        records[step] = run_step(run, step, settings=settings, progress=progress)
+        if finished:
+            finished(records[step], before is not None and before.finished_at == records[step].finished_at)
+    return records

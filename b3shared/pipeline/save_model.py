@@ -1,0 +1,83 @@
+"""Step 7: register the version, and let the gate decide whether it goes live."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from b3shared.errors import ArtifactNotFoundError
+from b3shared.fingerprint import feature_code
+from b3shared.gate import Decision, Outcomes, decide, target_of
+from b3shared.params import Step
+from b3shared.pipeline.runner import Context
+from b3shared.registry import Registry
+from b3shared.release import Release
+
+WHO = "pipeline"
+
+
+def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
+    """Register the refitted model with its evaluation; promote it if it may be."""
+    p = context.params
+    evaluation = context.inputs(Step.EVALUATE_MODEL)
+    registry, release = Registry(context.storage, p.model_dir), Release(context.storage)
+    version = registry.register(p.model_type, [*_model_files(context), *sorted(evaluation.iterdir())], _manifest(context))
+    verdict = context.plan.upstream[Step.EVALUATE_MODEL].summary["skill"]
+    key = f"{p.model_dir}/{p.model_type}"
+    live = release.state().live.get(key)
+    decision = _decide(context, registry, Outcomes.load(evaluation), version, live)
+    if decision.promote:
+        release.promote(p.model_dir, p.model_type, version, who=WHO, why=decision.reason, skill=verdict, expected=live)
+    return [], {
+        "model_type": p.model_type,
+        "model_version": version,
+        "model_path": f"{context.storage.url}/models/{key}/{version}/{p.model_name}",
+        "live": decision.promote or live == version,
+        "decision": decision.reason,
+        "evidence": decision.evidence,
+        "skill": verdict,
+    }
+
+
+def _model_files(context: Context) -> list[Path]:
+    """The served model's files, the native one under the name that this step was asked for."""
+    folder = context.inputs(Step.REFIT_MODEL)
+    for path in folder.glob("*.joblib"):
+        path.rename(folder / context.params.model_name)
+    return sorted(folder.iterdir())
+
+
+def _decide(context: Context, registry: Registry, outcomes: Outcomes, version: str, live: str | None) -> Decision:
+    if live == version:
+        return Decision(False, "this very version is live already", {})
+    against = None
+    if live is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                against = Outcomes.load(registry.fetch(context.params.model_type, live, Path(folder)))
+            except ArtifactNotFoundError as error:
+                return Decision(False, str(error), {})
+    return decide(outcomes, against, margin=context.params.promotion_margin, horizon=context.params.horizon)
+
+
+def _manifest(context: Context) -> dict[str, Any]:
+    records = context.plan.upstream
+    loaded, refit = records[Step.LOAD_DATA].summary, records[Step.REFIT_MODEL].summary
+    return {
+        "train_end": refit["train_end"],
+        "refit": refit["refit"],
+        "evaluated": records[Step.EVALUATE_MODEL].summary,
+        "split": records[Step.SPLIT_DATA].summary,
+        "features": records[Step.PREPROCESS_DATA].summary["feature_names"],
+        "feature_set": context.params.features,
+        "feature_code": feature_code(),
+        "cross_section": refit["cross_section"],
+        "target": target_of(context.params),
+        "params": context.params.model_dump(mode="json"),
+        "lineage": {
+            "run_id": context.run.run_id,
+            "source": loaded["source"],
+            "first_session": loaded["first_session"],
+            "last_session": loaded["last_session"],
+            "steps": {str(step): record.output_hash for step, record in records.items()},
+        },
+    }

@@ -1,0 +1,169 @@
+"""The whole product in two calls."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from b3shared.config import Settings
+from b3shared.dataset import CLASSES
+from b3shared.decision import decide
+from b3shared.errors import IncompatibleFeaturesError, TooLittleHistoryError, UnknownTickerError
+from b3shared.features import build_features
+from b3shared.models.base import Progress
+from b3shared.models.scorer import Scorer
+from b3shared.params import MODEL_TYPES, PipelineParams, Step
+from b3shared.pipeline import run_pipeline
+from b3shared.pipeline.table import last_of_each
+from b3shared.registry import Registry
+from b3shared.release import Release
+from b3shared.runs import Run, StepRecord, new_run_id
+from b3shared.services.preprocessing import tidy
+from b3shared.storage import Storage, open_storage
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        run_id: its id; ``runs/<run_id>/`` in the storage has everything.
+        records: what each step recorded.
+        metrics: the evaluation, as in ``metrics.json``.
+        model_version: the registered version.
+        live: whether it is live now.
+        decision: why, or why not.
+    """
+
+    run_id: str
+    records: dict[Step, StepRecord]
+    metrics: dict[str, Any]
+    model_version: str
+    live: bool
+    decision: str
+
+
+class B3Model:
+    """Train on quotes, evaluate honestly, register, predict.
+
+    Args:
+        quotes: Parquet file or folder, or DuckDB file (``path#table``); None is the deployment's (else the bundled).
+        storage: folder or ``s3://`` address for runs, models and the release; None is the deployment's (else
+            ``artifacts`` in the current folder).
+    """
+
+    def __init__(self, quotes: str | Path | None = None, storage: str | Path | None = None) -> None:
+        settings = Settings.from_environment()
+        self.settings = replace(settings, quotes=str(quotes or settings.quotes), storage=str(storage or settings.storage))
+        self.storage: Storage = open_storage(self.settings.storage)
+
+    def run(
+        self,
+        *,
+        run_id: str | None = None,
+        progress: Progress | None = None,
+        finished: Callable[[StepRecord, bool], None] | None = None,
+        **params: Any,
+    ) -> RunResult:
+        """Load, preprocess, split, train, evaluate, refit, register, and let the gate decide what goes live.
+
+        Args:
+            run_id: a name for the run; the same name with the same parameters resumes it.
+            progress: called now and then with a small dict.
+            finished: called after each step with its record, and whether it had been done before.
+            **params: of :class:`b3shared.params.PipelineParams`, nested or flat: ``model_dir``, ``n_jobs``, ``test_size``,
+                ``val_size``, ``horizon``, ...
+
+        Raises:
+            B3Error: Named by its code; nothing is registered then.
+        """
+        run = Run.create(self.storage, run_id or new_run_id(), PipelineParams.of(params))
+        records = run_pipeline(run, settings=self.settings, progress=progress, finished=finished)
+        with tempfile.TemporaryDirectory() as folder:
+            path = run.fetch(Step.EVALUATE_MODEL, Path(folder), ["metrics.json"]) / "metrics.json"
+            metrics = json.loads(path.read_text(encoding="utf-8"))
+        saved = records[Step.SAVE_MODEL].summary
+        return RunResult(run.run_id, records, metrics, saved["model_version"], saved["live"], saved["decision"])
+
+    def predict(
+        self,
+        new_data: pd.DataFrame,
+        model_dir: str = "models",
+        *,
+        model_type: str = "rf",
+        model_version: str | None = None,
+        tickers: list[str] | None = None,
+    ) -> pd.DataFrame:
+        """Forecast from the newest row of every ticker.
+
+        Args:
+            new_data: quotes; the history that the features need (252 sessions are safe), and, for the feature set v2,
+                the market around: ranks among few tickers mean something else than what the model learnt.
+            model_dir: namespace of the registry.
+            model_type: "rf".
+            model_version: a version; None is the live one.
+            tickers: answer these only.
+
+        Returns:
+            One row per ticker (index): action, buy, hold, sell (probabilities), as_of, last_price, model_version; only
+            tickers whose newest row has complete features and is liquid.
+
+        Raises:
+            NothingLiveError, UnknownModelError: There is no such model.
+            IncompatibleFeaturesError: The quotes cannot give the model's features.
+            TooLittleHistoryError: No ticker has enough history.
+            UnknownTickerError: A ticker that was asked for is not among the quotes, or has no forecast.
+        """
+        kind = MODEL_TYPES.get(model_type, model_type)
+        registry = Registry(self.storage, model_dir)
+        version = model_version or Release(self.storage).live(model_dir, kind)
+        manifest = registry.manifest(kind, version)
+        with tempfile.TemporaryDirectory() as folder:
+            scorer = Scorer.load(registry.fetch(kind, version, Path(folder)))
+        frame = tidy(new_data)
+        X, newest = _newest_features(frame, manifest)
+        forecast = scorer.score(X)
+        actions = decide(forecast.probabilities, np.array(scorer.metadata["base_rates"]), scorer.metadata["decision"])
+        answer = pd.DataFrame(forecast.probabilities, columns=list(CLASSES), index=newest["ticker"].to_numpy(dtype=str))
+        answer.insert(0, "action", np.array(CLASSES)[actions])
+        answer["as_of"], answer["last_price"] = newest["date"].to_numpy(), newest["close"].to_numpy()
+        answer["model_version"] = version
+        return answer if tickers is None else _of(answer, [t.strip().upper() for t in tickers], frame)
+
+
+def _newest_features(frame: pd.DataFrame, manifest: dict[str, Any]) -> tuple[np.ndarray, pd.DataFrame]:
+    """Features of every ticker's newest row that has them all, and those rows of the quotes."""
+    params = PipelineParams.of(manifest["params"])
+    features = build_features(frame, params.features, params.min_turnover)
+    if list(features.names) != manifest["features"]:
+        missing = sorted(set(manifest["features"]) - set(features.names))
+        raise IncompatibleFeaturesError(f"the model needs features that these quotes cannot give: {', '.join(missing)}")
+    newest = last_of_each(frame["ticker"].to_numpy())
+    usable = newest[np.isfinite(features.X[newest]).all(axis=1) & features.liquid[newest]]
+    if not len(usable):
+        raise TooLittleHistoryError(
+            f"no ticker's newest row has all {len(features.names)} features and a median turnover above "
+            f"R$ {params.min_turnover:,.0f}: about 252 sessions of history are needed; the longest has "
+            f"{frame.groupby('ticker').size().max()}"
+        )
+    if params.features == "v2" and len(usable) < manifest["cross_section"] / 2:
+        raise IncompatibleFeaturesError(
+            f"{len(usable)} tickers with complete features: the model learnt ranks among about "
+            f"{manifest['cross_section']}; give at least half as many"
+        )
+    return features.X[usable].astype(np.float32), frame.iloc[usable]
+
+
+def _of(answer: pd.DataFrame, tickers: list[str], frame: pd.DataFrame) -> pd.DataFrame:
+    if unknown := [t for t in tickers if t not in set(frame["ticker"])]:
+        raise UnknownTickerError(f"no quotes of {', '.join(unknown)}", tickers=unknown)
+    if silent := [t for t in tickers if t not in answer.index]:
+        raise UnknownTickerError(
+            f"no forecast of {', '.join(silent)}: too little history or too little turnover", tickers=silent
+        )
+    return answer.loc[tickers]

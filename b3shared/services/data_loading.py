@@ -1,0 +1,41 @@
+"""Stage 1: quotes."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from b3shared.config import Settings
+from b3shared.params import PipelineParams
+from b3shared.quotes.loading import Quotes, load_quotes
+from b3shared.quotes.sources import QuoteSource, open_source
+
+
+class B3DataLoadingService:
+    """Loads B3 quotes from a Parquet file or folder or a DuckDB file.
+
+    Args:
+        source: a location, an opened source, or None for the deployment's quotes (``B3_QUOTES``; else those bundled).
+    """
+
+    def __init__(self, source: str | Path | QuoteSource | None = None) -> None:
+        if source is None:
+            source = Settings.from_environment().quotes
+        self.source = open_source(source) if isinstance(source, str | Path) else source
+
+    def load_data(self, **params: Any) -> pd.DataFrame:
+        """Clean quotes, sorted by ticker and date; ``frame.attrs["report"]`` says what was left out and found.
+
+        Args:
+            **params: parameters of :class:`b3shared.params.PipelineParams`, such as ``tickers`` and ``period``.
+
+        Raises:
+            B3Error: See :func:`b3shared.quotes.loading.load_quotes`.
+        """
+        quotes = self.load(PipelineParams.of(params))
+        quotes.frame.attrs["report"] = quotes.report
+        return quotes.frame
+
+    def load(self, params: PipelineParams) -> Quotes:
+        """The same with the report and the findings beside the frame."""
+        return load_quotes(self.source, params)

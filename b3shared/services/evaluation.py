@@ -1,0 +1,53 @@
+"""Stage 4: evaluate."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from b3shared.evaluation.evaluate import Evaluation, evaluate
+from b3shared.models.base import Model
+from b3shared.services.frames import to_dataset
+
+
+class B3ModelEvaluationService:
+    """Every figure of a model beside the baselines, with intervals, pictures and a report."""
+
+    def evaluate_model(
+        self,
+        model: Model,
+        X_train: pd.DataFrame,
+        X_val: pd.DataFrame,
+        X_test: pd.DataFrame,
+        y_train: pd.Series,
+        y_val: pd.Series,
+        y_test: pd.Series,
+        df_processed: pd.DataFrame,
+        *,
+        folder: str | Path | None = None,
+    ) -> Evaluation:
+        """Evaluate on the test part; the baselines are fitted on the train part.
+
+        ``evaluate_model(model, *parts, df)`` with the six ``parts`` of ``split_data``.
+
+        Args:
+            model: a trained model.
+            X_train: features of the train part.
+            X_val: features of the validation part.
+            X_test: features of the test part.
+            y_train: labels of the train part.
+            y_val: labels of the validation part.
+            y_test: labels of the test part.
+            df_processed: the second result of ``preprocess_data``, for prices and outcomes.
+            folder: where to write metrics.json, report.html and the pictures; None writes nothing.
+        """
+        data = to_dataset(pd.concat([X_train, X_val, X_test]), pd.concat([y_train, y_val, y_test]), df_processed)
+        ends = np.cumsum([0, len(X_train), len(X_val), len(X_test)])
+        parts = {name: np.arange(ends[n], ends[n + 1]) for n, name in enumerate(("train", "val", "test"))}
+        forecasts = {name: model.forecast(data, rows) for name, rows in parts.items()}
+        context: dict[str, Any] = {"source": "notebook"}
+        found = evaluate(data, parts, forecasts, model.base_rates, model.params, model.importance(), context=context)
+        if folder is not None:
+            found.save(Path(folder))
+        return found
