@@ -1,0 +1,56 @@
+# make run    everything on the bundled real quotes, then predictions
+# make test   linters, types, all tests
+# make help   the rest
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export PYTHONPATH := $(CURDIR)
+
+# The newest supported Python on the machine; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3 "$$HOME"/.pyenv/versions/3.13*/bin/python "$$HOME"/.pyenv/versions/3.12*/bin/python; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
+VENV ?= .venv
+PY := $(VENV)/bin/python
+DATA ?= data/quotes.parquet
+STATE_DIR ?= artifacts
+ARGS ?=
+
+.PHONY: help setup run test lint types unit bench lock clean
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
+
+setup: $(VENV)/.ready  ## the virtual environment with the locked requirements
+
+$(VENV)/.ready: requirements/dev.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.12 or 3.13 is needed; none was found. Name one with PYTHON=/path/to/python"; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+	@$(PY) -m uv pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+run: setup  ## train, evaluate, register on DATA; print the result and forecasts (ARGS="horizon=5 n_iter=10")
+	@$(PY) -m b3shared --quotes "$(DATA)" --storage "$(STATE_DIR)" run --report "$(STATE_DIR)/report" $(ARGS)
+
+test: lint types unit  ## linters, types and all tests
+
+lint: setup  ## ruff: style, imports, docstrings, security
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+
+types: setup  ## mypy, strict on b3shared
+	@$(PY) -m mypy
+
+unit: setup  ## all tests (ARGS="-k split")
+	@$(PY) -m pytest $(ARGS)
+
+bench: setup  ## benchmarks; each prints ratios measured in one run
+	@for script in tests/bench/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+lock: setup  ## write the hashed lock files again from requirements/*.in
+	@cd requirements && for name in dev common data ml report serving local; do \
+		constraint=$$([ $$name = dev ] || echo "-c dev.txt"); \
+		../$(PY) -m uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \
+			--no-header $$constraint $$name.in -o $$name.txt; done
+
+clean:  ## remove what make made (not STATE_DIR)
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .aws-sam

@@ -1,0 +1,254 @@
+"""What the calls would have earned after costs: overlapping equal-weight portfolios, deliberately simple.
+
+On every date t the called stocks with the highest scores are bought with 1/horizon of the capital and held for ``horizon``
+sessions, so that at any time ``horizon`` such tranches are alive. Read the result with these simplifications in mind:
+
+- ``entry="same_close"`` trades at the very close that the features are computed from: optimistic. ``entry="next_close"``
+  gives the same calls one session later, which can be done in practice; the difference is the price of that assumption.
+- The path inside a tranche is not known here, only its return over the horizon: it is spread equally over the horizon.
+  That hides variance (at horizon 2 some 60 % of a session's), so volatility and Sharpe ratio are computed on whole
+  tranche returns, which are not smoothed; the drawdown is of the smoothed curve and therefore somewhat too small.
+- Tranches are rebalanced to their share every session; the drift of weights inside a tranche is ignored. Cash earns nothing
+  (in Brazil it earns the CDI rate), and taxes, market impact and suspended trading are ignored.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from b3shared.dataset import BUY, SELL, Array, Dataset, FloatArray, IntArray
+from b3shared.evaluation.bootstrap import interval, paired_interval, ratio
+from b3shared.evaluation.metrics import divide
+
+SESSIONS_PER_YEAR = 252
+Entry = Literal["same_close", "next_close"]
+ENTRIES: tuple[Entry, ...] = ("same_close", "next_close")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Trading costs of one side (a purchase or a sale).
+
+    Attributes:
+        fees_bp: exchange fees and brokerage, basis points of the traded value. B3 publishes about 3 for trading and
+            settlement; 5 leaves room for a broker.
+        half_spread_bp: half the bid-ask spread. 10 is for liquid names; the smaller ones of a R$ 2 million universe
+            cost more.
+        borrow_rate: yearly stock-loan rate on what is sold short, a fraction. An assumption: scarce names cost far more.
+    """
+
+    fees_bp: float = 5.0
+    half_spread_bp: float = 10.0
+    borrow_rate: float = 0.02
+
+    @property
+    def per_side(self) -> float:
+        """Both together, a fraction of the traded value."""
+        return (self.fees_bp + self.half_spread_bp) / 1e4
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What can be traded, on a dense grid of dates and tickers.
+
+    Attributes:
+        dates: (dates,) ascending.
+        day: (rows,) number of each row's date.
+        column: (rows,) number of its ticker.
+        returns: (rows,) total return from the entry over the horizon, a fraction; NaN where the row cannot be entered.
+        n_tickers: columns of the grid.
+    """
+
+    dates: Array
+    day: IntArray
+    column: IntArray
+    returns: FloatArray
+    n_tickers: int
+
+    @classmethod
+    def of(cls, data: Dataset, rows: IntArray, entry: Entry) -> "Candidates":
+        """The rows of a part with the return that an entry at this close would have had."""
+        dates, day = np.unique(data.date[rows], return_inverse=True)
+        tickers, column = np.unique(data.ticker[rows], return_inverse=True)
+        returns = data.future_return[rows] if entry == "same_close" else next_session_return(data, rows)
+        return cls(dates, day, column, returns, len(tickers))
+
+
+def next_session_return(data: Dataset, rows: IntArray) -> FloatArray:
+    """Return over the horizon when entered one session after t: the ``future_return`` of the ticker's next row.
+
+    NaN where that row is not of the very next session, or its outcome is not known yet.
+    """
+    after = np.minimum(rows + 1, len(data) - 1)
+    adjacent = (data.ticker[after] == data.ticker[rows]) & (data.session[after] == data.session[rows] + 1)
+    return np.where(adjacent, data.future_return[after], np.nan)
+
+
+def select(candidates: Candidates, chosen: Array, score: FloatArray, max_positions: int | None) -> FloatArray:
+    """(dates, tickers) equal weights, summing to 1 on dates with a position and to 0 on others.
+
+    On each date the highest scores among the ``chosen`` rows: at most a fifth of the date's tradable rows, at least one,
+    and at most ``max_positions``. Equal scores are taken in the order of the tickers.
+    """
+    n_dates = len(candidates.dates)
+    tradable = np.isfinite(candidates.returns)
+    limit = np.maximum(np.bincount(candidates.day[tradable], minlength=n_dates) // 5, 1)
+    limit = limit if max_positions is None else np.minimum(limit, max_positions)
+    rows = np.flatnonzero(chosen & tradable & np.isfinite(score))
+    rows = rows[np.lexsort((candidates.column[rows], -score[rows], candidates.day[rows]))]
+    day = candidates.day[rows]
+    position = np.arange(len(rows)) - np.searchsorted(day, day)
+    taken = rows[position < limit[day]]
+    return _equal_weights(candidates, taken)
+
+
+def _equal_weights(candidates: Candidates, rows: IntArray) -> FloatArray:
+    weights = np.zeros((len(candidates.dates), candidates.n_tickers))
+    weights[candidates.day[rows], candidates.column[rows]] = 1.0
+    return divide(weights, weights.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """The course of one strategy.
+
+    Attributes:
+        dates: (dates,) entry dates.
+        gross: (dates,) return of the tranche entered on each date, before costs, a fraction of the tranche.
+        net: (dates,) the same after costs.
+        equity: (dates + horizon,) value of 1 invested at the first close, after costs; one value per session.
+        gross_growth: end value of 1 invested, before costs.
+        invested: share of the dates with a position.
+        turnover: traded value per session, purchases and sales, as a share of the capital.
+        horizon: sessions that a tranche is held.
+    """
+
+    dates: Array
+    gross: FloatArray
+    net: FloatArray
+    equity: FloatArray
+    gross_growth: float
+    invested: float
+    turnover: float
+    horizon: int
+
+    def summary(self, counts: FloatArray, benchmark: "Backtest | None" = None) -> dict[str, Any]:
+        """Figures as JSON types; returns are compound and yearly, volatility and Sharpe ratio as the module says.
+
+        ``net_daily_mean`` carries block-bootstrap intervals, and so does ``excess_daily_mean``, the paired difference to the
+        benchmark; it is None without one.
+        """
+        years = len(self.dates) / SESSIONS_PER_YEAR
+        volatility = float(self.net.std(ddof=1) * np.sqrt(SESSIONS_PER_YEAR / self.horizon)) if len(self.net) > 1 else 0.0
+        daily = interval(self._daily(), ratio, counts)
+        excess = None if benchmark is None else paired_interval(self._daily(), benchmark._daily(), ratio, counts)
+        return {
+            "dates": len(self.dates),
+            "invested_share": self.invested,
+            "gross_annual_return": _annual(self.gross_growth, years),
+            "net_annual_return": _annual(float(self.equity[-1]), years),
+            "annual_volatility": volatility,
+            "sharpe": daily.estimate * SESSIONS_PER_YEAR / volatility if volatility > 1e-9 else np.nan,
+            "max_drawdown": float((self.equity / np.maximum.accumulate(self.equity) - 1).min()),
+            "turnover": self.turnover,
+            "net_daily_mean": asdict(daily),
+            "excess_daily_mean": None if excess is None else asdict(excess),
+        }
+
+    def _daily(self) -> FloatArray:
+        """(dates, 2) ones and the tranche's net return per session: what the bootstrap sums."""
+        return np.stack([np.ones(len(self.net)), self.net / self.horizon], axis=1)
+
+
+def _annual(growth: float, years: float) -> float:
+    return growth ** (1 / years) - 1 if growth > 0 else -1.0
+
+
+def simulate(candidates: Candidates, weights: FloatArray, horizon: int, costs: Costs) -> Backtest:
+    """Hold each date's tranche of ``weights`` (dates, tickers; negative is short) for ``horizon`` sessions.
+
+    Costs are paid on the difference between the tranche that ends and the one that begins: a name in both is not traded.
+    They are charged to the tranche that begins; the last tranches also pay for their own end.
+    """
+    n_dates = len(weights)
+    grid = np.zeros_like(weights)
+    known = np.isfinite(candidates.returns)
+    grid[candidates.day[known], candidates.column[known]] = candidates.returns[known]
+    gross = (weights * grid).sum(axis=1)
+    loan = np.maximum(-weights, 0).sum(axis=1) * costs.borrow_rate * horizon / SESSIONS_PER_YEAR
+    nothing = np.zeros((horizon, weights.shape[1]))
+    traded = np.abs(np.vstack([weights, nothing]) - np.vstack([nothing, weights])).sum(axis=1)
+    fees = costs.per_side * traded
+    net, last = gross - loan - fees[:n_dates], min(horizon, n_dates)
+    net[-last:] -= fees[-last:]
+    return Backtest(
+        dates=candidates.dates,
+        gross=gross,
+        net=net,
+        equity=np.cumprod(1 + _session_returns(gross - loan, horizon) - fees / horizon),
+        gross_growth=float(np.prod(1 + _session_returns(gross, horizon))),
+        invested=float((weights != 0).any(axis=1).mean()),
+        turnover=float(traded.sum() / horizon / n_dates),
+        horizon=horizon,
+    )
+
+
+def _session_returns(tranche: FloatArray, horizon: int) -> FloatArray:
+    """(dates + horizon,) the portfolio's return per session: 1/horizon of every living tranche's, itself spread equally."""
+    return np.concatenate([[0.0], np.convolve(tranche, np.ones(horizon))]) / horizon**2
+
+
+def long_only(
+    candidates: Candidates, actions: IntArray, score: FloatArray, horizon: int, costs: Costs, max_positions: int | None
+) -> Backtest:
+    """Buy the called buys with the highest scores; dates without one stay in cash."""
+    weights = select(candidates, actions == BUY, score, max_positions)
+    return simulate(candidates, weights, horizon, costs)
+
+
+def long_short(
+    candidates: Candidates, actions: IntArray, score: FloatArray, horizon: int, costs: Costs, max_positions: int | None
+) -> Backtest:
+    """Half the capital in the best buys, half sold short in the worst sells; dates that lack a side stay in cash."""
+    long = select(candidates, actions == BUY, score, max_positions)
+    short = select(candidates, actions == SELL, -score, max_positions)
+    both = long.any(axis=1, keepdims=True) & short.any(axis=1, keepdims=True)
+    return simulate(candidates, np.where(both, 0.5 * (long - short), 0.0), horizon, costs)
+
+
+def universe(candidates: Candidates, horizon: int, costs: Costs) -> Backtest:
+    """The benchmark: every tradable row of each date, equally weighted, same tranches and costs."""
+    weights = _equal_weights(candidates, np.flatnonzero(np.isfinite(candidates.returns)))
+    return simulate(candidates, weights, horizon, costs)
+
+
+def backtests(
+    data: Dataset,
+    rows: IntArray,
+    strategies: Mapping[str, tuple[IntArray, FloatArray]],
+    horizon: int,
+    costs: Costs,
+    max_positions: int | None = None,
+) -> dict[str, dict[str, dict[Entry, Backtest]]]:
+    """Strategy -> variant -> entry -> course, for the given actions and scores, and for the universe.
+
+    Args:
+        data: the whole table.
+        rows: indices of the rows that were called.
+        strategies: name -> (actions, score), aligned with ``rows``.
+        horizon: sessions that a position is held, that of ``future_return``.
+        costs: trading costs.
+        max_positions: at most so many names a side and date, beside the fifth.
+    """
+    found: dict[str, dict[str, dict[Entry, Backtest]]] = {"universe": {"long_only": {}}}
+    found |= {name: {"long_only": {}, "long_short": {}} for name in strategies}
+    for entry in ENTRIES:
+        candidates = Candidates.of(data, rows, entry)
+        found["universe"]["long_only"][entry] = universe(candidates, horizon, costs)
+        for name, (actions, score) in strategies.items():
+            for variant in (long_only, long_short):
+                course = variant(candidates, actions, score, horizon, costs, max_positions)
+                found[name][variant.__name__][entry] = course
+    return found

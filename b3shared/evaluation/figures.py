@@ -1,0 +1,85 @@
+"""Which pictures an evaluation has."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from b3shared.dataset import Dataset, FloatArray, IntArray
+from b3shared.evaluation import plots
+from b3shared.evaluation.backtest import Backtest
+
+SAMPLE_SESSIONS = 126
+"""The newest half year: more markers than that hide each other."""
+
+
+def draw_figures(
+    data: Dataset,
+    rows: IntArray,
+    actions: IntArray,
+    returns: FloatArray | None,
+    metrics: Mapping[str, Any],
+    courses: Mapping[str, Mapping[str, Mapping[Any, Backtest]]],
+) -> dict[str, bytes]:
+    """Name -> PNG bytes of the test part's pictures.
+
+    Args:
+        data: the whole table.
+        rows: indices of the test rows.
+        actions: (rows,) what the model called.
+        returns: (rows,) forecast returns, None when the model has none.
+        metrics: the finished figures, JSON types.
+        courses: strategy -> variant -> entry -> course of the backtest.
+    """
+    newest = data.date[rows] >= np.unique(data.date[rows])[-SAMPLE_SESSIONS:][0]
+    shown, called, expected = rows[newest], actions[newest], None if returns is None else returns[newest]
+    months, test = metrics["months"], metrics["model"]["test"]
+    ranked = {"model": metrics["intervals"]["rank_ic"]}
+    ranked |= {
+        name.replace("_", " "): baseline["intervals"]["rank_ic"]
+        for name, baseline in metrics["baselines"].items()
+        if "rank_ic" in baseline["intervals"]
+    }
+    found = {
+        "rank_ic_comparison": plots.plot_comparison(
+            ranked, "Who orders the stocks of a day best?", "mean daily rank IC (Spearman), with 95 % interval"
+        ),
+        "confusion_matrix": plots.plot_confusion_matrix(test["confusion_matrix"], "Confusion matrix, test part"),
+        "reliability": plots.plot_reliability(metrics["reliability"], "Reliability, test part"),
+        "ic_by_month": plots.plot_ic_by_month([m["month"] for m in months], [m["rank_ic"] for m in months]),
+        "equity": _equity(courses),
+        "action_samples_predictions": _samples(data, shown, called, expected, "predictions"),
+        "action_samples_labels": _samples(data, shown, data.label[shown], None, "labels"),
+    }
+    if metrics["importance"]:
+        found["feature_importance"] = plots.plot_feature_importance(metrics["importance"])
+    return {name: plots.png(figure) for name, figure in found.items()}
+
+
+def _equity(courses: Mapping[str, Mapping[str, Mapping[Any, Backtest]]]) -> Figure:
+    model, entry = courses["model"], "next_close"
+    curves = {
+        "model, long only": model["long_only"][entry],
+        "model, long-short": model["long_short"][entry],
+        "all stocks equally": courses["universe"]["long_only"][entry],
+    }
+    dates = curves["all stocks equally"].dates
+    return plots.plot_equity(
+        dates,
+        {name: course.equity[: len(dates)] for name, course in curves.items()},
+        "Value of 1 invested, after costs, entered one session later",
+    )
+
+
+def _samples(data: Dataset, rows: IntArray, actions: IntArray, returns: FloatArray | None, source: str) -> Figure:
+    close = data.close[rows]
+    return plots.plot_action_samples_by_ticker(
+        data.ticker[rows],
+        data.date[rows],
+        close,
+        np.asarray(actions),
+        predicted_price=None if returns is None else close * (1 + returns),
+        predicted_dates=data.label_end[rows],
+        source=source,
+    )

@@ -1,0 +1,221 @@
+"""Figures of a classifier and of a return forecast: pure functions on arrays, short enough to check by hand.
+
+Classes are codes into :data:`b3shared.dataset.CLASSES`; names are never taken from a library's sorting. Functions of a
+confusion matrix accept a stack of them, (..., 3, 3), so that the bootstrap uses the very same definitions.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from b3shared.dataset import CLASSES, Array, FloatArray, IntArray
+
+N_CLASSES = len(CLASSES)
+CALIBRATION_BINS = 10
+PROBABILITY_FLOOR = 1e-15
+"""Probabilities are clipped here before the logarithm: an "impossible" class that happens costs 34.5, not infinity."""
+
+
+# -- actions against labels
+
+
+def confusion_matrix(true: IntArray, predicted: IntArray) -> IntArray:
+    """Count rows by true class (matrix row) and predicted class (column); always (3, 3) int64."""
+    cell = np.asarray(true, np.int64) * N_CLASSES + np.asarray(predicted, np.int64)
+    return np.bincount(cell, minlength=N_CLASSES**2).reshape(N_CLASSES, N_CLASSES)
+
+
+def divide(numerator: npt.ArrayLike, denominator: npt.ArrayLike, empty: float = 0.0) -> FloatArray:
+    """Divide elementwise; where the denominator is 0 the answer is ``empty``."""
+    above, below = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
+    out: FloatArray = np.full(np.broadcast_shapes(above.shape, below.shape), empty)
+    np.divide(above, below, out=out, where=below != 0)
+    return out
+
+
+def _diagonal(confusion: Array) -> FloatArray:
+    return np.diagonal(np.asarray(confusion, np.float64), axis1=-2, axis2=-1)
+
+
+def support(confusion: Array) -> FloatArray:
+    """(..., 3) rows of each true class."""
+    return np.asarray(confusion, np.float64).sum(axis=-1)
+
+
+def precision(confusion: Array) -> FloatArray:
+    """(..., 3) share of each class's calls that were right; 0 for a class never called."""
+    return divide(_diagonal(confusion), np.asarray(confusion, np.float64).sum(axis=-2))
+
+
+def recall(confusion: Array) -> FloatArray:
+    """(..., 3) share of each class's rows that were called so; 0 for a class without rows."""
+    return divide(_diagonal(confusion), support(confusion))
+
+
+def f1(confusion: Array) -> FloatArray:
+    """(..., 3) harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN); 0 where undefined."""
+    confusion = np.asarray(confusion, np.float64)
+    return divide(2 * _diagonal(confusion), confusion.sum(axis=-1) + confusion.sum(axis=-2))
+
+
+def accuracy(confusion: Array) -> FloatArray:
+    """Share of rows on the diagonal."""
+    return divide(_diagonal(confusion).sum(axis=-1), support(confusion).sum(axis=-1))
+
+
+def balanced_accuracy(confusion: Array) -> FloatArray:
+    """Mean recall over the classes that have rows; 1/3 is what ignoring the features earns with three classes."""
+    return divide(recall(confusion).sum(axis=-1), (support(confusion) > 0).sum(axis=-1))
+
+
+def macro_f1(confusion: Array) -> FloatArray:
+    """Plain mean of the three F1; a class that is absent counts as 0."""
+    return f1(confusion).mean(axis=-1)
+
+
+def weighted_f1(confusion: Array) -> FloatArray:
+    """Mean of the F1 weighted by support; flatters whoever calls the commonest class: read it beside the majority."""
+    return divide((f1(confusion) * support(confusion)).sum(axis=-1), support(confusion).sum(axis=-1))
+
+
+def mcc(confusion: Array) -> FloatArray:
+    """Matthews correlation for several classes (Gorodkin 2004), in [-1, 1]; 0 where one side is constant."""
+    confusion = np.asarray(confusion, np.float64)
+    true, called = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    rows = true.sum(axis=-1)
+    covariance = _diagonal(confusion).sum(axis=-1) * rows - (true * called).sum(axis=-1)
+    spread = (rows**2 - (called**2).sum(axis=-1)) * (rows**2 - (true**2).sum(axis=-1))
+    return divide(covariance, np.sqrt(np.maximum(spread, 0)))
+
+
+def per_class(confusion: Array) -> dict[str, dict[str, float]]:
+    """Precision, recall, F1 and support of one (3, 3) matrix, by class name."""
+    columns = {"precision": precision(confusion), "recall": recall(confusion), "f1": f1(confusion)}
+    return {
+        name: {figure: float(values[code]) for figure, values in columns.items()}
+        | {"support": int(support(confusion)[code])}
+        for code, name in enumerate(CLASSES)
+    }
+
+
+# -- probabilities against labels
+
+
+def row_log_loss(probabilities: FloatArray, true: IntArray) -> FloatArray:
+    """(rows,) -ln of the probability that was given to what happened."""
+    happened = np.take_along_axis(probabilities, np.asarray(true, np.int64)[:, None], axis=1)[:, 0]
+    return -np.log(np.clip(np.asarray(happened, np.float64), PROBABILITY_FLOOR, 1.0))
+
+
+def row_brier(probabilities: FloatArray, true: IntArray) -> FloatArray:
+    """(rows,) squared distance to the outcome summed over the classes (Brier 1950), in [0, 2]."""
+    return np.asarray(((probabilities - np.eye(N_CLASSES)[true]) ** 2).sum(axis=1))
+
+
+def log_loss(probabilities: FloatArray, true: IntArray) -> float:
+    """Mean negative log likelihood in nats; ln 3 = 1.0986 is what equal shares earn."""
+    return float(row_log_loss(probabilities, true).mean())
+
+
+def brier(probabilities: FloatArray, true: IntArray) -> float:
+    """Mean multi-class Brier score, in [0, 2]; lower is better."""
+    return float(row_brier(probabilities, true).mean())
+
+
+def class_shares(labels: IntArray) -> FloatArray:
+    """(3,) share of each class: the forecast that knows nothing but how often each class occurs."""
+    return divide(np.bincount(labels, minlength=N_CLASSES), len(labels))
+
+
+def bin_edges(probabilities: FloatArray, bins: int = CALIBRATION_BINS) -> FloatArray:
+    """(3, bins - 1) inner edges of bins that hold about equally many rows, per class.
+
+    Equal width would put all of a weak forecaster's probabilities, which lie between 0.25 and 0.5, into two bins.
+    """
+    return np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1], axis=0).T
+
+
+def bin_numbers(probabilities: FloatArray, edges: FloatArray) -> IntArray:
+    """(rows, 3) bin of each probability. Equal probabilities share a bin, so the order of the rows cannot matter."""
+    columns = [np.searchsorted(edges[c], probabilities[:, c], side="right") for c in range(N_CLASSES)]
+    return np.stack(columns, axis=1)
+
+
+def reliability_bins(
+    probabilities: FloatArray, true: IntArray, bins: int = CALIBRATION_BINS
+) -> dict[str, list[dict[str, float]]]:
+    """Per class name the non-empty bins: rows, mean forecast probability, observed share of the class."""
+    number = bin_numbers(probabilities, bin_edges(probabilities, bins))
+    table: dict[str, list[dict[str, float]]] = {}
+    for code, name in enumerate(CLASSES):
+        rows = np.bincount(number[:, code], minlength=bins)
+        forecast = divide(np.bincount(number[:, code], probabilities[:, code], bins), rows)
+        observed = divide(np.bincount(number[:, code], true == code, bins), rows)
+        table[name] = [
+            {"rows": int(rows[b]), "forecast": float(forecast[b]), "observed": float(observed[b])}
+            for b in np.flatnonzero(rows)
+        ]
+    return table
+
+
+def expected_calibration_error(probabilities: FloatArray, true: IntArray, bins: int = CALIBRATION_BINS) -> float:
+    """Class-wise calibration error with equally filled bins (adaptive calibration error, Nixon et al. 2019).
+
+    Per class, the mean over the rows of |mean forecast - observed share| of the row's bin; then the mean over the
+    three classes. Sampling noise alone keeps it above 0, by about sqrt(bins / rows) / 3.
+    """
+    table = reliability_bins(probabilities, true, bins)
+    gaps = [abs(b["forecast"] - b["observed"]) * b["rows"] for classwise in table.values() for b in classwise]
+    return float(sum(gaps) / (len(true) * N_CLASSES))
+
+
+# -- returns
+
+
+def directional_accuracy(actions: IntArray, returns: FloatArray) -> float:
+    """Of the rows called buy or sell, the share whose return has that sign (a zero return is a miss); NaN without calls."""
+    called, right = direction_hits(actions, returns)
+    return float(divide(right.sum(), called.sum(), empty=np.nan))
+
+
+def direction_hits(actions: IntArray, returns: FloatArray) -> tuple[Array, Array]:
+    """(rows,) bool: called buy or sell; and called with the sign that the return then had."""
+    side = 1 - np.asarray(actions, np.int64)  # buy +1, hold 0, sell -1
+    return side != 0, (side * returns) > 0
+
+
+def return_figures(predicted: FloatArray, actual: FloatArray, close: FloatArray) -> dict[str, float]:
+    """Errors of forecast total returns, and of the prices close * (1 + return) that they imply.
+
+    R2 is on returns. On price levels even "tomorrow is like today" reaches 0.999, so it is not given. MAPE is a fraction of
+    the price that came; rows whose price came to zero are left out of it.
+    """
+    error = predicted - actual
+    spread = float(((actual - actual.mean()) ** 2).sum())
+    price_error, outcome = close * error, close * (1 + actual)
+    return {
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "r2": float(1 - (error**2).sum() / spread) if spread > 0 else float("nan"),
+        "price_mape": float(np.abs(price_error[outcome > 0] / outcome[outcome > 0]).mean())
+        if (outcome > 0).any()
+        else np.nan,
+        "price_rmse": float(np.sqrt((price_error**2).mean())),
+    }
+
+
+def to_json(value: Any) -> Any:
+    """Plain JSON types: arrays to lists, NumPy scalars to numbers, NaN and infinities to None, dates to ISO text."""
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [to_json(v) for v in value]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value if value is None else str(value)

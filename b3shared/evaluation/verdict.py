@@ -1,0 +1,90 @@
+"""From figures to words: is there skill, how sure is it, and what must a reader be warned of."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Skill = Literal["none", "weak", "proven"]
+
+LEAK_THRESHOLD = 0.60
+"""Honest out-of-sample direction lies between 50 and 56 %; a random split of random walks alone reaches 64 to 70 %."""
+
+
+def skill_verdict(metrics: Mapping[str, Any]) -> Skill:
+    """Judge the model on the test part.
+
+    ``proven``: the lower bounds of the two-sided 99 % intervals of three figures are above 0: the log-loss gain over the
+    class prior, the log-loss gain over logistic regression (both paired by date), and the mean daily rank IC.
+    ``weak``: the lower 95 % bound of the mean rank IC, or of the log-loss skill against the class prior, is above 0.
+    ``none``: otherwise, also where the test part has too few dates for intervals.
+
+    For the label ``signal`` log loss says how well a rule of the inputs was re-learnt, not what the market will do. Only the
+    rank IC, which is measured on returns, counts then, and the verdict is ``weak`` at most.
+    """
+    ranks, gains = metrics["intervals"].get("rank_ic"), metrics["differences"]
+    rule = metrics["label"] == "signal"
+    losses = [gains["log_loss_gain_over_prior"], gains["log_loss_gain_over_logistic_regression"]]
+    if not rule and all(_above_zero(found, "ci99") for found in (*losses, ranks)):
+        return "proven"
+    skill = None if rule else metrics["intervals"].get("log_loss_skill")
+    return "weak" if _above_zero(ranks, "ci95") or _above_zero(skill, "ci95") else "none"
+
+
+def _above_zero(found: Mapping[str, Any] | None, level: str) -> bool:
+    low = found[level][0] if found else None
+    return low is not None and low > 0  # NaN compares false
+
+
+def warnings_of(metrics: Mapping[str, Any]) -> list[str]:
+    """What a reader must know before believing any figure."""
+    found, test = [], metrics["model"]["test"]
+    if metrics["label"] == "signal":
+        found.append("label 'signal' is a rule of the inputs: a high score here is not a forecast")
+    if leak_suspected(metrics):
+        found.append(
+            f"directional accuracy {test['directional_accuracy']:.1%} is above 60 %: treat as a leak until proven otherwise"
+        )
+    if not metrics["bootstrap"]["resamples"]:
+        found.append(
+            f"{test['dates']} test dates are fewer than five blocks of {metrics['bootstrap']['block_length']}: "
+            "no intervals, and no skill can be shown"
+        )
+    missing = [name for name, share in metrics["parts"]["train"]["class_shares"].items() if share == 0]
+    if missing:
+        found.append(f"the train part has no {' and no '.join(missing)}: the model cannot forecast it")
+    return found
+
+
+def leak_suspected(metrics: Mapping[str, Any]) -> bool:
+    """Whether the direction of returns was called more often right than honest forecasts ever are."""
+    direction = metrics["model"]["test"]["directional_accuracy"]
+    return metrics["label"] != "signal" and direction is not None and direction > LEAK_THRESHOLD
+
+
+def headline_of(metrics: Mapping[str, Any]) -> str:
+    """One sentence in plain words that says whether the model beats what costs nothing."""
+    opening = {
+        "proven": "the model beats the class prior and logistic regression on the test dates, at the 99 % level",
+        "weak": "the model shows a little skill on the test dates, but it does not surely beat every baseline",
+        "none": "the model shows no skill on the test dates: what speaks for it cannot be told from chance",
+    }[metrics["skill"]]
+    caution = "Suspect a leak before believing this: " if leak_suspected(metrics) else ""
+    sentence = f"{caution}{opening} ({_evidence(metrics)})."
+    return sentence[0].upper() + sentence[1:]
+
+
+def _evidence(metrics: Mapping[str, Any]) -> str:
+    intervals, gains = metrics["intervals"], metrics["differences"]
+    parts = [
+        f"daily rank IC {_with_bounds(intervals.get('rank_ic'), '+.3f')}",
+        f"log-loss gain over the class prior {_with_bounds(gains['log_loss_gain_over_prior'], '+.4f')}",
+        f"over logistic regression {_with_bounds(gains['log_loss_gain_over_logistic_regression'], '+.4f')}",
+    ]
+    return "; ".join(parts) + "; 95 % intervals"
+
+
+def _with_bounds(found: Mapping[str, Any] | None, form: str) -> str:
+    if not found or found["estimate"] is None:
+        return "not defined"
+    low, high = found["ci95"]
+    bounds = "no interval" if low is None or high is None else f"{low:{form}} to {high:{form}}"
+    return f"{found['estimate']:{form}} [{bounds}]"

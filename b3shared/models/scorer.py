@@ -1,0 +1,107 @@
+"""Scoring a saved model: ONNX Runtime, NumPy and the calibration, nothing that trains. What ``predict`` imports."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime
+
+from b3shared.dataset import FloatArray, IntArray
+from b3shared.decision import decide
+from b3shared.errors import ArtifactNotFoundError, IncompatibleFeaturesError, InvalidQuotesError
+from b3shared.models.base import Forecast
+from b3shared.models.calibration import Calibration
+
+ONNX_FILE, METADATA_FILE = "model.onnx", "model.json"
+
+
+def open_session(onnx: bytes) -> Any:
+    """An ONNX Runtime session on one thread: Lambda gives one vCPU, where a second thread only costs."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+
+
+class Scorer:
+    """A model version ready to answer.
+
+    Args:
+        onnx: content of ``model.onnx``: first input float32 (rows, ..., features), output "probabilities" (rows, 3) in the
+            order of :data:`b3shared.dataset.CLASSES`, and, where the model says it, "returns" (rows,).
+        metadata: content of ``model.json``; ``feature_names``, ``calibration``, ``base_rates`` and ``decision`` are used.
+
+    Attributes:
+        metadata: as given.
+        feature_names: names of the last axis of the input, in order.
+        calibration: what turns raw probabilities into calibrated ones.
+        base_rates: (3,) class shares of the training rows.
+    """
+
+    def __init__(self, onnx: bytes, metadata: Mapping[str, Any]) -> None:
+        self.metadata = metadata
+        self.feature_names: tuple[str, ...] = tuple(metadata["feature_names"])
+        self.calibration = Calibration.from_json(metadata["calibration"])
+        self.base_rates: FloatArray = np.array(metadata["base_rates"], dtype=np.float64)
+        self._session = open_session(onnx)
+        self._input = self._session.get_inputs()[0]
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read ``model.onnx`` and ``model.json`` of a folder.
+
+        Raises:
+            ArtifactNotFoundError: One of the two files is not there.
+        """
+        for name in (ONNX_FILE, METADATA_FILE):
+            if not (folder / name).is_file():
+                raise ArtifactNotFoundError(f"{folder} has no {name}; a model folder holds {ONNX_FILE} and {METADATA_FILE}")
+        metadata = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
+        return cls((folder / ONNX_FILE).read_bytes(), metadata)
+
+    def score(self, X: FloatArray) -> Forecast:
+        """Calibrated class probabilities, and returns where the model says them.
+
+        Args:
+            X: (rows, features), or what shape the model's input has; float32.
+
+        Raises:
+            IncompatibleFeaturesError: Not as many axes or features as the model was trained on.
+            InvalidQuotesError: A feature is NaN or infinite.
+        """
+        X = np.ascontiguousarray(X, dtype=np.float32)
+        expected = self._input.shape
+        if X.ndim != len(expected) or X.shape[-1] != len(self.feature_names):
+            raise IncompatibleFeaturesError(
+                f"features of shape {X.shape}: the model takes {len(self.feature_names)} features on the last of "
+                f"{len(expected)} axes ({', '.join(self.feature_names)})"
+            )
+        check_finite(X, self.feature_names)
+        answers = dict(zip(self._outputs, self._session.run(self._outputs, {self._input.name: X}), strict=True))
+        returns = answers.get("returns")
+        return Forecast(
+            probabilities=self.calibration.apply(answers["probabilities"]),
+            returns=None if returns is None else np.asarray(returns, dtype=np.float64).reshape(len(X)),
+        )
+
+    def decide(self, forecast: Forecast) -> IntArray:
+        """Class codes of a forecast, by the rule the model was saved with."""
+        return decide(forecast.probabilities, self.base_rates, self.metadata["decision"])
+
+
+def check_finite(X: FloatArray, feature_names: tuple[str, ...]) -> None:
+    """Refuse NaN and infinity: a tree would silently send them down one branch.
+
+    Raises:
+        InvalidQuotesError: Naming the features.
+    """
+    finite = np.isfinite(X)
+    if not finite.all():
+        bad = ~finite.reshape(-1, len(feature_names)).all(axis=0)
+        names = [name for name, is_bad in zip(feature_names, bad, strict=True) if is_bad]
+        raise InvalidQuotesError(
+            f"features {', '.join(names)} hold NaN or infinity; every value must be a finite number", features=names
+        )

@@ -1,0 +1,173 @@
+"""An S3 bucket as a storage."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, override
+from uuid import uuid4
+
+from b3shared.errors import ArtifactNotFoundError, B3Error, ConflictError, InvalidParameterError
+from b3shared.storage.base import Keys, Storage, check_folder, check_prefix, checked, is_key, missing
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+class S3Storage(Storage):
+    """A bucket, or a prefix in one. boto3 finds the endpoint (``AWS_ENDPOINT_URL``), region and credentials."""
+
+    def __init__(self, bucket: str, prefix: str = "") -> None:
+        if not _BUCKET.fullmatch(bucket):
+            raise InvalidParameterError(f"bucket {bucket!r}: 3 to 63 of a-z, 0-9, '.' and '-' are allowed")
+        self._bucket = bucket
+        self._prefix = f"{checked(prefix.strip('/'))}/" if prefix.strip("/") else ""
+
+    @property
+    @override
+    def url(self) -> str:
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    @override
+    def read_versioned(self, key: str) -> tuple[bytes, str] | None:
+        try:
+            return self._get(key)
+        except ArtifactNotFoundError:
+            return None
+
+    @override
+    def read_if_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
+        try:
+            return self._get(key, IfNoneMatch=etag)
+        except _NotModifiedError:
+            return None
+
+    @override
+    def create(self, key: str, data: bytes) -> str:
+        return self._put_if(key, data, IfNoneMatch="*")
+
+    @override
+    def replace(self, key: str, data: bytes, etag: str) -> str:
+        try:
+            return self._put_if(key, data, IfMatch=etag)
+        except ArtifactNotFoundError as error:
+            raise ConflictError(f"{key!r} in {self.url} was deleted by somebody else", key=key) from error
+
+    @override
+    def put(self, key: str, data: bytes) -> str:
+        with self._named(key):
+            return self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=data)["ETag"]
+
+    @override
+    def exists(self, key: str) -> bool:
+        return self._head(key) is not None
+
+    @override
+    def list(self, prefix: str = "") -> Keys:
+        check_prefix(prefix)
+        start = len(self._prefix)
+        keys = [item["Key"][start:] for page in self._pages(prefix) for item in page.get("Contents", [])]
+        return sorted(key for key in keys if is_key(key))
+
+    @override
+    def folders(self, prefix: str = "") -> Keys:
+        check_folder(prefix)
+        pages = self._pages(prefix, Delimiter="/")
+        paths = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]
+        names = [path.rstrip("/").rpartition("/")[2] for path in paths]
+        return sorted(name for name in names if is_key(name))
+
+    @override
+    def delete(self, key: str) -> None:
+        with self._named(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(key))
+
+    @override
+    def sha256(self, key: str) -> str:
+        digest = hashlib.sha256()
+        with self._named(key):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key))
+            for chunk in answer["Body"].iter_chunks(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def _send(self, path: Path, key: str) -> None:
+        with self._named(key), path.open("rb") as file:  # upload_file would hide S3's error in another
+            self._client.upload_fileobj(file, self._bucket, self._key(key))
+
+    def _receive(self, key: str, path: Path) -> None:
+        with self._named(key):
+            self._client.download_file(self._bucket, self._key(key), str(path))
+
+    @cached_property
+    def _client(self) -> "S3Client":
+        # Imported and made on first use: a process that only uses folders never pays for it. A session of its own,
+        # because boto3's default one must not be shared between threads that are making clients.
+        from boto3.session import Session
+        from botocore.config import Config
+
+        retries = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=60)
+        return Session().client("s3", config=retries)
+
+    def _key(self, key: str) -> str:
+        return self._prefix + checked(key)
+
+    def _get(self, key: str, **condition: Any) -> tuple[bytes, str]:
+        with self._named(key):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key), **condition)
+            return answer["Body"].read(), answer["ETag"]
+
+    def _head(self, key: str) -> Any:
+        try:
+            with self._named(key):
+                return self._client.head_object(Bucket=self._bucket, Key=self._key(key))
+        except ArtifactNotFoundError:
+            return None
+
+    def _put_if(self, key: str, data: bytes, **condition: Any) -> str:
+        # When the answer to a write that succeeded is lost, boto3 sends it again and then loses against itself.
+        # The token, new for every write, tells that from a race lost to somebody else.
+        token = uuid4().hex
+        try:
+            with self._named(key):
+                answer = self._client.put_object(
+                    Bucket=self._bucket, Key=self._key(key), Body=data, Metadata={"write": token}, **condition
+                )
+            return answer["ETag"]
+        except ConflictError:
+            head = self._head(key)
+            if head is None or head["Metadata"].get("write") != token:
+                raise
+            return str(head["ETag"])
+
+    def _pages(self, prefix: str, **more: Any) -> "Iterator[Any]":
+        with self._named(prefix):
+            pages = self._client.get_paginator("list_objects_v2")
+            yield from pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix, **more)
+
+    @contextmanager
+    def _named(self, key: str) -> "Iterator[None]":
+        """Turn S3's answers that have a name here into it; others (no permission, out of reach) stay boto3's."""
+        from botocore.exceptions import ClientError
+
+        try:
+            yield
+        except ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if error.response.get("Error", {}).get("Code") == "NoSuchBucket":
+                raise InvalidParameterError(f"there is no bucket {self._bucket!r}", bucket=self._bucket) from error
+            if status == 304:
+                raise _NotModifiedError(key) from error
+            if status == 404:
+                raise missing(self, key) from error
+            if status in (409, 412):
+                raise ConflictError(f"{key!r} in {self.url} was changed by somebody else", key=key) from error
+            raise
+
+
+class _NotModifiedError(B3Error):
+    """S3's answer 304; never leaves this module."""

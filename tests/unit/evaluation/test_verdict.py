@@ -1,0 +1,82 @@
+import pytest
+
+from b3shared.evaluation.verdict import headline_of, skill_verdict, warnings_of
+
+
+def bounds(low95, low99, estimate=0.05):
+    return {"estimate": estimate, "ci95": [low95, 0.1], "ci99": [low99, 0.12]}
+
+
+CLEAR, FAINT, NOTHING, UNKNOWN = bounds(0.02, 0.01), bounds(0.01, -0.01), bounds(-0.01, -0.02), bounds(None, None)
+
+
+def metrics(ic=CLEAR, prior=CLEAR, logistic=CLEAR, skill=CLEAR, label="direction", direction=0.53, resamples=2000):
+    return {
+        "label": label,
+        "skill": "none",
+        "intervals": {"rank_ic": ic, "log_loss_skill": skill},
+        "differences": {"log_loss_gain_over_prior": prior, "log_loss_gain_over_logistic_regression": logistic},
+        "model": {"test": {"directional_accuracy": direction, "dates": 40}},
+        "bootstrap": {"resamples": resamples, "block_length": 10},
+        "parts": {"train": {"class_shares": {"buy": 0.3, "hold": 0.4, "sell": 0.3}}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "proven"),
+        ({"logistic": NOTHING}, "weak"),
+        ({"prior": FAINT}, "weak"),
+        ({"ic": FAINT}, "weak"),
+        ({"ic": NOTHING}, "weak"),  # the log-loss skill is still there
+        ({"ic": NOTHING, "skill": NOTHING}, "none"),
+        ({"ic": FAINT, "skill": NOTHING, "prior": NOTHING}, "weak"),
+        ({"ic": NOTHING, "skill": FAINT, "prior": FAINT}, "weak"),
+        ({"ic": UNKNOWN, "skill": UNKNOWN, "prior": UNKNOWN, "logistic": UNKNOWN}, "none"),
+        ({"ic": None, "skill": NOTHING}, "none"),
+        ({"label": "signal"}, "weak"),
+        ({"label": "signal", "ic": NOTHING}, "none"),
+        ({"label": "triple_barrier"}, "proven"),
+    ],
+)
+def test_the_verdict_table(changes, verdict):
+    assert skill_verdict(metrics(**changes)) == verdict
+
+
+def test_a_lower_bound_of_exactly_zero_proves_nothing():
+    zero = bounds(0.0, 0.0)
+    assert skill_verdict(metrics(ic=zero, skill=zero, prior=zero)) == "none"
+
+
+def test_direction_above_sixty_percent_is_called_a_leak():
+    (warning,) = warnings_of(metrics(direction=0.601))
+    assert "above 60 %: treat as a leak until proven otherwise" in warning
+    assert headline_of(metrics(direction=0.601)).startswith("Suspect a leak")
+    for innocent in (metrics(direction=0.60), metrics(direction=None)):
+        assert warnings_of(innocent) == []
+        assert "leak" not in headline_of(innocent)
+
+
+def test_a_rule_label_is_named_as_one():
+    (warning,) = warnings_of(metrics(label="signal", direction=0.7))
+    assert warning == "label 'signal' is a rule of the inputs: a high score here is not a forecast"
+
+
+def test_too_few_dates_and_a_missing_class_are_said():
+    few = metrics(resamples=0)
+    few["parts"]["train"]["class_shares"] = {"buy": 0.0, "hold": 1.0, "sell": 0.0}
+    warnings = " ".join(warnings_of(few))
+    assert "40 test dates are fewer than five blocks of 10" in warnings
+    assert "no buy and no sell" in warnings
+
+
+@pytest.mark.parametrize(
+    ("skill", "words"), [("none", "shows no skill"), ("weak", "a little skill"), ("proven", "beats the class prior")]
+)
+def test_the_headline_says_the_verdict_and_its_evidence(skill, words):
+    sentence = headline_of(metrics() | {"skill": skill})
+    assert words in sentence
+    assert "daily rank IC +0.050 [+0.020 to +0.100]" in sentence
+    assert "no interval" in headline_of(metrics(ic=UNKNOWN) | {"skill": "none"})
+    assert "not defined" in headline_of(metrics(ic=None) | {"skill": "none"})

@@ -1,0 +1,128 @@
+"""The scorer: what predict imports and answers with."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from synthetic import planted_dataset, small_params, split_of
+
+from b3shared.errors import ArtifactNotFoundError, IncompatibleFeaturesError, InvalidQuotesError
+from b3shared.models.random_forest import RandomForestModel
+from b3shared.models.scorer import Scorer
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    data, params = planted_dataset(), small_params()
+    split = split_of(data, params)
+    model = RandomForestModel(params)
+    model.fit(data, split.train, split.val, lambda _: None)
+    folder = tmp_path_factory.mktemp("model")
+    model.save(folder, data.take(split.test))
+    return model, data, split, folder
+
+
+def test_it_answers_as_the_trained_model(saved):
+    model, data, split, folder = saved
+    forecast = Scorer.load(folder).score(data.X[split.test])
+    np.testing.assert_allclose(forecast.probabilities, model.forecast(data, split.test).probabilities, atol=1e-5)
+    assert forecast.probabilities.dtype == np.float64
+    assert forecast.returns is None
+    one = Scorer.load(folder).score(data.X[split.test[:1]])
+    np.testing.assert_allclose(one.probabilities, forecast.probabilities[:1], atol=1e-7)
+    assert Scorer.load(folder).score(data.X[:0]).probabilities.shape == (0, 3)
+
+
+def test_bytes_and_folder_are_the_same_scorer(saved):
+    _, data, _, folder = saved
+    metadata = json.loads((folder / "model.json").read_text())
+    scorer = Scorer((folder / "model.onnx").read_bytes(), metadata)
+    np.testing.assert_array_equal(scorer.score(data.X).probabilities, Scorer.load(folder).score(data.X).probabilities)
+    assert scorer.metadata["model_type"] == "rf"
+    assert scorer.feature_names == data.feature_names
+
+
+@pytest.mark.parametrize("rule", ["lift", "argmax"])
+def test_it_decides_by_the_saved_rule(saved, rule):
+    model, data, _, folder = saved
+    metadata = json.loads((folder / "model.json").read_text()) | {"decision": rule}
+    scorer = Scorer((folder / "model.onnx").read_bytes(), metadata)
+    forecast = scorer.score(data.X)
+    score = forecast.probabilities / model.base_rates if rule == "lift" else forecast.probabilities
+    np.testing.assert_array_equal(scorer.decide(forecast), score.argmax(axis=1))
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (3, 6), (5,), (2, 3, 5)])
+def test_another_number_of_features_is_refused_by_name(saved, shape):
+    with pytest.raises(IncompatibleFeaturesError, match=r"the model takes 5 features.*feature_0, feature_1"):
+        Scorer.load(saved[3]).score(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_feature_that_is_not_finite_is_refused_by_name(saved, value):
+    X = np.zeros((3, 5), np.float32)
+    X[1, 2] = value
+    with pytest.raises(InvalidQuotesError, match="features feature_2 hold NaN or infinity"):
+        Scorer.load(saved[3]).score(X)
+
+
+@pytest.mark.parametrize("missing", ["model.onnx", "model.json"])
+def test_a_folder_without_a_file_is_an_error_that_names_it(saved, tmp_path, missing):
+    for name in {"model.onnx", "model.json"} - {missing}:
+        (tmp_path / name).write_bytes((saved[3] / name).read_bytes())
+    with pytest.raises(ArtifactNotFoundError, match=f"has no {missing}"):
+        Scorer.load(tmp_path)
+
+
+def test_a_sequence_model_with_returns_is_served_too(saved):
+    """Windows (rows, steps, features) in; probabilities of the last step's first three features and their mean out."""
+    nodes = [
+        helper.make_node("Gather", ["windows", "last"], ["step"], axis=1),
+        helper.make_node("Softmax", ["step"], ["probabilities"], axis=1),
+        helper.make_node("ReduceMean", ["step", "axis"], ["returns"], keepdims=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "sequence",
+        [helper.make_tensor_value_info("windows", TensorProto.FLOAT, [None, 4, 3])],
+        [
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 3]),
+            helper.make_tensor_value_info("returns", TensorProto.FLOAT, [None, 1]),
+        ],
+        [
+            helper.make_tensor("last", TensorProto.INT64, [], [3]),
+            helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(model)
+    third = [1 / 3] * 3
+    calibration = {"temperature": 1.0, "grown": third, "shares": third}
+    metadata = {"feature_names": ["a", "b", "c"], "calibration": calibration, "base_rates": third, "decision": "argmax"}
+    X = np.random.default_rng(0).normal(size=(6, 4, 3)).astype(np.float32)
+    forecast = Scorer(model.SerializeToString(), metadata).score(X)
+    np.testing.assert_allclose(forecast.returns, X[:, 3].mean(axis=1), rtol=1e-5)
+    assert forecast.returns.shape == (6,)
+    np.testing.assert_array_equal(forecast.probabilities.argmax(axis=1), X[:, 3].argmax(axis=1))
+
+
+def test_importing_and_scoring_loads_nothing_that_trains(saved):
+    script = f"""
+import sys
+from pathlib import Path
+import numpy as np
+from b3shared.models.scorer import Scorer
+scorer = Scorer.load(Path({str(saved[3])!r}))
+scorer.decide(scorer.score(np.zeros((1, 5), np.float32)))
+heavy = {{"sklearn", "scipy", "torch", "pandas", "joblib", "skl2onnx", "onnx", "matplotlib", "duckdb", "boto3"}}
+print(sorted(heavy & {{name.split(".")[0] for name in sys.modules}}))
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,107 @@
+"""Loading keeps the period, the tickers and whoever has enough history, and accounts for every other row."""
+
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from b3shared.config import BUNDLED_QUOTES
+from b3shared.errors import InvalidParameterError, NoQuotesError, TooLittleHistoryError, UnknownTickerError
+from b3shared.params import PipelineParams
+from b3shared.quotes.loading import load_quotes, period_start
+from b3shared.quotes.sources import ParquetSource
+from b3shared.quotes.tables import write_parquet
+
+SOURCE = ParquetSource(BUNDLED_QUOTES)
+
+
+def cut(tmp_path: Path, sql: str) -> ParquetSource:
+    path = tmp_path / "cut.parquet"
+    duckdb.execute(f"COPY (SELECT * FROM '{BUNDLED_QUOTES}' q WHERE {sql}) TO '{path}' (FORMAT parquet)")
+    return ParquetSource(path)
+
+
+def test_rows_read_are_kept_or_counted_as_dropped() -> None:
+    quotes = load_quotes(SOURCE, PipelineParams())
+    report = quotes.report
+    assert report["rows_read"] == report["rows"] + sum(report["dropped"].values())
+    assert report["rows"] == len(quotes.frame)
+    assert report["dropped"] == {"zero_volume": 3}
+    assert report["missing_columns"] == ["avg", "best_buy", "best_sell", "trades", "turnover"]
+    assert (report["first_session"], report["last_session"], report["tickers"]) == ("2019-01-02", "2023-12-28", 60)
+
+
+def test_the_bundled_sample_is_what_the_notice_says() -> None:
+    assert Path(BUNDLED_QUOTES).stat().st_size <= 3_000_000
+    frame = load_quotes(SOURCE, PipelineParams()).frame
+    assert not frame.duplicated(["ticker", "date"]).any()
+    assert {"PETR4", "VALE3"} <= set(frame["ticker"])
+
+
+@pytest.mark.parametrize(
+    ("period", "start"), [("1y", date(2022, 12, 29)), ("18m", date(2022, 6, 29)), ("30d", date(2023, 11, 29))]
+)
+def test_a_period_counts_back_from_its_end(period: str, start: date) -> None:
+    assert period_start(date(2023, 12, 28), period) == start
+
+
+def test_start_and_end_win_over_the_period_and_an_end_in_the_future_is_the_newest() -> None:
+    params = PipelineParams.of(start="2021-06-01", end="2030-01-01", period="1y")
+    report = load_quotes(SOURCE, params).report
+    assert (report["first_session"], report["last_session"]) == ("2021-06-01", "2023-12-28")
+
+
+def test_a_ticker_with_too_little_history_is_left_out_by_name(tmp_path: Path) -> None:
+    source = cut(tmp_path, "ticker <> 'PETR4' OR date >= DATE '2023-06-01'")
+    report = load_quotes(source, PipelineParams()).report
+    assert report["tickers"] == 59
+    assert report["tickers_with_too_little_history"] == {"PETR4": 145}
+    assert report["dropped"]["too_little_history"] == 145
+
+
+def test_a_ticker_with_few_rows_is_a_warning(tmp_path: Path) -> None:
+    source = cut(tmp_path, "ticker <> 'PETR4' OR date >= DATE '2022-01-01'")
+    report = load_quotes(source, PipelineParams()).report
+    assert report["tickers_with_few_rows"] == {"PETR4": 498}
+    assert report["tickers"] == 60
+
+
+def test_no_ticker_with_enough_history_says_how_much_there_is_and_is_needed() -> None:
+    with pytest.raises(TooLittleHistoryError, match=r"286 sessions .* has 2\d\d"):
+        load_quotes(SOURCE, PipelineParams.of(period="1y"))
+
+
+def test_dates_before_the_data_an_unknown_ticker_and_only_bad_rows_are_named(tmp_path: Path) -> None:
+    with pytest.raises(NoQuotesError, match="no quote from 2001-01-01 to 2001-12-31"):
+        load_quotes(SOURCE, PipelineParams.of(start="2001-01-01", end="2001-12-31"))
+    with pytest.raises(UnknownTickerError, match="XXXX3"):
+        load_quotes(SOURCE, PipelineParams.of(tickers=["PETR4", "XXXX3"]))
+    path = tmp_path / "halted.parquet"
+    duckdb.execute(f"COPY (SELECT * REPLACE (0 AS volume) FROM '{BUNDLED_QUOTES}') TO '{path}' (FORMAT parquet)")
+    with pytest.raises(NoQuotesError, match="74454 zero_volume"):
+        load_quotes(ParquetSource(path), PipelineParams())
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"period": "5"},
+        {"period": "0y"},
+        {"start": "2022-01-01", "end": "2021-01-01"},
+        {"tickers": []},
+        {"tickers": ["petr4; DROP"]},
+        {"min_turnover": -1},
+        {"start": "soon"},
+    ],
+)
+def test_parameters_that_mean_nothing_are_refused(params: dict[str, object]) -> None:
+    with pytest.raises(InvalidParameterError):
+        PipelineParams.of(params)
+
+
+def test_a_table_written_twice_has_the_same_bytes(tmp_path: Path, eight: pd.DataFrame) -> None:
+    first, second = (write_parquet(eight, tmp_path / f"{n}.parquet").read_bytes() for n in (1, 2))
+    assert first == second
+    pd.testing.assert_frame_equal(load_quotes(ParquetSource(tmp_path / "1.parquet"), PipelineParams()).frame, eight)

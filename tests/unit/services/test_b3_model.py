@@ -1,0 +1,151 @@
+"""The whole product in two calls: run, predict; resumed, repeated, and with bad input."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import SMALL
+
+from b3shared import B3Model, PipelineParams
+from b3shared.config import Settings
+from b3shared.errors import (
+    ConflictError,
+    IncompatibleFeaturesError,
+    InvalidParameterError,
+    NothingLiveError,
+    TooLittleHistoryError,
+    UnknownModelError,
+    UnknownTickerError,
+)
+from b3shared.models.scorer import Scorer
+from b3shared.params import Step
+from b3shared.preprocess import preprocess
+from b3shared.registry import Registry
+from b3shared.services.b3_model import RunResult
+
+SMALL_TICKERS = sorted(SMALL["tickers"])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[B3Model, RunResult]:
+    model = B3Model(storage=tmp_path_factory.mktemp("store"))
+    return model, model.run(run_id="first", **SMALL)
+
+
+def test_a_run_registers_a_version_that_is_live(trained: tuple[B3Model, RunResult]) -> None:
+    model, result = trained
+    assert result.live
+    assert result.decision == "first version of this type"
+    manifest = Registry(model.storage, "models").manifest("rf", result.model_version)
+    assert manifest["train_end"] == "2023-12-28"
+    assert manifest["lineage"]["run_id"] == "first"
+    assert {"b3_model.joblib", "model.onnx", "model.json", "metrics.json", "report.html"} <= set(manifest["files"])
+    assert set(manifest["lineage"]["steps"]) == {str(step) for step in list(Step)[:6]}
+
+
+def test_the_same_run_again_does_nothing_and_says_the_same(trained: tuple[B3Model, RunResult]) -> None:
+    model, result = trained
+    before: list[bool] = []
+    again = model.run(run_id="first", finished=lambda record, done: before.append(done), **SMALL)
+    assert before == [True] * 7
+    assert again.model_version == result.model_version
+    with pytest.raises(ConflictError, match="horizon"):
+        model.run(run_id="first", horizon=5, **SMALL)
+
+
+def test_a_run_killed_in_the_middle_is_resumed_where_it_was(tmp_path: Path) -> None:
+    model = B3Model(storage=tmp_path)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(words: dict[str, object]) -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        model.run(run_id="killed", progress=kill, **SMALL)
+    assert not (tmp_path / "models").exists()
+    before: dict[str, bool] = {}
+    model.run(run_id="killed", finished=lambda record, done: before.update({str(record.step): done}), **SMALL)
+    assert before["split_data"]
+    assert not before["train_model"]
+
+
+def test_predictions_are_those_of_the_registered_model(
+    trained: tuple[B3Model, RunResult], eight: pd.DataFrame, tmp_path: Path
+) -> None:
+    model, result = trained
+    answer = model.predict(eight)
+    assert sorted(answer.index) == SMALL_TICKERS
+    np.testing.assert_allclose(answer[["buy", "hold", "sell"]].sum(axis=1), 1.0)
+    data = preprocess(eight, PipelineParams.of(SMALL)).data
+    scorer = Scorer.load(Registry(model.storage, "models").fetch("rf", result.model_version, tmp_path))
+    newest = np.flatnonzero(data.date == data.date.max())
+    expected = scorer.score(data.X[newest]).probabilities
+    np.testing.assert_allclose(answer.loc[data.ticker[newest], ["buy", "hold", "sell"]], expected, atol=1e-12)
+    assert (answer["as_of"] == pd.Timestamp("2023-12-28")).all()
+    assert answer.loc["PETR4", "last_price"] == 37.24
+
+
+def test_predictions_for_some_tickers_and_an_older_day(trained: tuple[B3Model, RunResult], eight: pd.DataFrame) -> None:
+    model, result = trained
+    earlier = eight[eight["date"] <= "2023-06-30"]
+    answer = model.predict(earlier, tickers=[" petr4 ", "VALE3"], model_version=result.model_version)
+    assert list(answer.index) == ["PETR4", "VALE3"]
+    assert (answer["as_of"] == pd.Timestamp("2023-06-30")).all()
+
+
+def test_a_second_namespace_is_apart(trained: tuple[B3Model, RunResult], eight: pd.DataFrame) -> None:
+    model, _ = trained
+    with pytest.raises(NothingLiveError):
+        model.predict(eight, "mine")
+    other = model.run(model_dir="mine", model_name="forest.joblib", **SMALL)
+    assert other.live
+    assert "forest.joblib" in Registry(model.storage, "mine").manifest("rf", other.model_version)["files"]
+    assert model.predict(eight, "mine")["model_version"].unique().tolist() == [other.model_version]
+
+
+def test_the_gate_keeps_a_challenger_that_is_not_better(trained: tuple[B3Model, RunResult]) -> None:
+    model, _ = trained
+    challenger = model.run(random_state=7, **SMALL)
+    assert not challenger.live
+    assert "does not exceed" in challenger.decision
+    assert challenger.records[Step.SAVE_MODEL].summary["evidence"]["rows"] > 1000
+    assert challenger.records[Step.EVALUATE_MODEL].summary["test_openings"] >= 2
+
+
+def test_without_refit_the_evaluated_model_is_what_is_registered(tmp_path: Path) -> None:
+    result = B3Model(storage=tmp_path).run(refit=False, **SMALL)
+    trained_part = result.records[Step.SPLIT_DATA].summary["boundaries"]["train"]["last"]
+    assert result.records[Step.REFIT_MODEL].summary["train_end"] >= trained_part
+    assert result.records[Step.REFIT_MODEL].summary["train_end"] < "2023-01-01"
+
+
+def test_quotes_that_cannot_feed_the_model_are_refused(trained: tuple[B3Model, RunResult], eight: pd.DataFrame) -> None:
+    model, _ = trained
+    with pytest.raises(TooLittleHistoryError, match="252 sessions"):
+        model.predict(eight.groupby("ticker").tail(50))
+    few = pd.concat(
+        [eight[eight["ticker"].isin(SMALL_TICKERS[:3])], eight[~eight["ticker"].isin(SMALL_TICKERS[:3])].head(9)]
+    )
+    with pytest.raises(IncompatibleFeaturesError, match="ranks"):
+        model.predict(pd.concat([few, eight[eight["ticker"].isin(SMALL_TICKERS[3:6])].groupby("ticker").head(5)]))
+    with pytest.raises(UnknownTickerError, match="XXXX3"):
+        model.predict(eight, tickers=["PETR4", "XXXX3"])
+    with pytest.raises(UnknownModelError):
+        model.predict(eight, model_version="20200101-00000000")
+
+
+def test_bad_parameters_leave_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(InvalidParameterError, match="horizons"):
+        B3Model(storage=tmp_path / "store").run(horizons=2)
+    assert not (tmp_path / "store").exists() or not list((tmp_path / "store").rglob("*.json"))
+
+
+def test_the_environment_says_where_things_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("B3_STORAGE", str(tmp_path))
+    monkeypatch.setenv("B3_QUOTES", "elsewhere.parquet")
+    assert B3Model().settings == Settings("LOCAL", str(tmp_path), "elsewhere.parquet")
+    with pytest.raises(InvalidParameterError, match="AWS and LOCAL"):
+        Settings.from_environment({"environment": "moon"})

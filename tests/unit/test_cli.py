@@ -1,0 +1,75 @@
+"""The command line in processes of its own: what a person types and reads."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import SMALL
+
+ROOT = Path(__file__).resolve().parents[2]
+WORDS = [f"{name}={','.join(value) if isinstance(value, list) else value}" for name, value in SMALL.items()]
+
+
+def b3(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "b3shared", *words], cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cli")
+
+
+@pytest.fixture(scope="module")
+def ran(store: Path) -> subprocess.CompletedProcess[str]:
+    return b3("--storage", str(store), "run", *WORDS, "--report", str(store / "report"))
+
+
+def test_run_shows_data_progress_baselines_version_and_forecasts(ran: subprocess.CompletedProcess[str], store: Path) -> None:
+    assert ran.returncode == 0, ran.stderr
+    for words in (
+        "quotes of 8 tickers",
+        "evaluate_model",
+        "logistic regression",
+        "is live: first version",
+        "PETR4",
+        "VALE3",
+    ):
+        assert words in ran.stdout
+    assert (store / "report" / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_models_promote_and_rollback(ran: subprocess.CompletedProcess[str], store: Path) -> None:
+    first = b3("--storage", str(store), "models").stdout.split()[1]
+    assert b3("--storage", str(store), "run", *WORDS, "random_state=1").returncode == 0
+    listed = b3("--storage", str(store), "models").stdout.splitlines()
+    assert len(listed) == 2
+    second = next(line.split()[0] for line in listed if not line.startswith("*"))
+    assert b3("--storage", str(store), "promote", second).stdout == f"live: {second}\n"
+    assert b3("--storage", str(store), "rollback").stdout == f"live: {first}\n"
+    refused = b3("--storage", str(store), "promote", "20000101-00000000")
+    assert refused.returncode == 2
+    assert first in refused.stderr
+
+
+def test_predict_answers_one_line_a_ticker(ran: subprocess.CompletedProcess[str], store: Path) -> None:
+    said = b3("--storage", str(store), "predict", "petr4", "vale3")
+    assert [line.split()[0] for line in said.stdout.splitlines()] == ["ticker", "PETR4", "VALE3"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("run", "horizons=3"), "INVALID_PARAMETER"),
+        (("run", "horizon"), "INVALID_PARAMETER"),
+        (("--quotes", "nowhere.parquet", "run"), "SOURCE_UNAVAILABLE"),
+        (("--quotes", "LICENSE", "run"), "INVALID_QUOTES"),
+        (("run", "tickers=PETR4"), "INVALID_QUOTES"),
+        (("predict", "XXXX3"), "NOTHING_LIVE"),
+    ],
+)
+def test_an_error_is_one_line_with_its_code_and_no_traceback(words: tuple[str, ...], code: str, tmp_path: Path) -> None:
+    said = b3("--storage", str(tmp_path), *words)
+    assert said.returncode == 2
+    assert said.stderr.startswith(f"{code}: ")
+    assert len(said.stderr.splitlines()) == 1

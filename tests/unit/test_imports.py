@@ -1,0 +1,39 @@
+"""Who imports what: the slim functions must never pay for pandas, scikit-learn, matplotlib or boto3."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = {"pandas", "sklearn", "matplotlib", "boto3", "duckdb", "torch", "scipy", "joblib", "onnxruntime", "skl2onnx"}
+
+
+def loaded(module: str) -> set[str]:
+    code = f"import sys, {module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    return set(
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "allowed"),
+    [
+        ("b3shared", set()),
+        ("b3shared.services", set()),
+        ("b3shared.params", set()),
+        ("b3shared.pipeline", set()),
+        ("b3shared.release", set()),
+        ("b3shared.split", set()),
+        ("b3shared.models.scorer", {"onnxruntime"}),
+        # scikit-learn and skl2onnx import pandas themselves where it is installed; the layer does without
+        ("b3shared.models.random_forest", {"sklearn", "scipy", "joblib", "onnxruntime", "skl2onnx", "pandas"}),
+        ("b3shared.evaluation.evaluate", {"sklearn", "scipy", "joblib", "matplotlib", "pandas"}),
+        ("b3shared.pipeline.train_model", {"onnxruntime"}),
+        ("b3shared.pipeline.split_data", set()),
+        ("b3shared.features", {"pandas", "duckdb"}),
+    ],
+)
+def test_a_module_imports_only_what_its_layer_has(module: str, allowed: set[str]) -> None:
+    assert loaded(module) & HEAVY <= allowed

@@ -1,0 +1,82 @@
+"""Parameters: one place, every bound enforced, an unknown name refused; every one has exactly one owner."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from b3shared.errors import InvalidParameterError
+from b3shared.params import STEP_PARAMS, PipelineParams, RandomForestParams, Step
+
+
+def test_every_parameter_has_exactly_one_owner() -> None:
+    owned = [name for names in STEP_PARAMS.values() for name in names]
+    assert sorted(owned) == sorted(PipelineParams.model_fields)
+    assert list(STEP_PARAMS) == list(Step)
+
+
+def test_flat_and_nested_names_mean_the_same() -> None:
+    assert PipelineParams.of(n_jobs=2, max_depth=7) == PipelineParams.of(rf={"n_jobs": 2, "max_depth": 7})
+    assert PipelineParams.of({"n_jobs": 2}, horizon=3).rf.n_jobs == 2
+
+
+def test_the_names_of_the_reference_are_understood() -> None:
+    params = PipelineParams.of(
+        model_type="random_forest", n_jobs=5, test_size=0.2, val_size=0.2, model_dir="models", model_name="b3_model.joblib"
+    )
+    assert params.model_type == "rf"
+    assert PipelineParams.of(model_type="LSTM_MTL").model_type == "lstm"
+
+
+def test_a_single_value_is_a_search_space_of_one() -> None:
+    assert PipelineParams.of(max_depth=7).rf.max_depth == (7,)
+    assert PipelineParams.of(max_depth=[5, 7]).rf.max_depth == (5, 7)
+
+
+def test_tickers_are_trimmed_upper_cased_and_sorted_whichever_way_they_come() -> None:
+    assert PipelineParams.of(tickers=" vale3,petr4 ").tickers == ("PETR4", "VALE3")
+    assert PipelineParams.of(tickers=["vale3", "PETR4", "VALE3"]).tickers == ("PETR4", "VALE3")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"horizons": 2}, r"horizons: unknown parameter; allowed are .*horizon"),
+        ({"rf": {"trees": 2}}, "trees: unknown parameter"),
+        ({"test_size": "much"}, "test_size = 'much'"),
+        ({"test_size": 0.01}, "test_size = 0.01"),
+        ({"test_size": 0.5, "val_size": 0.5}, "at most 0.8"),
+        ({"n_jobs": 0}, "n_jobs: 0 is not allowed"),
+        ({"max_depth": 40}, "less than or equal to 16"),
+        ({"model_dir": "../etc"}, "model_dir"),
+        ({"model_name": "../x.joblib"}, "model_name"),
+        ({"model_type": "xgboost"}, "model_type = 'xgboost'"),
+        ({"label": "magic"}, "label = 'magic'"),
+        ({"signal_lag": 1}, "belongs to label 'signal'"),
+        ({"horizon": 0}, "horizon = 0"),
+        ({"horizon": None}, "horizon = None"),
+    ],
+)
+def test_bad_values_are_named_with_what_is_allowed(params: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidParameterError, match=message):
+        PipelineParams.of(params)
+
+
+def test_all_bad_values_are_named_at_once() -> None:
+    with pytest.raises(InvalidParameterError) as caught:
+        PipelineParams.of(horizon=0, foo=1, n_estimators=-3)
+    assert {"horizon", "foo"} <= set(caught.value.details["parameters"]) or "n_estimators" in str(caught.value)
+
+
+def test_parameters_survive_json_and_cannot_be_changed() -> None:
+    params = PipelineParams.of(tickers=["PETR4"], start="2020-01-01", max_depth=(3, 4))
+    assert PipelineParams.of(params.model_dump(mode="json")) == params
+    with pytest.raises(Exception, match="frozen"):
+        params.horizon = 5  # type: ignore[misc]
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=12), st.none() | st.integers() | st.text() | st.lists(st.integers())))
+def test_any_dictionary_gives_parameters_or_a_named_error(values: dict[str, object]) -> None:
+    known = PipelineParams.model_fields.keys() | RandomForestParams.model_fields.keys()
+    if not set(values) <= known:
+        with pytest.raises(InvalidParameterError):
+            PipelineParams.of(values)
