@@ -13,6 +13,9 @@ from b3shared.params import PipelineParams
 Progress = Callable[[dict[str, Any]], None]
 """Called now and then with a small JSON-able dict: what is being done, how much of it, the figures so far."""
 
+ONNX_FILE, METADATA_FILE = "model.onnx", "model.json"
+"""The served form of a model, and what it needs to be used: feature names, calibration, base rates, importance."""
+
 MODELS = {"rf": "b3shared.models.random_forest:RandomForestModel"}
 """Model type -> class, by name, so that only the model in use is imported."""
 

@@ -19,11 +19,11 @@ from b3shared.errors import (
     SingleClassError,
     TooLittleHistoryError,
 )
-from b3shared.models.base import Forecast, Model, Progress
+from b3shared.models.base import METADATA_FILE, ONNX_FILE, Forecast, Model, Progress
 from b3shared.models.calibration import Calibration
 from b3shared.models.forest_search import raw_probabilities, search_forest
 from b3shared.models.onnx import TOLERANCE, assert_close, assert_parity, export_forest, threshold_probes
-from b3shared.models.scorer import METADATA_FILE, ONNX_FILE, Scorer, check_finite
+from b3shared.models.scorer import Scorer, check_finite
 from b3shared.params import PipelineParams
 from b3shared.split import purged_folds
 

@@ -11,10 +11,8 @@ import onnxruntime
 from b3shared.dataset import FloatArray, IntArray
 from b3shared.decision import decide
 from b3shared.errors import ArtifactNotFoundError, IncompatibleFeaturesError, InvalidQuotesError
-from b3shared.models.base import Forecast
+from b3shared.models.base import METADATA_FILE, ONNX_FILE, Forecast
 from b3shared.models.calibration import Calibration
-
-ONNX_FILE, METADATA_FILE = "model.onnx", "model.json"
 
 
 def open_session(onnx: bytes) -> Any:

@@ -8,8 +8,7 @@ import numpy as np
 
 from b3shared.evaluation.evaluate import evaluate
 from b3shared.gate import Outcomes
-from b3shared.models.base import Forecast
-from b3shared.models.scorer import METADATA_FILE
+from b3shared.models.base import METADATA_FILE, Forecast
 from b3shared.openings import count_opening
 from b3shared.params import Step
 from b3shared.pipeline.runner import Context

@@ -81,6 +81,7 @@ def prepare_quotes(
         "sessions": int(kept["date"].nunique()),
         "rows_read": rows_read,
         "rows": len(kept),
+        "columns": list(kept.columns),
         "tickers": int(kept["ticker"].nunique()),
         "missing_columns": missing,
         "dropped": {f.kind: f.rows for f in findings if f.action == "dropped"}

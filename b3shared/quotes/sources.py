@@ -63,17 +63,17 @@ class QuoteSource(Protocol):
         ...
 
 
-class _DuckDBReader:
+class DuckDBReader:
     """Reads any relation that DuckDB can name into the schema."""
 
     name: str
 
     @contextmanager
-    def _relation(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         raise NotImplementedError
 
     def newest(self) -> date:
-        with self._relation() as (connection, relation):
+        with self._relation(QuoteQuery()) as (connection, relation):
             self._columns(connection, relation)
             found = self._fetch(connection, f"SELECT max({_cast('date')}) AS newest FROM {relation}", [])
         if found.empty or pd.isna(found["newest"].iloc[0]):
@@ -81,7 +81,7 @@ class _DuckDBReader:
         return pd.Timestamp(found["newest"].iloc[0]).date()
 
     def read(self, query: QuoteQuery) -> pd.DataFrame:
-        with self._relation() as (connection, relation):
+        with self._relation(query) as (connection, relation):
             columns = self._columns(connection, relation)
             select = ", ".join(_select(column, columns) for column in QUOTE_TYPES)
             extra = [c for c in PRECOMPUTED if c in columns] if "open" not in columns else []
@@ -121,7 +121,7 @@ class _DuckDBReader:
             raise InvalidQuotesError(f"{self.name} cannot be read as quotes: {_first_line(error)}") from error
 
 
-class ParquetSource(_DuckDBReader):
+class ParquetSource(DuckDBReader):
     """A Parquet file, or a folder of them (hive partitions welcome)."""
 
     def __init__(self, path: str | Path) -> None:
@@ -129,7 +129,7 @@ class ParquetSource(_DuckDBReader):
         self.name = str(path)
 
     @contextmanager
-    def _relation(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         if not self.path.exists():
             raise SourceUnavailableError(f"{self.name} does not exist; give a Parquet file or a folder of them")
         if self.path.is_file() and self.path.stat().st_size == 0:
@@ -141,7 +141,7 @@ class ParquetSource(_DuckDBReader):
             yield connection, f"read_parquet({_literal(pattern)}, union_by_name = true)"
 
 
-class DuckDBSource(_DuckDBReader):
+class DuckDBSource(DuckDBReader):
     """A table of a DuckDB file; without a name ``b3_hist``, else ``b3_featured``. Opened read-only."""
 
     def __init__(self, path: str | Path, table: str | None = None) -> None:
@@ -152,7 +152,7 @@ class DuckDBSource(_DuckDBReader):
         self.name = f"{path}#{table}" if table else str(path)
 
     @contextmanager
-    def _relation(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         if not self.path.exists():
             raise SourceUnavailableError(f"{self.name} does not exist; give a DuckDB file")
         try:
@@ -171,12 +171,16 @@ class DuckDBSource(_DuckDBReader):
 
 
 def open_source(location: str | Path) -> QuoteSource:
-    """The source of a location: ``*.duckdb``/``*.db`` (optionally ``#table``) or a Parquet file or folder.
+    """The source of a location: ``s3://`` lake, ``*.duckdb``/``*.db`` (optionally ``#table``), or Parquet file or folder.
 
     Raises:
         SourceUnavailableError: No such file or folder.
     """
     path, _, table = str(location).partition("#")
+    if path.startswith("s3://"):
+        from b3shared.quotes.lake import LakeSource  # boto3 only where it is needed
+
+        return LakeSource(path)
     if path.startswith("md:"):
         raise SourceUnavailableError(f"{path}: MotherDuck is not available yet; give a DuckDB or Parquet file")
     if path.lower().endswith((".duckdb", ".db", ".ddb")):

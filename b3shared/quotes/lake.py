@@ -1,0 +1,74 @@
+"""The deployment's lake of daily quotes: ``year=YYYY/*.parquet`` under one prefix of a storage."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from b3shared.errors import NoQuotesError
+from b3shared.quotes.sources import DuckDBReader, QuoteQuery
+from b3shared.quotes.tables import write_parquet
+from b3shared.storage import Storage, open_storage
+
+LAKE = "lake/quotes"
+"""Prefix of the lake in a deployment's storage."""
+
+
+class LakeSource(DuckDBReader):
+    """Quotes of a lake; only the years that a query needs are fetched.
+
+    Args:
+        location: storage address of the lake's own prefix, such as ``s3://bucket/lake/quotes``.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.name = location
+        self._storage = open_storage(location)
+
+    def newest(self) -> date:
+        """The last session of the lake."""
+        with self._relation(QuoteQuery(start=date(max(self._years()), 1, 1))) as (connection, relation):
+            self._columns(connection, relation)
+            found = connection.execute(f"SELECT max(CAST(date AS DATE)) FROM {relation}").fetchall()
+        newest: date = found[0][0]
+        return newest
+
+    def _years(self) -> dict[int, list[str]]:
+        """Keys of the lake by year.
+
+        Raises:
+            NoQuotesError: There are none.
+        """
+        years: dict[int, list[str]] = {}
+        for key in self._storage.list():
+            folder = key.split("/")[0]
+            if folder.startswith("year=") and key.endswith(".parquet"):
+                years.setdefault(int(folder.removeprefix("year=")), []).append(key)
+        if not years:
+            raise NoQuotesError(f"{self.name} holds no year=YYYY/*.parquet: put quotes into the lake first")
+        return years
+
+    @contextmanager
+    def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        first, last = (query.start or date.min).year, (query.end or date.max).year
+        years = self._years()
+        wanted = [key for year, keys in years.items() if first <= year <= last for key in keys]
+        with tempfile.TemporaryDirectory(prefix="b3-lake-") as folder, duckdb.connect() as connection:
+            for key in wanted or years[max(years)]:  # a query outside the lake reads no row of its newest year
+                self._storage.download(key, Path(folder, key))
+            yield connection, f"read_parquet('{folder}/**/*.parquet', union_by_name = true, hive_partitioning = false)"
+
+
+def write_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> list[str]:
+    """Put quotes into a lake, one file a year; a year that is there is replaced as a whole. Returns the keys."""
+    keys = []
+    with tempfile.TemporaryDirectory(prefix="b3-lake-") as folder:
+        for year, rows in frame.groupby(frame["date"].dt.year, sort=True):
+            path = write_parquet(rows, Path(folder, f"{year}.parquet"))
+            keys.append(f"{prefix}/year={year}/quotes.parquet")
+            storage.upload(path, keys[-1])
+    return keys

@@ -1,0 +1,20 @@
+"""What a user of the local stack can get wrong; each message is one line that says what to do."""
+
+
+class LocalStackError(Exception):
+    """The local stack cannot start, or has ended."""
+
+
+class DeployError(LocalStackError):
+    """The template cannot be deployed: it is invalid, or names something that has no local counterpart."""
+
+
+class PortTakenError(LocalStackError):
+    """Another program listens on the port that was asked for."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} is taken by another program: stop it, or choose another with PORT={port + 1}")
+
+
+class ClosingError(LocalStackError):
+    """An invocation arrived while the stack was being closed."""

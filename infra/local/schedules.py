@@ -1,0 +1,74 @@
+"""The deployed schedules, fired by hand: the emulator has no clock, and a demonstration should not wait for one."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from infra.local.aws import ACCOUNT, REGION
+from infra.local.delivery import deliver
+
+Client = Callable[[str], Any]
+
+
+def fire_schedules(client: Client, name_contains: str = "", at: datetime | None = None) -> list[str]:
+    """Start the target of every matching schedule once, with the input that it would get, enabled or not.
+
+    Args:
+        client: Gives a service's boto3 client.
+        name_contains: Part of a schedule's or a scheduled rule's name; all by default.
+        at: The moment that the input names; now by default.
+
+    Returns:
+        Names of what was fired.
+    """
+    moment = (at or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    fired = []
+    for name, arn, body in (*_schedules(client, moment), *_rules(client, moment)):
+        if name_contains in name:
+            deliver(client, arn, body)
+            fired.append(name)
+    return fired
+
+
+def _schedules(client: Client, moment: str) -> Iterator[tuple[str, str, str]]:
+    scheduler = client("scheduler")
+    for page in scheduler.get_paginator("list_schedules").paginate():
+        for summary in page["Schedules"]:
+            schedule = scheduler.get_schedule(Name=summary["Name"], GroupName=summary["GroupName"])
+            target = schedule["Target"]
+            yield schedule["Name"], target["Arn"], _with_context(target.get("Input", "{}"), schedule["Arn"], moment)
+
+
+def _with_context(text: str, arn: str, moment: str) -> str:
+    """Fill EventBridge Scheduler's context attributes in."""
+    values = {"schedule-arn": arn, "scheduled-time": moment, "execution-id": str(uuid.uuid4()), "attempt-number": "1"}
+    for name, value in values.items():
+        text = text.replace(f"<aws.scheduler.{name}>", value)
+    return text
+
+
+def _rules(client: Client, moment: str) -> Iterator[tuple[str, str, str]]:
+    events = client("events")
+    for rule in events.list_rules()["Rules"]:
+        if "ScheduleExpression" not in rule:
+            continue
+        for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]:
+            yield rule["Name"], target["Arn"], target.get("Input") or _scheduled_event(rule["Arn"], moment)
+
+
+def _scheduled_event(rule_arn: str, moment: str) -> str:
+    return json.dumps(
+        {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "Scheduled Event",
+            "source": "aws.events",
+            "account": ACCOUNT,
+            "time": moment,
+            "region": REGION,
+            "resources": [rule_arn],
+            "detail": {},
+        }
+    )
