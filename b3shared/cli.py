@@ -16,6 +16,7 @@ from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.runs import Run
 from b3shared.services import B3DataLoadingService, B3Model
+from b3shared.serving.promotion import promote
 
 SHOWN = ("PETR4", "VALE3", "ITUB4", "BBDC4", "ABEV3")
 """Tickers whose forecasts ``run`` prints."""
@@ -153,16 +154,8 @@ def _models(options: argparse.Namespace) -> None:
 
 
 def _promote(options: argparse.Namespace) -> None:
-    model = B3Model(options.quotes, options.storage)
-    manifest = Registry(model.storage, options.model_dir).manifest(options.model_type, options.version)
-    Release(model.storage).promote(
-        options.model_dir,
-        options.model_type,
-        options.version,
-        who=getpass.getuser(),
-        why=options.why,
-        skill=manifest.get("evaluated", {}).get("skill", "none"),
-    )
+    storage = B3Model(options.quotes, options.storage).storage
+    promote(storage, options.model_dir, options.model_type, options.version, who=getpass.getuser(), why=options.why)
     print(f"live: {options.version}")
 
 

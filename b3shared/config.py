@@ -19,12 +19,19 @@ class Settings:
     Attributes:
         environment: "AWS" or "LOCAL", as in the reference project (variable ``environment``).
         storage: ``s3://bucket/prefix`` or a folder for runs, models and the release (``B3_STORAGE``).
-        quotes: where quotes are read: Parquet file or folder, or DuckDB file with optional ``#table`` (``B3_QUOTES``).
+        quotes: where quotes are read: ``s3://`` lake, Parquet file or folder, or DuckDB file with optional ``#table``
+            (``B3_QUOTES``).
+        state_machine: ARN of the pipeline's state machine (``B3_STATE_MACHINE``); empty outside a deployment.
+        wait_seconds: how long the control API waits for a step (``B3_WAIT_SECONDS``).
+        max_running: runs allowed at once (``B3_MAX_RUNNING``).
     """
 
     environment: Literal["AWS", "LOCAL"] = "LOCAL"
     storage: str = "artifacts"
     quotes: str = str(BUNDLED_QUOTES)
+    state_machine: str = ""
+    wait_seconds: float = 25.0
+    max_running: int = 4
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
@@ -40,4 +47,7 @@ class Settings:
             environment="AWS" if environment == "AWS" else "LOCAL",
             storage=environ.get("B3_STORAGE") or cls.storage,
             quotes=environ.get("B3_QUOTES") or cls.quotes,
+            state_machine=environ.get("B3_STATE_MACHINE", ""),
+            wait_seconds=float(environ.get("B3_WAIT_SECONDS", cls.wait_seconds)),
+            max_running=int(environ.get("B3_MAX_RUNNING", cls.max_running)),
         )

@@ -127,3 +127,16 @@ class NotAvailableYetError(B3Error):
     """The part that was asked for is not built yet."""
 
     code = "NOT_AVAILABLE_YET"
+
+
+class TooManyRunsError(B3Error):
+    """As many runs as are allowed at once are running already."""
+
+    code = "TOO_MANY_RUNS"
+    retryable = True
+
+
+class RunFailedError(B3Error):
+    """A run ended in an error that is not one of ours: a crash, a time-out, a missing permission."""
+
+    code = "RUN_FAILED"

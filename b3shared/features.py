@@ -122,6 +122,10 @@ class Series:
         traded: FloatArray = self.panel.grid("turnover")
         return np.where(np.isnan(traded), self.panel.grid("close") * self.panel.grid("volume"), traded)
 
+    def median_turnover(self) -> FloatArray:
+        """Median turnover of the last 60 sessions in R$; NaN until there are that many."""
+        return _move(bn.move_median, self.turnover(), LIQUIDITY_WINDOW)
+
     @cached_property
     def macd(self) -> FloatArray:
         """EMA 12 minus EMA 26 of the close (``adjust=False``), in R$ of the forward basis."""
@@ -141,7 +145,8 @@ class Series:
     def stochastic(self) -> FloatArray:
         """Position of the close between the lowest and the highest close of 14 sessions, 0 to 100."""
         lowest, highest = move_min(self.close, 14), move_max(self.close, 14)
-        return 100.0 * (self.close - lowest) / (highest - lowest)
+        # The fraction first: at the highest close it is exactly 1, so that ranks see ties there and no rounding.
+        return 100.0 * ((self.close - lowest) / (highest - lowest))
 
     def rule(self) -> IntArray:
         """The reference project's buy/sell rule at t, as class codes; hold where its inputs are not known.
@@ -249,13 +254,9 @@ def percentile_rank(panel: Panel, values: FloatArray, among: Array) -> FloatArra
 
 def _liquid(s: Series, min_turnover: float) -> Array:
     """Rows whose trailing median turnover exceeds the limit; all rows when the source knows no turnover at all."""
-    turnover = s.turnover()
-    if np.isnan(turnover).all():
+    if np.isnan(s.turnover()).all():
         return np.ones(len(s.panel.frame), dtype=bool)
-    median = (
-        bn.move_median(turnover, LIQUIDITY_WINDOW, axis=1) if turnover.shape[1] >= LIQUIDITY_WINDOW else turnover * np.nan
-    )
-    return np.asarray(s.panel.rows(median) > min_turnover)
+    return np.asarray(s.panel.rows(s.median_turnover()) > min_turnover)
 
 
 def _require(frame: pd.DataFrame, version: str, columns: tuple[str, ...]) -> None:

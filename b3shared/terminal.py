@@ -60,6 +60,8 @@ def told(record: StepRecord) -> str:
             return f"skill: {s['skill']}"
         case "refit_model":
             return f"{s['rows']:,} rows through {s['train_end']}"
+        case "publish_serving":
+            return f"{s['tickers']} tickers as of {s['as_of']}{'' if s['published'] else ', not served: ' + s['reason']}"
         case _:
             return (
                 f"{s.get('model_version', '')} {'is live' if s.get('live') else 'kept, not live'}: {s.get('decision', '')}"

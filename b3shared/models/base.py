@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from b3shared.dataset import Dataset, FloatArray, IntArray
+from b3shared.models import MODELS
 from b3shared.params import PipelineParams
 
 Progress = Callable[[dict[str, Any]], None]
@@ -15,9 +16,6 @@ Progress = Callable[[dict[str, Any]], None]
 
 ONNX_FILE, METADATA_FILE = "model.onnx", "model.json"
 """The served form of a model, and what it needs to be used: feature names, calibration, base rates, importance."""
-
-MODELS = {"rf": "b3shared.models.random_forest:RandomForestModel"}
-"""Model type -> class, by name, so that only the model in use is imported."""
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,6 @@ from b3shared.params import PipelineParams, Step
 from b3shared.runs import Run, StepPlan, StepRecord
 from b3shared.storage import Storage
 
-REFERENCE_STEPS = (
-    Step.LOAD_DATA,
-    Step.PREPROCESS_DATA,
-    Step.SPLIT_DATA,
-    Step.TRAIN_MODEL,
-    Step.EVALUATE_MODEL,
-    Step.REFIT_MODEL,
-    Step.SAVE_MODEL,
-)
-"""The steps from quotes to a registered, decided version."""
-
 
 @dataclass(frozen=True)
 class Context:
@@ -117,7 +106,7 @@ def run_pipeline(
     run: Run,
     *,
     settings: Settings,
-    stop_after: Step = Step.SAVE_MODEL,
+    stop_after: Step = Step.PUBLISH_SERVING,
     progress: Progress | None = None,
     finished: Callable[[StepRecord, bool], None] | None = None,
 ) -> dict[Step, StepRecord]:
@@ -131,7 +120,8 @@ def run_pipeline(
         finished: called after every step with its record, and whether it had been done before.
     """
     records: dict[Step, StepRecord] = {}
-    for step in REFERENCE_STEPS[: REFERENCE_STEPS.index(stop_after) + 1]:
+    steps = list(Step)
+    for step in steps[: steps.index(stop_after) + 1]:
         before = run.record(step)
         records[step] = run_step(run, step, settings=settings, progress=progress)
         if finished:

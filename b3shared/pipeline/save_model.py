@@ -11,6 +11,7 @@ from b3shared.params import Step
 from b3shared.pipeline.runner import Context
 from b3shared.registry import Registry
 from b3shared.release import Release
+from b3shared.serving.promotion import promote
 
 WHO = "pipeline"
 
@@ -19,14 +20,14 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     """Register the refitted model with its evaluation; promote it if it may be."""
     p = context.params
     evaluation = context.inputs(Step.EVALUATE_MODEL)
-    registry, release = Registry(context.storage, p.model_dir), Release(context.storage)
+    registry = Registry(context.storage, p.model_dir)
     version = registry.register(p.model_type, [*_model_files(context), *sorted(evaluation.iterdir())], _manifest(context))
     verdict = context.plan.upstream[Step.EVALUATE_MODEL].summary["skill"]
     key = f"{p.model_dir}/{p.model_type}"
-    live = release.state().live.get(key)
+    live = Release(context.storage).state().live.get(key)
     decision = _decide(context, registry, Outcomes.load(evaluation), version, live)
     if decision.promote:
-        release.promote(p.model_dir, p.model_type, version, who=WHO, why=decision.reason, skill=verdict, expected=live)
+        promote(context.storage, p.model_dir, p.model_type, version, who=WHO, why=decision.reason, expected=live)
     return [], {
         "model_type": p.model_type,
         "model_version": version,

@@ -1,5 +1,6 @@
 """The deployment's lake of daily quotes: ``year=YYYY/*.parquet`` under one prefix of a storage."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from b3shared.storage import Storage, open_storage
 LAKE = "lake/quotes"
 """Prefix of the lake in a deployment's storage."""
 
+_KEY = re.compile(r"year=(?P<year>[12]\d{3})/.+\.parquet")
+
 
 class LakeSource(DuckDBReader):
     """Quotes of a lake; only the years that a query needs are fetched.
@@ -31,11 +34,7 @@ class LakeSource(DuckDBReader):
 
     def newest(self) -> date:
         """The last session of the lake."""
-        with self._relation(QuoteQuery(start=date(max(self._years()), 1, 1))) as (connection, relation):
-            self._columns(connection, relation)
-            found = connection.execute(f"SELECT max(CAST(date AS DATE)) FROM {relation}").fetchall()
-        newest: date = found[0][0]
-        return newest
+        return self._newest(QuoteQuery(start=date(max(self._years()), 1, 1)))
 
     def _years(self) -> dict[int, list[str]]:
         """Keys of the lake by year.
@@ -45,9 +44,8 @@ class LakeSource(DuckDBReader):
         """
         years: dict[int, list[str]] = {}
         for key in self._storage.list():
-            folder = key.split("/")[0]
-            if folder.startswith("year=") and key.endswith(".parquet"):
-                years.setdefault(int(folder.removeprefix("year=")), []).append(key)
+            if found := _KEY.fullmatch(key):
+                years.setdefault(int(found["year"]), []).append(key)
         if not years:
             raise NoQuotesError(f"{self.name} holds no year=YYYY/*.parquet: put quotes into the lake first")
         return years
@@ -71,4 +69,7 @@ def write_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> lis
             path = write_parquet(rows, Path(folder, f"{year}.parquet"))
             keys.append(f"{prefix}/year={year}/quotes.parquet")
             storage.upload(path, keys[-1])
+            for other in storage.list(f"{prefix}/year={year}/"):  # only now: a reader never finds the year empty
+                if other != keys[-1] and other.endswith(".parquet"):
+                    storage.delete(other)
     return keys

@@ -73,7 +73,12 @@ class DuckDBReader:
         raise NotImplementedError
 
     def newest(self) -> date:
-        with self._relation(QuoteQuery()) as (connection, relation):
+        """The last session of the source."""
+        return self._newest(QuoteQuery())
+
+    def _newest(self, query: QuoteQuery) -> date:
+        """The last session among what the relation of a query holds."""
+        with self._relation(query) as (connection, relation):
             self._columns(connection, relation)
             found = self._fetch(connection, f"SELECT max({_cast('date')}) AS newest FROM {relation}", [])
         if found.empty or pd.isna(found["newest"].iloc[0]):
@@ -81,6 +86,7 @@ class DuckDBReader:
         return pd.Timestamp(found["newest"].iloc[0]).date()
 
     def read(self, query: QuoteQuery) -> pd.DataFrame:
+        """Quotes in the schema; see :class:`QuoteSource`."""
         with self._relation(query) as (connection, relation):
             columns = self._columns(connection, relation)
             select = ", ".join(_select(column, columns) for column in QUOTE_TYPES)

@@ -25,6 +25,9 @@ def loaded(module: str) -> set[str]:
         ("b3shared.params", set()),
         ("b3shared.pipeline", set()),
         ("b3shared.release", set()),
+        ("b3shared.control.control", set()),
+        ("b3shared.control.schedule", set()),
+        ("b3shared.control.failure", set()),
         ("b3shared.split", set()),
         ("b3shared.models.scorer", {"onnxruntime"}),
         # scikit-learn and skl2onnx import pandas themselves where it is installed; the layer does without
@@ -37,3 +40,8 @@ def loaded(module: str) -> set[str]:
 )
 def test_a_module_imports_only_what_its_layer_has(module: str, allowed: set[str]) -> None:
     assert loaded(module) & HEAVY <= allowed
+
+
+@pytest.mark.parametrize("module", ["control.control", "control.schedule", "control.failure", "config", "runs", "release"])
+def test_the_control_functions_need_no_numpy(module: str) -> None:
+    assert "numpy" not in loaded(f"b3shared.{module}")

@@ -48,7 +48,7 @@ def test_the_same_run_again_does_nothing_and_says_the_same(trained: tuple[B3Mode
     model, result = trained
     before: list[bool] = []
     again = model.run(run_id="first", finished=lambda record, done: before.append(done), **SMALL)
-    assert before == [True] * 7
+    assert before == [True] * 8
     assert again.model_version == result.model_version
     with pytest.raises(ConflictError, match="horizon"):
         model.run(run_id="first", horizon=5, **SMALL)

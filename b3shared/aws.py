@@ -1,0 +1,80 @@
+"""Step Functions, as far as this project needs it. The only other place of boto3 is the S3 storage."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from b3shared.errors import ConflictError
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One execution of the state machine.
+
+    Attributes:
+        arn: its ARN.
+        name: ``<run_id>.<stop_after|all>.<attempt>``.
+        status: RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
+    """
+
+    arn: str
+    name: str
+    status: str
+
+    @property
+    def run_id(self) -> str:
+        """The run that it belongs to."""
+        return self.name.split(".")[0]
+
+
+class StateMachine:
+    """The deployed state machine.
+
+    Args:
+        arn: of the state machine.
+    """
+
+    def __init__(self, arn: str) -> None:
+        self.arn = arn
+
+    @cached_property
+    def _client(self) -> Any:
+        import boto3
+
+        return boto3.client("stepfunctions")
+
+    def start(self, name: str, given: dict[str, Any]) -> Execution:
+        """Start an execution.
+
+        Raises:
+            ConflictError: An execution of this name exists, or existed in the last 90 days.
+        """
+        client = self._client
+        try:
+            answer = client.start_execution(stateMachineArn=self.arn, name=name, input=json.dumps(given))
+        except client.exceptions.ExecutionAlreadyExists as error:
+            raise ConflictError(f"execution {name} was started before", execution=name) from error
+        return Execution(answer["executionArn"], name, "RUNNING")
+
+    def find(self, name: str) -> Execution | None:
+        """The execution of this name, or None."""
+        client = self._client
+        arn = f"{self.arn.replace(':stateMachine:', ':execution:')}:{name}"
+        try:
+            return Execution(arn, name, client.describe_execution(executionArn=arn)["status"])
+        except client.exceptions.ExecutionDoesNotExist:
+            return None
+
+    def status(self, execution: Execution) -> Execution:
+        """The execution as it stands now."""
+        answer = self._client.describe_execution(executionArn=execution.arn)
+        return Execution(execution.arn, execution.name, answer["status"])
+
+    def running(self) -> Iterator[Execution]:
+        """All executions that are running now."""
+        pages = self._client.get_paginator("list_executions")
+        for page in pages.paginate(stateMachineArn=self.arn, statusFilter="RUNNING"):
+            for found in page["executions"]:
+                yield Execution(found["executionArn"], found["name"], found["status"])

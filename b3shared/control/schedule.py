@@ -1,0 +1,39 @@
+"""Retraining on a schedule: one run per model type and period, however often the clock strikes."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from b3shared.control.starting import Starter
+from b3shared.errors import InvalidParameterError
+from b3shared.params import PipelineParams
+from b3shared.runs import Run
+from b3shared.storage import Storage
+
+ZONE = ZoneInfo("America/Sao_Paulo")
+
+
+def start_scheduled(storage: Storage, starter: Starter, model_type: str, scheduled_time: str) -> dict[str, Any]:
+    """Start this week's run of a model type, unless it was started before.
+
+    Args:
+        storage: of the deployment.
+        starter: starts executions.
+        model_type: any accepted name.
+        scheduled_time: ISO 8601, when the schedule struck; the week is that of São Paulo.
+
+    Returns:
+        ``{"run_id", "execution", "started"}``.
+    """
+    params = PipelineParams.of(model_type=model_type)
+    try:
+        moment = datetime.fromisoformat(scheduled_time).astimezone(ZONE)
+    except ValueError as error:
+        raise InvalidParameterError(f"scheduled_time = {scheduled_time!r}: an ISO 8601 time is allowed") from error
+    year, week, _ = moment.isocalendar()
+    run_id = f"scheduled-{params.model_type}-{year}w{week:02d}"
+    known = storage.exists(f"runs/{run_id}/params.json")
+    run = Run.create(storage, run_id, params, trigger="schedule", scheduled_time=scheduled_time)
+    if known and (first := starter.machine.find(f"{run_id}.all.1")) is not None:
+        return {"run_id": run_id, "execution": first.name, "started": False}
+    return {"run_id": run_id, "execution": starter.start(run, None).name, "started": True}

@@ -1,0 +1,32 @@
+"""Step 8: the newest features of the deployment's whole lake, for predictions. Never a run's filtered data."""
+
+from pathlib import Path
+from typing import Any
+
+from b3shared.errors import ConflictError, IncompatibleFeaturesError
+from b3shared.pipeline.runner import Context
+from b3shared.quotes.loading import period_start
+from b3shared.quotes.quality import clean
+from b3shared.quotes.sources import QuoteQuery, open_source
+from b3shared.release import Release
+from b3shared.serving.promotion import check_live
+from b3shared.serving.snapshot import Snapshot, describe
+
+HISTORY = "3y"
+"""How far back features are computed for the newest rows: the longest window is 252 sessions."""
+
+
+def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
+    """Store the snapshot, then point the release at it, unless a newer one is served or it cannot feed what is live."""
+    source = open_source(context.settings.quotes)
+    newest = source.newest()
+    frame, _ = clean(source.read(QuoteQuery(start=period_start(newest, HISTORY))))
+    snapshot = Snapshot.of(frame, context.params.lookback, context.params.min_turnover)
+    key = snapshot.save(context.storage, context.folder)
+    about = {"snapshot": key, "source": source.name, **describe(snapshot)}
+    try:
+        check_live(context.storage, key)
+        Release(context.storage).set_snapshot(key, str(snapshot.as_of), who="pipeline")
+    except (ConflictError, IncompatibleFeaturesError) as error:
+        return [], about | {"published": False, "reason": error.message}
+    return [], about | {"published": True}

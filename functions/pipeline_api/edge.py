@@ -1,0 +1,48 @@
+"""Between HTTP and the control: bodies in, answers out."""
+
+import json
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+
+from b3shared.errors import InvalidParameterError
+
+MAX_BODY = 100_000
+"""Bytes of a request's body; parameters fit many times over."""
+
+
+def body_of(event: APIGatewayProxyEventV2) -> dict[str, Any]:
+    """The JSON object of a request; no body is an empty one.
+
+    Raises:
+        InvalidParameterError: Not a JSON object, or too long.
+    """
+    text = event.decoded_body
+    if not text:
+        return {}
+    if len(text) > MAX_BODY:
+        raise InvalidParameterError(f"the body has {len(text):,} characters; {MAX_BODY:,} are allowed")
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        raise InvalidParameterError(f"the body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise InvalidParameterError(f"the body is a JSON {type(body).__name__}; an object is allowed")
+    return body
+
+
+def caller_of(event: APIGatewayProxyEventV2) -> str:
+    """Who asks, for the release's history: the IAM identity or the token's subject; else where from."""
+    authorizer = event.request_context.authorizer
+    if authorizer and authorizer.iam and authorizer.iam.user_arn:
+        return str(authorizer.iam.user_arn)
+    if authorizer and authorizer.jwt_claim:
+        return f"jwt:{authorizer.jwt_claim.get('sub', 'unknown')}"
+    return f"http:{event.request_context.http.source_ip}"
+
+
+def answered(answer: tuple[int, dict[str, Any]]) -> Response[str]:
+    """An answer as the resolver wants it."""
+    status, body = answer
+    return Response(status_code=status, content_type="application/json", body=json.dumps(body, allow_nan=False))

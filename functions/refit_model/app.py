@@ -1,0 +1,23 @@
+"""Step 6 of a run: trained again through the newest known label."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from b3shared.config import Settings
+from b3shared.params import Step
+from b3shared.pipeline.requests import StepRequest, perform
+
+logger = Logger()
+settings = Settings.from_environment()
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Do the step of the run that the event names."""
+    request = StepRequest.of(event)
+    logger.append_keys(run_id=request.run_id)
+    answer = perform(Step.REFIT_MODEL, request, settings)
+    logger.info("step done", extra=answer)
+    return answer

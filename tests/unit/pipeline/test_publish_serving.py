@@ -1,0 +1,142 @@
+"""Publishing serves the whole lake, whatever the run looked at, and never goes back in time."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import SMALL
+
+from b3shared.config import Settings
+from b3shared.errors import IncompatibleFeaturesError, StepNotReadyError
+from b3shared.params import PipelineParams, Step
+from b3shared.pipeline import run_pipeline, run_step
+from b3shared.quotes.lake import write_lake
+from b3shared.quotes.tables import write_parquet
+from b3shared.registry import Registry
+from b3shared.release import KEY, Release
+from b3shared.runs import Run
+from b3shared.serving.promotion import promote
+from b3shared.serving.snapshot import Snapshot
+from b3shared.storage import FolderStorage, open_storage
+
+PARAMS = PipelineParams.of(SMALL, end="2023-06-30", lookback=8)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A storage with a run of eight tickers to June 2023 whose version is live, not yet published. Read-only: copy it."""
+    folder = tmp_path_factory.mktemp("saved")
+    run = Run.create(open_storage(folder), "first", PARAMS)
+    run_pipeline(run, settings=Settings(storage=str(folder)), stop_after=Step.SAVE_MODEL)
+    return folder
+
+
+@pytest.fixture
+def store(saved: Path, tmp_path: Path) -> FolderStorage:
+    return FolderStorage(shutil.copytree(saved, tmp_path / "store"))
+
+
+def publish(store: FolderStorage, quotes: object = None, run_id: str = "first") -> dict[str, object]:
+    settings = Settings(storage=store.url)
+    if quotes is not None:
+        settings = replace(settings, quotes=str(quotes))
+    return run_step(Run.open(store, run_id), Step.PUBLISH_SERVING, settings=settings).summary
+
+
+def served(store: FolderStorage, tmp_path: Path) -> Snapshot:
+    key = Release(store).state().snapshot
+    assert key is not None
+    return Snapshot.load(store.download(key, tmp_path / "served.npz"))
+
+
+def test_a_run_of_some_tickers_and_an_older_period_publishes_all_of_the_newest(
+    store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path
+) -> None:
+    summary = publish(store)
+    assert summary["published"] is True
+    assert (summary["tickers"], summary["as_of"]) == (60, "2023-12-28")
+    snapshot = served(store, tmp_path)
+    assert snapshot.ticker.tolist() == sorted(set(bundled["ticker"]))
+    recent = bundled[bundled["date"] > "2020-12-28"].reset_index(drop=True)
+    expected = Snapshot.of(recent, 8, PARAMS.min_turnover)
+    for version, windows in expected.windows.items():
+        pd.testing.assert_frame_equal(pd.DataFrame(snapshot.windows[version][:, -1]), pd.DataFrame(windows[:, -1]))
+        assert snapshot.windows[version].shape[1] == 8
+    state = Release(store).state()
+    assert (state.as_of, state.snapshot) == ("2023-12-28", summary["snapshot"])
+    assert state.live == json.loads(store.read(KEY))["live"] != {}
+    assert state.events[-1]["who"] == "pipeline"
+
+
+def test_publishing_again_changes_nothing(store: FolderStorage) -> None:
+    first = publish(store)
+    before = {key: store.sha256(key) for key in store.list()}
+    assert publish(store) == first
+    assert {key: store.sha256(key) for key in store.list()} == before
+
+
+def test_another_attempt_at_the_same_quotes_serves_the_same_snapshot_without_an_event(store: FolderStorage) -> None:
+    first = publish(store)
+    before = store.read(KEY)
+    store.delete("runs/first/steps/publish_serving.json")  # as after a crash between the release and the step file
+    assert publish(store) == first
+    assert store.read(KEY) == before
+    assert len(store.list("serving/snapshots/")) == 2
+
+
+def test_an_older_lake_is_not_published_over_a_newer_snapshot(
+    store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path
+) -> None:
+    publish(store)
+    before = store.read(KEY)
+    store.delete("runs/first/steps/publish_serving.json")
+    older = write_parquet(bundled[bundled["date"] <= "2023-11-30"], tmp_path / "older.parquet")
+    summary = publish(store, older)
+    assert summary["published"] is False
+    assert summary["as_of"] == "2023-11-30"
+    assert summary["reason"] == "snapshot as of 2023-11-30: one as of 2023-12-28 is served already"
+    assert store.read(KEY) == before
+
+
+def test_a_newer_session_in_the_lake_moves_the_release_on(
+    store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path
+) -> None:
+    lake = open_storage(tmp_path / "lake")
+    write_lake(bundled[bundled["date"] <= "2023-12-27"], lake, "quotes")
+    assert publish(store, tmp_path / "lake" / "quotes")["as_of"] == "2023-12-27"
+    write_lake(bundled[bundled["date"] >= "2023-01-01"], lake, "quotes")
+    store.delete("runs/first/steps/publish_serving.json")
+    summary = publish(store, tmp_path / "lake" / "quotes")
+    assert (summary["published"], summary["as_of"]) == (True, "2023-12-28")
+    assert [e["why"] for e in Release(store).state().events[-2:]] == ["as of 2023-12-27", "as of 2023-12-28"]
+
+
+def test_a_snapshot_that_cannot_feed_what_is_live_is_not_served(
+    store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path
+) -> None:
+    two = write_parquet(bundled[bundled["ticker"].isin(["PETR4", "VALE3"])], tmp_path / "two.parquet")
+    summary = publish(store, two)
+    assert summary["published"] is False
+    assert "needs feature set v2" in str(summary["reason"])
+    assert Release(store).state().snapshot is None
+
+
+def test_once_published_a_version_with_other_features_is_refused(store: FolderStorage, tmp_path: Path) -> None:
+    publish(store)
+    file = tmp_path / "model.onnx"
+    file.write_text("other")
+    manifest = {"train_end": "2023-12-28", "feature_set": "v2", "features": ["of_tomorrow"]}
+    version = Registry(store, "models").register("rf", [file], manifest)
+    with pytest.raises(IncompatibleFeaturesError, match="of_tomorrow"):
+        promote(store, "models", "rf", version, who="maria", why="hope")
+
+
+def test_nothing_is_published_before_a_version_is_saved(tmp_path: Path) -> None:
+    store = FolderStorage(tmp_path / "store")
+    Run.create(store, "first", PARAMS)
+    with pytest.raises(StepNotReadyError, match="load_data"):
+        publish(store)
+    assert store.list() == ["runs/first/params.json"]

@@ -1,0 +1,163 @@
+"""A lake answers as the one file with the same rows does, and fetches only the years that a query needs."""
+
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+from moto import mock_aws
+
+from b3shared.config import BUNDLED_QUOTES
+from b3shared.errors import InvalidParameterError, InvalidQuotesError, NoQuotesError
+from b3shared.quotes.lake import LakeSource, write_lake
+from b3shared.quotes.sources import ParquetSource, QuoteQuery, open_source
+from b3shared.storage import S3Storage, Storage, open_storage
+
+TICKERS = ("PETR4", "VALE3")
+QUERIES = [
+    QuoteQuery(tickers=TICKERS),
+    QuoteQuery(date(2021, 11, 3), date(2022, 2, 4), TICKERS),
+    QuoteQuery(end=date(2020, 3, 31), tickers=TICKERS),
+    QuoteQuery(start=date(2023, 12, 28), tickers=("VALE3",)),
+    QuoteQuery(tickers=("XXXX3",)),
+]
+
+
+@pytest.fixture(scope="module")
+def raw() -> pd.DataFrame:
+    return ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=TICKERS))
+
+
+@pytest.fixture(params=["folder", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    if request.param == "folder":
+        yield open_storage(tmp_path / "lake")
+        return
+    for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        storage = S3Storage("b3-test-bucket", "one")
+        storage._client.create_bucket(Bucket="b3-test-bucket")
+        yield storage
+
+
+def lake_of(storage: Storage, prefix: str = "lake/quotes") -> LakeSource:
+    return LakeSource(f"{storage.url}/{prefix}")
+
+
+@pytest.fixture
+def lake(storage: Storage, raw: pd.DataFrame) -> LakeSource:
+    write_lake(raw, storage)
+    return lake_of(storage)
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda q: f"{q.start} to {q.end}, {','.join(q.tickers)}")
+def test_a_lake_answers_as_the_one_file_with_the_same_rows(lake: LakeSource, query: QuoteQuery) -> None:
+    expected = ParquetSource(BUNDLED_QUOTES).read(query)
+    found = lake.read(query)
+    pd.testing.assert_frame_equal(found, expected)
+    assert lake.newest() == date(2023, 12, 28)
+
+
+def test_a_lake_is_one_file_a_year_under_its_prefix(storage: Storage, raw: pd.DataFrame) -> None:
+    keys = write_lake(raw, storage)
+    assert keys == [f"lake/quotes/year={year}/quotes.parquet" for year in range(2019, 2024)]
+    assert storage.list() == keys
+    assert write_lake(raw[raw["date"] >= "2023-01-01"], storage, "elsewhere") == ["elsewhere/year=2023/quotes.parquet"]
+    assert lake_of(storage, "elsewhere").read(QuoteQuery())["date"].min() == pd.Timestamp("2023-01-02")
+
+
+def test_only_the_years_of_the_query_are_fetched(storage: Storage, lake: LakeSource) -> None:
+    for year in (2019, 2020, 2022):  # whoever opens one of these fails
+        storage.put(f"lake/quotes/year={year}/quotes.parquet", b"not Parquet")
+    assert lake.newest() == date(2023, 12, 28)
+    assert len(lake.read(QuoteQuery(date(2021, 1, 1), date(2021, 12, 31)))) == 2 * 247
+    assert len(lake.read(QuoteQuery(start=date(2023, 12, 28)))) == 2
+    for query in (QuoteQuery(end=date(2021, 12, 31)), QuoteQuery(date(2021, 6, 1), date(2022, 1, 1))):
+        with pytest.raises(InvalidQuotesError, match="cannot be read as quotes"):
+            lake.read(query)
+
+
+@pytest.mark.parametrize("query", [QuoteQuery(start=date(2030, 1, 1)), QuoteQuery(end=date(2001, 1, 1))])
+def test_a_query_outside_the_lake_gives_no_row_but_the_schema(lake: LakeSource, query: QuoteQuery) -> None:
+    found = lake.read(query)
+    assert found.empty
+    assert list(found.columns) == list(lake.read(QUERIES[3]).columns)
+
+
+def test_an_empty_lake_and_a_missing_bucket_are_told_apart(storage: Storage) -> None:
+    lake = lake_of(storage)
+    for ask in (lake.newest, lambda: lake.read(QuoteQuery())):
+        with pytest.raises(NoQuotesError, match=r"lake/quotes holds no year=YYYY/\*\.parquet"):
+            ask()
+    storage.put("lake/quotes/year=2023/_SUCCESS", b"")
+    storage.put("lake/quotes/year=latest/quotes.parquet", b"whatever")
+    storage.put("lake/quotes/2023.parquet", b"whatever")
+    with pytest.raises(NoQuotesError):
+        lake.newest()
+    if isinstance(storage, S3Storage):
+        with pytest.raises(InvalidParameterError, match="no bucket 'b3-other-bucket'"):
+            LakeSource("s3://b3-other-bucket/lake").newest()
+
+
+def test_a_newest_year_without_rows_is_an_error_not_a_date(storage: Storage, raw: pd.DataFrame, tmp_path: Path) -> None:
+    rowless = tmp_path / "rowless.parquet"
+    duckdb.execute(f"COPY (FROM '{BUNDLED_QUOTES}' LIMIT 0) TO '{rowless}' (FORMAT parquet)")
+    storage.upload(rowless, "lake/quotes/year=2023/quotes.parquet")
+    with pytest.raises(NoQuotesError, match="no rows"):
+        lake_of(storage).newest()
+
+
+def test_text_for_a_date_is_named(storage: Storage, tmp_path: Path) -> None:
+    file = tmp_path / "q.parquet"
+    duckdb.execute(f"COPY (SELECT 'PETR4' AS ticker, 'yesterday' AS date, 10.0 AS close) TO '{file}' (FORMAT parquet)")
+    storage.upload(file, "lake/quotes/year=2023/quotes.parquet")
+    for ask in (lake_of(storage).newest, lambda: lake_of(storage).read(QuoteQuery())):
+        with pytest.raises(InvalidQuotesError, match="yesterday"):
+            ask()
+
+
+def test_writing_replaces_a_year_as_a_whole_and_leaves_the_others(
+    storage: Storage, lake: LakeSource, raw: pd.DataFrame, tmp_path: Path
+) -> None:
+    before = {key: storage.sha256(key) for key in storage.list()}
+    part = tmp_path / "part.parquet"
+    wege3 = f"FROM '{BUNDLED_QUOTES}' WHERE ticker = 'WEGE3' AND year(date) = 2022"
+    duckdb.execute(f"COPY ({wege3}) TO '{part}' (FORMAT parquet)")
+    storage.upload(part, "lake/quotes/year=2022/part-1.parquet")  # of another writer
+    assert "WEGE3" in set(lake.read(QuoteQuery(date(2022, 1, 1), date(2022, 12, 31)))["ticker"])
+    petr4 = raw[(raw["ticker"] == "PETR4") & (raw["date"].dt.year == 2022)].assign(close=1.0)
+    assert write_lake(petr4, storage) == ["lake/quotes/year=2022/quotes.parquet"]
+    found = lake.read(QuoteQuery())
+    in_2022 = found["date"].dt.year == 2022
+    pd.testing.assert_frame_equal(found[in_2022].reset_index(drop=True), petr4.reset_index(drop=True))
+    expected = raw[raw["date"].dt.year != 2022].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found[~in_2022].reset_index(drop=True), expected)
+    after = {key: storage.sha256(key) for key in storage.list()}
+    assert sorted(after) == sorted(before)
+    assert [key for key in before if before[key] != after[key]] == ["lake/quotes/year=2022/quotes.parquet"]
+
+
+def test_the_same_rows_are_the_same_bytes_and_no_rows_write_nothing(storage: Storage, raw: pd.DataFrame) -> None:
+    before = {key: storage.sha256(key) for key in write_lake(raw, storage)}
+    assert {key: storage.sha256(key) for key in write_lake(raw.copy(), storage)} == before
+    assert write_lake(raw.head(0), storage) == []
+    assert {key: storage.sha256(key) for key in storage.list()} == before
+
+
+def test_an_s3_address_opens_as_a_lake_and_a_lakes_folder_reads_the_same_as_parquet(
+    storage: Storage, lake: LakeSource
+) -> None:
+    source = open_source(lake.name)
+    assert isinstance(source, LakeSource) == isinstance(storage, S3Storage)
+    pd.testing.assert_frame_equal(source.read(QUERIES[1]), lake.read(QUERIES[1]))
+
+
+def test_what_the_lake_lacks_is_null_and_reported(storage: Storage, raw: pd.DataFrame) -> None:
+    write_lake(raw[["ticker", "date", "close"]], storage)
+    frame = lake_of(storage).read(QuoteQuery())
+    assert {"open", "volume", "dividend"} <= set(frame.attrs["missing"])
+    assert frame["volume"].isna().all()
+    assert frame["split_factor"].eq(1.0).all()
