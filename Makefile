@@ -11,7 +11,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3 "$$HOME"/.pyenv/version
 VENV ?= .venv
 PY := $(VENV)/bin/python
 DATA ?= data/quotes.parquet
-STATE_DIR ?= artifacts
+STATE_DIR ?=
+PORT ?= 5000
+SERVE ?= 1
 ARGS ?=
 
 .PHONY: help setup run test lint types unit bench lock clean
@@ -28,8 +30,9 @@ $(VENV)/.ready: requirements/dev.txt
 	@$(PY) -m uv pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt
 	@touch $@
 
-run: setup  ## train, evaluate, register on DATA; print the result and forecasts (ARGS="horizon=5 n_iter=10")
-	@$(PY) -m b3shared --quotes "$(DATA)" --storage "$(STATE_DIR)" run --report "$(STATE_DIR)/report" $(ARGS)
+run: setup  ## the whole stack on this machine: deploy, train, evaluate, forecast, serve (PORT= SERVE=0 DATA= STATE_DIR= ARGS="horizon=5")
+	@exec $(PY) -m infra.run_local --data "$(DATA)" --port $(PORT) $(if $(STATE_DIR),--state-dir "$(STATE_DIR)") \
+		$(if $(filter 0,$(SERVE)),--no-serve) $(ARGS)
 
 test: lint types unit  ## linters, types and all tests
 

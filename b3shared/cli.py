@@ -1,4 +1,4 @@
-"""The command line: run, predict, models, promote, rollback."""
+"""The command line: run, predict, lake, models, promote, rollback."""
 
 import argparse
 import getpass
@@ -12,6 +12,8 @@ from typing import Any
 from b3shared import terminal
 from b3shared.errors import B3Error, InvalidParameterError
 from b3shared.params import PipelineParams, Step
+from b3shared.quotes.lake import write_lake
+from b3shared.quotes.sources import QuoteQuery, open_source
 from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.runs import Run
@@ -57,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     _model_options(predict)
     predict.set_defaults(command=_predict)
 
+    lake = commands.add_parser("lake", help="put the quotes into the lake of the storage, one file a year")
+    lake.set_defaults(command=_lake)
+
     models = commands.add_parser("models", help="registered versions and what is live")
     _model_options(models)
     models.set_defaults(command=_models)
@@ -94,7 +99,8 @@ def _run(options: argparse.Namespace) -> None:
     state = "is live" if result.live else "is registered, not live"
     print(f"\nversion {result.model_version} {state}: {result.decision}")
     if options.report:
-        _copy_report(model, result.run_id, options.report)
+        copy_report(model, result.run_id, options.report)
+        print(f"report {options.report / 'report.html'}")
     p = PipelineParams.of(params)
     quotes = B3DataLoadingService(model.settings.quotes).load_data(**params)
     answer = model.predict(quotes, p.model_dir, model_type=p.model_type, model_version=result.model_version)
@@ -120,13 +126,15 @@ def parse_params(words: Sequence[str]) -> dict[str, Any]:
     return params
 
 
-def _copy_report(model: B3Model, run_id: str, folder: Path) -> None:
+def copy_report(model: B3Model, run_id: str, folder: Path) -> dict[str, Any]:
+    """Copy a run's report and pictures to a folder; return its metrics."""
     with tempfile.TemporaryDirectory() as temporary:
         made = Run.open(model.storage, run_id).fetch(Step.EVALUATE_MODEL, Path(temporary))
         folder.mkdir(parents=True, exist_ok=True)
         for path in made.iterdir():
             (folder / path.name).write_bytes(path.read_bytes())
-    print(f"report {folder / 'report.html'}")
+    metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return metrics
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -140,6 +148,13 @@ def _predict(options: argparse.Namespace) -> None:
         tickers=options.tickers or None,
     )
     print(terminal.forecasts(answer))
+
+
+def _lake(options: argparse.Namespace) -> None:
+    model = B3Model(options.quotes, options.storage)
+    frame = open_source(model.settings.quotes).read(QuoteQuery())
+    for key in write_lake(frame, model.storage):
+        print(f"{model.storage.url}/{key}")
 
 
 def _models(options: argparse.Namespace) -> None:

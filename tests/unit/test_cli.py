@@ -4,8 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import SMALL
+
+from b3shared.config import BUNDLED_QUOTES
+from b3shared.quotes.sources import ParquetSource, QuoteQuery
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = [f"{name}={','.join(value) if isinstance(value, list) else value}" for name, value in SMALL.items()]
@@ -55,6 +59,13 @@ def test_models_promote_and_rollback(ran: subprocess.CompletedProcess[str], stor
 def test_predict_answers_one_line_a_ticker(ran: subprocess.CompletedProcess[str], store: Path) -> None:
     said = b3("--storage", str(store), "predict", "petr4", "vale3")
     assert [line.split()[0] for line in said.stdout.splitlines()] == ["ticker", "PETR4", "VALE3"]
+
+
+def test_lake_puts_the_quotes_there_one_file_a_year(tmp_path: Path) -> None:
+    said = b3("--storage", str(tmp_path), "lake").stdout.split()
+    assert [path.rsplit("/", 2)[1] for path in said] == [f"year={year}" for year in range(2019, 2024)]
+    again = ParquetSource(tmp_path / "lake" / "quotes").read(QuoteQuery())
+    pd.testing.assert_frame_equal(again, ParquetSource(BUNDLED_QUOTES).read(QuoteQuery()))
 
 
 @pytest.mark.parametrize(

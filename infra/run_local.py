@@ -1,0 +1,148 @@
+"""``make run``: the whole product on this machine, as on AWS; the same template, the same state machine, the same handlers.
+
+Starts the emulator, deploys ``template.yaml``, fills the lake, runs the state machine, says what came of it, and serves.
+"""
+
+import argparse
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from b3shared import terminal
+from b3shared.cli import SHOWN, copy_report, parse_params
+from b3shared.errors import B3Error
+from b3shared.params import PipelineParams, Step
+from b3shared.quotes.lake import write_lake
+from b3shared.quotes.sources import QuoteQuery, open_source
+from b3shared.runs import Run
+from b3shared.services import B3DataLoadingService, B3Model
+from b3shared.storage import Storage, open_storage
+from infra.local import LocalStack, LocalStackError
+from infra.local.aws import isolate_from_user
+
+ROOT = Path(__file__).resolve().parents[1]
+PARAMETERS = {"Environment": "LOCAL", "WaitSeconds": "600", "ApiTimeout": "900", "RetrainSchedule": "cron(0 6 ? * SUN *)"}
+
+
+def main() -> int:
+    """Run until Ctrl-C, or until the result is printed; returns the exit status."""
+    options = _options()
+    stack = LocalStack(
+        ROOT / "template.yaml", PARAMETERS, port=options.port if options.serve else 0, state_dir=options.state_dir
+    )
+    started = time.monotonic()
+    try:
+        with stack:
+            print(f"stack      deployed from template.yaml in {time.monotonic() - started:.1f} s, API {stack.api_url}")
+            _use(stack)
+            storage = open_storage(f"s3://{stack.outputs['BucketName']}")
+            quotes = open_source(options.data)
+            written = write_lake(quotes.read(QuoteQuery()), storage)
+            print(f"lake       {options.data} in {len(written)} yearly files")
+            ended = _run(stack, storage, options)
+            if ended and options.serve:
+                _serve(stack)
+            return 0 if ended else 1
+    except (LocalStackError, B3Error) as error:
+        print(f"{getattr(error, 'code', 'LOCAL_STACK')}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped")
+        return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser.add_argument("--data", default=str(ROOT / "data" / "quotes.parquet"), help="quotes: Parquet or DuckDB")
+    parser.add_argument("--state-dir", default=None, help="keep the bucket here between runs; default: nothing is kept")
+    parser.add_argument("--port", type=int, default=5000, help="port of the HTTP API")
+    parser.add_argument("--no-serve", dest="serve", action="store_false", help="end when the result is printed")
+    parser.add_argument("--report", type=Path, default=ROOT / "artifacts" / "report", help="folder for the report")
+    parser.add_argument("params", nargs="*", metavar="name=value", help="parameters of the run")
+    return parser.parse_args()
+
+
+def _use(stack: LocalStack) -> None:
+    """Point this process's own boto3 at the emulator, and away from the user's account."""
+    isolated = isolate_from_user() | {
+        "AWS_ENDPOINT_URL": stack.aws_url,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "sa-east-1",
+    }
+    os.environ.clear()
+    os.environ.update(isolated)
+
+
+def _run(stack: LocalStack, storage: Storage, options: argparse.Namespace) -> bool:
+    """One run of the state machine, followed and told; whether it came to its end."""
+    params = parse_params(options.params)
+    answer = requests.post(f"{stack.api_url}/api/b3/complete-pipeline", json=params, timeout=60)
+    body = answer.json()
+    if answer.status_code != 202:
+        print(f"{body['code']}: {body['message']}", file=sys.stderr)
+        return False
+    run = Run.open(storage, body["run_id"])
+    print(f"run        {run.run_id}")
+    if not _followed(stack, run, body["execution_arn"]):
+        return False
+    _tell(B3Model(f"{storage.url}/lake/quotes", storage.url), run, options.report)
+    return True
+
+
+def _followed(stack: LocalStack, run: Run, execution: str) -> bool:
+    display, told = terminal.ProgressDisplay(), set[Step]()
+    machine = stack.client("stepfunctions")
+    while True:
+        status = machine.describe_execution(executionArn=execution)["status"]
+        state = run.state()
+        for step in Step:
+            record = state[step].record
+            if state[step].status == "done" and record and step not in told:
+                display.finished(record, before=False)
+                told.add(step)
+            elif (now := state[step].progress) and step not in told:
+                display.progress({"step": str(step), **now})
+        if status != "RUNNING":
+            break
+        time.sleep(0.5)
+    if status == "SUCCEEDED":
+        return True
+    error = next((s.error for s in state.values() if s.error), {"code": status, "message": "see the logs"})
+    print(f"{error['code']}: {error['message']}", file=sys.stderr)
+    return False
+
+
+def _tell(model: B3Model, run: Run, report: Path) -> None:
+    """The evaluation beside the baselines, the version, forecasts, where the report is."""
+    records: dict[Step, Any] = {step: state.record for step, state in run.state().items()}
+    print()
+    for note in terminal.findings(records[Step.LOAD_DATA].summary):
+        print(f"note: {note}")
+    metrics = copy_report(model, run.run_id, report)
+    print(f"\n{terminal.comparison(metrics)}\n\n{metrics['headline']}")
+    for warning in metrics["warnings"]:
+        print(f"warning: {warning}")
+    saved = records[Step.SAVE_MODEL].summary
+    print(f"\nversion {saved['model_version']} {'is live' if saved['live'] else 'is kept'}: {saved['decision']}")
+    p: PipelineParams = run.params
+    quotes = B3DataLoadingService(model.settings.quotes).load_data(period=p.period)
+    answer = model.predict(quotes, p.model_dir, model_type=p.model_type, model_version=saved["model_version"])
+    chosen = [t for t in SHOWN if t in answer.index] or list(answer.index[:5])
+    print(f"\n{terminal.forecasts(answer.loc[chosen])}\n\nreport     {report / 'report.html'}")
+
+
+def _serve(stack: LocalStack) -> None:
+    print(
+        f"\nserving    {stack.api_url}/api/b3/pipeline-status   {stack.api_url}/api/b3/models\nCtrl-C ends it.", flush=True
+    )
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
