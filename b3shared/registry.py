@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,18 +103,24 @@ class Registry:
             )
         return manifest
 
-    def fetch(self, model_type: str, version: str, folder: Path) -> Path:
-        """Download a version, every hash checked, to ``folder/<version>`` and return that folder.
+    def fetch(self, model_type: str, version: str, folder: Path, names: Sequence[str] | None = None) -> Path:
+        """Download a version (or only the files ``names``), every hash checked, to ``folder/<version>``; return that folder.
 
         ``manifest.json`` is written last there too: a folder that has it is complete.
 
         Raises:
             UnknownModelError: No such version.
+            ArtifactNotFoundError: The version was registered without one of ``names``.
             ArtifactCorruptError: A file is gone or its hash differs.
         """
         manifest = self.manifest(model_type, version)
         target = folder / version
-        for name, facts in manifest["files"].items():
+        for name in manifest["files"] if names is None else names:
+            if name not in manifest["files"]:
+                raise ArtifactNotFoundError(
+                    f"version {version} has no {name!r}, only {', '.join(sorted(manifest['files']))}"
+                )
+            facts = manifest["files"][name]
             key = self._key(manifest["model_type"], version, name)
             try:
                 self.storage.download(key, target / name, facts["sha256"])

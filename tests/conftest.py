@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from small_run import SMALL
 
 from b3shared.config import BUNDLED_QUOTES
 from b3shared.params import PipelineParams
@@ -25,17 +26,6 @@ def shared_data() -> Path:
     if not SHARED.exists():
         pytest.skip(f"{SHARED} is absent: the larger development data is not part of the repository")
     return SHARED
-
-
-SMALL = {
-    "tickers": ["PETR4", "VALE3", "ITUB4", "BBDC4", "ABEV3", "BBAS3", "WEGE3", "MGLU3"],
-    "n_estimators": 12,
-    "max_depth": 4,
-    "min_samples_leaf": 50,
-    "max_features": "sqrt",
-    "n_jobs": 1,
-}
-"""Parameters of a run that takes a second or two: eight tickers, a small forest, no search."""
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,7 @@ def draw_figures(
     """
     newest = data.date[rows] >= np.unique(data.date[rows])[-SAMPLE_SESSIONS:][0]
     shown, called, expected = rows[newest], actions[newest], None if returns is None else returns[newest]
+    tickers = plots.diverse_tickers(data.ticker[shown], called)  # the same in both pictures, so that they compare
     months, test = metrics["months"], metrics["model"]["test"]
     ranked = {"model": metrics["intervals"]["rank_ic"]}
     ranked |= {
@@ -49,8 +50,8 @@ def draw_figures(
         "reliability": plots.plot_reliability(metrics["reliability"], "Reliability, test part"),
         "ic_by_month": plots.plot_ic_by_month([m["month"] for m in months], [m["rank_ic"] for m in months]),
         "equity": _equity(courses),
-        "action_samples_predictions": _samples(data, shown, called, expected, "predictions"),
-        "action_samples_labels": _samples(data, shown, data.label[shown], None, "labels"),
+        "action_samples_predictions": _samples(data, shown, called, expected, "predictions", tickers),
+        "action_samples_labels": _samples(data, shown, data.label[shown], None, "labels", tickers),
     }
     if metrics["importance"]:
         found["feature_importance"] = plots.plot_feature_importance(metrics["importance"])
@@ -72,7 +73,9 @@ def _equity(courses: Mapping[str, Mapping[str, Mapping[Any, Backtest]]]) -> Figu
     )
 
 
-def _samples(data: Dataset, rows: IntArray, actions: IntArray, returns: FloatArray | None, source: str) -> Figure:
+def _samples(
+    data: Dataset, rows: IntArray, actions: IntArray, returns: FloatArray | None, source: str, tickers: list[str]
+) -> Figure:
     close = data.close[rows]
     return plots.plot_action_samples_by_ticker(
         data.ticker[rows],
@@ -82,4 +85,5 @@ def _samples(data: Dataset, rows: IntArray, actions: IntArray, returns: FloatArr
         predicted_price=None if returns is None else close * (1 + returns),
         predicted_dates=data.label_end[rows],
         source=source,
+        tickers=tickers,
     )

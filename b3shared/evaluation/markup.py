@@ -17,17 +17,21 @@ p,li{max-width:52rem}.soft{color:var(--soft);font-size:.88rem}
 .headline{background:var(--panel);border-left:5px solid var(--accent);padding:.8rem 1rem;margin:1rem 0;font-size:1.06rem}
 .warning{background:var(--panel);border-left:5px solid var(--warn);padding:.5rem 1rem;margin:.5rem 0}
 .wide{overflow-x:auto}
-table{border-collapse:collapse;font-size:.86rem;font-variant-numeric:tabular-nums;margin:.4rem 0}
-caption{text-align:left;color:var(--soft);padding-bottom:.3rem}
+table{border-collapse:collapse;font-size:.86rem;font-variant-numeric:tabular-nums;margin:.2rem 0 .4rem}
+.title{margin:1rem 0 0}
 th,td{padding:.28rem .6rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}
+th:first-child,.words{text-align:left}.words{display:block}
+th:first-child{position:sticky;left:0;background:var(--back)}
+tbody th{font-weight:400}
 thead th{border-bottom:2px solid var(--soft);white-space:normal;vertical-align:bottom}
-tbody tr.ours{background:var(--panel);font-weight:600}
+tbody tr.ours>*{background:var(--panel);font-weight:600}
 small{color:var(--soft);font-weight:400;display:block}
-figure{margin:1rem 0}img{max-width:100%;height:auto;background:#fff;border-radius:4px}
-figcaption{color:var(--soft);font-size:.88rem}
+figure{margin:1.5rem 0 2rem}img{display:block;max-width:100%;height:auto;background:#fff;border-radius:4px;padding:.5rem}
+figcaption{color:var(--soft);font-size:.88rem;margin-top:.3rem}
+details{margin:1rem 0}summary{cursor:pointer;color:var(--accent)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem;font-size:.88rem}
-dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
+dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere;max-width:46rem}
+@media (max-width:40rem){body{padding:1rem}dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}}
 """
 
 
@@ -42,9 +46,14 @@ def text(value: object) -> Html:
     return value if isinstance(value, Html) else Html(escape(str(value)))
 
 
+def words(value: object) -> Html:
+    """A cell of words in a table of figures: aligned to the left."""
+    return Html(f'<span class="words">{text(value)}</span>')
+
+
 def number(value: float | None, form: str, scale: float = 1.0) -> str:
-    """Format a figure; a dash where it is not defined."""
-    return "–" if value is None else format(scale * value, form)
+    """Format a figure, never as -0; a dash where it is not defined."""
+    return "–" if value is None else format(scale * value, form.replace(".", "z.", 1))
 
 
 def with_interval(found: Mapping[str, Any] | None, form: str, scale: float = 1.0) -> Html:
@@ -59,15 +68,20 @@ def with_interval(found: Mapping[str, Any] | None, form: str, scale: float = 1.0
 def table(
     header: Sequence[object], rows: Iterable[Sequence[object]], caption: str = "", ours: Sequence[str] = ("model",)
 ) -> Html:
-    """A table whose first column names the row; rows named in ``ours`` are set off."""
+    """A table whose first column names the row; rows named in ``ours`` are set off.
+
+    The caption stands outside of what scrolls sideways on a narrow screen.
+    """
     head = "".join(f'<th scope="col">{text(cell)}</th>' for cell in header)
     body = "".join(_row(row, str(row[0]) in ours) for row in rows)
-    title = f"<caption>{text(caption)}</caption>" if caption else ""
-    return Html(f'<div class="wide"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+    title = paragraph(caption, "soft title") if caption else ""
+    label = f' aria-label="{text(caption)}"' if caption else ""
+    return Html(f'{title}<div class="wide"><table{label}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
 def _row(cells: Sequence[object], ours: bool) -> str:
-    inside = "".join(f"<td>{text(cell)}</td>" for cell in cells)
+    name, *others = cells
+    inside = f'<th scope="row">{text(name)}</th>' + "".join(f"<td>{text(cell)}</td>" for cell in others)
     return f'<tr class="ours">{inside}</tr>' if ours else f"<tr>{inside}</tr>"
 
 
@@ -83,6 +97,11 @@ def picture(image: bytes, caption: str) -> Html:
         f'<figure><img alt="{text(caption)}" src="data:image/png;base64,{source}">'
         f"<figcaption>{text(caption)}</figcaption></figure>"
     )
+
+
+def folded(title: str, content: Html) -> Html:
+    """Content that opens when its title is clicked."""
+    return Html(f"<details><summary>{text(title)}</summary>{content}</details>")
 
 
 def section(title: str, *content: Html) -> Html:

@@ -86,6 +86,7 @@ def plot_feature_importance(importance: Mapping[str, float], top: int = 20, titl
     names, weights = [name for name, _ in ranked], [100 * weight for _, weight in ranked]
     figure, (axes,) = _axes(6.4, 1.2 + 0.24 * max(len(ranked), 3), title)
     axes.barh(names[::-1], weights[::-1], color=BLUE, height=0.7)
+    axes.margins(y=0.02)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(f"share of the total importance (%), top {len(ranked)} of {len(importance)}")
     return figure
@@ -260,6 +261,7 @@ def plot_action_samples_by_ticker(
     predicted_dates: Array | None = None,
     source: str = "predictions",
     max_samples: int = MAX_TICKERS,
+    tickers: Sequence[str] | None = None,
 ) -> Figure:
     """Price with signals of up to five tickers that show diverse actions, one below the other.
 
@@ -272,9 +274,10 @@ def plot_action_samples_by_ticker(
         predicted_dates: (rows,) the date that each predicted price is meant for; without it, the row's own.
         source: "predictions" or "labels".
         max_samples: at most so many tickers.
+        tickers: these, whatever their actions are.
     """
     target = dates if predicted_dates is None else predicted_dates
-    chosen = diverse_tickers(ticker, actions, max_samples)
+    chosen = diverse_tickers(ticker, actions, max_samples) if tickers is None else list(tickers)
     height = 2.5 * max(len(chosen), 1) + 0.5
     figure, grid = _axes(9.0, height, f"Price and {source} of {len(chosen)} tickers", rows=max(len(chosen), 1))
     for axes, name in zip(grid, chosen, strict=False):

@@ -6,6 +6,7 @@ from typing import Any
 from b3shared.evaluation.markup import (
     Html,
     definitions,
+    folded,
     number,
     page,
     paragraph,
@@ -14,6 +15,7 @@ from b3shared.evaluation.markup import (
     table,
     text,
     with_interval,
+    words,
 )
 
 Metrics = Mapping[str, Any]
@@ -22,7 +24,7 @@ READING = {
     "rank IC": "Spearman correlation, per date over its stocks, of the score P(buy) - P(sell) and the return that "
     "followed; mean over the dates. ICIR is that mean over its deviation. The field's best reach 0.03 to 0.05.",
     "log loss": "mean of -ln(probability given to what happened); lower is better. Skill is 1 - loss / loss of the class "
-    "shares of the train part: 0 is knowing nothing, below 0 is worse than that.",
+    "prior, the class shares of the train part: 0 is knowing nothing, below 0 is worse than that.",
     "Brier": "squared distance of the probabilities to the outcome, summed over the classes, 0 to 2; lower is better.",
     "ECE": "mean distance between forecast probability and observed share, ten equally filled bins per class.",
     "balanced accuracy": "mean recall of the classes; one third without skill. Plain accuracy and weighted F1 are high "
@@ -54,38 +56,56 @@ COMPARED = {
 }
 """Table -> its columns: heading, figure, format, factor."""
 
+MODEL_NAMES = {"rf": "random forest", "lstm": "LSTM"}
+PARTS = {"val": "validation"}
+CONTEXT = {"run_id": "run", "source": "quotes", "test_openings": "openings of this test part"}
+"""Facts of the run, as the page calls them."""
+
 PICTURES = {
     "rank_ic_comparison": "How well each forecaster orders the stocks of a day; the dashed line is no skill.",
     "confusion_matrix": "What was called against what happened, test part.",
     "reliability": "Do the probabilities mean what they say? Test part, ten equally filled bins per class.",
     "ic_by_month": "Rank IC by month of the test part.",
-    "equity": "Value of 1 invested, after costs, entered at the close after the call.",
-    "feature_importance": "What the model looks at.",
+    "equity": "Value of 1 invested, after costs, entered at the close after the call; dashed: all stocks equally, which "
+    "needs no model.",
+    "feature_importance": "Importance that the model gives to its features, in percent of all of it.",
     "action_samples_predictions": "The model's calls, newest half year of the test part; a split shows as a jump.",
-    "action_samples_labels": "What the labels, known only afterwards, would have said.",
+    "action_samples_labels": "What the labels, known only afterwards, would have said; the same tickers.",
 }
 
 
 def render_report(metrics: Metrics, figures: Mapping[str, bytes]) -> str:
     """The page for finished metrics (JSON types) and their pictures (PNG bytes)."""
     params, context = metrics["params"], metrics["context"]
-    what = f"{context.get('model_type', params['model_type'])}, {params['label']}, horizon {params['horizon']} sessions"
+    model, horizon = params["model_type"], f"{params['horizon']} session{'s'[: params['horizon'] > 1]} ahead"
+    what = f"{MODEL_NAMES.get(model, model)}, label '{params['label']}', {horizon}"
+    shown = {CONTEXT.get(name, _title(name)): value for name, value in context.items()}
+
+    def pictures(*names: str) -> Html:
+        return Html("".join(picture(figures[name], PICTURES[name]) for name in names if name in figures))
+
     return page(
         f"Evaluation: {what}",
         Html(f"<h1>{text('Evaluation: ' + what)}</h1>"),
-        definitions(context),
+        definitions(shown),
         paragraph(metrics["headline"], "headline"),
         paragraph(Html(f"Verdict on skill: <strong>{text(metrics['skill'])}</strong>")),
         *(paragraph(warning, "warning") for warning in metrics["warnings"]),
-        section("Beside the baselines, test part", *_comparison(metrics), _baseline_list(metrics)),
+        folded("How to read the figures", definitions(READING)),
+        section(
+            "Beside the baselines, test part",
+            *_comparison(metrics),
+            folded("What the baselines do", _baseline_list(metrics)),
+            pictures("rank_ic_comparison"),
+        ),
         section("Model against baseline, paired by date", _differences(metrics)),
-        section("Class by class, test part", _classes(metrics)),
+        section("Class by class, test part", _classes(metrics), pictures("confusion_matrix", "reliability")),
         section("Train, validation, test", _parts(metrics), _overfit(metrics)),
-        section("Returns and prices, test part", _returns(metrics)),
-        section("Backtest, test part", _backtest(metrics), paragraph(_assumptions(metrics), "soft")),
-        section("Month by month, test part", _months(metrics)),
-        section("Pictures", *(picture(figures[name], caption) for name, caption in PICTURES.items() if name in figures)),
-        section("How to read the figures", definitions(READING)),
+        section("Returns and prices, test part", *_returns(metrics)),
+        section("Backtest, test part", pictures("equity"), _backtest(metrics), paragraph(_assumptions(metrics), "soft")),
+        section("Month by month, test part", _months(metrics), pictures("ic_by_month")),
+        section("What the model looks at", pictures("feature_importance")),
+        section("Calls on the chart", pictures("action_samples_predictions", "action_samples_labels")),
         section("Parameters", definitions(_flat(params))),
     )
 
@@ -98,7 +118,8 @@ def _flat(params: Metrics) -> dict[str, object]:
 
 
 def _title(name: str) -> str:
-    return name.replace("_", " ")
+    title = name.replace("_", " ")
+    return title.replace("rank ic", "rank IC").replace("macro f1", "macro F1").replace("over prior", "over class prior")
 
 
 def _comparison(metrics: Metrics) -> list[Html]:
@@ -146,7 +167,7 @@ def _classes(metrics: Metrics) -> Html:
 def _parts(metrics: Metrics) -> Html:
     rows = [
         [
-            name,
+            PARTS.get(name, name),
             p["first"],
             p["last"],
             p["dates"],
@@ -164,10 +185,14 @@ def _overfit(metrics: Metrics) -> Html:
         [_title(name), *(number(model[part][name], ".4f") for part in ("train", "val", "test")), number(gap, "+.4f")]
         for name, gap in metrics["gaps"].items()
     ]
-    return table(["", "train", "validation", "test", "train - validation"], rows, "A wide gap is learning by heart")
+    return table(
+        ["", "train", "validation", "test", "train - validation"],
+        rows,
+        "A wide gap between train and validation is learning by heart",
+    )
 
 
-def _returns(metrics: Metrics) -> Html:
+def _returns(metrics: Metrics) -> list[Html]:
     found = {"model": metrics["model"]["test"]}
     found |= {_title(name): baseline["figures"] for name, baseline in metrics["baselines"].items()}
     rows = [
@@ -182,14 +207,15 @@ def _returns(metrics: Metrics) -> Html:
         if "returns" in figures
     ]
     header = ["", "MAE of the return (%)", "RMSE (%)", "R2 of the return", "MAPE of the price (%)", "RMSE of the price (R$)"]
-    return table(header, rows)
+    none = "This model forecasts classes, no returns; what it would have to beat:"
+    return [*([] if "returns" in found["model"] else [paragraph(none, "soft")]), table(header, rows)]
 
 
 def _backtest(metrics: Metrics) -> Html:
     rows = [
         [
             _title(name),
-            f"{_title(variant)}, {_title(entry)}",
+            words(f"{_title(variant)}, {_title(entry)}"),
             *(number(found[k], ".1f", 100) for k in ("invested_share", "gross_annual_return", "net_annual_return")),
             number(found["annual_volatility"], ".1f", 100),
             number(found["sharpe"], ".2f"),
@@ -202,7 +228,14 @@ def _backtest(metrics: Metrics) -> Html:
         for variant, entries in variants.items()
         for entry, found in entries.items()
     ]
-    header = ["", "variant, entry", "dates invested (%)", "gross (% a year)", "net (% a year)", "volatility (% a year)"]
+    header = [
+        "",
+        words("variant, entry"),
+        "dates invested (%)",
+        "gross (% a year)",
+        "net (% a year)",
+        "volatility (% a year)",
+    ]
     header += ["Sharpe", "worst fall (%)", "turnover (% a session)", "net mean (bp a session)", "over the universe (bp)"]
     return table(header, rows)
 
@@ -210,7 +243,8 @@ def _backtest(metrics: Metrics) -> Html:
 def _assumptions(metrics: Metrics) -> str:
     costs = metrics["backtest"]["costs"]
     return (
-        "At most the best fifth of the stocks called, equally weighted, 1/horizon of the capital a session, held for the "
+        "The universe is all stocks, equally weighted. A strategy holds at most the best fifth of the stocks called, "
+        "equally weighted, 1/horizon of the capital a session, for the "
         f"horizon. Costs: {costs['per_side_bp']:.0f} bp of the traded value a side ({costs['fees_bp']:.0f} fees, "
         f"{costs['half_spread_bp']:.0f} half spread), {costs['borrow_rate']:.1%} a year for borrowed stock. 'Same close' "
         "trades at the close that the features are computed from, which is optimistic; 'next close' is one session later. "
@@ -234,4 +268,4 @@ def _months(metrics: Metrics) -> Html:
         ]
         for m in metrics["months"]
     ]
-    return table(["month", "dates", "rows", "rank IC", "log loss", "of the class prior", "gain"], rows)
+    return table(["month", "dates", "rows", "rank IC", "log loss", "log loss of the class prior", "gain"], rows)

@@ -47,6 +47,11 @@ class Scorer:
         self._input = self._session.get_inputs()[0]
         self._outputs = [output.name for output in self._session.get_outputs()]
 
+    @property
+    def takes_sequences(self) -> bool:
+        """Whether an input row is (lookback, features) and not (features,)."""
+        return len(self._input.shape) == 3
+
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read ``model.onnx`` and ``model.json`` of a folder.

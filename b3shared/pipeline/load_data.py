@@ -15,6 +15,8 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     """Read the deployment's quotes, or the Parquet file that the user gave as input."""
     source: QuoteSource = open_source(context.settings.quotes)
     if context.plan.input:
-        source = ParquetSource(context.storage.download(context.plan.input.key, context.folder / "given.parquet"))
+        given = context.plan.input
+        path = context.storage.download(given.key, context.folder / "given.parquet", given.sha256)
+        source = ParquetSource(path, given.key)
     quotes = load_quotes(source, context.params)
     return [write_parquet(quotes.frame, context.out / QUOTES)], quotes.report

@@ -14,8 +14,9 @@ from b3shared.quotes.sources import ParquetSource, QuoteQuery
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     """Build the training table of the loaded quotes, or of the user's own edited quotes (cleaned first)."""
     if context.plan.input:
-        given = context.storage.download(context.plan.input.key, context.folder / QUOTES, context.plan.input.sha256)
-        frame, _ = clean(ParquetSource(given).read(QuoteQuery()))
+        given = context.plan.input
+        path = context.storage.download(given.key, context.folder / QUOTES, given.sha256)
+        frame, _ = clean(ParquetSource(path, given.key).read(QuoteQuery()))
     else:
         frame = ParquetSource(context.inputs(Step.LOAD_DATA, QUOTES) / QUOTES).read(QuoteQuery())
     made = preprocess(frame, context.params)

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from b3shared.errors import ConflictError, IncompatibleFeaturesError
+from b3shared.params import PipelineParams, Step
 from b3shared.pipeline.runner import Context
 from b3shared.quotes.loading import period_start
 from b3shared.quotes.quality import clean
 from b3shared.quotes.sources import QuoteQuery, open_source
 from b3shared.release import Release
-from b3shared.serving.promotion import check_live
+from b3shared.serving.promotion import check_live, live_manifests, promote
 from b3shared.serving.snapshot import Snapshot, describe
 
 HISTORY = "3y"
@@ -21,12 +22,24 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     source = open_source(context.settings.quotes)
     newest = source.newest()
     frame, _ = clean(source.read(QuoteQuery(start=period_start(newest, HISTORY))))
-    snapshot = Snapshot.of(frame, context.params.lookback, context.params.min_turnover)
+    # For this run's version, and for whatever is live already: a run must not change what others are fed with.
+    served = [context.params, *(PipelineParams.of(m["params"]) for m in live_manifests(context.storage) if "params" in m)]
+    snapshot = Snapshot.of(frame, max(p.lookback for p in served), {p.min_turnover for p in served})
     key = snapshot.save(context.storage, context.folder)
     about = {"snapshot": key, "source": source.name, **describe(snapshot)}
     try:
         check_live(context.storage, key)
         Release(context.storage).set_snapshot(key, str(snapshot.as_of), who="pipeline")
+        about["promoted"] = _promote_pending(context)
     except (ConflictError, IncompatibleFeaturesError) as error:
         return [], about | {"published": False, "reason": error.message}
     return [], about | {"published": True}
+
+
+def _promote_pending(context: Context) -> str | None:
+    """Make this run's version live if only the snapshot kept it from that; its name if so."""
+    saved, p = context.plan.upstream[Step.SAVE_MODEL].summary, context.params
+    if not saved.get("pending"):
+        return None
+    promote(context.storage, p.model_dir, p.model_type, saved["model_version"], who="pipeline", why=saved["decision"])
+    return str(saved["model_version"])

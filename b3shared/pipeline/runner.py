@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from b3shared.config import Settings
+from b3shared.errors import InvalidParameterError
 from b3shared.models.base import Progress
 from b3shared.params import PipelineParams, Step
 from b3shared.runs import Run, StepPlan, StepRecord
@@ -58,6 +59,9 @@ class Context:
 Execute = Callable[[Context], tuple[list[Path], dict[str, Any]]]
 """A step's code: returns the artifact files and a JSON summary."""
 
+TAKES_INPUT = (Step.LOAD_DATA, Step.PREPROCESS_DATA)
+"""The steps that take data of the user's own."""
+
 
 def run_step(
     run: Run,
@@ -80,8 +84,14 @@ def run_step(
 
     Raises:
         StepNotReadyError: The step before it has not finished.
+        InvalidParameterError: Overrides that are not the step's, or data for a step that takes none.
         B3Error: What the step itself raises; it is recorded in the run first, as is any other error.
     """
+    if input_key and step not in TAKES_INPUT:
+        raise InvalidParameterError(
+            f"input_key = {input_key!r}: {step} takes no data of the user's own; {' and '.join(TAKES_INPUT)} do",
+            parameters=["input_key"],
+        )
     plan = run.plan(step, overrides, input_key)
     if plan.record:
         return plan.record

@@ -4,9 +4,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from b3shared.errors import ArtifactNotFoundError
+from b3shared.errors import ArtifactNotFoundError, IncompatibleFeaturesError
 from b3shared.fingerprint import feature_code
-from b3shared.gate import Decision, Outcomes, decide, target_of
+from b3shared.gate import OUTCOMES_FILE, Decision, Outcomes, decide, target_of
 from b3shared.params import Step
 from b3shared.pipeline.runner import Context
 from b3shared.registry import Registry
@@ -26,13 +26,18 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     key = f"{p.model_dir}/{p.model_type}"
     live = Release(context.storage).state().live.get(key)
     decision = _decide(context, registry, Outcomes.load(evaluation), version, live)
+    pending = None
     if decision.promote:
-        promote(context.storage, p.model_dir, p.model_type, version, who=WHO, why=decision.reason, expected=live)
+        try:
+            promote(context.storage, p.model_dir, p.model_type, version, who=WHO, why=decision.reason, expected=live)
+        except IncompatibleFeaturesError as error:  # publishing makes a snapshot that fits, and promotes then
+            pending = error.message
     return [], {
         "model_type": p.model_type,
         "model_version": version,
         "model_path": f"{context.storage.url}/models/{key}/{version}/{p.model_name}",
-        "live": decision.promote or live == version,
+        "live": (decision.promote and pending is None) or live == version,
+        "pending": pending,
         "decision": decision.reason,
         "evidence": decision.evidence,
         "skill": verdict,
@@ -54,7 +59,7 @@ def _decide(context: Context, registry: Registry, outcomes: Outcomes, version: s
     if live is not None:
         with tempfile.TemporaryDirectory() as folder:
             try:
-                against = Outcomes.load(registry.fetch(context.params.model_type, live, Path(folder)))
+                against = Outcomes.load(registry.fetch(context.params.model_type, live, Path(folder), [OUTCOMES_FILE]))
             except ArtifactNotFoundError as error:
                 return Decision(False, str(error), {})
     return decide(outcomes, against, margin=context.params.promotion_margin, horizon=context.params.horizon)
@@ -80,5 +85,6 @@ def _manifest(context: Context) -> dict[str, Any]:
             "first_session": loaded["first_session"],
             "last_session": loaded["last_session"],
             "steps": {str(step): record.output_hash for step, record in records.items()},
+            "given": {str(step): record.input.model_dump() for step, record in records.items() if record.input},
         },
     }

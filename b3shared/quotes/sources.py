@@ -128,11 +128,16 @@ class DuckDBReader:
 
 
 class ParquetSource(DuckDBReader):
-    """A Parquet file, or a folder of them (hive partitions welcome)."""
+    """A Parquet file, or a folder of them (hive partitions welcome).
 
-    def __init__(self, path: str | Path) -> None:
+    Args:
+        path: of the file or folder.
+        name: what to call it in reports and errors, where that is not the path.
+    """
+
+    def __init__(self, path: str | Path, name: str | None = None) -> None:
         self.path = Path(path)
-        self.name = str(path)
+        self.name = name or str(path)
 
     @contextmanager
     def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:

@@ -6,7 +6,7 @@ from b3shared.errors import IncompatibleFeaturesError
 from b3shared.params import MODEL_TYPES
 from b3shared.registry import Registry
 from b3shared.release import UNSET, Release, ReleaseState
-from b3shared.serving.offer import offered_features
+from b3shared.serving.offer import needed_offer, offered_features
 from b3shared.storage import Storage
 
 
@@ -41,19 +41,25 @@ def check_features(storage: Storage, manifest: dict[str, Any], snapshot: str | N
     """IncompatibleFeaturesError if a snapshot is served that cannot feed the version."""
     if snapshot is None or "features" not in manifest:
         return
-    offered = offered_features(storage, snapshot).get(manifest["feature_set"], [])
+    needed = needed_offer(manifest)
+    offered = offered_features(storage, snapshot).get(needed, [])
     if offered != manifest["features"]:
         missing = [name for name in manifest["features"] if name not in offered]
         raise IncompatibleFeaturesError(
-            f"version {manifest['version']} needs feature set {manifest['feature_set']} with {len(manifest['features'])} "
-            f"features; the snapshot {snapshot} has {len(offered)}{', without ' + ', '.join(missing) if missing else ''}: "
+            f"version {manifest['version']} needs features {needed} ({len(manifest['features'])} of them); "
+            f"the snapshot {snapshot} has {len(offered)}{', without ' + ', '.join(missing) if missing else ''}: "
             "publish a snapshot that fits first",
             missing=missing,
         )
 
 
+def live_manifests(storage: Storage) -> list[dict[str, Any]]:
+    """Manifests of every version that is live."""
+    keys = ((*key.split("/"), version) for key, version in Release(storage).state().live.items())
+    return [Registry(storage, namespace).manifest(kind, version) for namespace, kind, version in keys]
+
+
 def check_live(storage: Storage, snapshot: str) -> None:
     """IncompatibleFeaturesError if a stored snapshot cannot feed every version that is live."""
-    for key, version in Release(storage).state().live.items():
-        namespace, kind = key.split("/")
-        check_features(storage, Registry(storage, namespace).manifest(kind, version), snapshot)
+    for manifest in live_manifests(storage):
+        check_features(storage, manifest, snapshot)

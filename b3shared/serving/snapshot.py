@@ -1,25 +1,29 @@
 """The newest features of every ticker of the lake, made once a session so that a prediction needs no history."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 
 from b3shared.dataset import Array, FloatArray, IntArray
 from b3shared.documents import to_json
 from b3shared.errors import InvalidQuotesError
-from b3shared.features import build_features
 from b3shared.fingerprint import feature_code
-from b3shared.quotes.panel import Panel
-from b3shared.serving.offer import offer_key
+from b3shared.serving.offer import FEATURE_SETS, offer_key, offer_name
 from b3shared.storage import Storage
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from b3shared.quotes.panel import Panel
+
 PREFIX = "serving/snapshots"
-FEATURE_SETS = ("v1", "v2")
 SCHEMA = 1
+COLUMNS = ("ticker", "company", "isin", "date", "age", "sessions", "close", "volatility", "turnover")
 
 
 @dataclass(frozen=True)
@@ -30,19 +34,22 @@ class Snapshot:
         as_of: the newest session of the lake.
         ticker: (tickers,) str, sorted.
         company: (tickers,) str.
+        isin: (tickers,) str; empty where the source has none.
         date: (tickers,) datetime64[D], the ticker's newest session.
         age: (tickers,) int32, sessions of the market from there to ``as_of``.
         sessions: (tickers,) int32, sessions of history in the lake's period.
         close: (tickers,) float64, traded close in R$.
         volatility: (tickers,) float64, trailing 20-session deviation of daily total returns.
         turnover: (tickers,) float64, trailing 60-session median in R$ a session.
-        names: feature set -> names of its features.
-        windows: feature set -> (tickers, lookback, features) float32, the newest last; NaN where a value is not known.
+        names: name of a set of windows (:func:`b3shared.serving.offer.offer_name`) -> its features.
+        windows: the same name -> (tickers, lookback, features) float32, the newest last; NaN where a value is not known
+            or the row was not liquid.
     """
 
     as_of: np.datetime64
     ticker: Array
     company: Array
+    isin: Array
     date: Array
     age: IntArray
     sessions: IntArray
@@ -53,27 +60,30 @@ class Snapshot:
     windows: dict[str, FloatArray]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, lookback: int, min_turnover: float) -> Self:
+    def of(cls, frame: "pd.DataFrame", lookback: int, min_turnovers: Collection[float]) -> Self:
         """Make the snapshot of clean quotes.
 
         Args:
             frame: quotes sorted by ticker and date.
             lookback: sessions in a window.
-            min_turnover: R$ a session that a row must exceed to be among those that v2 ranks; as in training.
+            min_turnovers: R$ a session that a row must exceed to count, as in training; windows are made for each.
 
         Raises:
             InvalidQuotesError: No feature set can be had from these quotes.
         """
+        from b3shared.features import build_features  # pandas: predict reads snapshots and never makes one
+
         names, windows, panel, series = {}, {}, None, None
-        for version in FEATURE_SETS:
+        for feature_set, min_turnover in product(FEATURE_SETS, sorted(min_turnovers)):
             try:
-                features = build_features(frame, version, min_turnover)
+                features = build_features(frame, feature_set, min_turnover)
             except InvalidQuotesError as error:
                 refused = error
                 continue
             panel, series = features.shared.panel, features.shared
-            names[version] = features.names
-            windows[version] = _windows(panel, features.X, lookback)
+            name = offer_name(feature_set, min_turnover)
+            names[name] = features.names
+            windows[name] = _windows(panel, np.where(features.liquid[:, None], features.X, np.nan), lookback)
         if panel is None or series is None:
             raise refused
         last = np.append(np.flatnonzero(np.diff(panel.line)), len(frame) - 1)
@@ -84,6 +94,7 @@ class Snapshot:
             as_of=panel.calendar[-1],
             ticker=frame["ticker"].to_numpy(dtype=str)[last],
             company=frame["company"].fillna("").to_numpy(dtype=str)[last],
+            isin=frame["isin"].fillna("").to_numpy(dtype=str)[last],
             date=panel.date[last],
             age=(len(panel.calendar) - 1 - panel.session[last]).astype(np.int32),
             sessions=(panel.position[last] + 1).astype(np.int32),
@@ -96,7 +107,6 @@ class Snapshot:
 
     def save(self, storage: Storage, folder: Path) -> str:
         """Store the snapshot and, beside it, what it offers (``.json``); return its key. The same content, the same key."""
-        columns = ("ticker", "company", "date", "age", "sessions", "close", "volatility", "turnover")
         path = folder / "snapshot.npz"
         np.savez(
             path,
@@ -104,7 +114,7 @@ class Snapshot:
             schema=np.array(SCHEMA),
             feature_code=np.array(feature_code()),
             as_of=np.array(self.as_of),
-            **{name: getattr(self, name) for name in columns},
+            **{name: getattr(self, name) for name in COLUMNS},
             **{f"names_{version}": np.array(names) for version, names in self.names.items()},
             **{f"window_{version}": window for version, window in self.windows.items()},
         )
@@ -118,17 +128,16 @@ class Snapshot:
     def load(cls, path: Path) -> Self:
         """Read what :meth:`save` stored."""
         with np.load(path, allow_pickle=False) as stored:
-            versions = [v for v in FEATURE_SETS if f"window_{v}" in stored]
-            columns = ("ticker", "company", "date", "age", "sessions", "close", "volatility", "turnover")
+            offers = [name.removeprefix("window_") for name in stored.files if name.startswith("window_")]
             return cls(
                 as_of=stored["as_of"][()],
-                **{name: stored[name] for name in columns},
-                names={v: tuple(map(str, stored[f"names_{v}"])) for v in versions},
-                windows={v: stored[f"window_{v}"] for v in versions},
+                **{name: stored[name] for name in COLUMNS},
+                names={name: tuple(map(str, stored[f"names_{name}"])) for name in offers},
+                windows={name: stored[f"window_{name}"] for name in offers},
             )
 
 
-def _windows(panel: Panel, X: FloatArray, lookback: int) -> FloatArray:
+def _windows(panel: "Panel", X: FloatArray, lookback: int) -> FloatArray:
     """(tickers, lookback, features) float32: each ticker's newest rows, NaN before its first."""
     lengths = np.bincount(panel.line)
     out = np.full((len(lengths), lookback, X.shape[1]), np.nan, dtype=np.float32)

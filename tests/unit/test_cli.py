@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import SMALL
+from small_run import SMALL
 
 from b3shared.config import BUNDLED_QUOTES
 from b3shared.quotes.sources import ParquetSource, QuoteQuery

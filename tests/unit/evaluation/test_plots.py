@@ -119,3 +119,11 @@ def test_plotting_needs_no_display_and_leaves_no_global_figures():
 
 def test_the_same_figure_gives_the_same_bytes():
     assert plots.png(plots.plot_feature_importance({"a": 1})) == plots.png(plots.plot_feature_importance({"a": 1}))
+
+
+def test_given_tickers_are_drawn_in_their_order_whatever_their_actions():
+    ticker = np.repeat(["AAAA3", "BBBB3", "CCCC3"], 6)
+    dates = np.tile(np.arange("2023-01-02", "2023-01-08", dtype="datetime64[D]"), 3)
+    actions = np.r_[np.full(12, plots.HOLD), np.tile([plots.BUY, plots.HOLD, plots.SELL], 2)]
+    drawn = plots.plot_action_samples_by_ticker(ticker, dates, np.ones(18), actions, tickers=["BBBB3", "AAAA3"])
+    assert [axes.get_title(loc="left") for axes in drawn.axes] == ["BBBB3", "AAAA3"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import SMALL
+from small_run import SMALL
 
 from b3shared.config import Settings
 from b3shared.errors import IncompatibleFeaturesError, StepNotReadyError
@@ -61,7 +61,7 @@ def test_a_run_of_some_tickers_and_an_older_period_publishes_all_of_the_newest(
     snapshot = served(store, tmp_path)
     assert snapshot.ticker.tolist() == sorted(set(bundled["ticker"]))
     recent = bundled[bundled["date"] > "2020-12-28"].reset_index(drop=True)
-    expected = Snapshot.of(recent, 8, PARAMS.min_turnover)
+    expected = Snapshot.of(recent, 8, {PARAMS.min_turnover})
     for version, windows in expected.windows.items():
         pd.testing.assert_frame_equal(pd.DataFrame(snapshot.windows[version][:, -1]), pd.DataFrame(windows[:, -1]))
         assert snapshot.windows[version].shape[1] == 8
@@ -120,7 +120,7 @@ def test_a_snapshot_that_cannot_feed_what_is_live_is_not_served(
     two = write_parquet(bundled[bundled["ticker"].isin(["PETR4", "VALE3"])], tmp_path / "two.parquet")
     summary = publish(store, two)
     assert summary["published"] is False
-    assert "needs feature set v2" in str(summary["reason"])
+    assert "needs features v2-2000000" in str(summary["reason"])
     assert Release(store).state().snapshot is None
 
 
@@ -128,7 +128,12 @@ def test_once_published_a_version_with_other_features_is_refused(store: FolderSt
     publish(store)
     file = tmp_path / "model.onnx"
     file.write_text("other")
-    manifest = {"train_end": "2023-12-28", "feature_set": "v2", "features": ["of_tomorrow"]}
+    manifest = {
+        "train_end": "2023-12-28",
+        "feature_set": "v2",
+        "features": ["of_tomorrow"],
+        "params": PARAMS.model_dump(mode="json"),
+    }
     version = Registry(store, "models").register("rf", [file], manifest)
     with pytest.raises(IncompatibleFeaturesError, match="of_tomorrow"):
         promote(store, "models", "rf", version, who="maria", why="hope")
@@ -140,3 +145,16 @@ def test_nothing_is_published_before_a_version_is_saved(tmp_path: Path) -> None:
     with pytest.raises(StepNotReadyError, match="load_data"):
         publish(store)
     assert store.list() == ["runs/first/params.json"]
+
+
+def test_a_version_with_another_liquidity_limit_goes_live_when_its_features_are_published(store: FolderStorage) -> None:
+    """Saving cannot promote it on the snapshot that is served; publishing makes one that fits both, and does."""
+    publish(store)
+    first = Release(store).state().live["models/rf"]
+    params = PipelineParams.of(SMALL, end="2023-06-30", lookback=8, min_turnover=50_000_000, model_dir="wide")
+    records = run_pipeline(Run.create(store, "wide", params), settings=Settings(storage=store.url))
+    saved, published = records[Step.SAVE_MODEL].summary, records[Step.PUBLISH_SERVING].summary
+    assert "v2-50000000" in saved["pending"]
+    assert not saved["live"]
+    assert published["promoted"] == saved["model_version"]
+    assert Release(store).state().live == {"models/rf": first, "wide/rf": saved["model_version"]}

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SMALL
+from small_run import SMALL
 
 from b3shared import B3Model, PipelineParams
 from b3shared.config import Settings

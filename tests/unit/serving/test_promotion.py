@@ -11,10 +11,13 @@ from b3shared.errors import ConflictError, IncompatibleFeaturesError, InvalidPar
 from b3shared.params import PipelineParams
 from b3shared.registry import Registry
 from b3shared.release import KEY, Release
+from b3shared.serving.offer import FEATURE_SETS, offer_name
 from b3shared.serving.promotion import check_live, promote
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage, Storage
 
+PARAMS = PipelineParams().model_dump(mode="json")
+V1, V2 = (offer_name(feature_set, PARAMS["min_turnover"]) for feature_set in FEATURE_SETS)
 WHO = {"who": "maria", "why": "reads well"}
 BOOK = ("best_buy_sell_spread", "close_to_best_buy")
 
@@ -26,7 +29,7 @@ def storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture(scope="module")
 def snapshot(eight: pd.DataFrame) -> Snapshot:
-    return Snapshot.of(eight, 4, PipelineParams().min_turnover)
+    return Snapshot.of(eight, 4, {PipelineParams().min_turnover})
 
 
 def serve(storage: Storage, snapshot: Snapshot, tmp_path: Path) -> str:
@@ -38,7 +41,7 @@ def serve(storage: Storage, snapshot: Snapshot, tmp_path: Path) -> str:
 def register(storage: Storage, tmp_path: Path, name: str, features: list[str], feature_set: str = "v2", **more: Any) -> str:
     file = tmp_path / "model.onnx"
     file.write_text(name)
-    manifest = {"train_end": "2023-12-28", "feature_set": feature_set, "features": features, **more}
+    manifest = {"train_end": "2023-12-28", "feature_set": feature_set, "features": features, "params": PARAMS, **more}
     return Registry(storage, "models").register("rf", [file], manifest)
 
 
@@ -46,7 +49,7 @@ def test_the_event_says_who_why_from_to_and_the_skill_of_the_manifest(
     storage: Storage, snapshot: Snapshot, tmp_path: Path
 ) -> None:
     serve(storage, snapshot, tmp_path)
-    names = list(snapshot.names["v2"])
+    names = list(snapshot.names[V2])
     first = register(storage, tmp_path, "one", names, evaluated={"skill": "weak"})
     second = register(storage, tmp_path, "two", names)  # nothing evaluated
     promote(storage, "models", "random_forest", first, **WHO)
@@ -72,7 +75,7 @@ def test_without_a_snapshot_any_registered_version_may_go_live(storage: Storage,
     [
         (["return_1", "of_tomorrow"], "v2", "without of_tomorrow"),
         (["return_1"], "v3", "has 0, without return_1"),
-        (["return_1"], "v1", "feature set v1 with 1 features; the snapshot serving/snapshots/2023-12-28-.* has 11"),
+        (["return_1"], "v1", r"features v1-2000000 \(1 of them\); the snapshot serving/snapshots/2023-12-28-.* has 11"),
     ],
 )
 def test_a_version_whose_features_the_snapshot_lacks_is_refused_and_nothing_changes(
@@ -83,13 +86,15 @@ def test_a_version_whose_features_the_snapshot_lacks_is_refused_and_nothing_chan
     version = register(storage, tmp_path, "one", features, feature_set)
     with pytest.raises(IncompatibleFeaturesError, match=message) as caught:
         promote(storage, "models", "rf", version, **WHO)
-    assert caught.value.details["missing"] == [name for name in features if name not in snapshot.names.get(feature_set, ())]
+    assert caught.value.details["missing"] == [
+        name for name in features if name not in snapshot.names.get(offer_name(feature_set, 2e6), ())
+    ]
     assert storage.read(KEY) == before
 
 
 def test_the_order_of_the_features_counts(storage: Storage, snapshot: Snapshot, tmp_path: Path) -> None:
     serve(storage, snapshot, tmp_path)
-    backwards = register(storage, tmp_path, "one", list(snapshot.names["v2"])[::-1])
+    backwards = register(storage, tmp_path, "one", list(snapshot.names[V2])[::-1])
     with pytest.raises(IncompatibleFeaturesError):
         promote(storage, "models", "rf", backwards, **WHO)
 
@@ -97,8 +102,10 @@ def test_the_order_of_the_features_counts(storage: Storage, snapshot: Snapshot, 
 def test_book_features_need_a_snapshot_with_the_book(
     storage: Storage, snapshot: Snapshot, eight: pd.DataFrame, tmp_path: Path
 ) -> None:
-    with_book = Snapshot.of(eight.assign(best_buy=eight["close"] - 0.01, best_sell=eight["close"] + 0.01), 4, 0.0)
-    version = register(storage, tmp_path, "one", list(with_book.names["v1"]), "v1")
+    with_book = Snapshot.of(
+        eight.assign(best_buy=eight["close"] - 0.01, best_sell=eight["close"] + 0.01), 4, {PARAMS["min_turnover"]}
+    )
+    version = register(storage, tmp_path, "one", list(with_book.names[V1]), "v1")
     serve(storage, snapshot, tmp_path)
     with pytest.raises(IncompatibleFeaturesError, match=f"without {', '.join(BOOK)}") as caught:
         promote(storage, "models", "rf", version, **WHO)
@@ -157,10 +164,10 @@ def test_a_snapshot_that_cannot_feed_what_is_live_is_found_out(
     storage: Storage, snapshot: Snapshot, eight: pd.DataFrame, tmp_path: Path
 ) -> None:
     few = eight[eight["ticker"].isin(["PETR4", "VALE3"])].reset_index(drop=True)
-    key = Snapshot.of(few, 4, 0.0).save(storage, tmp_path)  # two tickers cannot be ranked: no v2
+    key = Snapshot.of(few, 4, {PARAMS["min_turnover"]}).save(storage, tmp_path)  # two tickers cannot be ranked: no v2
     check_live(storage, key)  # nothing is live
-    version = register(storage, tmp_path, "one", list(snapshot.names["v2"]))
+    version = register(storage, tmp_path, "one", list(snapshot.names[V2]))
     promote(storage, "models", "rf", version, **WHO)
-    with pytest.raises(IncompatibleFeaturesError, match=f"version {version} needs feature set v2"):
+    with pytest.raises(IncompatibleFeaturesError, match=f"version {version} needs features v2-2000000"):
         check_live(storage, key)
     check_live(storage, snapshot.save(storage, tmp_path))

@@ -1,0 +1,51 @@
+"""The list of tickers that the front end searches."""
+
+import unicodedata
+from typing import Any
+
+from b3shared.errors import InvalidParameterError
+from b3shared.serving.snapshot import Snapshot
+
+MIN_SEARCH = 3
+MAX_PAGE_SIZE = 100
+
+
+def list_assets(snapshot: Snapshot, search: str = "", page: int = 1, page_size: int = 20) -> dict[str, Any]:
+    """Tickers and companies whose ticker or name contains ``search``, a page at a time.
+
+    Args:
+        snapshot: what is served.
+        search: at least 3 characters, or none; case and accents do not matter.
+        page: from 1.
+        page_size: 1 to 100.
+
+    Raises:
+        InvalidParameterError: Out of these bounds.
+    """
+    wanted = _plain(search.strip())
+    if wanted and len(wanted) < MIN_SEARCH:
+        raise InvalidParameterError(f"search = {search!r}: at least {MIN_SEARCH} characters are needed, or none")
+    if page < 1:
+        raise InvalidParameterError(f"page = {page}: 1 or more is allowed")
+    if not 1 <= page_size <= MAX_PAGE_SIZE:
+        raise InvalidParameterError(f"page_size = {page_size}: 1 to {MAX_PAGE_SIZE} is allowed")
+    pairs = zip(snapshot.ticker.tolist(), snapshot.company.tolist(), strict=True)
+    found = [(ticker, company) for ticker, company in pairs if wanted in _plain(ticker) or wanted in _plain(company)]
+    pages = -(-len(found) // page_size)
+    shown = found[(page - 1) * page_size : page * page_size]
+    return {
+        "assets": [{"ticker": ticker, "company": company} for ticker, company in shown],
+        "pagination": {
+            "page": page,
+            "page_size": page_size,
+            "total_count": len(found),
+            "total_pages": pages,
+            "has_next": page < pages,
+            "has_prev": page > 1 and pages > 0,
+        },
+    }
+
+
+def _plain(text: str) -> str:
+    """Without accents, in capitals."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).upper()
