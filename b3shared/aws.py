@@ -28,6 +28,11 @@ class Execution:
         """The run that it belongs to."""
         return self.name.split(".")[0]
 
+    @property
+    def stop_after(self) -> str:
+        """The last step that it does, or "all"."""
+        return self.name.split(".")[1]
+
 
 class StateMachine:
     """The deployed state machine.

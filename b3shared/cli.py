@@ -99,7 +99,7 @@ def _run(options: argparse.Namespace) -> None:
     state = "is live" if result.live else "is registered, not live"
     print(f"\nversion {result.model_version} {state}: {result.decision}")
     if options.report:
-        copy_report(model, result.run_id, options.report)
+        copy_report(Run.open(model.storage, result.run_id), options.report)
         print(f"report {options.report / 'report.html'}")
     p = PipelineParams.of(params)
     quotes = B3DataLoadingService(model.settings.quotes).load_data(**params)
@@ -126,10 +126,10 @@ def parse_params(words: Sequence[str]) -> dict[str, Any]:
     return params
 
 
-def copy_report(model: B3Model, run_id: str, folder: Path) -> dict[str, Any]:
+def copy_report(run: Run, folder: Path) -> dict[str, Any]:
     """Copy a run's report and pictures to a folder; return its metrics."""
     with tempfile.TemporaryDirectory() as temporary:
-        made = Run.open(model.storage, run_id).fetch(Step.EVALUATE_MODEL, Path(temporary))
+        made = run.fetch(Step.EVALUATE_MODEL, Path(temporary))
         folder.mkdir(parents=True, exist_ok=True)
         for path in made.iterdir():
             (folder / path.name).write_bytes(path.read_bytes())

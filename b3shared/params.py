@@ -142,8 +142,8 @@ class PipelineParams(_Params):
     def _upper(cls, value: object) -> object:
         if isinstance(value, str):
             value = value.split(",")
-        if isinstance(value, list | tuple):
-            return tuple(sorted({v.strip().upper() if isinstance(v, str) else v for v in value}))
+        if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
+            return tuple(sorted({v.strip().upper() for v in value}))
         return value
 
     @model_validator(mode="after")
@@ -179,7 +179,10 @@ class PipelineParams(_Params):
             InvalidParameterError: Unknown name, wrong type or value out of bounds; the message names all of them.
         """
         flat = {**(values or {}), **more}
-        nested = dict(flat.pop("rf", None) or {})
+        forest = flat.pop("rf", None) or {}
+        if not isinstance(forest, Mapping):
+            raise InvalidParameterError(f"rf = {forest!r}: the forest's parameters by name are allowed", parameters=["rf"])
+        nested = dict(forest)
         for name in [n for n in flat if n in RandomForestParams.model_fields]:
             nested[name] = flat.pop(name)
         try:

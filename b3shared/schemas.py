@@ -6,9 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Action = Literal["buy", "hold", "sell"]
 ModelType = Literal["rf", "random_forest", "lstm", "lstm_mtl"]
-TickerText = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=12, pattern=r"^\s*[A-Za-z0-9]+\s*$")
-]
+TickerText = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\s*[A-Za-z0-9]{1,12}\s*$")]
 VersionText = Annotated[str, StringConstraints(pattern=r"^\d{8}-[0-9a-f]{8}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -52,9 +50,11 @@ class Reason(_Answer):
     """One feature's part in an action."""
 
     feature: str
-    value: float
+    value: float = Field(description="in the newest session")
     typical: float = Field(description="median of the training rows")
-    effect: float = Field(description="how much the action's probability falls when the feature takes that median")
+    effect: float = Field(
+        description="by how much the action's probability falls when the feature takes that median; below 0 it rises"
+    )
 
 
 class Explanation(_Answer):
@@ -73,26 +73,28 @@ class PredictAnswer(_Answer):
     ticker: str
     company: str
     predictions: list[Action]
-    prediction_probabilities: list[list[Probability]]
+    prediction_probabilities: list[list[Probability]] = Field(description="calibrated, in the order of classes")
     classes: list[Action]
     base_rates: list[Probability] = Field(description="class shares of the training rows")
-    decision: Literal["lift", "argmax"]
+    decision: Literal["lift", "argmax"] = Field(
+        description="the action is the class of greatest probability over its base rate (lift), or of greatest probability"
+    )
     feature_importance: dict[str, float]
     explanation: Explanation
-    predicted_return: float | None
-    predicted_price: float | None
-    interval: list[float] | None
-    last_price: float
+    predicted_return: float | None = Field(description="total return over the horizon, a fraction; null for rf")
+    predicted_price: float | None = Field(description="R$; null for rf")
+    interval: list[float] | None = Field(description="of the predicted price, R$; null for rf")
+    last_price: float = Field(description="traded close of as_of, R$")
     input_shape: list[int]
     features_used: list[str]
     model_type: Literal["rf", "lstm"]
     requested_model_type: str
-    model_source: str
+    model_source: str = Field(description="key of the version in the registry")
     model_version: str
-    target: str | None
-    skill: Literal["none", "weak", "proven"]
-    as_of: str
-    data_age_sessions: int = Field(description="weekdays since the ticker's newest session")
+    target: str | None = Field(description="what the classes mean: label rule, horizon in sessions, width of the hold band")
+    skill: Literal["none", "weak", "proven"] = Field(description="what the evaluation could show beyond the baselines")
+    as_of: str = Field(description="the ticker's newest session, which the forecast is made from")
+    data_age_sessions: int = Field(description="weekdays from as_of to today in São Paulo: sessions missed at most")
     degraded: bool = Field(description="true when the answer is not what a fresh one would be; message says why")
 
 
@@ -107,6 +109,7 @@ class BatchRow(_Answer):
     as_of: str
     data_age_sessions: int
     degraded: bool
+    message: str = Field(description="why it is degraded, if it is")
 
 
 class BatchError(_Answer):
@@ -126,9 +129,10 @@ class BatchAnswer(_Answer):
     errors: list[BatchError]
     classes: list[Action]
     model_type: Literal["rf", "lstm"]
+    requested_model_type: str
     model_version: str
     skill: Literal["none", "weak", "proven"]
-    as_of: str
+    as_of: str = Field(description="newest session of the market")
 
 
 class Asset(_Answer):
@@ -154,3 +158,45 @@ class AssetsAnswer(_Answer):
 
     assets: list[Asset]
     pagination: Pagination
+
+
+class ControlAnswer(_Answer):
+    """What the control API says; the fields beside these are the step's own."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    status: Literal["success", "ok"]
+    message: str | None = None
+    run_id: str | None = None
+
+
+_ERROR_STATUSES = {
+    400: "The request is not what is allowed",
+    404: "No such ticker, version, run or route",
+    409: "A step is missing, a race was lost, or the features do not fit",
+    413: "The request is too long",
+    422: "The request is not valid, or the data is not enough",
+    429: "Too many requests or runs at once",
+    500: "Our fault",
+    501: "Not available yet",
+    503: "Nothing is live yet, or a source is out of reach",
+}
+
+
+def documented(answer: type[BaseModel], tag: str, *, accepted: bool = False) -> dict[str, Any]:
+    """Keyword arguments of a route: its answers, every error in its one form, its tag.
+
+    Args:
+        answer: what 200 holds.
+        tag: the part of the API.
+        accepted: whether 202 may come, with the same form.
+    """
+    responses = {status: _response(text, Error) for status, text in _ERROR_STATUSES.items()}
+    responses[200] = _response("The answer", answer)
+    if accepted:
+        responses[202] = _response("Started, and not finished yet", answer)
+    return {"responses": responses, "tags": [tag]}
+
+
+def _response(description: str, model: type[BaseModel]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"model": model}}}

@@ -2,11 +2,12 @@
 
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 import pandas as pd
 
+from b3shared.dataset import CLASSES
 from b3shared.runs import StepRecord
 
 _COLUMNS = (
@@ -78,13 +79,34 @@ def comparison(metrics: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+_HEAD = f"{'ticker':<8}{'action':<8}{'buy':>7}{'hold':>7}{'sell':>7}{'close':>10}  as of"
+
+
 def forecasts(answer: pd.DataFrame) -> str:
-    """Predictions as a table."""
-    lines = [f"{'ticker':<8}{'action':<8}{'buy':>7}{'hold':>7}{'sell':>7}{'close':>10}  as of"]
-    for ticker, row in answer.iterrows():
-        shares = "".join(f"{row[name]:>7.1%}" for name in ("buy", "hold", "sell"))
-        lines.append(f"{ticker!s:<8}{row['action']:<8}{shares}{row['last_price']:>10.2f}  {row['as_of']:%Y-%m-%d}")
-    return "\n".join(lines)
+    """Predictions of the Python API as a table."""
+    return "\n".join(
+        [_HEAD]
+        + [
+            _forecast(
+                str(ticker), row["action"], [row[name] for name in CLASSES], row["last_price"], f"{row['as_of']:%Y-%m-%d}"
+            )
+            for ticker, row in answer.iterrows()
+        ]
+    )
+
+
+def served_forecasts(answer: Mapping[str, Any]) -> str:
+    """The answer of ``predict/batch`` as a table, with the reason where there is no forecast."""
+    rows = [
+        _forecast(p["ticker"], p["prediction"], p["probabilities"], p["last_price"], p["as_of"])
+        for p in answer["predictions"]
+    ]
+    return "\n".join([_HEAD, *rows, *(f"{e['ticker']:<8}{e['code']}: {e['message']}" for e in answer["errors"])])
+
+
+def _forecast(ticker: str, action: str, probabilities: Sequence[float], close: float, as_of: str) -> str:
+    shares = "".join(f"{p:>7.1%}" for p in probabilities)
+    return f"{ticker:<8}{action:<8}{shares}{close:>10.2f}  {as_of}"
 
 
 def findings(summary: Mapping[str, Any]) -> Iterable[str]:

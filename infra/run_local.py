@@ -16,11 +16,10 @@ import requests
 from b3shared import terminal
 from b3shared.cli import SHOWN, copy_report, parse_params
 from b3shared.errors import B3Error
-from b3shared.params import PipelineParams, Step
+from b3shared.params import Step
 from b3shared.quotes.lake import write_lake
 from b3shared.quotes.sources import QuoteQuery, open_source
 from b3shared.runs import Run
-from b3shared.services import B3DataLoadingService, B3Model
 from b3shared.storage import Storage, open_storage
 from infra.local import LocalStack, LocalStackError
 from infra.local.aws import isolate_from_user
@@ -91,7 +90,9 @@ def _run(stack: LocalStack, storage: Storage, options: argparse.Namespace) -> bo
     print(f"run        {run.run_id}")
     if not _followed(stack, run, body["execution_arn"]):
         return False
-    _tell(B3Model(f"{storage.url}/lake/quotes", storage.url), run, options.report)
+    _tell(run, options.report)
+    _predict(stack, run)
+    print(f"\nreport     {options.report / 'report.html'}")
     return True
 
 
@@ -118,29 +119,32 @@ def _followed(stack: LocalStack, run: Run, execution: str) -> bool:
     return False
 
 
-def _tell(model: B3Model, run: Run, report: Path) -> None:
-    """The evaluation beside the baselines, the version, forecasts, where the report is."""
+def _tell(run: Run, report: Path) -> None:
+    """The evaluation beside the baselines, and what became of the version; the report is copied to a folder."""
     records: dict[Step, Any] = {step: state.record for step, state in run.state().items()}
     print()
     for note in terminal.findings(records[Step.LOAD_DATA].summary):
         print(f"note: {note}")
-    metrics = copy_report(model, run.run_id, report)
+    metrics = copy_report(run, report)
     print(f"\n{terminal.comparison(metrics)}\n\n{metrics['headline']}")
     for warning in metrics["warnings"]:
         print(f"warning: {warning}")
     saved = records[Step.SAVE_MODEL].summary
     print(f"\nversion {saved['model_version']} {'is live' if saved['live'] else 'is kept'}: {saved['decision']}")
-    p: PipelineParams = run.params
-    quotes = B3DataLoadingService(model.settings.quotes).load_data(period=p.period)
-    answer = model.predict(quotes, p.model_dir, model_type=p.model_type, model_version=saved["model_version"])
-    chosen = [t for t in SHOWN if t in answer.index] or list(answer.index[:5])
-    print(f"\n{terminal.forecasts(answer.loc[chosen])}\n\nreport     {report / 'report.html'}")
+
+
+def _predict(stack: LocalStack, run: Run) -> None:
+    """Forecasts of a few tickers, asked for as the front end does."""
+    wanted = {"tickers": list(run.params.tickers or SHOWN)[:5], "model_type": run.params.model_type}
+    answer = requests.post(f"{stack.api_url}/api/b3/predict/batch", json=wanted, timeout=60).json()
+    if answer["status"] != "success":
+        print(f"\n{answer['code']}: {answer['message']}")
+        return
+    print(f"\n{terminal.served_forecasts(answer)}")
 
 
 def _serve(stack: LocalStack) -> None:
-    print(
-        f"\nserving    {stack.api_url}/api/b3/pipeline-status   {stack.api_url}/api/b3/models\nCtrl-C ends it.", flush=True
-    )
+    print(f"serving    {stack.api_url}/swagger   (predictions, runs, versions)\nCtrl-C ends it.", flush=True)
     threading.Event().wait()
 
 

@@ -15,6 +15,7 @@ HTTP_STATUS = {
     "CONFLICT": 409,
     "STEP_NOT_READY": 409,
     "INCOMPATIBLE_FEATURES": 409,
+    "BODY_TOO_LARGE": 413,
     "INVALID_QUOTES": 422,
     "NO_QUOTES": 422,
     "TOO_LITTLE_HISTORY": 422,
@@ -118,17 +119,16 @@ def status_answer(run: Run, running: list[str]) -> dict[str, Any]:
     """
     state = run.state()
     done = [step for step in Step if state[step].status == "done"]
-    failed = next((s for s in state.values() if s.error), None)
-    training = _training_status(state, bool(running))
+    error = None if running else _failure(state)
     pipeline: dict[str, Any] = {
         "has_raw_data": Step.LOAD_DATA in done,
         "has_processed_data": Step.PREPROCESS_DATA in done,
         "has_split_data": Step.SPLIT_DATA in done,
         "has_trained_model": Step.TRAIN_MODEL in done,
-        "training_status": training,
+        "training_status": _training_status(state, bool(running), error),
     }
-    if failed and failed.error and not running:
-        pipeline["training_error"] = failed.error["message"]
+    if error:
+        pipeline["training_error"] = error["message"]
     saved = state[Step.SAVE_MODEL].record
     if Step.SAVE_MODEL in done and saved:
         pipeline["training_results"] = saved.summary
@@ -143,10 +143,17 @@ def status_answer(run: Run, running: list[str]) -> dict[str, Any]:
     }
 
 
-def _training_status(state: dict[Step, StepState], running: bool) -> str:
+def _failure(state: dict[Step, StepState]) -> dict[str, Any] | None:
+    """The newest error, unless a step has finished since: then the run went on from there."""
+    newest = max((s.error for s in state.values() if s.error), key=lambda error: str(error["at"]), default=None)
+    finished = max((s.record.finished_at for s in state.values() if s.record), default="")
+    return newest if newest and newest["at"] > finished else None
+
+
+def _training_status(state: dict[Step, StepState], running: bool, error: dict[str, Any] | None) -> str:
     if running:
         return "running"
-    if any(s.error for s in state.values()):
+    if error:
         return "failed"
     return "completed" if state[Step.SAVE_MODEL].status == "done" else "not started"
 

@@ -1,18 +1,20 @@
 """The control API without HTTP: start a run, run up to a step and wait, ask, promote, roll back."""
 
-import hashlib
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from b3shared.aws import Execution, StateMachine
 from b3shared.control.answers import status_answer, step_answer
+from b3shared.control.bodies import Body, own_params, resumed_params, run_id_of, taken_apart
 from b3shared.control.current import current_run, set_current_run
+from b3shared.control.failure import reason
 from b3shared.control.starting import Starter
 from b3shared.errors import (
-    B3Error,
+    ConflictError,
     InvalidParameterError,
     NotAvailableYetError,
     RunFailedError,
@@ -20,7 +22,7 @@ from b3shared.errors import (
     UnknownRunError,
 )
 from b3shared.models import MODELS
-from b3shared.params import STEP_PARAMS, PipelineParams, Step
+from b3shared.params import NAMESPACE_PATTERN, PipelineParams, Step
 from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.runs import Run, new_run_id
@@ -39,7 +41,6 @@ NEEDS = {
 STOPS = {Step.SAVE_MODEL: None}
 """Where a step's execution ends if not with the step: saving also publishes."""
 
-Body = Mapping[str, Any]
 Answer = tuple[int, dict[str, Any]]
 """HTTP status and body."""
 
@@ -78,11 +79,22 @@ class Control:
         self.starter = Starter(machine, limits.max_running)
 
     def complete_pipeline(self, body: Body, idempotency_key: str | None = None) -> Answer:
-        """Start a whole run and return at once; the same run id (or key) again does not start it twice."""
-        run_id, _, params = _taken_apart(body)
-        run = self._create(run_id or _run_id_of(idempotency_key), params)
-        _check_available(run.params.model_type)
-        execution = self._running(run) or self.starter.start(run, None)
+        """Start a whole run, or resume the one of this id (or key), and return at once; what runs is not started twice.
+
+        Raises:
+            ConflictError: The run exists with other parameters, or runs only up to some step just now.
+            TooManyRunsError: As many as are allowed are running.
+        """
+        run_id, input_key, params = taken_apart(body)
+        run = self._whole_run(run_id, params, idempotency_key)
+        running = self._running(run)
+        if running and running.stop_after != "all":
+            raise ConflictError(
+                f"run {run.run_id!r} is running up to {running.stop_after}: ask again when that has ended",
+                execution=running.name,
+            )
+        input_keys = {Step.LOAD_DATA: input_key} if input_key is not None else {}
+        execution = self.starter.start(run, None, input_keys=input_keys)
         set_current_run(self.storage, run.run_id)
         return 202, {
             "status": "success",
@@ -101,21 +113,21 @@ class Control:
             B3Error: What the step itself ended with.
         """
         deadline = time.monotonic() + self._patience(body)
-        run_id, input_key, params = _taken_apart(body)
+        run_id, input_key, params = taken_apart(body)
         if step is Step.LOAD_DATA:
             run, overrides = self._for_loading(run_id, params, idempotency_key)
-            set_current_run(self.storage, run.run_id)
         else:
             run = self._named(run_id, step)
-            overrides = _own(run, step, params)
-        in_force = run.effective_params(step, overrides)  # refuses what is wrong before anything starts
+            overrides = own_params(run, step, params)
         if step is Step.TRAIN_MODEL:
-            _check_available(in_force.model_type)
-        if (answer := self._not_ready(run, step, deadline)) is not None:
-            return answer
-        input_keys = {step: input_key} if input_key is not None else {}
-        execution = self.starter.start(run, STOPS.get(step, step), {step: overrides}, input_keys)
-        return self._followed(run, step, execution, deadline)
+            _check_available(run.effective_params(step, overrides).model_type)
+        unfinished = self._not_ready(run, step, deadline)
+        if unfinished is None:
+            input_keys = {step: input_key} if input_key is not None else {}
+            execution = self.starter.start(run, STOPS.get(step, step), {step: overrides}, input_keys)
+        if step is Step.LOAD_DATA:
+            set_current_run(self.storage, run.run_id)
+        return unfinished or self._followed(run, step, execution, deadline)
 
     def status(self, run_id: str | None) -> Answer:
         """Where a run stands; without an id the current one."""
@@ -150,7 +162,7 @@ class Control:
         version = body.get("model_version")
         if not isinstance(version, str):
             raise InvalidParameterError(f"model_version = {version!r}: the name of a registered version is needed")
-        namespace = str(body.get("model_dir", "models"))
+        namespace = _namespace(body)
         before = Release(self.storage).state().live
         more = {"expected": body["expected"]} if "expected" in body else {}
         why = str(body.get("why") or "by hand")
@@ -159,7 +171,7 @@ class Control:
 
     def rollback(self, model_type: str, body: Body, who: str) -> Answer:
         """Go back to the version that was live before."""
-        namespace = str(body.get("model_dir", "models"))
+        namespace = _namespace(body)
         release = Release(self.storage)
         before = release.state().live
         after = release.rollback(namespace, model_type, who=who, why=str(body.get("why") or "by hand"))
@@ -167,17 +179,25 @@ class Control:
 
     # -- runs
 
-    def _create(self, run_id: str | None, params: Body) -> Run:
-        return Run.create(self.storage, run_id or new_run_id(), PipelineParams.of(params), trigger="api")
+    def _create(self, run_id: str | None, params: PipelineParams) -> Run:
+        return Run.create(self.storage, run_id or new_run_id(), params, trigger="api")
+
+    def _whole_run(self, run_id: str | None, params: Body, key: str | None) -> Run:
+        """A new run, or the one of this id, whose parameters need not be said again."""
+        wanted = PipelineParams.of(params)
+        if run_id:
+            with suppress(UnknownRunError):
+                wanted = resumed_params(Run.open(self.storage, run_id), params)
+        _check_available(wanted.model_type)
+        return self._create(run_id or run_id_of(key), wanted)
 
     def _for_loading(self, run_id: str | None, params: Body, key: str | None) -> tuple[Run, dict[str, Any]]:
         """A new run with all its parameters, or the one of this id with what its load is to change."""
-        run_id = run_id or _run_id_of(key)
         if run_id:
             with suppress(UnknownRunError):
                 run = Run.open(self.storage, run_id)
-                return run, _own(run, Step.LOAD_DATA, params)
-        return self._create(run_id, params), {}
+                return run, own_params(run, Step.LOAD_DATA, params)
+        return self._create(run_id or run_id_of(key), PipelineParams.of(params)), {}
 
     def _named(self, run_id: str | None, step: Step) -> Run:
         run_id = run_id or current_run(self.storage)
@@ -201,10 +221,12 @@ class Control:
 
     def _not_ready(self, run: Run, step: Step, deadline: float) -> Answer | None:
         """None when the step may start; a 202 when the one before it is running still; StepNotReadyError otherwise."""
+        pause = 0.1
         while (execution := self._running(run)) is not None:
             if time.monotonic() >= deadline:
                 return 202, _still_running(run, step, execution)
-            time.sleep(0.25)
+            time.sleep(pause)
+            pause = min(pause * 1.5, 1.0)
         needed = NEEDS.get(step)
         if needed is None:
             return None
@@ -224,7 +246,7 @@ class Control:
             time.sleep(pause)
             pause = min(pause * 1.5, 1.0)
         if execution.status != "SUCCEEDED":
-            raise _why(run, execution)
+            raise reason(run, execution)
         record = run.record(step)
         if record is None:
             raise RunFailedError(f"execution {execution.name} succeeded, but {step} has no record")
@@ -240,34 +262,16 @@ _NOTHING = {
 }
 
 
-def _taken_apart(body: Body) -> tuple[str | None, str | None, dict[str, Any]]:
-    """Run id, input key, and everything else, which are parameters."""
-    rest = {name: value for name, value in body.items() if name not in ("run_id", "input_key", "wait_seconds")}
-    for name in ("run_id", "input_key"):
-        if body.get(name) is not None and not isinstance(body[name], str):
-            raise InvalidParameterError(f"{name} = {body[name]!r}: text is allowed")
-    return body.get("run_id"), body.get("input_key"), rest
-
-
 def _check_available(model_type: str) -> None:
     if model_type not in MODELS:
         raise NotAvailableYetError(f"model_type {model_type!r} is not available yet; available are {', '.join(MODELS)}")
 
 
-def _own(run: Run, step: Step, params: Body) -> dict[str, Any]:
-    """The parameters that the step is to change; what belongs to another step may stand there if it changes nothing."""
-    known = {
-        name: value
-        for name, value in params.items()
-        if name in PipelineParams.model_fields and name not in STEP_PARAMS[step]
-    }
-    asked, now = PipelineParams.of(known), run.effective_params(step)
-    return {n: v for n, v in params.items() if n not in known or getattr(asked, n) != getattr(now, n)}
-
-
-def _run_id_of(idempotency_key: str | None) -> str | None:
-    """The run that a key stands for: the same key, the same run."""
-    return f"key-{hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]}" if idempotency_key else None
+def _namespace(body: Body) -> str:
+    namespace = body.get("model_dir", "models")
+    if not isinstance(namespace, str) or not re.fullmatch(NAMESPACE_PATTERN, namespace):
+        raise InvalidParameterError(f"model_dir = {namespace!r}: 1 to 32 of a-z, 0-9 and '-' are allowed")
+    return namespace
 
 
 def _still_running(run: Run, step: Step, execution: Execution) -> dict[str, Any]:
@@ -278,16 +282,6 @@ def _still_running(run: Run, step: Step, execution: Execution) -> dict[str, Any]
         "execution_arn": execution.arn,
         "training_status": "running",
     }
-
-
-def _why(run: Run, execution: Execution) -> B3Error:
-    """The error that an execution ended with, as its step recorded it."""
-    for step, state in run.state().items():
-        if state.error:
-            error = RunFailedError(f"{step}: {state.error['message']}", **state.error.get("details", {}))
-            error.code = state.error["code"]  # type: ignore[misc]
-            return error
-    return RunFailedError(f"execution {execution.name} ended as {execution.status}")
 
 
 def _version(manifest: dict[str, Any]) -> dict[str, Any]:

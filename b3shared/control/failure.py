@@ -1,35 +1,60 @@
-"""Recording why an execution failed, also when the step itself could not: a crash, a time-out, a missing permission."""
+"""Why an execution failed, also when the step itself could not say so: a crash, a time-out, a missing permission."""
 
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from b3shared.aws import Execution
+from b3shared.errors import B3Error, RunFailedError
 from b3shared.params import Step
 from b3shared.runs import Run
 
 CODES = {"States.Timeout": "TIMEOUT", "Sandbox.Timedout": "TIMEOUT", "Runtime.ExitError": "CRASH"}
-"""Errors of the platform and what the run calls them."""
+"""Errors of the platform, of which a step that meets them can say nothing, and what the run calls them."""
 
 
-def record_failure(run: Run, error: dict[str, Any], started_at: str) -> dict[str, Any]:
-    """Write the reason to the step that was not finished, unless the step did so itself in this execution.
+def record_failure(run: Run, error: dict[str, Any], started_at: str, last: Step | None) -> dict[str, Any]:
+    """Write the reason to the step that failed, unless the step did so itself in this execution.
 
     Args:
         run: the run.
         error: Step Functions' error output, ``{"Error", "Cause"}``.
         started_at: when the execution started, ISO 8601.
+        last: the last step that it finished; None if it failed in the first.
 
     Returns:
         ``{"run_id", "step", "code", "message"}``, for the notification.
     """
-    state = run.state()
-    step = next((s for s in Step if state[s].status != "done"), Step.PUBLISH_SERVING)
-    known = state[step].error
-    if known is None or datetime.fromisoformat(known["at"]) < datetime.fromisoformat(started_at):
-        kind, message = str(error.get("Error", "")), _message(error)
-        run.fail(step, message, code=CODES.get(kind, kind if kind.isupper() else "RUN_FAILED"))
+    step = next((step for step in Step if step.predecessor is last), Step.PUBLISH_SERVING)
+    kind, known = str(error.get("Error", "")), run.state()[step].error
+    if kind in CODES or known is None or datetime.fromisoformat(known["at"]) < datetime.fromisoformat(started_at):
+        run.fail(step, _message(error), code=_code(kind))
         known = run.state()[step].error or {}
     return {"run_id": run.run_id, "step": str(step), "code": known.get("code"), "message": known.get("message")}
+
+
+def reason(run: Run, execution: Execution) -> B3Error:
+    """The error that an execution ended with, as its run recorded it."""
+    failed = [(step, state.error) for step, state in run.state().items() if state.error]
+    if not failed:
+        return RunFailedError(f"execution {execution.name} ended as {execution.status}")
+    step, error = max(failed, key=lambda found: str(found[1]["at"]))  # an earlier call's may still stand there
+    known = RunFailedError(f"{step}: {error['message']}", **error.get("details", {}))
+    known.code = error["code"]  # type: ignore[misc]
+    return known
+
+
+def _code(kind: str) -> str:
+    """The code of an error's type: the platform's, one of our classes, or a code already."""
+    ours = {error.__name__: error.code for error in _subclasses(B3Error)}
+    return CODES.get(kind) or ours.get(kind) or (kind if kind.isupper() else RunFailedError.code)
+
+
+def _subclasses(base: type[B3Error]) -> Iterator[type[B3Error]]:
+    for error in base.__subclasses__():
+        yield error
+        yield from _subclasses(error)
 
 
 def _message(error: dict[str, Any]) -> str:
@@ -38,5 +63,6 @@ def _message(error: dict[str, Any]) -> str:
     try:
         said = json.loads(cause)
     except ValueError:
-        return f"{kind}: {cause}" if cause else kind
-    return f"{kind}: {said.get('errorMessage', cause)}" if isinstance(said, dict) else f"{kind}: {cause}"
+        said = None
+    words = str(said.get("errorMessage", cause)) if isinstance(said, dict) else cause
+    return words if words and _code(kind) != RunFailedError.code else f"{kind}: {words}".removesuffix(": ")

@@ -2,15 +2,19 @@
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from b3shared.aws import Execution, StateMachine
-from b3shared.documents import to_json, utc_now
+from b3shared.documents import from_json, to_json, utc_now
 from b3shared.errors import ConflictError, TooManyRunsError
 from b3shared.params import Step
 from b3shared.runs import Run
 
 MAX_ATTEMPTS = 1000
+
+STARTING = timedelta(seconds=3)
+"""How long another caller may take from claiming an execution's name to starting it."""
 
 
 class Starter:
@@ -42,33 +46,44 @@ class Starter:
 
         Raises:
             TooManyRunsError: As many executions as are allowed are running.
+            ConflictError: The same is running with other parameters.
         """
-        running = [execution.name for execution in self.machine.running()]
-        if len(running) >= self.max_running:
+        running = list(self.machine.running())
+        if len(running) >= self.max_running and run.run_id not in [execution.run_id for execution in running]:
             raise TooManyRunsError(
                 f"{len(running)} runs are running, {self.max_running} are allowed at once: try again when one has ended",
-                running=running,
+                running=[execution.name for execution in running],
             )
         given = execution_input(run, stop_after, overrides or {}, input_keys or {})
         label = f"{run.run_id}.{stop_after or 'all'}"
         for attempt in range(1, MAX_ATTEMPTS):
             name = f"{label}.{attempt}"
             try:  # one winner per number, whoever asks at the same time
-                run.storage.create(f"{run.prefix}/attempts/{name}.json", to_json({"at": utc_now()}))
+                run.storage.create(_claim_key(run, name), to_json({"at": utc_now(), "input": given}))
             except ConflictError:
-                if (execution := self._started(name)) is not None and execution.status == "RUNNING":
+                if (execution := self._underway(run, name, given)) is not None:
                     return execution
                 continue
             return self.machine.start(name, given)
         raise ConflictError(f"{label} was started {MAX_ATTEMPTS} times: use another run_id")
 
-    def _started(self, name: str) -> Execution | None:
-        """The execution that another caller is starting under this name; None if he never did."""
-        for _ in range(10):
-            if (execution := self.machine.find(name)) is not None:
-                return execution
+    def _underway(self, run: Run, name: str, given: dict[str, Any]) -> Execution | None:
+        """The running execution that another caller claimed; None if it has ended, or he never started it."""
+        key = _claim_key(run, name)
+        claim = from_json(run.storage.read(key), key)
+        while (execution := self.machine.find(name)) is None:
+            if datetime.now(UTC) - datetime.fromisoformat(claim["at"]) > STARTING:
+                return None
             time.sleep(0.2)
-        return None
+        if execution.status != "RUNNING":
+            return None
+        if claim["input"] != given:
+            raise ConflictError(f"{name} is running with other parameters: ask again when it has ended", execution=name)
+        return execution
+
+
+def _claim_key(run: Run, name: str) -> str:
+    return f"{run.prefix}/attempts/{name}.json"
 
 
 def execution_input(
@@ -77,12 +92,13 @@ def execution_input(
     overrides: Mapping[Step, Mapping[str, Any]],
     input_keys: Mapping[Step, str],
 ) -> dict[str, Any]:
-    """Input of the state machine; every path that the definition reads is there."""
+    """Input of the state machine; every path that the definition reads is there. ``last``: what the last step answered."""
     trained = run.effective_params(Step.TRAIN_MODEL, overrides.get(Step.TRAIN_MODEL))
     return {
         "run_id": run.run_id,
         "model_type": trained.model_type,
         "stop_after": str(stop_after) if stop_after else "all",
+        "last": None,
         "steps": {
             str(step): {"overrides": dict(overrides.get(step, {})), "input_key": input_keys.get(step)} for step in Step
         },

@@ -22,8 +22,8 @@ def list_assets(snapshot: Snapshot, search: str = "", page: int = 1, page_size: 
     Raises:
         InvalidParameterError: Out of these bounds.
     """
-    wanted = _plain(search.strip())
-    if wanted and len(wanted) < MIN_SEARCH:
+    wanted = _plain(search)
+    if search.strip() and len(wanted) < MIN_SEARCH:
         raise InvalidParameterError(f"search = {search!r}: at least {MIN_SEARCH} characters are needed, or none")
     if page < 1:
         raise InvalidParameterError(f"page = {page}: 1 or more is allowed")
@@ -47,5 +47,6 @@ def list_assets(snapshot: Snapshot, search: str = "", page: int = 1, page_size: 
 
 
 def _plain(text: str) -> str:
-    """Without accents, in capitals."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).upper()
+    """Without accents, in capitals, words apart by one space."""
+    letters = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return " ".join("".join(letters).upper().split())

@@ -1,7 +1,6 @@
 """A forecast for a ticker, with its reasons and everything that keeps it from looking better than it is."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
 from typing import Any
@@ -9,28 +8,18 @@ from typing import Any
 import numpy as np
 
 from b3shared.dataset import CLASSES, FloatArray, IntArray
-from b3shared.errors import B3Error, IncompatibleFeaturesError, TooLittleHistoryError, UnknownTickerError
+from b3shared.errors import IncompatibleFeaturesError, TooLittleHistoryError, UnknownTickerError
 from b3shared.models.base import Forecast
-from b3shared.params import MODEL_TYPES, PipelineParams
+from b3shared.registry import checked_model_type
+from b3shared.serving.explanation import explain
 from b3shared.serving.live import Live, Version
-from b3shared.serving.offer import needed_offer
 from b3shared.serving.snapshot import Snapshot
 
 FRESH_SESSIONS = 3
 """Weekdays since a ticker's last session up to which an answer is fresh: a long weekend, a late file."""
 GONE_SESSIONS = 20
 """Sessions of the market without the ticker after which it is taken for delisted, renamed or suspended."""
-REASONS = 5
-"""Features that an explanation names."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Rows of the snapshot with what a version says of them."""
-
-    rows: IntArray
-    forecast: Forecast
-    actions: IntArray
+SUCCESS = "Prediction completed successfully"
 
 
 class Predictor:
@@ -47,20 +36,24 @@ class Predictor:
     def predict(self, ticker: str, model_type: str = "rf", model_version: str | None = None) -> dict[str, Any]:
         """The whole answer for one ticker.
 
+        Args:
+            ticker: trimmed and put in capitals.
+            model_type: any accepted name.
+            model_version: None for the live one.
+
         Raises:
             UnknownTickerError: Not in the lake, or gone from the market.
             TooLittleHistoryError: Its newest session lacks features, or it trades too little.
             NothingLiveError: No version or no snapshot is live.
             UnknownModelError: ``model_version`` is not registered.
+            IncompatibleFeaturesError: The snapshot does not have what the version needs.
+            InvalidParameterError: There is no such model type.
         """
-        self.live.refresh()
-        kind = MODEL_TYPES[model_type.lower()]
-        snapshot = self.live.snapshot
-        version = self.live.version(kind, model_version or self.live.live_version(kind))
+        kind, snapshot, version = self._ask(model_type, model_version)
         row = find(snapshot, ticker)
         window = check_usable(snapshot, row, version)
-        scored = self._score(version, np.array([row]), window[None])
-        return self._answer(snapshot, version, scored, 0, window, requested=model_type, kind=kind)
+        forecast = version.scorer.score(window[None])
+        return self._answer(snapshot, row, kind, version, window, forecast) | {"requested_model_type": model_type}
 
     def batch(
         self, tickers: Sequence[str] | None, model_type: str = "rf", model_version: str | None = None
@@ -68,54 +61,60 @@ class Predictor:
         """One short row per ticker, and the reason for every ticker without a forecast.
 
         Args:
-            tickers: None for all of the snapshot.
+            tickers: None for all of the snapshot; one that is named twice is answered once.
             model_type: any accepted name.
             model_version: None for the live one.
+
+        Raises:
+            As :meth:`predict`, except for what is wrong with a single ticker.
         """
-        self.live.refresh()
-        kind = MODEL_TYPES[model_type.lower()]
-        snapshot = self.live.snapshot
-        version = self.live.version(kind, model_version or self.live.live_version(kind))
+        kind, snapshot, version = self._ask(model_type, model_version)
         rows, windows, errors = [], [], []
-        for ticker in snapshot.ticker.tolist() if tickers is None else dict.fromkeys(tickers):
+        for ticker in snapshot.ticker.tolist() if tickers is None else dict.fromkeys(t.strip().upper() for t in tickers):
             try:
                 row = find(snapshot, ticker)
                 windows.append(check_usable(snapshot, row, version))
                 rows.append(row)
-            except B3Error as error:
-                errors.append({"ticker": ticker.strip().upper(), "code": error.code, "message": error.message})
+            except (UnknownTickerError, TooLittleHistoryError) as error:
+                errors.append({"ticker": ticker, "code": error.code, "message": error.message})
         predictions = []
         if rows:
-            scored = self._score(version, np.array(rows), np.stack(windows))
-            predictions = [self._row(snapshot, scored, n) for n in range(len(rows))]
+            forecast = version.scorer.score(np.stack(windows))
+            actions = version.scorer.decide(forecast)
+            predictions = [self._row(snapshot, row, kind, version, forecast, actions, n) for n, row in enumerate(rows)]
         return {
             "status": "success",
-            "message": f"{len(predictions)} forecasts, {len(errors)} tickers without one",
+            "message": f"forecasts: {len(predictions)}; tickers without one: {len(errors)}",
             "predictions": predictions,
             "errors": errors,
             "classes": list(CLASSES),
             "model_type": kind,
+            "requested_model_type": model_type,
             "model_version": version.name,
             "skill": self.live.skill(kind, version),
             "as_of": str(snapshot.as_of),
         }
 
-    def _score(self, version: Version, rows: IntArray, windows: FloatArray) -> Scored:
-        forecast = version.scorer.score(windows)
-        return Scored(rows, forecast, version.scorer.decide(forecast))
+    def _ask(self, model_type: str, model_version: str | None) -> tuple[str, Snapshot, Version]:
+        """Type, snapshot and version of a request."""
+        self.live.refresh()
+        kind = checked_model_type(model_type)
+        snapshot, version = self.live.snapshot, self.live.version(kind, model_version)
+        check_fits(snapshot, version)
+        return kind, snapshot, version
 
     def _answer(
-        self, snapshot: Snapshot, version: Version, scored: Scored, n: int, window: FloatArray, *, requested: str, kind: str
+        self, snapshot: Snapshot, row: int, kind: str, version: Version, window: FloatArray, forecast: Forecast
     ) -> dict[str, Any]:
         metadata = version.scorer.metadata
-        row, action = int(scored.rows[n]), int(scored.actions[n])
-        reasons = self._degraded(snapshot, row)
-        probability = scored.forecast.probabilities[n]
-        returns = None if scored.forecast.returns is None else float(scored.forecast.returns[n])
+        action = int(version.scorer.decide(forecast)[0])
+        probability = forecast.probabilities[0]
+        returns = None if forecast.returns is None else float(forecast.returns[0])
         close = float(snapshot.close[row])
+        reasons = self._degraded(snapshot, row, kind, version)
         return {
             "status": "success",
-            "message": "; ".join(reasons) if reasons else "Prediction completed successfully",
+            "message": "; ".join(reasons) or SUCCESS,
             "ticker": str(snapshot.ticker[row]),
             "company": str(snapshot.company[row]),
             "predictions": [CLASSES[action]],
@@ -124,7 +123,7 @@ class Predictor:
             "base_rates": version.scorer.base_rates.tolist(),
             "decision": metadata["decision"],
             "feature_importance": metadata["importance"],
-            "explanation": explain(version, window, action, probability),
+            "explanation": explain(version.scorer, window, action, probability),
             "predicted_return": returns,
             "predicted_price": None if returns is None else close * (1.0 + returns),
             "interval": None,
@@ -132,8 +131,7 @@ class Predictor:
             "input_shape": [1, *window.shape],
             "features_used": list(version.scorer.feature_names),
             "model_type": kind,
-            "requested_model_type": requested,
-            "model_source": f"{self.live.storage.url}/models/{self.live.namespace}/{kind}/{version.name}",
+            "model_source": f"models/{self.live.namespace}/{kind}/{version.name}",
             "model_version": version.name,
             "target": version.manifest.get("target"),
             "skill": self.live.skill(kind, version),
@@ -142,32 +140,34 @@ class Predictor:
             "degraded": bool(reasons),
         }
 
-    def _row(self, snapshot: Snapshot, scored: Scored, n: int) -> dict[str, Any]:
-        row = int(scored.rows[n])
+    def _row(
+        self, snapshot: Snapshot, row: int, kind: str, version: Version, forecast: Forecast, actions: IntArray, n: int
+    ) -> dict[str, Any]:
+        reasons = self._degraded(snapshot, row, kind, version)
         return {
             "ticker": str(snapshot.ticker[row]),
-            "prediction": CLASSES[int(scored.actions[n])],
-            "probabilities": scored.forecast.probabilities[n].tolist(),
-            "predicted_return": None if scored.forecast.returns is None else float(scored.forecast.returns[n]),
+            "prediction": CLASSES[int(actions[n])],
+            "probabilities": forecast.probabilities[n].tolist(),
+            "predicted_return": None if forecast.returns is None else float(forecast.returns[n]),
             "last_price": float(snapshot.close[row]),
             "as_of": str(snapshot.date[row]),
             "data_age_sessions": self._age(snapshot, row),
-            "degraded": bool(self._degraded(snapshot, row)),
+            "degraded": bool(reasons),
+            "message": "; ".join(reasons) or SUCCESS,
         }
 
     def _age(self, snapshot: Snapshot, row: int) -> int:
         """Weekdays since the row's session; holidays count, so it is an upper bound on the sessions missed."""
-        return int(np.busday_count(snapshot.date[row], np.datetime64(self.today())))
+        return max(0, int(np.busday_count(snapshot.date[row], np.datetime64(self.today()))))
 
-    def _degraded(self, snapshot: Snapshot, row: int) -> list[str]:
+    def _degraded(self, snapshot: Snapshot, row: int, kind: str, version: Version) -> list[str]:
+        """What keeps the answer from being what a fresh one would be; empty if nothing does."""
         reasons = []
         if (age := self._age(snapshot, row)) > FRESH_SESSIONS:
-            reasons.append(f"the newest quote is of {snapshot.date[row]}, {age} sessions ago")
+            reasons.append(f"the newest quote is of {snapshot.date[row]}, {age} weekdays ago")
         if behind := int(snapshot.age[row]):
-            reasons.append(f"the ticker missed the last {behind} sessions of the market")
-        if self.live.stale_reason:
-            reasons.append(self.live.stale_reason)
-        return reasons
+            reasons.append(f"the ticker did not trade in the market's last {behind} session{'s' if behind > 1 else ''}")
+        return reasons + self.live.doubts(kind, version)
 
 
 def find(snapshot: Snapshot, ticker: str) -> int:
@@ -176,9 +176,29 @@ def find(snapshot: Snapshot, ticker: str) -> int:
     row = int(np.searchsorted(snapshot.ticker, wanted))
     if row < len(snapshot.ticker) and snapshot.ticker[row] == wanted:
         return row
-    near = get_close_matches(wanted, snapshot.ticker.tolist(), n=3)
-    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    # the first letter is seldom mistyped, and comparing with every ticker would make a long batch of unknown ones slow
+    near = get_close_matches(wanted, [t for t in snapshot.ticker.tolist() if t[0] == wanted[:1]], n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
     raise UnknownTickerError(f"there are no quotes of {wanted or ticker!r}{hint}", ticker=wanted, similar=near)
+
+
+def check_fits(snapshot: Snapshot, version: Version) -> None:
+    """IncompatibleFeaturesError unless the snapshot has the version's features, in its order, and sessions enough."""
+    offered = snapshot.names.get(version.offer, ())
+    if offered != version.scorer.feature_names:
+        raise IncompatibleFeaturesError(
+            f"version {version.name} needs {len(version.scorer.feature_names)} features {version.offer}, which the "
+            f"snapshot of {snapshot.as_of} does not have: make the version live, and the next snapshot has them",
+            missing=[name for name in version.scorer.feature_names if name not in offered],
+        )
+    have, needed = snapshot.windows[version.offer].shape[1], _lookback(version)
+    if have < needed:
+        raise IncompatibleFeaturesError(
+            f"version {version.name} looks back {needed} sessions; the snapshot of {snapshot.as_of} holds {have}: "
+            "make the version live, and the next snapshot has them",
+            have=have,
+            needed=needed,
+        )
 
 
 def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
@@ -186,37 +206,44 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
 
     Raises:
         UnknownTickerError: The ticker is gone from the market.
-        TooLittleHistoryError: Features are missing: too little history, or too little turnover.
-        IncompatibleFeaturesError: The snapshot has not the version's features.
+        TooLittleHistoryError: Features are missing, or the ticker trades less than those that the version learnt from.
     """
-    offer = needed_offer(version.manifest)
-    if list(snapshot.names.get(offer, ())) != list(version.scorer.feature_names):
-        raise IncompatibleFeaturesError(f"the snapshot of {snapshot.as_of} does not have version {version.name}'s features")
     ticker, missed = str(snapshot.ticker[row]), int(snapshot.age[row])
     if missed > GONE_SESSIONS:
         successor = _successor(snapshot, row)
-        word = f"it trades as {successor} now" if successor else "delisted, renamed or suspended"
+        word = f"it trades as {successor} now" if successor else "it was delisted, renamed or suspended"
         raise UnknownTickerError(
-            f"{ticker} last traded on {snapshot.date[row]}, {missed} sessions ago: {word}",
+            f"{ticker} last traded on {snapshot.date[row]}, {missed} sessions before {snapshot.as_of}: {word}",
             ticker=ticker,
+            last_traded=str(snapshot.date[row]),
             successor=successor,
         )
-    window = snapshot.windows[offer][row]
-    needed: FloatArray = window if version.scorer.takes_sequences else window[-1]
-    if np.isfinite(needed).all():
-        return needed
-    params = PipelineParams.of(version.manifest["params"])
-    have, minimum = int(snapshot.sessions[row]), params.min_history
+    window: FloatArray = snapshot.windows[version.offer][row, -_lookback(version) :]
+    if np.isfinite(window).all():
+        return window if version.scorer.takes_sequences else window[0]
+    have, minimum = int(snapshot.sessions[row]), version.params.min_history
     if have < minimum:
         raise TooLittleHistoryError(
             f"{ticker} has {have} sessions of history; {minimum} are needed", have=have, needed=minimum
         )
+    turnover, limit = float(snapshot.turnover[row]), version.params.min_turnover
+    if turnover <= limit:
+        raise TooLittleHistoryError(
+            f"{ticker} trades too little: its median turnover is R$ {turnover:,.0f} a session, and the model learnt from "
+            f"tickers above R$ {limit:,.0f}",
+            have=round(turnover, 2),
+            needed=limit,
+        )
+    names = [name for name, column in zip(version.scorer.feature_names, window.T, strict=True) if np.isnan(column).any()]
     raise TooLittleHistoryError(
-        f"{ticker} has no complete features on {snapshot.date[row]}: its median turnover is "
-        f"R$ {float(snapshot.turnover[row]):,.0f} a session, and above R$ {params.min_turnover:,.0f} is needed",
-        turnover=float(np.nan_to_num(snapshot.turnover[row])),
-        needed=params.min_turnover,
+        f"{ticker} lacks features in its newest {len(window)} session{'s' if len(window) > 1 else ''}: {', '.join(names)}",
+        missing=names,
     )
+
+
+def _lookback(version: Version) -> int:
+    """Sessions that the version's input spans."""
+    return version.params.lookback if version.scorer.takes_sequences else 1
 
 
 def _successor(snapshot: Snapshot, row: int) -> str | None:
@@ -224,30 +251,3 @@ def _successor(snapshot: Snapshot, row: int) -> str | None:
     isin = snapshot.isin[row]
     same = np.flatnonzero((snapshot.isin == isin) & (snapshot.isin != "") & (snapshot.age <= GONE_SESSIONS))
     return str(snapshot.ticker[same[0]]) if len(same) == 1 else None
-
-
-def explain(version: Version, window: FloatArray, action: int, probability: FloatArray) -> dict[str, Any]:
-    """Why this action: how its probability changes when one feature at a time takes its median of the training rows.
-
-    Occlusion (Zeiler and Fergus 2014; Covert et al. 2021): all features in one batched call. Effects need not add up.
-    """
-    medians = np.asarray(version.scorer.metadata["medians"], dtype=np.float32)
-    count = len(medians)
-    occluded = np.repeat(window[None], count, axis=0)
-    which = np.arange(count)
-    occluded[which, ..., which] = medians.reshape(-1, *[1] * (window.ndim - 1))
-    without = version.scorer.score(occluded).probabilities[:, action]
-    effect = float(probability[action]) - without
-    newest = window if window.ndim == 1 else window[-1]
-    strongest = np.argsort(-np.abs(effect), kind="stable")[:REASONS]
-    names = version.scorer.feature_names
-    base = float(version.scorer.base_rates[action])
-    said = f"{CLASSES[action]}: {probability[action]:.1%} against {base:.1%} of all training rows"
-    return {
-        "summary": f"{said}; most of it from {', '.join(names[n] for n in strongest[:3])}",
-        "method": "occlusion to the training median",
-        "reasons": [
-            {"feature": names[n], "value": float(newest[n]), "typical": float(medians[n]), "effect": float(effect[n])}
-            for n in strongest
-        ],
-    }

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import description
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
@@ -15,6 +16,7 @@ from b3shared.control.answers import HTTP_STATUS, error_body
 from b3shared.control.control import Control, Limits
 from b3shared.errors import B3Error
 from b3shared.params import Step
+from b3shared.schemas import ControlAnswer, documented
 from b3shared.storage import open_storage
 
 logger = Logger()
@@ -23,6 +25,10 @@ settings = Settings.from_environment()
 storage = open_storage(settings.storage)
 machine = StateMachine(settings.state_machine)
 limits = Limits(settings.wait_seconds, settings.max_running)
+STARTS = documented(ControlAnswer, "runs", accepted=True)
+RUNS = documented(ControlAnswer, "runs")
+VERSIONS = documented(ControlAnswer, "versions")
+OPEN = documented(ControlAnswer, "health")
 
 
 def control() -> Control:
@@ -35,89 +41,101 @@ def key() -> str | None:
     return app.current_event.headers.get("idempotency-key")
 
 
-@app.post("/api/b3/complete-pipeline")
+@app.post("/api/b3/complete-pipeline", **STARTS)
 def complete_pipeline() -> Response[str]:
     """Start a whole run."""
     return answered(control().complete_pipeline(body_of(app.current_event), key()))
 
 
-@app.post("/api/b3/load-data")
+@app.post("/api/b3/load-data", **STARTS)
 def load_data() -> Response[str]:
     """Load quotes; starts a new run unless one is named."""
     return answered(control().step(Step.LOAD_DATA, body_of(app.current_event), key()))
 
 
-@app.post("/api/b3/preprocess-data")
+@app.post("/api/b3/preprocess-data", **STARTS)
 def preprocess_data() -> Response[str]:
     """Make features and labels."""
     return answered(control().step(Step.PREPROCESS_DATA, body_of(app.current_event)))
 
 
-@app.post("/api/b3/split-data")
+@app.post("/api/b3/split-data", **STARTS)
 def split_data() -> Response[str]:
     """Split by date."""
     return answered(control().step(Step.SPLIT_DATA, body_of(app.current_event)))
 
 
-@app.post("/api/b3/train-model")
+@app.post("/api/b3/train-model", **STARTS)
 def train_model() -> Response[str]:
     """Train."""
     return answered(control().step(Step.TRAIN_MODEL, body_of(app.current_event)))
 
 
-@app.post("/api/b3/evaluate-model")
+@app.post("/api/b3/evaluate-model", **STARTS)
 def evaluate_model() -> Response[str]:
     """Evaluate."""
     return answered(control().step(Step.EVALUATE_MODEL, body_of(app.current_event)))
 
 
-@app.post("/api/b3/save-model")
+@app.post("/api/b3/save-model", **STARTS)
 def save_model() -> Response[str]:
     """Refit, register, decide, publish."""
     return answered(control().step(Step.SAVE_MODEL, body_of(app.current_event)))
 
 
-@app.get("/api/b3/pipeline-status")
+@app.get("/api/b3/pipeline-status", **RUNS)
 def pipeline_status() -> Response[str]:
     """Where a run stands."""
     return answered(control().status(app.current_event.query_string_parameters.get("run_id")))
 
 
-@app.post("/api/b3/clear-state")
+@app.post("/api/b3/clear-state", **RUNS)
 def clear_state() -> Response[str]:
     """No current run any more."""
     return answered(control().clear_state())
 
 
-@app.get("/api/b3/models")
+@app.get("/api/b3/models", **VERSIONS)
 def models() -> Response[str]:
     """Versions of all model types."""
     return answered(control().models(None, app.current_event.query_string_parameters.get("model_dir", "models")))
 
 
-@app.get("/api/b3/models/<model_type>")
+@app.get("/api/b3/models/<model_type>", **VERSIONS)
 def models_of(model_type: str) -> Response[str]:
     """Versions of one model type."""
     namespace = app.current_event.query_string_parameters.get("model_dir", "models")
     return answered(control().models(model_type, namespace))
 
 
-@app.post("/api/b3/models/<model_type>/promote")
+@app.post("/api/b3/models/<model_type>/promote", **VERSIONS)
 def promote(model_type: str) -> Response[str]:
     """Make a version live."""
     return answered(control().promote(model_type, body_of(app.current_event), caller_of(app.current_event)))
 
 
-@app.post("/api/b3/models/<model_type>/rollback")
+@app.post("/api/b3/models/<model_type>/rollback", **VERSIONS)
 def rollback(model_type: str) -> Response[str]:
     """Go back to the version before."""
     return answered(control().rollback(model_type, body_of(app.current_event), caller_of(app.current_event)))
 
 
-@app.get("/health")
+@app.get("/health", **OPEN)
 def health() -> Response[str]:
     """Whether the function answers at all; touches nothing."""
     return answered((200, {"status": "ok"}))
+
+
+@app.get("/swagger", include_in_schema=False, compress=True)
+def swagger() -> Response[str]:
+    """The API's page; loads nothing from elsewhere."""
+    return Response(status_code=200, content_type="text/html; charset=utf-8", body=description.page())
+
+
+@app.get("/swagger/swagger.yml", include_in_schema=False)
+def swagger_yml() -> Response[str]:
+    """The API's description."""
+    return Response(status_code=200, content_type="application/yaml; charset=utf-8", body=description.spec())
 
 
 @app.exception_handler(B3Error)
@@ -133,6 +151,14 @@ def unknown_route(error: NotFoundError) -> Response[str]:
     """A path that is not ours."""
     event = app.current_event
     return answered((404, error_body("UNKNOWN_ROUTE", f"{event.http_method} {event.path}: there is no such route")))
+
+
+@app.exception_handler(Exception)
+def failed(error: Exception) -> Response[str]:
+    """An error that nobody foresaw: the log has all of it, the caller a name to find it by."""
+    logger.exception("unforeseen error")
+    request_id = app.lambda_context.aws_request_id
+    return answered((500, error_body("INTERNAL", f"an unforeseen error; the log has it under request {request_id}")))
 
 
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)

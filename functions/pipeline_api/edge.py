@@ -8,6 +8,13 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from b3shared.errors import InvalidParameterError
 
+
+class BodyTooLargeError(InvalidParameterError):
+    """A request's body is longer than any that makes sense."""
+
+    code = "BODY_TOO_LARGE"
+
+
 MAX_BODY = 100_000
 """Bytes of a request's body; parameters fit many times over."""
 
@@ -16,16 +23,15 @@ def body_of(event: APIGatewayProxyEventV2) -> dict[str, Any]:
     """The JSON object of a request; no body is an empty one.
 
     Raises:
-        InvalidParameterError: Not a JSON object, or too long.
+        InvalidParameterError: Not a JSON object.
+        BodyTooLargeError: Too long.
     """
-    text = event.decoded_body
-    if not text:
-        return {}
-    if len(text) > MAX_BODY:
-        raise InvalidParameterError(f"the body has {len(text):,} characters; {MAX_BODY:,} are allowed")
+    if len(event.body or "") > MAX_BODY:
+        raise BodyTooLargeError(f"the body has {len(event.body or ''):,} bytes; {MAX_BODY:,} are allowed")
     try:
-        body = json.loads(text)
-    except ValueError as error:
+        text = event.decoded_body
+        body = json.loads(text) if text else {}
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or nested without end
         raise InvalidParameterError(f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise InvalidParameterError(f"the body is a JSON {type(body).__name__}; an object is allowed")

@@ -1,6 +1,8 @@
 """Predictions, and the list of tickers. Imports nothing that trains."""
 
+import binascii
 import json
+import re
 from datetime import date, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -16,27 +18,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from b3shared.config import Settings
 from b3shared.control.answers import HTTP_STATUS, error_body
 from b3shared.errors import B3Error
-from b3shared.schemas import AssetsAnswer, BatchAnswer, BatchRequest, Error, PredictAnswer, PredictRequest
+from b3shared.schemas import AssetsAnswer, BatchAnswer, BatchRequest, PredictAnswer, PredictRequest, documented
 from b3shared.serving.assets import list_assets
 from b3shared.serving.live import Live
 from b3shared.serving.predictor import Predictor
 from b3shared.storage import open_storage
 
+MAX_BODY = 20_000
+"""Characters of a request's body: more than the longest batch needs."""
 ZONE = ZoneInfo("America/Sao_Paulo")
-ERRORS = {
-    status: {"description": text, "content": {"application/json": {"model": Error}}}
-    for status, text in {
-        400: "The request is not what is allowed",
-        404: "No such ticker, version or route",
-        409: "The served features do not fit the version",
-        413: "The request is too long",
-        422: "The request is not valid, or there is too little history",
-        429: "Too many requests",
-        500: "Our fault",
-        503: "Nothing is live yet",
-    }.items()
-}
-
 logger = Logger()
 app = APIGatewayHttpResolver(enable_validation=True)
 settings = Settings.from_environment()
@@ -56,22 +46,14 @@ def answered(body: dict[str, Any], status: int = 200) -> Response[Any]:
     return Response(status_code=status, content_type="application/json", body=json.dumps(body, allow_nan=False))
 
 
-@app.post(
-    "/api/b3/predict",
-    responses=ERRORS | {200: {"description": "The forecast", "content": {"application/json": {"model": PredictAnswer}}}},
-    tags=["predictions"],
-)
+@app.post("/api/b3/predict", **documented(PredictAnswer, "predictions"))
 @app.post("/predict", include_in_schema=False)
 def predict(request: PredictRequest) -> Response[Any]:
     """Forecast one ticker, with reasons."""
     return answered(predictor.predict(request.ticker, request.model_type, request.model_version))
 
 
-@app.post(
-    "/api/b3/predict/batch",
-    responses=ERRORS | {200: {"description": "Forecasts in short", "content": {"application/json": {"model": BatchAnswer}}}},
-    tags=["predictions"],
-)
+@app.post("/api/b3/predict/batch", **documented(BatchAnswer, "predictions"))
 @app.post("/predict/batch", include_in_schema=False)
 def predict_batch(request: BatchRequest) -> Response[Any]:
     """Forecast many tickers, or all."""
@@ -79,11 +61,7 @@ def predict_batch(request: BatchRequest) -> Response[Any]:
     return answered(predictor.batch(tickers, request.model_type, request.model_version))
 
 
-@app.get(
-    "/assets",
-    responses=ERRORS | {200: {"description": "A page of tickers", "content": {"application/json": {"model": AssetsAnswer}}}},
-    tags=["predictions"],
-)
+@app.get("/assets", **documented(AssetsAnswer, "predictions"))
 @app.get("/api/b3/assets", include_in_schema=False)
 def assets(
     search: Annotated[str, Query(max_length=60)] = "",
@@ -97,15 +75,31 @@ def assets(
 
 @app.exception_handler(B3Error)
 def refused(error: B3Error) -> Response[Any]:
-    """An error of ours in the one form of errors."""
-    return answered(error_body(error.code, error.message, error.details), HTTP_STATUS.get(error.code, 500))
+    """An error of ours in the one form of errors; what is not listed is our fault."""
+    status = HTTP_STATUS.get(error.code, 500)
+    if status >= 500:
+        logger.warning("refused", extra={"code": error.code, "reason": error.message})
+    return answered(error_body(error.code, error.message, error.details), status)
 
 
 @app.exception_handler(RequestValidationError)
 def invalid(error: RequestValidationError) -> Response[Any]:
     """What the schema does not allow, in the same form."""
-    wrong = [f"{'.'.join(str(part) for part in e['loc'][1:]) or 'body'}: {e['msg']}" for e in error.errors()]
-    return answered(error_body("INVALID_PARAMETER", "; ".join(wrong)), 422)
+    return answered(error_body("INVALID_PARAMETER", "; ".join(dict.fromkeys(map(what_is_wrong, error.errors())))), 422)
+
+
+@app.exception_handler([UnicodeDecodeError, binascii.Error, RecursionError])
+def unreadable(error: Exception) -> Response[Any]:
+    """A body that is no text, or nested without end."""
+    return answered(error_body("INVALID_PARAMETER", f"body: not JSON ({error})"), 422)
+
+
+@app.exception_handler(Exception)
+def failed(error: Exception) -> Response[Any]:
+    """An error that nobody foresaw: the log has all of it, the caller a name to find it by."""
+    logger.exception("unforeseen error")
+    request_id = app.lambda_context.aws_request_id
+    return answered(error_body("INTERNAL", f"an unforeseen error; the log has it under request {request_id}"), 500)
 
 
 @app.not_found
@@ -115,7 +109,19 @@ def unknown_route(error: NotFoundError) -> Response[Any]:
     return answered(error_body("UNKNOWN_ROUTE", f"{event.http_method} {event.path}: there is no such route"), 404)
 
 
+def what_is_wrong(error: dict[str, Any]) -> str:
+    """One finding of the validator, with the field's name as the caller wrote it."""
+    if error["type"] == "json_invalid":
+        return f"body: not JSON ({error['ctx']['error']})"
+    # a union adds the name of its branch to the path: tickers.constrained-str
+    path = [str(part) for part in error["loc"][1:] if not re.search(r"[\[\]-]|^literal", str(part))]
+    return f"{'.'.join(path) or 'body'}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer a request of API Gateway (payload 2.0)."""
-    return app.resolve(event, context)
+    """Answer a request of API Gateway (payload 2.0). A body is read as JSON whatever its type is said to be."""
+    if (length := len(event.get("body") or "")) > MAX_BODY:
+        body = error_body("BODY_TOO_LARGE", f"the body has {length:,} characters; {MAX_BODY:,} are allowed")
+        return {"statusCode": 413, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body)}
+    return app.resolve(event | {"headers": (event.get("headers") or {}) | {"content-type": "application/json"}}, context)

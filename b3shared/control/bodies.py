@@ -1,0 +1,63 @@
+"""What a caller sends, taken apart: the run, his own data, and parameters, each for the step that owns it."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from b3shared.errors import InvalidParameterError
+from b3shared.params import STEP_PARAMS, PipelineParams, RandomForestParams, Step
+from b3shared.runs import Run
+
+Body = Mapping[str, Any]
+
+_NOT_PARAMETERS = ("run_id", "input_key", "wait_seconds")
+
+
+def taken_apart(body: Body) -> tuple[str | None, str | None, dict[str, Any]]:
+    """Run id, input key, and everything else, which are parameters, those of the forest on the top level.
+
+    Raises:
+        InvalidParameterError: ``run_id`` or ``input_key`` is not text.
+    """
+    for name in ("run_id", "input_key"):
+        if body.get(name) is not None and not isinstance(body[name], str):
+            raise InvalidParameterError(f"{name} = {body[name]!r}: text is allowed", parameters=[name])
+    rest = {name: value for name, value in body.items() if name not in _NOT_PARAMETERS}
+    return body.get("run_id"), body.get("input_key"), _flat(rest)
+
+
+def own_params(run: Run, step: Step, params: Body) -> dict[str, Any]:
+    """The parameters that a step is to change; another step's may stand there if they change nothing.
+
+    Args:
+        run: the run.
+        step: which is asked for.
+        params: from :func:`taken_apart`.
+
+    Raises:
+        InvalidParameterError: Unknown, out of bounds, or another step's with another value.
+    """
+    now = run.effective_params(step)
+    before, after = _flat(now.model_dump()), _flat(now.replace(**params).model_dump())
+    own = STEP_PARAMS[step] | (RandomForestParams.model_fields.keys() if "rf" in STEP_PARAMS[step] else set())
+    overrides = {name: value for name, value in params.items() if name in own or before[name] != after[name]}
+    run.effective_params(step, overrides)  # refuses what is not the step's own
+    return overrides
+
+
+def resumed_params(run: Run, params: Body) -> PipelineParams:
+    """The parameters that a caller means who names a run: the run's, with what he gives."""
+    return run.params.replace(**params)
+
+
+def run_id_of(idempotency_key: str | None) -> str | None:
+    """The run that a key stands for: the same key, the same run."""
+    return f"key-{hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]}" if idempotency_key else None
+
+
+def _flat(params: Body) -> dict[str, Any]:
+    """Parameters with those of the forest on the top level; what does not belong there is left to be refused."""
+    forest = params.get("rf") or {}
+    if not isinstance(forest, Mapping) or not forest.keys() <= RandomForestParams.model_fields.keys():
+        return dict(params)
+    return {**forest, **{name: value for name, value in params.items() if name != "rf"}}

@@ -1,0 +1,176 @@
+"""Writes functions/pipeline_api/openapi.json: one description of both API functions, made from their code.
+
+``python -m infra.openapi`` writes it; ``--check`` only says whether it is up to date.
+"""
+
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from b3shared.params import STEP_PARAMS, PipelineParams, RandomForestParams, Step
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET = ROOT / "functions" / "pipeline_api" / "openapi.json"
+REFERENCE = "#/components/schemas/"
+
+STEP_ROUTES = {f"/api/b3/{str(step).replace('_', '-')}": step for step in list(Step)[:5]} | {
+    "/api/b3/save-model": Step.SAVE_MODEL
+}
+"""Routes of the control API that run up to a step."""
+
+
+def build() -> dict[str, Any]:
+    """The merged description."""
+    parts = [_described(name) for name in ("predict", "pipeline_api")]
+    spec: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "B3 Asset Predict",
+            "version": "1.0",
+            "description": "Forecasts for the Brazilian exchange, and the pipeline that makes them. Not investment advice.",
+        },
+        "servers": [{"url": "/"}],
+        "paths": {},
+        "components": {"schemas": {}},
+    }
+    for part in parts:
+        spec["paths"] |= part["paths"]
+        spec["components"]["schemas"] |= part.get("components", {}).get("schemas", {})
+    _add_bodies(spec)
+    _add_queries(spec)
+    for operations in spec["paths"].values():
+        for operation in operations.values():
+            _tidy(operation["responses"])
+    spec["components"]["schemas"] = _used(spec)
+    return spec
+
+
+def _described(function: str) -> dict[str, Any]:
+    """What a function's resolver says of itself."""
+    schema = json.loads(_module(function).app.get_openapi_json_schema())
+    return {"paths": schema["paths"], "components": schema.get("components", {})}
+
+
+def _module(function: str) -> ModuleType:
+    """A function's app, imported as Lambda does, with a storage that nobody reads."""
+    folder = ROOT / "functions" / function
+    sys.path.insert(0, str(folder))
+    try:
+        name = importlib.util.spec_from_file_location(f"{function}_app", folder / "app.py")
+        assert name is not None  # noqa: S101  # the file exists
+        assert name.loader is not None  # noqa: S101  # as above
+        module = importlib.util.module_from_spec(name)
+        name.loader.exec_module(module)
+        return module
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _add_bodies(spec: dict[str, Any]) -> None:
+    """Request bodies of the control routes, whose parameters are checked by PipelineParams and not by the resolver."""
+    schemas = spec["components"]["schemas"]
+    for path, step in STEP_ROUTES.items():
+        name = "".join(word.title() for word in str(step).split("_")) + "Request"
+        every = step is Step.LOAD_DATA  # it starts the run, so it may say all of it
+        schemas[name] = _request(_parameters(None if every else step), wait=True)
+        _take(spec, path, name)
+    schemas["CompletePipelineRequest"] = _request(_parameters(None), wait=False)
+    _take(spec, "/api/b3/complete-pipeline", "CompletePipelineRequest")
+    text = {"type": "string", "maxLength": 500}
+    schemas["PromoteRequest"] = {
+        "type": "object",
+        "required": ["model_version"],
+        "properties": {"model_version": text, "model_dir": text, "why": text, "expected": {"type": ["string", "null"]}},
+    }
+    schemas["RollbackRequest"] = {"type": "object", "properties": {"model_dir": text, "why": text}}
+    _take(spec, "/api/b3/models/{model_type}/promote", "PromoteRequest", required=True)
+    _take(spec, "/api/b3/models/{model_type}/rollback", "RollbackRequest")
+
+
+def _add_queries(spec: dict[str, Any]) -> None:
+    """Query parameters of the control routes."""
+    run_id = {"name": "run_id", "in": "query", "required": False, "schema": {"type": "string"}}
+    namespace = {"name": "model_dir", "in": "query", "required": False, "schema": {"type": "string", "default": "models"}}
+    for path, parameter in {
+        "/api/b3/pipeline-status": run_id,
+        "/api/b3/models": namespace,
+        "/api/b3/models/{model_type}": namespace,
+    }.items():
+        spec["paths"][path]["get"].setdefault("parameters", []).append(parameter)
+
+
+def _take(spec: dict[str, Any], path: str, schema: str, *, required: bool = False) -> None:
+    content = {"application/json": {"schema": {"$ref": REFERENCE + schema}}}
+    spec["paths"][path]["post"]["requestBody"] = {"required": required, "content": content}
+
+
+def _request(properties: dict[str, Any], *, wait: bool) -> dict[str, Any]:
+    control = {
+        "run_id": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,47}$", "description": "default: the current run"},
+        "input_key": {"type": "string", "maxLength": 900, "description": "key of quotes of your own in the bucket"},
+    }
+    if wait:
+        control["wait_seconds"] = {"type": "number", "minimum": 0, "description": "how long to wait for the result"}
+    return {"type": "object", "additionalProperties": False, "properties": control | properties}
+
+
+def _parameters(step: Step | None) -> dict[str, Any]:
+    """JSON schema of the parameters that a step owns (None: all), those of the forest on the top level."""
+    owned = set(PipelineParams.model_fields) if step is None else STEP_PARAMS[step]
+    run, forest = PipelineParams.model_json_schema()["properties"], RandomForestParams.model_json_schema()["properties"]
+    found = {name: run[name] for name in sorted(owned - {"rf"})}
+    if "rf" in owned:
+        found |= {name: _single_or_many(schema) for name, schema in sorted(forest.items())}
+    if "model_type" in found:
+        found["model_type"] = {"type": "string", "enum": ["rf", "random_forest", "lstm", "lstm_mtl"], "default": "rf"}
+    return found
+
+
+def _single_or_many(schema: dict[str, Any]) -> dict[str, Any]:
+    """A list of candidates may be given as its only one."""
+    if schema.get("type") != "array":
+        return schema
+    kept = {name: value for name, value in schema.items() if name in ("default", "description", "title")}
+    return kept | {"anyOf": [schema["items"], {"type": "array", "items": schema["items"], "minItems": 1}]}
+
+
+def _tidy(responses: dict[str, Any]) -> None:
+    """The resolver's own validation error is never sent: ours is."""
+    if "422" in responses and "HTTPValidationError" in json.dumps(responses["422"]):
+        responses["422"] = {
+            "description": "The request is not valid",
+            "content": {"application/json": {"schema": {"$ref": REFERENCE + "Error"}}},
+        }
+
+
+def _used(spec: dict[str, Any]) -> dict[str, Any]:
+    """The schemas that something refers to, directly or not."""
+    schemas, text = spec["components"]["schemas"], json.dumps(spec["paths"])
+    used: dict[str, Any] = {}
+    while found := {n: s for n, s in schemas.items() if n not in used and f'"{REFERENCE}{n}"' in text}:
+        used |= found
+        text = json.dumps(found)
+    return dict(sorted(used.items()))
+
+
+def main() -> int:
+    """Write the file, or with ``--check`` say whether it is what it should be."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= {"B3_STORAGE": folder, "POWERTOOLS_LOG_LEVEL": "CRITICAL"}
+        text = json.dumps(build(), indent=1, sort_keys=True) + "\n"
+    if "--check" in sys.argv:
+        same = TARGET.exists() and TARGET.read_text(encoding="utf-8") == text
+        print(f"{TARGET.relative_to(ROOT)} is {'up to date' if same else 'out of date: run python -m infra.openapi'}")
+        return 0 if same else 1
+    TARGET.write_text(text, encoding="utf-8")
+    print(f"wrote {TARGET.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

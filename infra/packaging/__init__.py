@@ -1,0 +1,1 @@
+"""What goes into the Lambda layers, and how large the functions are with them."""

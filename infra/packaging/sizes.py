@@ -1,0 +1,36 @@
+"""Print the unzipped sizes of what ``sam build`` has made, and fail above the bar: ``python -m infra.packaging.sizes``."""
+
+import sys
+
+from infra.packaging.built import Packaged, packaged, unzipped
+
+BAR = 245_000_000
+"""Bytes, unzipped, of a function with its layers. Lambda's limit is 250 MB; the rest is margin."""
+
+
+def table(functions: list[Packaged]) -> str:
+    """Sizes of the layers and of every function with its layers, in MB (1e6 bytes)."""
+    layers = dict.fromkeys(layer for function in functions for layer in function.layers)
+    lines = [f"{'layer':<26}{'MB':>7}"]
+    lines += [f"{layer.name:<26}{unzipped(layer) / 1e6:7.1f}" for layer in layers]
+    lines += ["", f"{'function with its layers':<26}{'MB':>7}  bar {BAR / 1e6:.0f}"]
+    for function in functions:
+        names = ", ".join(layer.name for layer in function.layers)
+        too_large = "  TOO LARGE" if function.size > BAR else ""
+        lines.append(f"{function.name:<26}{function.size / 1e6:7.1f}  {names}{too_large}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Print the table; 1 if a function is above the bar or nothing was built."""
+    try:
+        functions = packaged()
+    except FileNotFoundError as error:
+        print(f"{error.filename} is absent: run 'make build' first", file=sys.stderr)
+        return 1
+    print(table(functions))
+    return int(any(function.size > BAR for function in functions))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

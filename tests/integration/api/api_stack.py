@@ -1,0 +1,19 @@
+"""The one origin of the stack's front end, and the stack's bucket."""
+
+import pytest
+
+from b3shared.storage import Storage, open_storage
+from infra.local import LocalStack
+from infra.local.aws import isolate_from_user
+
+ORIGIN = "https://front.example"
+
+
+def bucket(stack: LocalStack) -> Storage:
+    """The stack's bucket; its client is made under the stack's environment, which then is this process's own again."""
+    with pytest.MonkeyPatch.context() as shell:
+        for name, value in (isolate_from_user() | {"AWS_ENDPOINT_URL": stack.aws_url}).items():
+            shell.setenv(name, value)
+        storage = open_storage(f"s3://{stack.outputs['BucketName']}")
+        storage.exists("anything")
+    return storage

@@ -1,0 +1,47 @@
+"""Requests made from the API's own description, right and wrong, against the running stack.
+
+complete-pipeline and train-model are left out: what they allow includes forests of a thousand trees, and their own tests
+are elsewhere. Every other operation is tried.
+"""
+
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import load_all_checks
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from infra.local import LocalStack
+
+load_all_checks()
+SPEC = Path(__file__).resolve().parents[3] / "functions" / "pipeline_api" / "openapi.json"
+CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
+ALLOWED = {501, 503}
+"""Named conditions of the product (not available yet, nothing live), never a crash."""
+
+schema = schemathesis.openapi.from_path(str(SPEC)).exclude(path_regex="complete-pipeline|train-model")
+
+
+@pytest.fixture(scope="session")
+def api_url(served: LocalStack) -> str:
+    return served.api_url
+
+
+@schema.parametrize()
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+def test_every_answer_is_in_the_description_and_none_is_a_crash(case: schemathesis.Case, api_url: str) -> None:
+    if isinstance(case.body, dict):
+        case.body.pop("wait_seconds", None)
+    response = case.call(base_url=api_url, timeout=120)
+    assert response.status_code < 500 or response.status_code in ALLOWED, response.text
+    case.validate_response(response, checks=CHECKS)
+    assert "Traceback" not in response.text

@@ -1,0 +1,144 @@
+"""What `sam build` makes: small enough, whole, and able to start with nothing but its layers."""
+
+import hashlib
+import re
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from isolation import ROOT, Isolated
+from samtranslator.yaml_helper import yaml_parse
+
+from infra.packaging import layer
+from infra.packaging.built import Packaged, unzipped
+from infra.packaging.sizes import BAR, table
+
+RESOURCES = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"]
+FUNCTIONS = sorted(name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::Serverless::Function")
+CORES = {name: Path(RESOURCES[name]["Properties"]["CodeUri"]).name for name in FUNCTIONS}
+STARTS = """
+import importlib, pathlib, sys
+module, name = {handler!r}.rsplit(".", 1)
+assert callable(getattr(importlib.import_module(module), name))
+for core in {cores!r}:
+    importlib.import_module("b3shared.pipeline." + core)
+print(*(m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)), sep="\\n")
+"""
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def core(function: Packaged) -> list[str]:
+    """The step that the function's handler performs: it is imported on the first call only."""
+    code = (function.folder / "app.py").read_text(encoding="utf-8")
+    return [name.lower() for name in re.findall(r"perform\(Step\.(\w+)", code)]
+
+
+def test_every_function_of_the_template_is_built(built: dict[str, Packaged]) -> None:
+    assert sorted(built) == FUNCTIONS
+    for name, function in built.items():
+        source = ROOT / RESOURCES[name]["Properties"]["CodeUri"]
+        assert files(function.folder) == {name for name in files(source) if "__pycache__" not in name}
+
+
+def test_no_function_is_above_the_bar(built: dict[str, Packaged]) -> None:
+    assert all(function.size <= BAR for function in built.values()), table(list(built.values()))
+
+
+def test_a_function_that_is_too_large_is_named(built: dict[str, Packaged], tmp_path: Path) -> None:
+    with (tmp_path / "large.bin").open("wb") as file:
+        file.truncate(BAR + 1)
+    large = Packaged("LargeFunction", tmp_path, "app.handler", (), {})
+    assert unzipped(tmp_path) == BAR + 1
+    assert [line.split()[0] for line in table([*built.values(), large]).splitlines() if "TOO LARGE" in line] == [
+        "LargeFunction"
+    ]
+
+
+def test_the_common_layer_has_every_module_of_the_project(built: dict[str, Packaged]) -> None:
+    common = built["PipelineApiFunction"].layers[0] / "python" / "b3shared"
+    expected = {path.relative_to(ROOT / "b3shared").as_posix() for path in (ROOT / "b3shared").rglob("*.py")}
+    assert {name for name in files(common) if "__pycache__" not in name} == expected
+
+
+def test_the_control_functions_carry_no_numerics(built: dict[str, Packaged]) -> None:
+    (common,) = built["PipelineApiFunction"].layers
+    assert not {"numpy", "pandas", "scipy", "onnxruntime"} & {path.name for path in (common / "python").iterdir()}
+
+
+def test_layers_that_are_used_together_have_no_file_in_common(built: dict[str, Packaged]) -> None:
+    pairs = {pair for function in built.values() for pair in combinations(function.layers, 2)}
+    assert pairs
+    for one, other in pairs:
+        assert not files(one) & files(other), f"{one.name} and {other.name} would overwrite each other in /opt"
+        named = [{path.name.split("-")[0] for path in (it / "python").glob("*.dist-info")} for it in (one, other)]
+        assert not named[0] & named[1]
+
+
+def test_models_reports_and_predictions_need_no_pandas(built: dict[str, Packaged]) -> None:
+    for name in ("TrainRfFunction", "EvaluateModelFunction", "PredictFunction"):
+        assert not [path for path in built[name].path if (Path(path) / "pandas").exists()]
+
+
+def test_predictions_need_nothing_that_trains(built: dict[str, Packaged]) -> None:
+    assert built["PredictFunction"].size <= 110_000_000
+    assert not {"sklearn", "scipy", "skl2onnx"} & {
+        path.name for folder in built["PredictFunction"].path for path in Path(folder).iterdir()
+    }
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_starts_with_its_folder_and_layers_only(
+    name: str, built: dict[str, Packaged], isolated: Isolated
+) -> None:
+    function = built[name]
+    loaded = isolated.run(function, STARTS.format(handler=function.handler, cores=core(function))).split("\n")
+    ours = [file for file in loaded if file.startswith(tuple(function.path))]
+    assert any("b3shared" in file for file in ours)
+    assert not [file for file in loaded if "site-packages" in file or file.startswith(str(ROOT / "b3shared"))]
+
+
+def test_every_step_has_a_function_that_was_tried(built: dict[str, Packaged]) -> None:
+    steps = {
+        path.stem
+        for path in (ROOT / "b3shared" / "pipeline").glob("*.py")
+        if "def execute" in path.read_text(encoding="utf-8")
+    }
+    assert {step for function in built.values() for step in core(function)} == steps
+
+
+def test_a_function_cannot_see_what_is_not_in_its_layers(built: dict[str, Packaged], isolated: Isolated) -> None:
+    code = "import importlib.util as u; print([n for n in ('moto', 'pandas', 'sklearn', 'pytest') if u.find_spec(n)])"
+    assert isolated.run(built["PipelineApiFunction"], code).strip() == "[]"
+    assert isolated.run(built["LoadDataFunction"], code).strip() == "['pandas']"
+    assert isolated.run(built["TrainRfFunction"], code).strip() == "['sklearn']"
+
+
+def test_bytecode_is_taken_as_it_is_and_names_no_folder_of_this_machine(
+    built: dict[str, Packaged], isolated: Isolated
+) -> None:
+    cached = "b3shared.params.__cached__"
+    code = f"import b3shared.params, marshal; print({cached}, marshal.loads(open({cached}, 'rb').read()[16:]).co_filename)"
+    file, named = isolated.run(built["LoadDataFunction"], code).split()
+    assert Path(file).read_bytes()[4:8] == b"\x01\0\0\0"  # PEP 552: hash-based, unchecked
+    assert named == "/opt/python/b3shared/params.py"
+
+
+def test_a_layer_built_twice_has_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prints = []
+    for seed in ("1", "2"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        layer.build("common", tmp_path / seed)
+        prints.append(fingerprint(tmp_path / seed))
+    assert prints[0] == prints[1]
+
+
+def fingerprint(folder: Path) -> str:
+    """Of all names, modes, times and contents."""
+    lines = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        stat, content = path.stat(), hashlib.sha256(path.read_bytes()).hexdigest()
+        lines.append(f"{path.relative_to(folder)} {stat.st_mode:o} {int(stat.st_mtime)} {content}")
+    return "\n".join(lines)

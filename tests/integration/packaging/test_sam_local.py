@@ -1,0 +1,132 @@
+"""`sam local invoke` of the packaged load_data: the function in a container of Lambda's base image, its layers under /opt.
+
+Needs podman and the development kit's images; without them it is skipped (SAM_LOCAL=1: it fails instead).
+"""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from isolation import ROOT
+from moto.server import ThreadedMotoServer
+from samtranslator.yaml_helper import yaml_parse
+from small_run import SMALL
+
+from b3shared.params import PipelineParams, Step
+from b3shared.runs import Run
+from b3shared.storage import S3Storage
+from infra.packaging.built import BUILD, Packaged
+
+BUCKET = "sam-local"
+KIT_ENV = Path(os.environ.get("SAM_LOCAL_STATE", "/var/lib/sam-local")) / "env.sh"
+SAM = ROOT / os.environ.get("SAM_VENV", ".venv-sam") / "bin" / "sam"
+IMAGE = "public.ecr.aws/lambda/python:3.13"
+EVENT = ROOT / "events" / "load_data.json"
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "sa-east-1"}
+
+
+@dataclass(frozen=True)
+class Kit:
+    """The SAM CLI and podman in the environment that the kit has set up for them."""
+
+    environment: dict[str, str]
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(command, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
+        return done
+
+    def podman(self, *words: str) -> str:
+        return self.run("podman", *words).stdout.strip()
+
+    def invoke(self, template: Path, function: str, event: Path) -> tuple[Any, str]:
+        """The answer and what was logged."""
+        done = self.run(str(SAM), "local", "invoke", function, "--template", str(template), "--event", str(event))
+        answers = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        assert answers, done.stdout + done.stderr[-4000:]
+        return json.loads(answers[-1]), done.stderr
+
+
+@pytest.fixture(scope="module")
+def kit(built: dict[str, Packaged]) -> Kit:
+    """Skipped unless the kit was set up here and its podman answers."""
+    needed = pytest.fail if os.environ.get("SAM_LOCAL") == "1" else pytest.skip
+    if not KIT_ENV.exists():
+        needed("no podman with Lambda's base images here (see layers/README.md)")
+    shell = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    asked = subprocess.run(["bash", "-c", f". {KIT_ENV}; env -0"], env=shell, capture_output=True, text=True, check=True)
+    environment = dict(line.split("=", 1) for line in asked.stdout.split("\0") if line)
+    answer = subprocess.run(
+        ["curl", "-sm5", "--unix-socket", environment["DOCKER_HOST"].removeprefix("unix://"), "http://d/_ping"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "OK" not in answer.stdout:
+        needed("podman's API service does not answer")
+    return Kit({**environment, **KEYS})
+
+
+@pytest.fixture(scope="module")
+def gateway(kit: Kit) -> Iterator[str]:
+    """The address of this machine on podman's own network, which containers reach and nobody outside does."""
+    before = set(kit.podman("images", "--quiet").split())
+    # the network's interface is there only while a container is
+    holder = kit.podman("run", "--detach", "--rm", "--entrypoint", "sleep", IMAGE, "600")
+    try:
+        yield str(json.loads(kit.podman("network", "inspect", "podman"))[0]["subnets"][0]["gateway"])
+    finally:
+        kit.podman("rm", "--force", "--time", "0", holder)
+        for image in set(kit.podman("images", "--quiet").split()) - before:  # with the layers in it: half a gigabyte
+            kit.podman("rmi", "--force", image)
+
+
+@pytest.fixture(scope="module")
+def endpoint(gateway: str) -> Iterator[str]:
+    """S3 with the bundled quotes as a lake."""
+    server = ThreadedMotoServer(ip_address=gateway, port=0, verbose=False)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    try:
+        with pytest.MonkeyPatch.context() as shell:
+            shell.delenv("AWS_PROFILE", raising=False)
+            for name, value in {**KEYS, "AWS_ENDPOINT_URL": address}.items():
+                shell.setenv(name, value)
+            s3 = boto3.client("s3")
+            s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "sa-east-1"})
+            s3.upload_file(str(ROOT / "data" / "quotes.parquet"), BUCKET, "lake/quotes/year=2023/quotes.parquet")
+            yield address
+    finally:
+        server.stop()
+
+
+def template(endpoint: str, folder: Path) -> Path:
+    """The built template with the address of S3 (SAM hands over only variables that a template names)."""
+    document = yaml_parse((BUILD / "template.yaml").read_text(encoding="utf-8"))
+    where = {"AWS_ENDPOINT_URL": endpoint, "B3_STORAGE": f"s3://{BUCKET}", "B3_QUOTES": f"s3://{BUCKET}/lake/quotes"}
+    document["Globals"]["Function"]["Environment"]["Variables"] |= where
+    for resource in document["Resources"].values():
+        for name in {"CodeUri", "ContentUri"} & set(resource.get("Properties", {})):
+            resource["Properties"][name] = str(BUILD / resource["Properties"][name])
+    path = folder / "template.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def test_load_data_works_in_a_container(kit: Kit, endpoint: str, tmp_path: Path) -> None:
+    run = Run.create(S3Storage(BUCKET), json.loads(EVENT.read_text())["run_id"], PipelineParams.of(SMALL))
+    answer, logged = kit.invoke(template(endpoint, tmp_path), "LoadDataFunction", EVENT)
+    assert answer.get("status") == "done", logged[-4000:]
+    record = run.record(Step.LOAD_DATA)
+    assert record is not None
+    assert answer["seconds"] == record.seconds
+    assert "quotes.parquet" in record.artifacts
+    assert re.search(r'"run_id": ?"example"', logged), "the log carries the run"

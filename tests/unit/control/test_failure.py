@@ -1,0 +1,89 @@
+"""What a run says about an execution that failed."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from b3shared.aws import Execution
+from b3shared.control.failure import reason, record_failure
+from b3shared.errors import NoQuotesError
+from b3shared.params import Step
+
+BEFORE = "2020-01-01T00:00:00.000Z"
+
+
+def later():
+    return (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+
+
+def lambda_error(kind, message):
+    return {"Error": kind, "Cause": json.dumps({"errorMessage": message, "errorType": kind, "stackTrace": ["secret"]})}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (lambda_error("Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed"), "CRASH"),
+        (lambda_error("Sandbox.Timedout", "RequestId: 1 Error: Task timed out after 1.00 seconds"), "TIMEOUT"),
+        ({"Error": "States.Timeout", "Cause": ""}, "TIMEOUT"),
+        ({"Error": "NOT_AVAILABLE_YET", "Cause": "the LSTM is not available yet"}, "NOT_AVAILABLE_YET"),
+        (lambda_error("ArtifactNotFoundError", "there is no 'inputs/x'"), "ARTIFACT_NOT_FOUND"),
+        (lambda_error("InvalidParameterError", "not a step's request"), "INVALID_PARAMETER"),
+        (lambda_error("Lambda.TooManyRequestsException", "Rate exceeded"), "RUN_FAILED"),
+        ({}, "RUN_FAILED"),
+    ],
+)
+def test_an_error_gets_the_code_that_it_has_elsewhere(run, finish_until, error, code):
+    finish_until(run, Step.SPLIT_DATA)
+    said = record_failure(run, error, BEFORE, Step.SPLIT_DATA)
+    assert (said["step"], said["code"]) == ("train_model", code)
+    recorded = run.state()[Step.TRAIN_MODEL]
+    assert recorded.status == "failed"
+    assert recorded.error["code"] == code
+    assert recorded.error["message"]
+    assert "secret" not in json.dumps(recorded.error)
+
+
+def test_the_first_step_is_blamed_when_none_has_finished(run):
+    assert record_failure(run, {"Error": "States.Timeout"}, BEFORE, None)["step"] == "load_data"
+
+
+def test_a_step_that_crashes_when_it_is_run_again_is_blamed_although_its_last_record_holds(run, finish_until):
+    finish_until(run, Step.EVALUATE_MODEL)
+    said = record_failure(run, lambda_error("Runtime.ExitError", "killed"), BEFORE, Step.SPLIT_DATA)
+    assert said["step"] == "train_model"
+    assert run.state()[Step.TRAIN_MODEL].error["code"] == "CRASH"
+    assert run.state()[Step.REFIT_MODEL].error is None
+
+
+def test_what_the_step_itself_recorded_in_this_execution_stays(run):
+    run.fail(Step.LOAD_DATA, NoQuotesError("nothing there", source="lake"))
+    said = record_failure(run, lambda_error("NoQuotesError", "other words"), BEFORE, None)
+    assert said == {"run_id": "r1", "step": "load_data", "code": "NO_QUOTES", "message": "nothing there"}
+    assert run.state()[Step.LOAD_DATA].error["details"] == {"source": "lake"}
+
+
+def test_what_an_earlier_execution_recorded_is_replaced(run):
+    run.fail(Step.LOAD_DATA, NoQuotesError("nothing there"))
+    assert record_failure(run, {"Error": "States.Timeout"}, later(), None)["code"] == "TIMEOUT"
+
+
+def test_a_crash_after_a_recorded_and_retried_error_is_the_reason(run):
+    run.fail(Step.LOAD_DATA, NoQuotesError("first attempt"))
+    assert record_failure(run, lambda_error("Runtime.ExitError", "killed"), BEFORE, None)["code"] == "CRASH"
+
+
+def test_the_reason_of_an_execution_is_the_newest_error_of_its_run(run, finish_until):
+    finish_until(run, Step.TRAIN_MODEL)
+    run.fail(Step.TRAIN_MODEL, "an earlier attempt with other parameters", code="CRASH")
+    run.fail(Step.EVALUATE_MODEL, "this one", code="SINGLE_CLASS")
+    error = reason(run, Execution("a", "r1.evaluate_model.1", "FAILED"))
+    assert (error.code, error.message) == ("SINGLE_CLASS", "evaluate_model: this one")
+
+
+def test_an_execution_that_nobody_recorded_anything_of_says_how_it_ended(run):
+    error = reason(run, Execution("a", "r1.all.1", "ABORTED"))
+    assert error.code == "RUN_FAILED"
+    assert "r1.all.1" in error.message
+    assert "ABORTED" in error.message

@@ -1,0 +1,73 @@
+"""What a step's function takes from the state machine and gives back."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from b3shared.config import Settings
+from b3shared.errors import InvalidParameterError, StepNotReadyError, UnknownRunError
+from b3shared.params import PipelineParams, Step
+from b3shared.pipeline.requests import StepRequest, perform
+from b3shared.runs import Run
+from b3shared.storage import FolderStorage
+from tests.conftest import SMALL
+
+
+def test_the_state_machines_event_is_a_request():
+    request = StepRequest.of({"run_id": "r1", "overrides": {"horizon": 3}, "input_key": None})
+    assert (request.run_id, request.overrides, request.input_key) == ("r1", {"horizon": 3}, None)
+    assert StepRequest.of({"run_id": "r1"}).overrides == {}
+
+
+@pytest.mark.parametrize(
+    ("event", "word"),
+    [
+        ({}, "run_id"),
+        ({"run_id": "../r1"}, "run_id"),
+        ({"run_id": "r" * 49}, "run_id"),
+        ({"run_id": "r1", "overrides": [1]}, "overrides"),
+        ({"run_id": "r1", "overrides": None}, "overrides"),
+        ({"run_id": "r1", "input_key": 5}, "input_key"),
+        ({"run_id": "r1", "input_key": "k" * 901}, "input_key"),
+        ({"run_id": "r1", "rows": [[1, 2]]}, "rows"),
+        (None, "event"),
+        ([{"run_id": "r1"}], "event"),
+    ],
+)
+def test_anything_else_is_refused_by_name(event, word):
+    with pytest.raises(InvalidParameterError, match=word):
+        StepRequest.of(event)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
+def test_no_event_whatever_makes_another_error(event):
+    try:
+        StepRequest.of(event)
+    except InvalidParameterError:
+        return
+    assert event.keys() <= {"run_id", "overrides", "input_key"}
+
+
+def test_a_step_answers_in_short_and_says_when_it_was_done_before(tmp_path):
+    settings = Settings(storage=str(tmp_path))
+    Run.create(FolderStorage(tmp_path), "r1", PipelineParams.of(SMALL))
+    request = StepRequest(run_id="r1", overrides={"period": "2y"})
+    first, again = (perform(Step.LOAD_DATA, request, settings) for _ in range(2))
+    assert first == {"run_id": "r1", "step": "load_data", "status": "done", "seconds": first["seconds"], "before": False}
+    assert again == first | {"before": True}
+    assert len(json.dumps(first)) < 200
+
+
+def test_a_run_or_a_step_that_is_not_there_is_an_error(tmp_path):
+    settings = Settings(storage=str(tmp_path))
+    with pytest.raises(UnknownRunError):
+        perform(Step.LOAD_DATA, StepRequest(run_id="r1"), settings)
+    Run.create(FolderStorage(tmp_path), "r1", PipelineParams())
+    with pytest.raises(StepNotReadyError):
+        perform(Step.SPLIT_DATA, StepRequest(run_id="r1"), settings)
