@@ -46,6 +46,13 @@ def test_a_page_of_the_configured_origin_may_ask_and_another_may_not(served: Loc
     assert answer.headers["access-control-allow-origin"] == ORIGIN
 
 
+@pytest.mark.parametrize("path", ["/nothing", "/api/b3/nothing", "/predict/nothing", "/"])
+def test_an_unknown_route_is_answered_in_the_form_of_every_error(served: LocalStack, path: str) -> None:
+    answer = requests.get(f"{served.api_url}{path}", timeout=30)
+    assert answer.status_code == 404
+    assert answer.json() == {"status": "error", "code": "UNKNOWN_ROUTE", "message": f"GET {path}: there is no such route"}
+
+
 def test_over_http_the_answer_is_what_the_registered_model_says(served: LocalStack) -> None:
     answer = requests.post(f"{served.api_url}/api/b3/predict", json={"ticker": "VALE3"}, timeout=30).json()
     live = Live(bucket(served))
