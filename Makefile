@@ -7,7 +7,7 @@ SHELL := /bin/bash
 export PYTHONPATH := $(CURDIR)
 
 # The newest supported Python on the machine; PYTHON=... chooses another.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3 "$$HOME"/.pyenv/versions/3.13*/bin/python "$$HOME"/.pyenv/versions/3.12*/bin/python; do \
+PYTHON ?= $(shell for p in python3.13 python3.12 python3 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13*/bin/python "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.12*/bin/python; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' 2>/dev/null && echo "$$p" && break; done)
 VENV ?= .venv
 PY := $(VENV)/bin/python
