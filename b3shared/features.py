@@ -14,6 +14,7 @@ import pandas as pd
 
 from b3shared.dataset import BUY, HOLD, SELL, Array, FloatArray, IntArray
 from b3shared.errors import InvalidQuotesError
+from b3shared.moving import ema, exact_zero, move_max, move_mean, move_min, move_std, moving
 from b3shared.quotes.adjustment import forward_factors
 from b3shared.quotes.panel import Panel, lag
 from b3shared.quotes.sources import PRECOMPUTED
@@ -124,7 +125,7 @@ class Series:
 
     def median_turnover(self) -> FloatArray:
         """Median turnover of the last 60 sessions in R$; NaN until there are that many."""
-        return _move(bn.move_median, self.turnover(), LIQUIDITY_WINDOW)
+        return moving(bn.move_median, self.turnover(), LIQUIDITY_WINDOW)
 
     @cached_property
     def macd(self) -> FloatArray:
@@ -264,47 +265,3 @@ def _require(frame: pd.DataFrame, version: str, columns: tuple[str, ...]) -> Non
         raise InvalidQuotesError(
             f"feature set {version} needs {', '.join(columns)}; the source has no {', '.join(missing)}", missing=missing
         )
-
-
-def move_mean(grid: FloatArray, window: int) -> FloatArray:
-    """Mean of the last ``window`` columns; NaN until there are that many."""
-    return _move(bn.move_mean, grid, window)
-
-
-def move_std(grid: FloatArray, window: int) -> FloatArray:
-    """Sample deviation of the last ``window`` columns; NaN until there are that many."""
-    return _move(bn.move_std, grid, window, ddof=1)
-
-
-def move_min(grid: FloatArray, window: int) -> FloatArray:
-    """Minimum of the last ``window`` columns; NaN until there are that many."""
-    return _move(bn.move_min, grid, window)
-
-
-def move_max(grid: FloatArray, window: int, least: int | None = None) -> FloatArray:
-    """Maximum of the last ``window`` columns; NaN until there are ``least`` (default: all of them)."""
-    return _move(bn.move_max, grid, window, min_count=least or window)
-
-
-def _move(function: object, grid: FloatArray, window: int, **options: int) -> FloatArray:
-    width = grid.shape[1]
-    if width < window:  # bottleneck refuses a window wider than the axis
-        grid = np.pad(grid, ((0, 0), (0, window - width)), constant_values=np.nan)
-    out: FloatArray = function(grid, window, axis=1, **options)[:, :width]  # type: ignore[operator]
-    return out
-
-
-def exact_zero(mean: FloatArray, values: FloatArray, window: int) -> FloatArray:
-    """The moving mean of non-negative values, exactly 0 where all of them are: a running sum leaves a residue."""
-    return np.where(move_max(values, window) == 0, 0.0, mean)
-
-
-def ema(grid: FloatArray, span: int) -> FloatArray:
-    """Exponential mean with weight 2 / (span + 1), started at the first value (pandas ``ewm(span, adjust=False)``)."""
-    alpha = 2.0 / (span + 1.0)
-    out = np.full_like(grid, np.nan)
-    if grid.shape[1]:
-        out[:, 0] = grid[:, 0]
-    for column in range(1, grid.shape[1]):
-        out[:, column] = (1.0 - alpha) * out[:, column - 1] + alpha * grid[:, column]
-    return out

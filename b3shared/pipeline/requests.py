@@ -18,6 +18,7 @@ class StepRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_id: str = Field(pattern=RUN_ID_PATTERN)
+    correlation_id: str | None = Field(default=None, max_length=80, description="name of the execution, for the logs")
     overrides: dict[str, Any] = {}
     input_key: str | None = Field(default=None, max_length=900)
 

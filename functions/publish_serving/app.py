@@ -17,7 +17,7 @@ settings = Settings.from_environment()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Do the step of the run that the event names."""
     request = StepRequest.of(event)
-    logger.append_keys(run_id=request.run_id)
+    logger.append_keys(run_id=request.run_id, correlation_id=request.correlation_id)
     answer = perform(Step.PUBLISH_SERVING, request, settings)
     logger.info("step done", extra=answer)
     return answer
