@@ -31,7 +31,7 @@ $(VENV)/.ready: requirements/dev.txt
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
-	@$(PY) -m uv pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt
+	@$(PY) -m uv pip install --quiet --python $(PY) $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) --require-hashes -r requirements/dev.txt
 	@touch $@
 
 # The SAM CLI pins versions of its own, so it lives apart.

@@ -18,7 +18,7 @@ from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.runs import Run
 from b3shared.services import B3DataLoadingService, B3Model
-from b3shared.serving.promotion import promote
+from b3shared.serving.promotion import promote, rollback
 
 SHOWN = ("PETR4", "VALE3", "ITUB4", "BBDC4", "ABEV3")
 """Tickers whose forecasts ``run`` prints."""
@@ -152,8 +152,9 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _lake(options: argparse.Namespace) -> None:
     model = B3Model(options.quotes, options.storage)
-    frame = open_source(model.settings.quotes).read(QuoteQuery())
-    for key in write_lake(frame, model.storage):
+    source = open_source(model.settings.quotes)
+    source.newest()  # no quotes are an error, not a lake that stays as it was
+    for key in write_lake(source.read(QuoteQuery()), model.storage):
         print(f"{model.storage.url}/{key}")
 
 
@@ -175,7 +176,6 @@ def _promote(options: argparse.Namespace) -> None:
 
 
 def _rollback(options: argparse.Namespace) -> None:
-    model = B3Model(options.quotes, options.storage)
-    release = Release(model.storage)
-    release.rollback(options.model_dir, options.model_type, who=getpass.getuser(), why=options.why)
-    print(f"live: {release.live(options.model_dir, options.model_type)}")
+    storage = B3Model(options.quotes, options.storage).storage
+    rollback(storage, options.model_dir, options.model_type, who=getpass.getuser(), why=options.why)
+    print(f"live: {Release(storage).live(options.model_dir, options.model_type)}")

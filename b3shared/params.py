@@ -5,6 +5,7 @@ A parameter that is not here does not exist: an unknown key is refused, never ig
 
 from collections.abc import Mapping
 from datetime import date
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
@@ -126,7 +127,11 @@ class PipelineParams(_Params):
     random_state: int = Field(default=42, ge=0, le=2**32 - 1)
     rf: RandomForestParams = RandomForestParams()
     # -- registry
-    model_dir: str = Field(default="models", pattern=NAMESPACE_PATTERN, description="namespace in the registry")
+    model_dir: str = Field(
+        default="models",
+        pattern=NAMESPACE_PATTERN,
+        description="namespace in the registry; predictions over HTTP are those of namespace models",
+    )
     model_name: str = Field(
         default="b3_model.joblib", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.joblib$", description="file of the forest"
     )
@@ -188,7 +193,7 @@ class PipelineParams(_Params):
         try:
             return cls(**flat, rf=RandomForestParams(**nested))
         except ValidationError as error:
-            raise InvalidParameterError(_explain(error), parameters=[_name(e) for e in error.errors()]) from error
+            raise InvalidParameterError(_explain(error), parameters=_names(error)) from error
 
     def replace(self, **changes: Any) -> "PipelineParams":
         """A checked copy with some values changed."""
@@ -209,17 +214,62 @@ STEP_PARAMS: dict[Step, set[str]] = {
 
 
 def _name(error: Any) -> str:
-    return ".".join(str(part) for part in error["loc"]) or "parameters"
+    """The parameter, with the position in a list; pydantic's names for the branches of a union are left out."""
+    first, *rest = error["loc"] or ("parameters",)
+    return ".".join([str(first), *(str(part) for part in rest if isinstance(part, int))])
+
+
+def _names(error: ValidationError) -> list[str]:
+    return list(dict.fromkeys(map(_name, error.errors())))
 
 
 def _explain(error: ValidationError) -> str:
-    parts = []
+    """All that is wrong, one phrase a parameter: what came, why not, what is allowed."""
+    schemas = {**PipelineParams.model_json_schema()["properties"], **RandomForestParams.model_json_schema()["properties"]}
+    phrases: dict[str, str] = {}
     for e in error.errors():
+        name = str(e["loc"][0]) if e["loc"] else ""
         if e["type"] == "extra_forbidden":
-            allowed = sorted((PipelineParams.model_fields.keys() | RandomForestParams.model_fields.keys()) - {"rf"})
-            parts.append(f"{_name(e)}: unknown parameter; allowed are {', '.join(allowed)}")
+            phrase = _unknown(name, sorted(schemas.keys() - {"rf"}))
         elif e["type"] == "value_error":
-            parts.append(str(e["ctx"]["error"]))
+            phrase = str(e["ctx"]["error"])
         else:
-            parts.append(f"{_name(e)} = {e['input']!r}: {e['msg'][0].lower()}{e['msg'][1:]}")
-    return "; ".join(parts)
+            phrase = f"{_name(e)} = {e['input']!r}: {e['msg'][0].lower()}{e['msg'][1:]} ({_about(schemas[name])})"
+        phrases.setdefault(name, phrase)  # the branches of a union say the same several times
+    return "; ".join(phrases.values())
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"{name}: unknown parameter; {f'did you mean {near[0]}? ' if near else ''}allowed are {', '.join(known)}"
+
+
+_KINDS = {"integer": "an integer", "number": "a number", "string": "text", "boolean": "true or false", "null": "null"}
+_LIMITS = {
+    "minimum": "of at least",
+    "exclusiveMinimum": "over",
+    "maximum": "at most",
+    "exclusiveMaximum": "under",
+    "pattern": "matching",
+}
+"""Limits of JSON Schema in words."""
+
+
+def _about(schema: Mapping[str, Any]) -> str:
+    """What a parameter may be, and what it is for."""
+    allowed, described = f"allowed is {_allowed(schema)}", schema.get("description")
+    return f"{allowed}: {described}" if described else allowed
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """What a JSON schema allows, in words."""
+    if "enum" in schema:
+        return " or ".join(map(repr, schema["enum"]))
+    if "anyOf" in schema:
+        return " or ".join(sorted(map(_allowed, schema["anyOf"]), key=len))
+    if schema["type"] == "array":
+        return f"a list, each {_allowed(schema['items'])}"
+    kind = "a date YYYY-MM-DD" if schema.get("format") == "date" else _KINDS[schema["type"]]
+    return " ".join(
+        [kind, " and ".join(f"{words} {schema[key]}" for key, words in _LIMITS.items() if key in schema)]
+    ).strip()

@@ -132,16 +132,18 @@ class Release:
             ConflictError: Somebody else changed the release meanwhile.
             InvalidParameterError: No ``who`` or ``why``.
         """
-        key = _key(namespace, model_type)
-        state = self.state()
-        if key not in state.live:
-            raise NothingLiveError(f"no version of {key} is live, so there is none to go back from", key=key)
-        past = _past(state.events, key)
-        if len(past) < 2:
-            raise UnknownModelError(f"{key}: nothing was live before {state.live[key]} to go back to", key=key)
-        version = past[-2]
+        key, state = _key(namespace, model_type), self.state()
+        version = _previous(state, key)
         Registry(self.storage, namespace).manifest(model_type, version)
         return self._commit(_pointed(state, "rollback", key, version, _skill(state.events, key, version), who, why))
+
+    def previous(self, namespace: str, model_type: str) -> str:
+        """The version that a rollback would go to; NothingLiveError or UnknownModelError if there is none."""
+        return _previous(self.state(), _key(namespace, model_type))
+
+    def past(self, namespace: str, model_type: str) -> list[str]:
+        """The versions that rollbacks can reach, the live one last."""
+        return _past(self.state().events, _key(namespace, model_type))
 
     def set_snapshot(self, key: str, as_of: str | date, *, who: str) -> ReleaseState:
         """Serve from another snapshot of features. Lost races are tried again: the newest as_of wins in any order.
@@ -198,6 +200,15 @@ def _with_event(state: ReleaseState, event: Event, who: str, why: str) -> Releas
         snapshots = (number for number, old in enumerate(events[:-1]) if old["key"] == SNAPSHOT)
         del events[next(snapshots, 0)]
     return replace(state, sequence=sequence, events=events)
+
+
+def _previous(state: ReleaseState, key: str) -> str:
+    if key not in state.live:
+        raise NothingLiveError(f"no version of {key} is live, so there is none to go back from", key=key)
+    past = _past(state.events, key)
+    if len(past) < 2:
+        raise UnknownModelError(f"{key}: nothing was live before {state.live[key]} to go back to", key=key)
+    return past[-2]
 
 
 def _past(events: list[Event], key: str) -> list[str]:

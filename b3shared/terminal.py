@@ -50,7 +50,7 @@ def told(record: StepRecord) -> str:
             return f"{s['rows']:,} quotes of {s['tickers']} tickers, {s['first_session']} to {s['last_session']}"
         case "preprocess_data":
             shares = ", ".join(f"{name} {n / s['labelled_rows']:.0%}" for name, n in s["target_distribution"].items())
-            return f"{s['labelled_rows']:,} labelled rows, {s['features']} features; {shares}"
+            return f"{s['labelled_rows']:,} labelled rows, {s['features']} features; {shares}{_left_out(s['left_out'])}"
         case "split_data":
             sizes = f"{s['train_size']:,} train, {s['validation_size']:,} validation, {s['test_size']:,} test rows"
             return f"{sizes}; test from {s['boundaries']['test']['first']}"
@@ -67,6 +67,12 @@ def told(record: StepRecord) -> str:
             return (
                 f"{s.get('model_version', '')} {'is live' if s.get('live') else 'kept, not live'}: {s.get('decision', '')}"
             )
+
+
+def _left_out(counts: Mapping[str, int]) -> str:
+    """How many rows were left out and why, where there are any."""
+    reasons = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in counts.items() if n)
+    return f"; left out: {reasons}" if reasons else ""
 
 
 def comparison(metrics: Mapping[str, Any]) -> str:

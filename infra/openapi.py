@@ -112,7 +112,7 @@ def _take(spec: dict[str, Any], path: str, schema: str, *, required: bool = Fals
 def _request(properties: dict[str, Any], *, wait: bool) -> dict[str, Any]:
     control = {
         "run_id": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,47}$", "description": "default: the current run"},
-        "input_key": {"type": "string", "maxLength": 900, "description": "key of quotes of your own in the bucket"},
+        "input_key": {"type": "string", "pattern": "^inputs/.{1,890}$", "description": "quotes of your own in the bucket"},
     }
     if wait:
         control["wait_seconds"] = {"type": "number", "minimum": 0, "description": "how long to wait for the result"}

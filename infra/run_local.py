@@ -17,8 +17,8 @@ from b3shared import terminal
 from b3shared.cli import SHOWN, copy_report, parse_params
 from b3shared.errors import B3Error
 from b3shared.params import Step
-from b3shared.quotes.lake import write_lake
-from b3shared.quotes.sources import QuoteQuery, open_source
+from b3shared.quotes.lake import replace_lake
+from b3shared.quotes.sources import open_source
 from b3shared.runs import Run
 from b3shared.storage import Storage, open_storage
 from infra.local import LocalStack, LocalStackError
@@ -40,8 +40,7 @@ def main() -> int:
             print(f"stack      deployed from template.yaml in {time.monotonic() - started:.1f} s, API {stack.api_url}")
             _use(stack)
             storage = open_storage(f"s3://{stack.outputs['BucketName']}")
-            quotes = open_source(options.data)
-            written = write_lake(quotes.read(QuoteQuery()), storage)
+            written = replace_lake(open_source(options.data), storage)
             print(f"lake       {options.data} in {len(written)} yearly files")
             ended = _run(stack, storage, options)
             if ended and options.serve:

@@ -10,14 +10,14 @@ from onnx import TensorProto, helper, numpy_helper
 from b3shared.params import PipelineParams
 from b3shared.registry import Registry
 from b3shared.release import KEY, Release
-from b3shared.serving.offer import offer_name
+from b3shared.serving.offer import Universe, offer_name
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage, Storage
 
 FEATURES = ("momentum", "volatility", "volume")
 TICKERS = ("BBAS3", "PETR3", "PETR4", "VALE3")
 MEDIANS = (0.1, -0.2, 0.3)
-OFFER = offer_name("v2", PipelineParams().min_turnover)
+OFFER = offer_name("v2", Universe(PipelineParams().min_turnover))
 
 
 def weights(seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,9 @@ from b3shared.runs import Run
 
 Body = Mapping[str, Any]
 
+INPUTS = "inputs/"
+"""Where in the bucket callers put quotes of their own."""
+
 _NOT_PARAMETERS = ("run_id", "input_key", "wait_seconds")
 
 
@@ -17,11 +20,15 @@ def taken_apart(body: Body) -> tuple[str | None, str | None, dict[str, Any]]:
     """Run id, input key, and everything else, which are parameters, those of the forest on the top level.
 
     Raises:
-        InvalidParameterError: ``run_id`` or ``input_key`` is not text.
+        InvalidParameterError: ``run_id`` or ``input_key`` is not text, or the key lies elsewhere than under inputs/.
     """
     for name in ("run_id", "input_key"):
         if body.get(name) is not None and not isinstance(body[name], str):
             raise InvalidParameterError(f"{name} = {body[name]!r}: text is allowed", parameters=[name])
+    if body.get("input_key") and not body["input_key"].startswith(INPUTS):
+        raise InvalidParameterError(
+            f"input_key = {body['input_key']!r}: keys under {INPUTS} are allowed", parameters=["input_key"]
+        )
     rest = {name: value for name, value in body.items() if name not in _NOT_PARAMETERS}
     return body.get("run_id"), body.get("input_key"), _flat(rest)
 

@@ -26,7 +26,7 @@ from b3shared.params import NAMESPACE_PATTERN, PipelineParams, Step
 from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.runs import Run, new_run_id
-from b3shared.serving.promotion import promote
+from b3shared.serving.promotion import promote, rollback
 from b3shared.storage import Storage
 
 NEEDS = {
@@ -174,7 +174,7 @@ class Control:
         namespace = _namespace(body)
         release = Release(self.storage)
         before = release.state().live
-        after = release.rollback(namespace, model_type, who=who, why=str(body.get("why") or "by hand"))
+        after = rollback(self.storage, namespace, model_type, who=who, why=str(body.get("why") or "by hand"))
         return 200, _moved(namespace, model_type, before, after.live)
 
     # -- runs

@@ -2,15 +2,13 @@
 
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from b3shared.clock import ZONE
 from b3shared.control.starting import Starter
 from b3shared.errors import InvalidParameterError
 from b3shared.params import PipelineParams
 from b3shared.runs import Run
 from b3shared.storage import Storage
-
-ZONE = ZoneInfo("America/Sao_Paulo")
 
 
 def start_scheduled(storage: Storage, starter: Starter, model_type: str, scheduled_time: str) -> dict[str, Any]:

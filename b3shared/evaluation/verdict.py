@@ -15,11 +15,13 @@ def skill_verdict(metrics: Mapping[str, Any]) -> Skill:
     ``proven``: the lower bounds of the two-sided 99 % intervals of three figures are above 0: the log-loss gain over the
     class prior, the log-loss gain over logistic regression (both paired by date), and the mean daily rank IC.
     ``weak``: the lower 95 % bound of the mean rank IC, or of the log-loss skill against the class prior, is above 0.
-    ``none``: otherwise, also where the test part has too few dates for intervals.
+    ``none``: otherwise, also where the test part has too few dates for intervals, or a leak is suspected.
 
     For the label ``signal`` log loss says how well a rule of the inputs was re-learnt, not what the market will do. Only the
     rank IC, which is measured on returns, counts then, and the verdict is ``weak`` at most.
     """
+    if leak_suspected(metrics):
+        return "none"
     ranks, gains = metrics["intervals"].get("rank_ic"), metrics["differences"]
     rule = metrics["label"] == "signal"
     losses = [gains["log_loss_gain_over_prior"], gains["log_loss_gain_over_logistic_regression"]]
@@ -67,8 +69,9 @@ def headline_of(metrics: Mapping[str, Any]) -> str:
         "weak": "the model shows a little skill on the test dates, but it does not surely beat every baseline",
         "none": "the model shows no skill on the test dates: what speaks for it cannot be told from chance",
     }[metrics["skill"]]
-    caution = "Suspect a leak before believing this: " if leak_suspected(metrics) else ""
-    sentence = f"{caution}{opening} ({_evidence(metrics)})."
+    if leak_suspected(metrics):
+        opening = "suspect a leak: the direction was called more often right than honest forecasts ever are"
+    sentence = f"{opening} ({_evidence(metrics)})."
     return sentence[0].upper() + sentence[1:]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from b3shared.evaluation.evaluate import evaluate
+from b3shared.evaluation.verdict import leak_suspected
 from b3shared.gate import Outcomes
 from b3shared.models.base import METADATA_FILE, Forecast
 from b3shared.openings import count_opening
@@ -45,6 +46,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     test = evaluation.metrics["model"]["test"]
     return files, {
         "skill": evaluation.skill,
+        "leak_suspected": leak_suspected(evaluation.metrics),
         "headline": evaluation.metrics["headline"],
         "test": {name: test.get(name) for name in HEADLINE},
         "test_openings": opened,

@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from b3shared.errors import ConflictError, IncompatibleFeaturesError
-from b3shared.params import PipelineParams, Step
+from b3shared.params import Step
 from b3shared.pipeline.runner import Context
 from b3shared.quotes.loading import period_start
 from b3shared.quotes.quality import clean
 from b3shared.quotes.sources import QuoteQuery, open_source
 from b3shared.release import Release
-from b3shared.serving.promotion import check_live, live_manifests, promote
+from b3shared.serving.offer import universe_of
+from b3shared.serving.promotion import check_live, fed_manifests, promote
 from b3shared.serving.snapshot import Snapshot, describe
 
 HISTORY = "3y"
@@ -22,9 +23,9 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     source = open_source(context.settings.quotes)
     newest = source.newest()
     frame, _ = clean(source.read(QuoteQuery(start=period_start(newest, HISTORY))))
-    # For this run's version, and for whatever is live already: a run must not change what others are fed with.
-    served = [context.params, *(PipelineParams.of(m["params"]) for m in live_manifests(context.storage) if "params" in m)]
-    snapshot = Snapshot.of(frame, max(p.lookback for p in served), {p.min_turnover for p in served})
+    # For this run's version, and for all that is or may be live again: a run must not change what others are fed with.
+    fed = [context.params.model_dump(mode="json"), *(manifest["params"] for manifest in fed_manifests(context.storage))]
+    snapshot = Snapshot.of(frame, max(params["lookback"] for params in fed), {universe_of(params) for params in fed})
     key = snapshot.save(context.storage, context.folder)
     about = {"snapshot": key, "source": source.name, **describe(snapshot)}
     try:

@@ -1,12 +1,13 @@
 """Step 6: the evaluated configuration trained again through the newest known label; what serving will use."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from b3shared.models.base import model_class
+from b3shared.models.base import METADATA_FILE, model_class
 from b3shared.params import Step
 from b3shared.pipeline.runner import Context
 from b3shared.pipeline.table import load_parts, load_table, newest_rows
@@ -26,7 +27,15 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     }
     if not context.params.refit:
         files = [path for path in sorted(trained.iterdir()) if path.name != PREDICTIONS]
-        return [Path(shutil.copy2(path, context.out)) for path in files], about
+        copies = [Path(shutil.copy2(path, context.out)) for path in files]
+        _set_decision(context.out / METADATA_FILE, context.params.decision)
+        return copies, about
     model = model_class(context.params.model_type).load(trained, context.params)
     again = model.refit(data, rows, context.progress)
     return again.save(context.out, data.take(newest_rows(data))), about
+
+
+def _set_decision(path: Path, decision: str) -> None:
+    """The rule that was evaluated is the rule that is served; it may have been chosen after the training."""
+    metadata = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(metadata | {"decision": decision}, indent=1) + "\n", encoding="utf-8")

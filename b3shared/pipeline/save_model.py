@@ -55,6 +55,8 @@ def _model_files(context: Context) -> list[Path]:
 def _decide(context: Context, registry: Registry, outcomes: Outcomes, version: str, live: str | None) -> Decision:
     if live == version:
         return Decision(False, "this very version is live already", {})
+    if context.plan.upstream[Step.EVALUATE_MODEL].summary["leak_suspected"]:
+        return Decision(False, "not sound: a leak is suspected (see the evaluation's warnings)", {})
     against = None
     if live is not None:
         with tempfile.TemporaryDirectory() as folder:

@@ -10,8 +10,9 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
+from b3shared.clock import today
 from b3shared.errors import NoQuotesError
-from b3shared.quotes.sources import DuckDBReader, QuoteQuery
+from b3shared.quotes.sources import DuckDBReader, QuoteQuery, QuoteSource
 from b3shared.quotes.tables import write_parquet
 from b3shared.storage import Storage, open_storage
 
@@ -33,8 +34,13 @@ class LakeSource(DuckDBReader):
         self._storage = open_storage(location)
 
     def newest(self) -> date:
-        """The last session of the lake."""
-        return self._newest(QuoteQuery(start=date(max(self._years()), 1, 1)))
+        """The last session of the lake up to today."""
+        for year in sorted(self._years(), reverse=True):
+            if year > today().year:
+                continue
+            if found := self._newest(QuoteQuery(date(year, 1, 1), date(year, 12, 31))):
+                return found
+        raise self._no_quotes()
 
     def _years(self) -> dict[int, list[str]]:
         """Keys of the lake by year.
@@ -62,14 +68,35 @@ class LakeSource(DuckDBReader):
 
 
 def write_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> list[str]:
-    """Put quotes into a lake, one file a year; a year that is there is replaced as a whole. Returns the keys."""
+    """Put quotes into a lake, one file a year; a year that is there is replaced as a whole. Returns the keys.
+
+    Years without a quote stay as they are; rows without a date go with the newest year, so that a load counts them.
+    """
     keys = []
+    years = frame["date"].dt.year
     with tempfile.TemporaryDirectory(prefix="b3-lake-") as folder:
-        for year, rows in frame.groupby(frame["date"].dt.year, sort=True):
+        for found, rows in frame.groupby(years.fillna(years.max()), sort=True):
+            year = int(found)
             path = write_parquet(rows, Path(folder, f"{year}.parquet"))
             keys.append(f"{prefix}/year={year}/quotes.parquet")
             storage.upload(path, keys[-1])
             for other in storage.list(f"{prefix}/year={year}/"):  # only now: a reader never finds the year empty
                 if other != keys[-1] and other.endswith(".parquet"):
                     storage.delete(other)
+    return keys
+
+
+def replace_lake(source: QuoteSource, storage: Storage, prefix: str = LAKE) -> list[str]:
+    """Make a lake hold all quotes of a source and no others. Returns the keys.
+
+    Years that the source lacks are deleted last: whoever reads meanwhile finds old or new quotes, never none.
+
+    Raises:
+        NoQuotesError: The source has no quote up to today; the lake stays as it is.
+    """
+    source.newest()
+    keys = write_lake(source.read(QuoteQuery()), storage, prefix)
+    for other in storage.list(f"{prefix}/"):
+        if other not in keys and _KEY.fullmatch(other.removeprefix(f"{prefix}/")):
+            storage.delete(other)
     return keys

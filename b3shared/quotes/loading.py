@@ -42,18 +42,20 @@ def load_quotes(source: QuoteSource, params: PipelineParams) -> Quotes:
     newest = source.newest()
     end = min(params.end or newest, newest)
     start = params.start or period_start(end, params.period)
-    raw = source.read(QuoteQuery(start, end, params.tickers))
-    if raw.empty:
+    raw = source.read(QuoteQuery(start, params.end, params.tickers))  # not `end`: rows of the future are counted too
+    known = raw.dropna(subset=["ticker", "date"])
+    of = f" of {', '.join(params.tickers)}" if params.tickers else ""
+    if known.empty:
         raise NoQuotesError(
-            f"{source.name} has no quote from {start} to {end}; its newest is of {newest}", source=source.name
+            f"{source.name} has no quote{of} from {start} to {end}; its newest is of {newest}", source=source.name
         )
-    if params.tickers and (unknown := sorted(set(params.tickers) - set(raw["ticker"]))):
+    if params.tickers and (unknown := sorted(set(params.tickers) - set(known["ticker"]))):
         raise UnknownTickerError(
             f"no quotes of {', '.join(unknown)} in {source.name} from {start} to {end}", tickers=unknown
         )
     frame, findings = clean(raw)
     if frame.empty:
-        raise NoQuotesError(f"{source.name}: all {len(raw)} rows were dropped: " + _counts(findings), source=source.name)
+        raise NoQuotesError(f"{source.name}: all {len(raw)} rows{of} were dropped: {_counts(findings)}", source=source.name)
     return prepare_quotes(frame, findings, params, source=source.name, rows_read=len(raw))
 
 

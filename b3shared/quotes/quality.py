@@ -6,12 +6,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from b3shared.clock import today
 from b3shared.quotes.schema import CASH_EQUITY
 
 PRICES = ("open", "high", "low", "close")
 JUMP = 0.40
 """A close-to-close move beyond this, with no corporate action listed, is reported."""
 EXAMPLES = 5
+EXPECTED = ("open", "high", "low", "volume")
+"""Features need these beside the close; where a source has the column, holes in it are reported."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,12 @@ class Finding:
 def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
     """Drop what cannot be a quote of a traded cash equity; report everything odd.
 
+    A dropped row is counted once, under the first reason that holds. Of several rows for one ticker and date the last
+    that is not dropped for another reason stays.
     Corporate actions of a dropped row pass to the ticker's next row, so that no split or dividend is lost.
 
     Args:
-        frame: quotes in the schema, sorted by ticker and date.
+        frame: quotes in the schema, sorted by ticker and date; ``attrs["missing"]`` names columns that the source lacks.
 
     Returns:
         The clean frame (sorted, one row per ticker and date, fresh index) and the findings, empty kinds left out.
@@ -49,12 +54,15 @@ def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
     findings: list[Finding] = []
     dropped = np.zeros(len(frame), dtype=bool)
     for kind, mask, show in _impossible(frame):
-        findings.append(_finding(frame, kind, mask, "dropped", show))
+        findings.append(_finding(frame, kind, mask & ~dropped, "dropped", show))
         dropped |= mask
+    twin = _earlier_twins(frame, dropped)
+    findings.append(_finding(frame, "duplicate", twin, "dropped", "close"))
+    dropped |= twin
     frame = _carry_actions(frame, dropped)
     frame = _clear_bad_actions(frame, findings)
     frame = _clear_empty_book(frame, findings)
-    findings += [_crossed_book(frame), _jumps(frame), _gaps(frame)]
+    findings += [*_missing_values(frame), _crossed_book(frame), _jumps(frame), _gaps(frame)]
     return frame, [f for f in findings if f.rows]
 
 
@@ -66,32 +74,45 @@ def _impossible(frame: pd.DataFrame) -> list[tuple[str, Any, str]]:
         inconsistent = (low > high + tick) | (close > high + tick) | (close < low - tick)
         present = [frame[c].to_numpy(dtype=np.float64, na_value=np.nan) for c in PRICES]
         absurd = np.any([(p <= 0) | (p > 1e6) | np.isinf(p) for p in present], axis=0)
-    volume = frame["volume"]
+    ticker, volume = frame["ticker"], frame["volume"]
+    no_ticker = ticker.isna() | (ticker.str.strip() == "")
     return [
-        ("not_a_cash_equity", ~frame["ticker"].str.fullmatch(CASH_EQUITY).fillna(False).to_numpy(dtype=bool), "ticker"),
+        ("no_date", frame["date"].isna().to_numpy(), "close"),
+        ("no_ticker", no_ticker.to_numpy(dtype=bool), "close"),
+        ("future_date", (frame["date"] > pd.Timestamp(today())).to_numpy(), "close"),
+        ("not_a_cash_equity", ~ticker.str.fullmatch(CASH_EQUITY).fillna(False).to_numpy(dtype=bool), "close"),
         ("no_price", np.isnan(close), "close"),
         ("absurd_price", absurd, "close"),
         ("close_outside_range", inconsistent, "close"),
         ("zero_volume", (volume.notna() & (volume <= 0)).to_numpy(dtype=bool), "volume"),
-        ("duplicate", frame.duplicated(["ticker", "date"], keep="last").to_numpy(), "close"),
     ]
+
+
+def _earlier_twins(frame: pd.DataFrame, dropped: Any) -> Any:
+    """Mask of the rows, among those not dropped, that a later one for the same ticker and date replaces."""
+    rest = np.flatnonzero(~dropped)
+    twin = np.zeros(len(frame), dtype=bool)
+    twin[rest] = frame[["ticker", "date"]].iloc[rest].duplicated(keep="last").to_numpy()
+    return twin
 
 
 def _carry_actions(frame: pd.DataFrame, dropped: Any) -> pd.DataFrame:
     """The rows that stay; splits and dividends of dropped rows move to the next row of the ticker that stays.
 
-    A duplicate's actions are not carried: its twin has them.
+    Actions belong to a day: they are not carried where a twin of the row stays, and once where several go.
     """
     kept = np.flatnonzero(~dropped)
     split = frame["split_factor"].to_numpy(dtype=np.float64).copy()
     dividend = frame["dividend"].to_numpy(dtype=np.float64).copy()
     ticker, date = frame["ticker"].to_numpy(), frame["date"].to_numpy()
-    for row in np.flatnonzero(dropped & ((split != 1) | (dividend != 0)))[::-1]:
+    day = np.cumsum(np.r_[True, (ticker[1:] != ticker[:-1]) | (date[1:] != date[:-1])][: len(frame)])
+    lost = np.flatnonzero(dropped & ((split != 1) | (dividend != 0)) & ~np.isin(day, day[kept]))
+    for row in lost[np.append(np.diff(day[lost]) > 0, True)[: len(lost)]][::-1]:
         after = np.searchsorted(kept, row)
         if after == len(kept):
             continue
         heir = kept[after]
-        if ticker[heir] == ticker[row] and date[heir] != date[row]:
+        if ticker[heir] == ticker[row]:
             dividend[heir] = dividend[row] + split[row] * dividend[heir]
             split[heir] *= split[row]
     out = frame.assign(split_factor=split, dividend=dividend).iloc[kept].reset_index(drop=True)
@@ -123,6 +144,12 @@ def _clear_empty_book(frame: pd.DataFrame, findings: list[Finding]) -> pd.DataFr
     return out
 
 
+def _missing_values(frame: pd.DataFrame) -> list[Finding]:
+    """Holes in columns that features need, a finding a column; what the source lacks as a whole is told elsewhere."""
+    present = [c for c in EXPECTED if c not in frame.attrs.get("missing", [])]
+    return [_finding(frame, "missing_value", frame[c].isna().to_numpy(), "kept", c) for c in present]
+
+
 def _crossed_book(frame: pd.DataFrame) -> Finding:
     return _finding(frame, "crossed_book", (frame["best_buy"] > frame["best_sell"]).to_numpy(), "kept", "best_buy")
 
@@ -147,8 +174,12 @@ def _gaps(frame: pd.DataFrame) -> Finding:
 
 
 def _finding(frame: pd.DataFrame, kind: str, mask: Any, action: Literal["dropped", "kept", "cleared"], show: str) -> Finding:
-    rows = frame.loc[mask, ["ticker", "date", show]] if show != "ticker" else frame.loc[mask, ["ticker", "date"]]
-    examples = tuple(
-        f"{row[0]} {pd.Timestamp(row[1]).date()}: {show} {row[-1]}" for row in rows.head(EXAMPLES).itertuples(index=False)
-    )
+    rows = frame.loc[mask, ["ticker", "date", show]]
+    examples = tuple(_example(row[0], row[1], row[2], show) for row in rows.head(EXAMPLES).itertuples(index=False))
     return Finding(kind, len(rows), action, examples)
+
+
+def _example(ticker: Any, date: Any, value: Any, show: str) -> str:
+    who = "no ticker" if pd.isna(ticker) or not ticker.strip() else ticker
+    day = "no date" if pd.isna(date) else pd.Timestamp(date).date()
+    return f"{who} {day}: {f'no {show}' if pd.isna(value) else f'{show} {value}'}"

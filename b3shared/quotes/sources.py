@@ -11,6 +11,7 @@ from typing import Protocol
 import duckdb
 import pandas as pd
 
+from b3shared.clock import today
 from b3shared.errors import InvalidQuotesError, NoQuotesError, SourceUnavailableError
 from b3shared.quotes.schema import ALIASES, DEFAULTS, QUOTE_TYPES, REQUIRED
 
@@ -52,13 +53,19 @@ class QuoteSource(Protocol):
         ...
 
     def newest(self) -> date:
-        """The last session of the source."""
+        """The last session of the source up to today; rows of the future do not count.
+
+        Raises:
+            NoQuotesError: There is none.
+        """
         ...
 
     def read(self, query: QuoteQuery) -> pd.DataFrame:
         """Quotes in the schema of :mod:`b3shared.quotes.schema`, sorted by ticker and date.
 
-        Columns that the source lacks are all NULL and named in ``frame.attrs["missing"]``.
+        Columns that the source lacks are all NULL and named in ``frame.attrs["missing"]``. Of rows for one ticker and
+        date the one with the most volume comes last. Rows without a date belong to every period and rows without a
+        ticker to every list of tickers, so that :func:`b3shared.quotes.quality.clean` can count them.
         """
         ...
 
@@ -73,17 +80,24 @@ class DuckDBReader:
         raise NotImplementedError
 
     def newest(self) -> date:
-        """The last session of the source."""
-        return self._newest(QuoteQuery())
+        """The last session of the source up to today."""
+        if (found := self._newest(QuoteQuery())) is None:
+            raise self._no_quotes()
+        return found
 
-    def _newest(self, query: QuoteQuery) -> date:
-        """The last session among what the relation of a query holds."""
+    def _newest(self, query: QuoteQuery) -> date | None:
+        """The last session up to today among what the relation of a query holds."""
+        day = _cast("date")
         with self._relation(query) as (connection, relation):
             self._columns(connection, relation)
-            found = self._fetch(connection, f"SELECT max({_cast('date')}) AS newest FROM {relation}", [])
-        if found.empty or pd.isna(found["newest"].iloc[0]):
-            raise NoQuotesError(f"{self.name} holds no rows; at least one quote is needed", source=self.name)
-        return pd.Timestamp(found["newest"].iloc[0]).date()
+            sql = f"SELECT max({day}) AS newest FROM {relation} WHERE {day} <= ?"
+            newest = self._fetch(connection, sql, [today()])["newest"].iloc[0]
+        return None if pd.isna(newest) else pd.Timestamp(newest).date()
+
+    def _no_quotes(self) -> NoQuotesError:
+        return NoQuotesError(
+            f"{self.name} holds no rows dated up to today ({today()}); at least one quote is needed", source=self.name
+        )
 
     def read(self, query: QuoteQuery) -> pd.DataFrame:
         """Quotes in the schema; see :class:`QuoteSource`."""
@@ -94,7 +108,7 @@ class DuckDBReader:
             if len(extra) == len(PRECOMPUTED):
                 select += ", " + ", ".join(f"{_cast(c, 'DOUBLE')} AS {c}" for c in extra)
             where, values = _where(query)
-            frame = self._fetch(connection, f"SELECT {select} FROM {relation}{where} ORDER BY ticker, date", values)
+            frame = self._fetch(connection, f"SELECT {select} FROM {relation}{where} ORDER BY {_ORDER}", values)
         frame["date"] = frame["date"].astype("datetime64[s]")
         frame.attrs["missing"] = [c for c in QUOTE_TYPES if c not in columns]
         return frame
@@ -199,6 +213,12 @@ def open_source(location: str | Path) -> QuoteSource:
     return ParquetSource(str(location))
 
 
+_ORDER = "ticker, date, volume NULLS FIRST" + "".join(
+    f", {column} NULLS FIRST" for column in QUOTE_TYPES if column not in ("ticker", "date", "volume")
+)
+"""Of two rows for one day the one with more volume comes last; every other column makes the order the same each time."""
+
+
 def _literal(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
@@ -223,13 +243,13 @@ def _where(query: QuoteQuery) -> tuple[str, list[object]]:
     conditions: list[str] = []
     values: list[object] = []
     if query.start:
-        conditions.append(f"{_cast('date')} >= ?")
+        conditions.append(f"coalesce({_cast('date')} >= ?, true)")
         values.append(query.start)
     if query.end:
-        conditions.append(f"{_cast('date')} <= ?")
+        conditions.append(f"coalesce({_cast('date')} <= ?, true)")
         values.append(query.end)
     if query.tickers is not None:
-        conditions.append("list_contains(?::VARCHAR[], ticker)")
+        conditions.append("coalesce(list_contains(?::VARCHAR[], ticker), true)")
         values.append(list(query.tickers))
     return (" WHERE " + " AND ".join(conditions) if conditions else ""), values
 

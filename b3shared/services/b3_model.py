@@ -139,6 +139,10 @@ class B3Model:
 def _newest_features(frame: pd.DataFrame, manifest: dict[str, Any]) -> tuple[np.ndarray, pd.DataFrame]:
     """Features of every ticker's newest row that has them all, and those rows of the quotes."""
     params = PipelineParams.of(manifest["params"])
+    if params.tickers:  # ranked among those that it learnt among
+        frame = frame[frame["ticker"].isin(params.tickers)].reset_index(drop=True)
+        if frame.empty:
+            raise UnknownTickerError(f"the model knows {', '.join(params.tickers)}; none of them is among the quotes")
     features = build_features(frame, params.features, params.min_turnover)
     if list(features.names) != manifest["features"]:
         missing = sorted(set(manifest["features"]) - set(features.names))

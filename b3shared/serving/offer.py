@@ -1,5 +1,7 @@
 """What a stored snapshot offers, as a small JSON beside it, so that the control API need not read arrays."""
 
+import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 from b3shared.documents import from_json
@@ -8,14 +10,36 @@ from b3shared.storage import Storage
 FEATURE_SETS = ("v1", "v2")
 
 
-def offer_name(feature_set: str, min_turnover: float) -> str:
-    """Name of one set of windows in a snapshot: ranks depend on which tickers are liquid enough to be ranked."""
-    return f"{feature_set}-{min_turnover:.0f}"
+@dataclass(frozen=True)
+class Universe:
+    """Whom a model ranks against each other: it must be served among the same that it learnt among.
+
+    Attributes:
+        min_turnover: R$ a session that a row must exceed to count.
+        tickers: these only; None for all.
+    """
+
+    min_turnover: float
+    tickers: tuple[str, ...] | None = None
+
+
+def offer_name(feature_set: str, universe: Universe) -> str:
+    """Name of one set of windows in a snapshot, such as ``v2-2000000``."""
+    name = f"{feature_set}-{universe.min_turnover:.0f}"
+    if universe.tickers is None:
+        return name
+    return f"{name}-{hashlib.sha256(','.join(sorted(universe.tickers)).encode()).hexdigest()[:8]}"
+
+
+def universe_of(params: dict[str, Any]) -> Universe:
+    """The universe of a run's or a version's parameters."""
+    tickers = params.get("tickers")
+    return Universe(params["min_turnover"], None if tickers is None else tuple(tickers))
 
 
 def needed_offer(manifest: dict[str, Any]) -> str:
     """The windows that a registered version is fed with."""
-    return offer_name(manifest["feature_set"], manifest["params"]["min_turnover"])
+    return offer_name(manifest["feature_set"], universe_of(manifest["params"]))
 
 
 def offer_key(snapshot: str) -> str:

@@ -205,10 +205,16 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
     """The input of the version for a row: (features,), or (lookback, features) for a model of sequences.
 
     Raises:
-        UnknownTickerError: The ticker is gone from the market.
+        UnknownTickerError: The ticker is gone from the market, or not among those that the version learnt.
         TooLittleHistoryError: Features are missing, or the ticker trades less than those that the version learnt from.
     """
     ticker, missed = str(snapshot.ticker[row]), int(snapshot.age[row])
+    if version.params.tickers and ticker not in version.params.tickers:
+        raise UnknownTickerError(
+            f"version {version.name} learnt {len(version.params.tickers)} tickers, and {ticker} is not among them",
+            ticker=ticker,
+            tickers=list(version.params.tickers),
+        )
     if missed > GONE_SESSIONS:
         successor = _successor(snapshot, row)
         word = f"it trades as {successor} now" if successor else "it was delisted, renamed or suspended"

@@ -53,13 +53,30 @@ def check_features(storage: Storage, manifest: dict[str, Any], snapshot: str | N
         )
 
 
-def live_manifests(storage: Storage) -> list[dict[str, Any]]:
-    """Manifests of every version that is live."""
-    keys = ((*key.split("/"), version) for key, version in Release(storage).state().live.items())
-    return [Registry(storage, namespace).manifest(kind, version) for namespace, kind, version in keys]
+def rollback(storage: Storage, namespace: str, model_type: str, *, who: str, why: str) -> ReleaseState:
+    """Go back to the version that was live before, if the snapshot that is served can feed it.
+
+    Raises:
+        As :meth:`b3shared.release.Release.rollback`, and IncompatibleFeaturesError.
+    """
+    release = Release(storage)
+    before = release.previous(namespace, model_type)
+    check_features(storage, Registry(storage, namespace).manifest(model_type, before), release.state().snapshot)
+    return release.rollback(namespace, model_type, who=who, why=why)
+
+
+def fed_manifests(storage: Storage) -> list[dict[str, Any]]:
+    """Manifests of every version that is live and of those that a rollback may reach: a snapshot is to feed them all."""
+    release, found = Release(storage), []
+    for key in release.state().live:
+        namespace, kind = key.split("/")
+        registry = Registry(storage, namespace)
+        found += [registry.manifest(kind, version) for version in release.past(namespace, kind)]
+    return found
 
 
 def check_live(storage: Storage, snapshot: str) -> None:
     """IncompatibleFeaturesError if a stored snapshot cannot feed every version that is live."""
-    for manifest in live_manifests(storage):
-        check_features(storage, manifest, snapshot)
+    for key, version in Release(storage).state().live.items():
+        namespace, kind = key.split("/")
+        check_features(storage, Registry(storage, namespace).manifest(kind, version), snapshot)

@@ -13,12 +13,13 @@ from b3shared.dataset import Array, FloatArray, IntArray
 from b3shared.documents import to_json
 from b3shared.errors import InvalidQuotesError
 from b3shared.fingerprint import feature_code
-from b3shared.serving.offer import FEATURE_SETS, offer_key, offer_name
+from b3shared.serving.offer import FEATURE_SETS, Universe, offer_key, offer_name
 from b3shared.storage import Storage
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from b3shared.features import Features
     from b3shared.quotes.panel import Panel
 
 PREFIX = "serving/snapshots"
@@ -60,31 +61,38 @@ class Snapshot:
     windows: dict[str, FloatArray]
 
     @classmethod
-    def of(cls, frame: "pd.DataFrame", lookback: int, min_turnovers: Collection[float]) -> Self:
+    def of(cls, frame: "pd.DataFrame", lookback: int, universes: Collection[Universe]) -> Self:
         """Make the snapshot of clean quotes.
 
         Args:
             frame: quotes sorted by ticker and date.
             lookback: sessions in a window.
-            min_turnovers: R$ a session that a row must exceed to count, as in training; windows are made for each.
+            universes: whom to rank against each other, as in training; windows are made for each.
 
         Raises:
             InvalidQuotesError: No feature set can be had from these quotes.
         """
-        from b3shared.features import build_features  # pandas: predict reads snapshots and never makes one
+        from b3shared.features import Series, build_features  # pandas: predict reads snapshots and never makes one
+        from b3shared.quotes.panel import Panel
 
-        names, windows, panel, series = {}, {}, None, None
-        for feature_set, min_turnover in product(FEATURE_SETS, sorted(min_turnovers)):
+        panel = Panel(frame)
+        series = Series(panel)
+        names, windows, refused = {}, {}, InvalidQuotesError("none of the tickers is among the quotes")
+        for feature_set, universe in product(FEATURE_SETS, universes):
+            among = frame
+            if universe.tickers is not None:
+                among = frame[frame["ticker"].isin(universe.tickers)].reset_index(drop=True)
+            if among.empty:
+                continue
             try:
-                features = build_features(frame, feature_set, min_turnover)
+                features = build_features(among, feature_set, universe.min_turnover)
             except InvalidQuotesError as error:
                 refused = error
                 continue
-            panel, series = features.shared.panel, features.shared
-            name = offer_name(feature_set, min_turnover)
+            name = offer_name(feature_set, universe)
             names[name] = features.names
-            windows[name] = _windows(panel, np.where(features.liquid[:, None], features.X, np.nan), lookback)
-        if panel is None or series is None:
+            windows[name] = _windows(panel, features, lookback)
+        if not windows:
             raise refused
         last = np.append(np.flatnonzero(np.diff(panel.line)), len(frame) - 1)
         with np.errstate(all="ignore"):
@@ -137,13 +145,15 @@ class Snapshot:
             )
 
 
-def _windows(panel: "Panel", X: FloatArray, lookback: int) -> FloatArray:
-    """(tickers, lookback, features) float32: each ticker's newest rows, NaN before its first."""
-    lengths = np.bincount(panel.line)
-    out = np.full((len(lengths), lookback, X.shape[1]), np.nan, dtype=np.float32)
-    place = panel.position - lengths[panel.line] + lookback
-    recent = place >= 0
-    out[panel.line[recent], place[recent]] = X[recent]
+def _windows(panel: "Panel", features: "Features", lookback: int) -> FloatArray:
+    """(tickers, lookback, features) float32: each ticker's newest rows; NaN before its first and where it does not count."""
+    own = features.shared.panel
+    lengths = np.bincount(own.line)
+    out = np.full((len(panel.tickers), lookback, features.X.shape[1]), np.nan, dtype=np.float32)
+    place = own.position - lengths[own.line] + lookback
+    recent = (place >= 0) & features.liquid
+    line = np.searchsorted(panel.tickers, own.tickers)[own.line]
+    out[line[recent], place[recent]] = features.X[recent]
     return out
 
 

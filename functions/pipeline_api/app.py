@@ -1,5 +1,6 @@
 """The control API: start and follow runs, promote and roll back versions."""
 
+import json
 from typing import Any
 
 import description
@@ -164,4 +165,8 @@ def failed(error: Exception) -> Response[str]:
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a request of API Gateway (payload 2.0)."""
+    if event.get("routeKey") == "$default":  # open to all: whatever path it claims, it is none of the control's routes
+        method, path = event["requestContext"]["http"]["method"], event["rawPath"]
+        body = error_body("UNKNOWN_ROUTE", f"{method} {path}: there is no such route")
+        return {"statusCode": 404, "headers": {"content-type": "application/json"}, "body": json.dumps(body)}
     return app.resolve(event, context)

@@ -3,9 +3,7 @@
 import binascii
 import json
 import re
-from datetime import date, datetime
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -15,6 +13,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from b3shared.clock import today
 from b3shared.config import Settings
 from b3shared.control.answers import HTTP_STATUS, error_body
 from b3shared.errors import B3Error
@@ -26,18 +25,10 @@ from b3shared.storage import open_storage
 
 MAX_BODY = 20_000
 """Characters of a request's body: more than the longest batch needs."""
-ZONE = ZoneInfo("America/Sao_Paulo")
 logger = Logger()
 app = APIGatewayHttpResolver(enable_validation=True)
 settings = Settings.from_environment()
 live = Live(open_storage(settings.storage))
-
-
-def today() -> date:
-    """The current date at the exchange."""
-    return datetime.now(ZONE).date()
-
-
 predictor = Predictor(live, today)
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 from small_run import SMALL
@@ -33,6 +34,7 @@ def test_run_shows_data_progress_baselines_version_and_forecasts(ran: subprocess
     assert ran.returncode == 0, ran.stderr
     for words in (
         "quotes of 8 tickers",
+        "incomplete features",
         "evaluate_model",
         "logistic regression",
         "is live: first version",
@@ -66,6 +68,21 @@ def test_lake_puts_the_quotes_there_one_file_a_year(tmp_path: Path) -> None:
     assert [path.rsplit("/", 2)[1] for path in said] == [f"year={year}" for year in range(2019, 2024)]
     again = ParquetSource(tmp_path / "lake" / "quotes").read(QuoteQuery())
     pd.testing.assert_frame_equal(again, ParquetSource(BUNDLED_QUOTES).read(QuoteQuery()))
+
+
+@pytest.mark.parametrize("module", ["b3shared", "infra.run_local"])
+def test_a_file_without_rows_is_named_before_it_is_a_lake(module: str, tmp_path: Path) -> None:
+    rowless = tmp_path / "rowless.parquet"
+    duckdb.execute(f"COPY (FROM '{BUNDLED_QUOTES}' LIMIT 0) TO '{rowless}' (FORMAT parquet)")
+    ways = {
+        "b3shared": ["--quotes", str(rowless), "--storage", str(tmp_path / "store"), "lake"],
+        "infra.run_local": ["--data", str(rowless), "--no-serve", "--port", "0"],
+    }
+    command = [sys.executable, "-m", module, *ways[module]]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert said.returncode == 2
+    assert said.stderr.startswith(f"NO_QUOTES: {rowless} holds no rows")
+    assert "s3://" not in said.stderr
 
 
 @pytest.mark.parametrize(

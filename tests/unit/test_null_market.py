@@ -103,4 +103,4 @@ def test_the_same_markets_split_at_random_show_skill_that_is_not_there(markets: 
     assert rank_ic > BOUND
     assert direction > BOUND
     assert gain > BOUND
-    assert markets["random"][:, 1].mean() > 0.03
+    assert markets["random"][:, 1].mean() > 0.12  # 62 % and more of the directions "right"

@@ -40,9 +40,19 @@ def test_tickers_are_trimmed_upper_cased_and_sorted_whichever_way_they_come() ->
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"horizons": 2}, r"horizons: unknown parameter; allowed are .*horizon"),
+        ({"horizons": 2}, r"horizons: unknown parameter; did you mean horizon\? allowed are class_weight, .*horizon"),
+        ({"n_estimator": 2}, r"did you mean n_estimators\?"),
+        ({"colour": "red"}, "colour: unknown parameter; allowed are class_weight, "),
         ({"rf": {"trees": 2}}, "trees: unknown parameter"),
-        ({"test_size": "much"}, "test_size = 'much'"),
+        ({"test_size": "much"}, r"test_size = 'much': .* a number of at least 0\.05 and at most 0\.6: newest share"),
+        ({"horizon": "abc"}, r"valid integer, .* \(allowed is an integer of at least 1 and at most 60: sessions of the"),
+        ({"period": 1990}, r"period = 1990: .* text matching .*\[dmy\]\$: how far back from `end`: 250d, 18m, 5y\)"),
+        ({"label_width": 0}, r"a number over 0 and at most 5"),
+        ({"start": "soon"}, r"start = 'soon': .* null or a date YYYY-MM-DD"),
+        ({"refit": "perhaps"}, r"true or false: serve the"),
+        ({"class_weight": 3}, r"null or 'balanced' or 'balanced_subsample'"),
+        ({"tickers": ["PETR4", "V!"]}, r"^tickers\.1 = 'V!': .* null or a list, each text matching "),
+        ({"max_depth": "deep"}, r"^max_depth\.0 = 'deep': .* a list, each an integer of at least 1 and at most 16"),
         ({"test_size": 0.01}, "test_size = 0.01"),
         ({"test_size": 0.5, "val_size": 0.5}, "at most 0.8"),
         ({"n_jobs": 0}, "n_jobs: 0 is not allowed"),
@@ -59,6 +69,22 @@ def test_tickers_are_trimmed_upper_cased_and_sorted_whichever_way_they_come() ->
 def test_bad_values_are_named_with_what_is_allowed(params: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidParameterError, match=message):
         PipelineParams.of(params)
+
+
+def test_a_value_that_fits_no_branch_of_a_union_is_told_once() -> None:
+    with pytest.raises(InvalidParameterError) as caught:
+        PipelineParams.of(max_features="all")
+    assert caught.value.message.count("max_features") == 1
+    assert caught.value.message.startswith("max_features.0 = 'all': input should be 'sqrt' or 'log2' (allowed is a list")
+    assert "a number over 0 and at most 1" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "name", sorted((PipelineParams.model_fields.keys() | RandomForestParams.model_fields.keys()) - {"rf"})
+)
+def test_every_parameter_says_what_is_allowed(name: str) -> None:
+    with pytest.raises(InvalidParameterError, match=rf"^{name}.* \(allowed is ."):
+        PipelineParams.of({name: {"a": "mapping"}})
 
 
 def test_all_bad_values_are_named_at_once() -> None:

@@ -14,7 +14,7 @@ NEXT_SUNDAY = datetime(2024, 1, 14, 9, tzinfo=UTC)
 def strike(faulty, moment):
     """Let the schedule strike and wait until the starter has dealt with it."""
     log = faulty.stack.logs("StartRunFunction", 1000).count('"message":"schedule"')
-    fired = faulty.stack.fire_schedules("Retrain", at=moment)
+    fired = faulty.stack.fire_schedules("retrain", at=moment)
     assert len(fired) == 1
     until(lambda: faulty.stack.logs("StartRunFunction", 1000).count('"message":"schedule"') > log, "the starter's answer")
 

@@ -18,6 +18,7 @@ from b3shared.quotes.tables import write_parquet
 from b3shared.registry import Registry
 from b3shared.release import KEY, Release
 from b3shared.runs import Run
+from b3shared.serving.offer import Universe
 from b3shared.serving.promotion import promote
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage, open_storage
@@ -61,7 +62,7 @@ def test_a_run_of_some_tickers_and_an_older_period_publishes_all_of_the_newest(
     snapshot = served(store, tmp_path)
     assert snapshot.ticker.tolist() == sorted(set(bundled["ticker"]))
     recent = bundled[bundled["date"] > "2020-12-28"].reset_index(drop=True)
-    expected = Snapshot.of(recent, 8, {PARAMS.min_turnover})
+    expected = Snapshot.of(recent, 8, {Universe(PARAMS.min_turnover, PARAMS.tickers)})
     for version, windows in expected.windows.items():
         pd.testing.assert_frame_equal(pd.DataFrame(snapshot.windows[version][:, -1]), pd.DataFrame(windows[:, -1]))
         assert snapshot.windows[version].shape[1] == 8

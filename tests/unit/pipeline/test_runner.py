@@ -25,6 +25,7 @@ from b3shared.quotes.quality import clean
 from b3shared.quotes.sources import ParquetSource, QuoteQuery
 from b3shared.quotes.tables import write_parquet
 from b3shared.registry import Registry
+from b3shared.release import Release
 from b3shared.runs import Run
 from b3shared.steps import StepRecord
 from b3shared.storage import FolderStorage, open_storage
@@ -260,3 +261,23 @@ def test_run_pipeline_passes_finished_steps_through_and_stops_where_it_is_told(r
     assert seen == [(str(step), step is not Step.SAVE_MODEL) for step in list(Step)[:7]]
     assert list(records) == list(Step)[:7]
     assert run.record(Step.PUBLISH_SERVING) is None
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_the_rule_that_was_evaluated_is_the_rule_that_is_served(run: Run, tmp_path: Path, refit: bool) -> None:
+    do(run, Step.EVALUATE_MODEL, {"decision": "argmax"})
+    do(run, Step.REFIT_MODEL, {"refit": refit})
+    model = json.loads((run.fetch(Step.REFIT_MODEL, tmp_path) / "model.json").read_text())
+    assert model["decision"] == "argmax"
+
+
+def test_a_version_that_is_suspected_of_a_leak_is_registered_and_does_not_go_live(run: Run) -> None:
+    record = run.record(Step.EVALUATE_MODEL)
+    assert record is not None
+    suspected = record.model_copy(update={"summary": record.summary | {"leak_suspected": True}})
+    run.storage.put("runs/first/steps/evaluate_model.json", suspected.model_dump_json().encode())
+    saved = do(run, Step.SAVE_MODEL).summary
+    assert not saved["live"]
+    assert "a leak is suspected" in saved["decision"]
+    assert Registry(run.storage, "models").manifest("rf", saved["model_version"])
+    assert Release(run.storage).state().live == {}

@@ -10,8 +10,9 @@ from moto import mock_aws
 
 from b3shared.config import BUNDLED_QUOTES
 from b3shared.errors import InvalidParameterError, InvalidQuotesError, NoQuotesError
-from b3shared.quotes.lake import LakeSource, write_lake
+from b3shared.quotes.lake import LakeSource, replace_lake, write_lake
 from b3shared.quotes.sources import ParquetSource, QuoteQuery, open_source
+from b3shared.quotes.tables import write_parquet
 from b3shared.storage import S3Storage, Storage, open_storage
 
 TICKERS = ("PETR4", "VALE3")
@@ -108,6 +109,55 @@ def test_a_newest_year_without_rows_is_an_error_not_a_date(storage: Storage, raw
     storage.upload(rowless, "lake/quotes/year=2023/quotes.parquet")
     with pytest.raises(NoQuotesError, match="no rows"):
         lake_of(storage).newest()
+
+
+def test_a_year_of_the_future_hides_no_session_and_is_read_to_be_counted(storage: Storage, raw: pd.DataFrame) -> None:
+    typo = raw.head(1).assign(date=pd.Timestamp("2099-01-04").as_unit("s"))
+    write_lake(pd.concat([raw, typo]), storage)
+    lake = lake_of(storage)
+    assert lake.newest() == date(2023, 12, 28)
+    assert lake.read(QuoteQuery(start=date(2023, 12, 28)))["date"].dt.year.tolist() == [2023, 2099, 2023]
+    write_lake(typo, storage, "only")
+    with pytest.raises(NoQuotesError, match="only holds no rows dated up to today"):
+        lake_of(storage, "only").newest()
+
+
+def test_an_empty_newest_year_hides_no_session(storage: Storage, lake: LakeSource, tmp_path: Path) -> None:
+    rowless = tmp_path / "rowless.parquet"
+    duckdb.execute(f"COPY (FROM '{BUNDLED_QUOTES}' LIMIT 0) TO '{rowless}' (FORMAT parquet)")
+    storage.upload(rowless, "lake/quotes/year=2024/quotes.parquet")
+    assert lake.newest() == date(2023, 12, 28)
+
+
+def test_rows_without_a_date_are_kept_with_the_newest_year(storage: Storage, raw: pd.DataFrame) -> None:
+    undated = raw.head(2).assign(date=pd.NaT).astype({"date": "datetime64[s]"})
+    assert len(write_lake(pd.concat([raw, undated]), storage)) == 5
+    found = lake_of(storage).read(QuoteQuery(start=date(2023, 1, 1)))
+    assert found["date"].isna().sum() == 2
+    assert len(found) == (raw["date"].dt.year == 2023).sum() + 2
+
+
+def test_replacing_leaves_exactly_the_new_quotes_and_nothing_else_is_touched(
+    storage: Storage, lake: LakeSource, raw: pd.DataFrame, tmp_path: Path
+) -> None:
+    others = ["lake/quotes/README", "lake/quotes/year=2019/_SUCCESS", "lake/quotes-old/year=2019/quotes.parquet"]
+    for key in others:
+        storage.put(key, b"of somebody else")
+    storage.put("lake/quotes/year=2022/part-1.parquet", b"of another writer")
+    new = ParquetSource(write_parquet(raw[raw["date"].dt.year.isin([2021, 2022])], tmp_path / "new.parquet"))
+    keys = replace_lake(new, storage)
+    assert keys == [f"lake/quotes/year={year}/quotes.parquet" for year in (2021, 2022)]
+    assert sorted(storage.list()) == sorted(keys + others)
+    pd.testing.assert_frame_equal(lake.read(QuoteQuery()), new.read(QuoteQuery()))
+
+
+def test_a_source_without_quotes_is_named_and_the_lake_stays(storage: Storage, lake: LakeSource, tmp_path: Path) -> None:
+    before = {key: storage.sha256(key) for key in storage.list()}
+    rowless = tmp_path / "rowless.parquet"
+    duckdb.execute(f"COPY (FROM '{BUNDLED_QUOTES}' LIMIT 0) TO '{rowless}' (FORMAT parquet)")
+    with pytest.raises(NoQuotesError, match=r"rowless\.parquet holds no rows"):
+        replace_lake(ParquetSource(rowless), storage)
+    assert {key: storage.sha256(key) for key in storage.list()} == before
 
 
 def test_text_for_a_date_is_named(storage: Storage, tmp_path: Path) -> None:

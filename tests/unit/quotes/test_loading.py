@@ -11,7 +11,7 @@ from b3shared.config import BUNDLED_QUOTES
 from b3shared.errors import InvalidParameterError, NoQuotesError, TooLittleHistoryError, UnknownTickerError
 from b3shared.params import PipelineParams
 from b3shared.quotes.loading import load_quotes, period_start
-from b3shared.quotes.sources import ParquetSource
+from b3shared.quotes.sources import ParquetSource, QuoteQuery
 from b3shared.quotes.tables import write_parquet
 
 SOURCE = ParquetSource(BUNDLED_QUOTES)
@@ -82,6 +82,67 @@ def test_dates_before_the_data_an_unknown_ticker_and_only_bad_rows_are_named(tmp
     duckdb.execute(f"COPY (SELECT * REPLACE (0 AS volume) FROM '{BUNDLED_QUOTES}') TO '{path}' (FORMAT parquet)")
     with pytest.raises(NoQuotesError, match="74454 zero_volume"):
         load_quotes(ParquetSource(path), PipelineParams())
+
+
+def changed(tmp_path: Path, replace: str, where: str, more: str = "false") -> ParquetSource:
+    """The bundled quotes and, once more, those of ``more``; rows of ``where`` (of the second ones, if any) replaced."""
+    path = tmp_path / "changed.parquet"
+    rows = f"SELECT *, false AS second FROM '{BUNDLED_QUOTES}' UNION ALL SELECT *, true FROM '{BUNDLED_QUOTES}' WHERE {more}"
+    column, value = replace.split("=")
+    new = f"CASE WHEN {where} THEN {value} ELSE {column} END AS {column}"
+    duckdb.execute(f"COPY (SELECT * EXCLUDE (second) REPLACE ({new}) FROM ({rows})) TO '{path}' (FORMAT parquet)")
+    return ParquetSource(path)
+
+
+DAY = "ticker = 'PETR4' AND date = DATE '2023-06-01'"
+
+
+@pytest.mark.parametrize(
+    ("replace", "kind"), [("date=DATE '2099-01-01'", "future_date"), ("date=NULL", "no_date"), ("ticker=NULL", "no_ticker")]
+)
+@pytest.mark.parametrize("params", [{}, {"tickers": ["PETR4", "VALE3"]}])
+def test_a_row_of_no_day_or_no_ticker_is_counted_and_changes_nothing_else(
+    replace: str, kind: str, params: dict[str, object], tmp_path: Path
+) -> None:
+    expected = load_quotes(SOURCE, PipelineParams.of(params))
+    found = load_quotes(changed(tmp_path, replace, "second", DAY), PipelineParams.of(params))
+    assert found.report["dropped"] == expected.report["dropped"] | {kind: 1}
+    assert found.report["rows_read"] == expected.report["rows_read"] + 1
+    assert found.report["last_session"] == "2023-12-28"
+    pd.testing.assert_frame_equal(found.frame, expected.frame)
+
+
+def test_a_future_row_outside_the_period_is_not_read(tmp_path: Path) -> None:
+    source = changed(tmp_path, "date=DATE '2099-01-01'", "second", DAY)
+    assert load_quotes(source, PipelineParams.of(end="2023-12-28")).report["dropped"] == {"zero_volume": 3}
+    with pytest.raises(NoQuotesError, match="no quote of PETR4 from 2001-01-01 to 2001-12-31; its newest is of 2023-12-28"):
+        load_quotes(source, PipelineParams.of(start="2001-01-01", end="2001-12-31", tickers=["PETR4"]))
+
+
+def test_undated_rows_alone_are_no_quotes_of_a_period(tmp_path: Path) -> None:
+    source = changed(tmp_path, "date=NULL", "second", DAY)
+    with pytest.raises(NoQuotesError, match="no quote from 2001-01-01 to 2001-12-31"):
+        load_quotes(source, PipelineParams.of(start="2001-01-01", end="2001-12-31"))
+
+
+def test_a_bad_twin_of_a_good_row_costs_no_day(tmp_path: Path) -> None:
+    expected = load_quotes(SOURCE, PipelineParams())
+    found = load_quotes(changed(tmp_path, "volume=0", "second", DAY), PipelineParams())
+    assert found.report["dropped"] == {"zero_volume": 4}
+    pd.testing.assert_frame_equal(found.frame, expected.frame)
+
+
+def test_a_year_without_volume_is_reported_and_only_bad_rows_name_the_tickers(tmp_path: Path) -> None:
+    source = changed(tmp_path, "volume=NULL", "year(date) = 2022")
+    (finding,) = (f for f in load_quotes(source, PipelineParams()).report["findings"] if f["kind"] == "missing_value")
+    assert (finding["rows"], finding["action"]) == (
+        len(SOURCE.read(QuoteQuery(date(2022, 1, 1), date(2022, 12, 31)))),
+        "kept",
+    )
+    assert finding["examples"][0].endswith("2022-01-03: no volume")
+    halted = changed(tmp_path, "volume=0", "ticker = 'PETR4'")
+    with pytest.raises(NoQuotesError, match=r"all \d+ rows of PETR4 were dropped: \d+ zero_volume"):
+        load_quotes(halted, PipelineParams.of(tickers=["PETR4"]))
 
 
 @pytest.mark.parametrize(

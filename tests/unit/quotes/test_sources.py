@@ -1,12 +1,14 @@
 """Parquet and DuckDB sources give one schema, and refuse what is not quotes by name."""
 
-from datetime import date
+from datetime import date, timedelta
+from itertools import permutations
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pytest
 
+from b3shared.clock import today
 from b3shared.config import BUNDLED_QUOTES
 from b3shared.errors import InvalidQuotesError, NoQuotesError, SourceUnavailableError
 from b3shared.quotes.schema import QUOTE_TYPES
@@ -53,6 +55,42 @@ def test_what_a_source_lacks_is_null_and_reported() -> None:
 
 def test_newest_is_the_last_session() -> None:
     assert ParquetSource(BUNDLED_QUOTES).newest() == date(2023, 12, 28)
+
+
+def quote_rows(path: Path, *rows: tuple[object, ...]) -> ParquetSource:
+    """A file of rows (ticker, date, close, volume)."""
+    values = ", ".join("(" + ", ".join("NULL" if v is None else repr(v) for v in row) + ")" for row in rows)
+    columns = "ticker::VARCHAR AS ticker, date::DATE AS date, close::DOUBLE AS close, volume::BIGINT AS volume"
+    duckdb.execute(f"COPY (SELECT {columns} FROM (VALUES {values}) t(ticker, date, close, volume)) TO '{path}'")
+    return ParquetSource(path)
+
+
+def test_newest_ignores_rows_of_the_future_but_not_of_today(tmp_path: Path) -> None:
+    typo, day = ("PETR4", "2099-01-04", 10.0, 1), str(today())
+    old = ("PETR4", "2023-01-04", 10.0, 1)
+    tomorrow = ("PETR4", str(today() + timedelta(days=1)), 10.0, 1)
+    assert quote_rows(tmp_path / "a.parquet", old, typo, tomorrow).newest() == date(2023, 1, 4)
+    assert quote_rows(tmp_path / "b.parquet", old, typo, ("PETR4", day, 10.0, 1)).newest() == today()
+    with pytest.raises(NoQuotesError, match=rf"c\.parquet holds no rows dated up to today \({day}\)"):
+        quote_rows(tmp_path / "c.parquet", typo, ("PETR4", None, 10.0, 1)).newest()
+
+
+def test_rows_without_a_date_or_a_ticker_come_along_to_be_counted(tmp_path: Path) -> None:
+    undated, nameless = ("PETR4", None, 1.0, 1), (None, "2023-01-04", 2.0, 1)
+    others = [("VALE3", None, 3.0, 1), (None, "2022-01-04", 4.0, 1), ("VALE3", "2023-01-04", 5.0, 1)]
+    source = quote_rows(tmp_path / "q.parquet", undated, nameless, *others, ("PETR4", "2023-01-04", 6.0, 1))
+    found = source.read(QuoteQuery(date(2023, 1, 1), date(2023, 12, 31), ("PETR4",)))
+    assert sorted(found["close"]) == [1.0, 2.0, 6.0]
+
+
+def test_of_rows_for_one_day_the_one_with_most_volume_is_last_whatever_their_order(tmp_path: Path) -> None:
+    twins = [
+        ("PETR4", "2023-01-04", close, volume) for close, volume in ((3.0, None), (2.0, 0), (1.0, 7), (0.5, 7), (9.0, 5))
+    ]
+    for n, rows in enumerate(permutations(twins)):
+        if n % 10 == 0:
+            found = quote_rows(tmp_path / "q.parquet", *rows).read(QuoteQuery())
+            assert found["close"].tolist() == [3.0, 2.0, 9.0, 0.5, 1.0]
 
 
 def test_the_split_column_of_other_tables_is_understood(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_the_gate_keeps_a_challenger_that_is_not_better(trained: tuple[B3Model, 
 
 
 def test_without_refit_the_evaluated_model_is_what_is_registered(tmp_path: Path) -> None:
-    result = B3Model(storage=tmp_path).run(refit=False, **SMALL)
+    result = B3Model(storage=tmp_path).run(refit=False, decision="argmax", **SMALL)
     trained_part = result.records[Step.SPLIT_DATA].summary["boundaries"]["train"]["last"]
     assert result.records[Step.REFIT_MODEL].summary["train_end"] >= trained_part
     assert result.records[Step.REFIT_MODEL].summary["train_end"] < "2023-01-01"

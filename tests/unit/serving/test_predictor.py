@@ -30,13 +30,14 @@ from b3shared.release import Release
 from b3shared.schemas import BatchAnswer, PredictAnswer
 from b3shared.services import B3Model
 from b3shared.serving.live import CHECK_SECONDS, Live
-from b3shared.serving.offer import offer_name
+from b3shared.serving.offer import offer_name, universe_of
 from b3shared.serving.predictor import FRESH_SESSIONS, GONE_SESSIONS, Predictor
 from b3shared.serving.promotion import promote
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage
 
-PARAMS = PipelineParams.of(SMALL)
+FOREST = {name: value for name, value in SMALL.items() if name != "tickers"}
+PARAMS = PipelineParams.of(FOREST)
 NEXT_DAY = date(2023, 12, 29)  # a Friday; the newest session of the bundled quotes is the Thursday before
 
 
@@ -77,8 +78,27 @@ def recent(bundled: pd.DataFrame) -> pd.DataFrame:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> World:
     """A small run of the whole pipeline, served. Read-only."""
     folder = tmp_path_factory.mktemp("trained")
-    B3Model(storage=folder).run(**SMALL)
+    B3Model(storage=folder).run(**FOREST)
     return World(folder)
+
+
+def test_a_version_of_some_tickers_is_served_among_those_it_learnt_among(bundled: pd.DataFrame, tmp_path: Path) -> None:
+    """Ranks among eight are not ranks among sixty: training, the Python API and the served answer use the same eight."""
+    B3Model(storage=tmp_path).run(**SMALL)
+    world = World(tmp_path)
+    data = preprocess(
+        bundled[bundled["ticker"].isin(SMALL["tickers"])].reset_index(drop=True), PipelineParams.of(SMALL)
+    ).data
+    newest = np.flatnonzero(data.date == data.date.max())
+    world.live.refresh()
+    expected = world.live.version("rf").scorer.score(data.X[newest]).probabilities
+    by_hand = B3Model(storage=tmp_path).predict(bundled)
+    for ticker, probabilities in zip(data.ticker[newest], expected, strict=True):
+        np.testing.assert_allclose(world.predict(ticker)["prediction_probabilities"][0], probabilities, atol=1e-4)
+        np.testing.assert_allclose(by_hand.loc[ticker, list(CLASSES)].astype(float), probabilities, atol=1e-9)
+    refusal = world.refusal("GGBR4")
+    assert refusal.code == "UNKNOWN_TICKER"
+    assert "learnt 8 tickers, and GGBR4 is not among them" in refusal.message
 
 
 @pytest.fixture
@@ -107,7 +127,9 @@ def odd(recent: pd.DataFrame, trained: World, tmp_path_factory: pytest.TempPathF
     version = Release(trained.store).live("models", "rf")
     for key in trained.store.list(f"models/models/rf/{version}/"):
         world.store.put(key, trained.store.read(key))
-    serve(world.store, Snapshot.of(lake, PARAMS.lookback, {PARAMS.min_turnover}), folder / "snapshot")
+    serve(
+        world.store, Snapshot.of(lake, PARAMS.lookback, {universe_of(PARAMS.model_dump(mode="json"))}), folder / "snapshot"
+    )
     promote(world.store, "models", "rf", version, who="test", why="test")
     return world
 
@@ -158,7 +180,7 @@ def test_the_explanation_is_what_replacing_one_feature_at_a_time_gives(trained: 
     version = Release(trained.store).live("models", "rf")
     scorer = Scorer.load(Registry(trained.store, "models").fetch("rf", version, tmp_path))
     snapshot = trained.live.snapshot
-    windows = snapshot.windows[offer_name("v2", PARAMS.min_turnover)]
+    windows = snapshot.windows[offer_name("v2", universe_of(PARAMS.model_dump(mode="json")))]
     for ticker in ("PETR4", "WEGE3", "MGLU3"):
         answer = trained.predict(ticker)
         row, action = windows[snapshot.ticker.tolist().index(ticker), -1], CLASSES.index(answer["predictions"][0])

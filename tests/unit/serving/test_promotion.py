@@ -11,13 +11,13 @@ from b3shared.errors import ConflictError, IncompatibleFeaturesError, InvalidPar
 from b3shared.params import PipelineParams
 from b3shared.registry import Registry
 from b3shared.release import KEY, Release
-from b3shared.serving.offer import FEATURE_SETS, offer_name
-from b3shared.serving.promotion import check_live, promote
+from b3shared.serving.offer import FEATURE_SETS, Universe, offer_name
+from b3shared.serving.promotion import check_live, fed_manifests, promote, rollback
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage, Storage
 
 PARAMS = PipelineParams().model_dump(mode="json")
-V1, V2 = (offer_name(feature_set, PARAMS["min_turnover"]) for feature_set in FEATURE_SETS)
+V1, V2 = (offer_name(feature_set, Universe(PARAMS["min_turnover"])) for feature_set in FEATURE_SETS)
 WHO = {"who": "maria", "why": "reads well"}
 BOOK = ("best_buy_sell_spread", "close_to_best_buy")
 
@@ -29,7 +29,7 @@ def storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture(scope="module")
 def snapshot(eight: pd.DataFrame) -> Snapshot:
-    return Snapshot.of(eight, 4, {PipelineParams().min_turnover})
+    return Snapshot.of(eight, 4, {Universe(PipelineParams().min_turnover)})
 
 
 def serve(storage: Storage, snapshot: Snapshot, tmp_path: Path) -> str:
@@ -87,7 +87,7 @@ def test_a_version_whose_features_the_snapshot_lacks_is_refused_and_nothing_chan
     with pytest.raises(IncompatibleFeaturesError, match=message) as caught:
         promote(storage, "models", "rf", version, **WHO)
     assert caught.value.details["missing"] == [
-        name for name in features if name not in snapshot.names.get(offer_name(feature_set, 2e6), ())
+        name for name in features if name not in snapshot.names.get(offer_name(feature_set, Universe(2e6)), ())
     ]
     assert storage.read(KEY) == before
 
@@ -103,7 +103,7 @@ def test_book_features_need_a_snapshot_with_the_book(
     storage: Storage, snapshot: Snapshot, eight: pd.DataFrame, tmp_path: Path
 ) -> None:
     with_book = Snapshot.of(
-        eight.assign(best_buy=eight["close"] - 0.01, best_sell=eight["close"] + 0.01), 4, {PARAMS["min_turnover"]}
+        eight.assign(best_buy=eight["close"] - 0.01, best_sell=eight["close"] + 0.01), 4, {Universe(PARAMS["min_turnover"])}
     )
     version = register(storage, tmp_path, "one", list(with_book.names[V1]), "v1")
     serve(storage, snapshot, tmp_path)
@@ -163,11 +163,34 @@ def test_of_two_promotions_at_the_same_time_one_loses(storage: Storage, tmp_path
 def test_a_snapshot_that_cannot_feed_what_is_live_is_found_out(
     storage: Storage, snapshot: Snapshot, eight: pd.DataFrame, tmp_path: Path
 ) -> None:
+    # two tickers cannot be ranked: no v2
     few = eight[eight["ticker"].isin(["PETR4", "VALE3"])].reset_index(drop=True)
-    key = Snapshot.of(few, 4, {PARAMS["min_turnover"]}).save(storage, tmp_path)  # two tickers cannot be ranked: no v2
+    key = Snapshot.of(few, 4, {Universe(PARAMS["min_turnover"])}).save(storage, tmp_path)
     check_live(storage, key)  # nothing is live
     version = register(storage, tmp_path, "one", list(snapshot.names[V2]))
     promote(storage, "models", "rf", version, **WHO)
     with pytest.raises(IncompatibleFeaturesError, match=f"version {version} needs features v2-2000000"):
         check_live(storage, key)
     check_live(storage, snapshot.save(storage, tmp_path))
+
+
+def test_a_rollback_to_what_the_snapshot_cannot_feed_is_refused_and_nothing_changes(
+    storage: Storage, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    first = register(storage, tmp_path, "one", ["return_1", "of_another_time"])
+    second = register(storage, tmp_path, "two", list(snapshot.names[V2]))
+    promote(storage, "models", "rf", first, **WHO)
+    promote(storage, "models", "rf", second, **WHO)
+    serve(storage, snapshot, tmp_path)
+    before = storage.read(KEY)
+    with pytest.raises(IncompatibleFeaturesError, match=f"version {first}"):
+        rollback(storage, "models", "rf", **WHO)
+    assert storage.read(KEY) == before
+
+
+def test_publishing_feeds_what_a_rollback_may_reach(storage: Storage, snapshot: Snapshot, tmp_path: Path) -> None:
+    versions = [register(storage, tmp_path, name, list(snapshot.names[V2])) for name in ("one", "two", "three")]
+    for version in versions:
+        promote(storage, "models", "rf", version, **WHO)
+    assert [manifest["version"] for manifest in fed_manifests(storage)] == versions
+    assert rollback(storage, "models", "rf", **WHO).live == {"models/rf": versions[1]}

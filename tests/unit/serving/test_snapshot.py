@@ -16,13 +16,13 @@ from b3shared.features import build_features
 from b3shared.params import PipelineParams
 from b3shared.preprocess import preprocess
 from b3shared.quotes.sources import PRECOMPUTED
-from b3shared.serving.offer import FEATURE_SETS, offer_key, offer_name, offered_features
+from b3shared.serving.offer import FEATURE_SETS, Universe, offer_key, offer_name, offered_features
 from b3shared.serving.snapshot import Snapshot, describe
 from b3shared.storage import FolderStorage
 
 LOOKBACK = 32
 LIMIT = PipelineParams().min_turnover
-V1, V2 = (offer_name(feature_set, LIMIT) for feature_set in FEATURE_SETS)
+V1, V2 = (offer_name(feature_set, Universe(LIMIT)) for feature_set in FEATURE_SETS)
 
 
 def features_of(frame: pd.DataFrame, offer: str) -> np.ndarray:
@@ -46,12 +46,12 @@ def cut(eight: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def snapshot(cut: pd.DataFrame) -> Snapshot:
-    return Snapshot.of(cut, LOOKBACK, {LIMIT})
+    return Snapshot.of(cut, LOOKBACK, {Universe(LIMIT)})
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_windows_are_the_rows_that_models_are_trained_on(snapshot: Snapshot, cut: pd.DataFrame, version: str) -> None:
-    offer = offer_name(version, LIMIT)
+    offer = offer_name(version, Universe(LIMIT))
     features = features_of(cut, offer)
     assert snapshot.names[offer] == build_features(cut, version, LIMIT).names
     windows = snapshot.windows[offer]
@@ -117,7 +117,7 @@ def test_a_ticker_with_too_little_history_has_no_value_instead_of_a_made_up_one(
 def test_a_snapshot_of_an_earlier_day_knows_nothing_of_the_days_after(eight: pd.DataFrame, back: int, lookback: int) -> None:
     day = np.unique(eight["date"])[-1 - back]
     earlier = eight[eight["date"] <= day].reset_index(drop=True)
-    snapshot = Snapshot.of(earlier, lookback, {LIMIT})
+    snapshot = Snapshot.of(earlier, lookback, {Universe(LIMIT)})
     assert snapshot.as_of == day.astype("datetime64[D]")
     known = np.flatnonzero((eight["date"] <= day).to_numpy())
     for version, windows in snapshot.windows.items():
@@ -128,7 +128,7 @@ def test_a_snapshot_of_an_earlier_day_knows_nothing_of_the_days_after(eight: pd.
 
 def test_three_years_of_history_say_what_five_say(eight: pd.DataFrame) -> None:
     recent = eight[eight["date"] > "2020-12-28"].reset_index(drop=True)
-    short, full = Snapshot.of(recent, LOOKBACK, {LIMIT}), Snapshot.of(eight, LOOKBACK, {LIMIT})
+    short, full = Snapshot.of(recent, LOOKBACK, {Universe(LIMIT)}), Snapshot.of(eight, LOOKBACK, {Universe(LIMIT)})
     for version, windows in full.windows.items():
         np.testing.assert_allclose(short.windows[version], windows, rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(short.volatility, full.volatility, rtol=1e-9)
@@ -157,7 +157,7 @@ def test_the_same_content_has_the_same_key_and_another_content_another(
     key = snapshot.save(storage, tmp_path)
     stamps = {entry.date_time for entry in zipfile.ZipFile(tmp_path / "snapshot.npz").infolist()}
     assert stamps == {(1980, 1, 1, 0, 0, 0)}  # no clock in the bytes
-    assert Snapshot.of(cut.copy(), LOOKBACK, {LIMIT}).save(storage, tmp_path) == key
+    assert Snapshot.of(cut.copy(), LOOKBACK, {Universe(LIMIT)}).save(storage, tmp_path) == key
     assert storage.list("serving/") == sorted([key, offer_key(key)])
     raised = replace(snapshot, close=snapshot.close + np.eye(8)[0] * 0.01)
     assert raised.save(storage, tmp_path) != key
@@ -165,15 +165,15 @@ def test_the_same_content_has_the_same_key_and_another_content_another(
 
 def test_quotes_without_volume_feed_no_feature_set(cut: pd.DataFrame) -> None:
     with pytest.raises(InvalidQuotesError, match="volume"):
-        Snapshot.of(cut.assign(volume=np.nan, turnover=np.nan), LOOKBACK, {LIMIT})
+        Snapshot.of(cut.assign(volume=np.nan, turnover=np.nan), LOOKBACK, {Universe(LIMIT)})
 
 
 def test_few_tickers_and_ready_made_features_offer_v1_only(cut: pd.DataFrame) -> None:
     four = cut[cut["ticker"].isin(["PETR4", "VALE3", "ITUB4", "ABEV3"])].reset_index(drop=True)
-    assert list(Snapshot.of(four, LOOKBACK, {LIMIT}).windows) == [V1]
+    assert list(Snapshot.of(four, LOOKBACK, {Universe(LIMIT)}).windows) == [V1]
     blank = dict.fromkeys(["open", "high", "low", "volume", "turnover"], np.nan)
     ready = cut.assign(**blank, **{name: float(number) for number, name in enumerate(PRECOMPUTED)})
-    snapshot = Snapshot.of(ready, 2, {LIMIT})
+    snapshot = Snapshot.of(ready, 2, {Universe(LIMIT)})
     assert snapshot.names == {V1: (*PRECOMPUTED, "close")}
     np.testing.assert_array_equal(snapshot.windows[V1][:, :, :12], np.tile(np.arange(12.0), (8, 2, 1)))
     assert np.isnan(snapshot.turnover).all()
@@ -182,7 +182,7 @@ def test_few_tickers_and_ready_made_features_offer_v1_only(cut: pd.DataFrame) ->
 def test_a_ticker_below_the_liquidity_limit_is_listed_without_ranks(cut: pd.DataFrame) -> None:
     quiet = cut.copy()
     quiet.loc[quiet["ticker"] == "ABEV3", "volume"] = 100
-    snapshot = Snapshot.of(quiet, LOOKBACK, {LIMIT})
+    snapshot = Snapshot.of(quiet, LOOKBACK, {Universe(LIMIT)})
     abev3 = snapshot.ticker.tolist().index("ABEV3")
     ranks = [number for number, name in enumerate(snapshot.names[V2]) if name.endswith("_rank")]
     assert np.isnan(snapshot.windows[V2][abev3][:, ranks]).all()
@@ -191,7 +191,7 @@ def test_a_ticker_below_the_liquidity_limit_is_listed_without_ranks(cut: pd.Data
 
 def test_a_company_without_a_name_and_one_session_are_fine(cut: pd.DataFrame) -> None:
     day = cut[cut["date"] == "2023-12-22"].assign(company=None).reset_index(drop=True)
-    snapshot = Snapshot.of(day, LOOKBACK, {LIMIT})
+    snapshot = Snapshot.of(day, LOOKBACK, {Universe(LIMIT)})
     assert set(snapshot.company) == {""}
     assert set(snapshot.sessions) == {1}
     assert snapshot.windows[V2].shape == (len(day), LOOKBACK, len(snapshot.names[V2]))

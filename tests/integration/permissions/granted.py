@@ -1,0 +1,79 @@
+"""What template.yaml grants: every statement as pairs of one action and one resource, references filled in."""
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).resolve().parents[3]
+RESOURCES: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"]
+BUCKET = "permissions"
+MACHINE = "arn:aws:states:sa-east-1:123456789012:stateMachine:pipeline"
+NAMES = {
+    "AWS::Partition": "aws",
+    "AWS::Region": "sa-east-1",
+    "AWS::AccountId": "123456789012",
+    "Bucket.Arn": f"arn:aws:s3:::{BUCKET}",
+    "Pipeline": MACHINE,
+    "Pipeline.Name": "pipeline",
+}
+"""What the template's references are here; any other reference stays a name."""
+
+
+@dataclass(frozen=True, order=True)
+class Grant:
+    """Leave to do one action on the resources of one pattern."""
+
+    action: str
+    resource: str
+
+    def covers(self, action: str, arn: str) -> bool:
+        """Whether it is enough; as in IAM, '*' also stands for '/'."""
+        return action == self.action and fnmatchcase(arn, self.resource)
+
+
+def functions() -> dict[str, str]:
+    """The folder of every function, by its name in the template."""
+    kind = "AWS::Serverless::Function"
+    return {name: found["Properties"]["CodeUri"] for name, found in RESOURCES.items() if found["Type"] == kind}
+
+
+def grants(resource: str) -> list[Grant]:
+    """What a function or state machine may do where no MotherDuck is set up."""
+    policies = RESOURCES[resource]["Properties"]["Policies"]
+    found = [_unless(statement) for policy in policies for statement in policy["Statement"]]
+    statements = [statement for statement in found if statement != {"Ref": "AWS::NoValue"}]
+    assert all(statement.keys() == {"Sid", "Effect", "Action", "Resource"} for statement in statements)
+    assert {statement["Effect"] for statement in statements} == {"Allow"}
+    return [
+        Grant(action, resolved(pattern))
+        for statement in statements
+        for action in _listed(statement["Action"])
+        for pattern in _listed(statement["Resource"])
+    ]
+
+
+def resolved(value: Any) -> str:
+    """A template's value as text."""
+    match value:
+        case {"Ref": name}:
+            return NAMES.get(name, name)
+        case {"Fn::GetAtt": path}:
+            return NAMES.get(".".join(path), ".".join(path))
+        case {"Fn::Sub": text}:
+            return re.sub(r"\$\{(.+?)\}", lambda found: NAMES[found[1]], text)
+        case str():
+            return value
+    raise AssertionError(f"a resource that this test cannot read: {value}")
+
+
+def _unless(statement: Any) -> Any:
+    """The other branch of a statement that depends on a condition."""
+    return statement["Fn::If"][2] if "Fn::If" in statement else statement
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,182 @@
+"""What every function needs of AWS, against what template.yaml lets it do. The local stack enforces no permission."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.handlers
+import pandas as pd
+import pytest
+from deployment import Deployment, Recorder, Use
+from granted import BUCKET, MACHINE, RESOURCES, ROOT, Grant, functions, grants, resolved
+from moto import mock_aws
+from samtranslator.yaml_helper import yaml_parse
+from small_run import SMALL
+
+from b3shared.documents import utc_now
+from b3shared.params import Step
+from b3shared.quotes.lake import write_lake
+from b3shared.quotes.tables import write_parquet
+from b3shared.runs import Run
+from b3shared.storage import S3Storage
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "sa-east-1",
+    "B3_STORAGE": f"s3://{BUCKET}",
+    "B3_QUOTES": f"s3://{BUCKET}/lake/quotes",
+    "B3_STATE_MACHINE": MACHINE,
+    "B3_MAX_RUNNING": "50",
+    "POWERTOOLS_SERVICE_NAME": "permissions",
+    "environment": "AWS",
+}
+STEPS = {
+    Step.LOAD_DATA: "LoadDataFunction",
+    Step.PREPROCESS_DATA: "PreprocessDataFunction",
+    Step.SPLIT_DATA: "SplitDataFunction",
+    Step.TRAIN_MODEL: "TrainRfFunction",
+    Step.EVALUATE_MODEL: "EvaluateModelFunction",
+    Step.REFIT_MODEL: "RefitModelFunction",
+    Step.SAVE_MODEL: "SaveModelFunction",
+    Step.PUBLISH_SERVING: "PublishServingFunction",
+}
+UNSEEN = {"s3:AbortMultipartUpload"}
+"""Granted without being seen here: S3's client asks for it when an upload in parts fails, to leave no parts behind."""
+OTHERS = 1_000_000.0
+"""R$ a session: a liquidity limit that no snapshot of the default runs offers."""
+
+
+@pytest.fixture(scope="module")
+def uses(eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[Use]]]:
+    """What each function needed in the life of a deployment."""
+    recorder = Recorder()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+            patch.delenv(name, raising=False)
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", botocore.handlers.BUILTIN_HANDLERS + recorder.handlers())
+        patch.setattr(boto3, "DEFAULT_SESSION", None)
+        with mock_aws():
+            storage = prepared(eight, tmp_path_factory.mktemp("given"))
+            live_through(Deployment(recorder), storage)
+        yield dict(recorder.uses)
+
+
+def prepared(quotes: pd.DataFrame, folder: Path) -> S3Storage:
+    """A bucket with a lake and a user's own quotes, and a state machine whose executions start and do nothing."""
+    where = {"LocationConstraint": "sa-east-1"}
+    boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
+    role = "arn:aws:iam::123456789012:role/any"
+    definition = '{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}'
+    made = boto3.client("stepfunctions").create_state_machine(name="pipeline", definition=definition, roleArn=role)
+    assert made["stateMachineArn"] == MACHINE
+    storage = S3Storage(BUCKET)
+    write_lake(quotes, storage)
+    storage.upload(write_parquet(quotes, folder / "own.parquet"), "inputs/own.parquet")
+    return storage
+
+
+def live_through(deployment: Deployment, storage: S3Storage) -> None:
+    """Everything that a deployment is there for, in an order in which it can happen."""
+    deployment.call("PredictFunction", "GET", "/assets", status=503)
+    first = whole_run(deployment, storage, "first")
+    second = whole_run(deployment, storage, "second", random_state=7)
+    assert (first["live"], second["live"]) == (True, False)
+    pending = whole_run(deployment, storage, "third", model_dir="others", min_turnover=OTHERS)
+    assert pending["pending"], "the snapshot must lack something, so that it is publishing that promotes"
+    count_twice(deployment, storage, "third")
+    own_data(deployment)
+    versions(deployment, first["model_version"], second["model_version"])
+    for _ in range(2):
+        event = {"model_type": "rf", "scheduled_time": "2024-01-07T09:00:00Z"}
+        deployment.invoke("StartRunFunction", event)
+
+
+def whole_run(deployment: Deployment, storage: S3Storage, run_id: str, **params: Any) -> dict[str, Any]:
+    """Start a run over HTTP and do what the state machine does; returns what saving said."""
+    body = SMALL | params | {"run_id": run_id}
+    deployment.call("PipelineApiFunction", "POST", "/api/b3/complete-pipeline", body, status=202)
+    for step, function in STEPS.items():
+        deployment.invoke(function, {"run_id": run_id})
+    deployment.call("PipelineApiFunction", "GET", "/api/b3/pipeline-status")
+    saved = Run.open(storage, run_id).record(Step.SAVE_MODEL)
+    assert saved
+    return saved.summary
+
+
+def count_twice(deployment: Deployment, storage: S3Storage, run_id: str) -> None:
+    """An evaluation that ended between counting its look at the test rows and its record, and is done again."""
+    storage.delete(f"runs/{run_id}/steps/evaluate_model.json")
+    deployment.invoke("EvaluateModelFunction", {"run_id": run_id})
+
+
+def own_data(deployment: Deployment) -> None:
+    """A run on a user's own quotes that stops when splitting takes too long."""
+    body = SMALL | {"run_id": "own", "input_key": "inputs/own.parquet", "wait_seconds": 0}
+    deployment.call("PipelineApiFunction", "POST", "/api/b3/load-data", body, status=202)
+    for step in (Step.LOAD_DATA, Step.PREPROCESS_DATA):
+        deployment.invoke(STEPS[step], {"run_id": "own", "input_key": "inputs/own.parquet"})
+    timeout = {"error": {"Error": "States.Timeout"}, "started_at": utc_now(), "last": {"step": "preprocess_data"}}
+    assert deployment.invoke("RecordFailureFunction", {"run_id": "own", **timeout})["code"] == "TIMEOUT"
+    deployment.call("PipelineApiFunction", "POST", "/api/b3/clear-state")
+
+
+def versions(deployment: Deployment, first: str, second: str) -> None:
+    """Forecasts, also of a version that is not live; promotion and the way back."""
+    deployment.restart("PredictFunction")
+    api, predict = "PipelineApiFunction", "PredictFunction"
+    assert deployment.call(predict, "POST", "/predict", {"ticker": "PETR4"})["model_version"] == first
+    deployment.call(predict, "POST", "/predict", {"ticker": "PETR4", "model_version": second})
+    deployment.call(predict, "POST", "/predict", {"ticker": "PETR4", "model_version": "20200101-00000000"}, status=404)
+    deployment.call(api, "GET", "/api/b3/models")
+    moved = deployment.call(api, "POST", "/api/b3/models/rf/promote", {"model_version": second})
+    assert (moved["from"], moved["to"]) == (first, second)
+    assert deployment.call(api, "POST", "/api/b3/models/rf/rollback")["to"] == first
+
+
+def denied(held: list[Grant], needed: set[Use]) -> list[Use]:
+    """What is needed and not granted."""
+    return sorted(use for use in needed if not any(grant.covers(*use) for grant in held))
+
+
+@pytest.mark.parametrize("function", functions())
+def test_a_function_may_do_all_that_it_has_to(uses: dict[str, set[Use]], function: str) -> None:
+    assert denied(grants(function), uses[function]) == []
+
+
+@pytest.mark.parametrize("function", functions())
+def test_a_function_could_spare_nothing_that_it_may_do(uses: dict[str, set[Use]], function: str) -> None:
+    held = grants(function)
+    spare = [grant for grant in held if not denied([other for other in held if other != grant], uses[function])]
+    assert [grant for grant in spare if grant.action not in UNSEEN] == []
+    assert len(set(held)) == len(held)
+
+
+@pytest.mark.parametrize("function", functions())
+def test_parts_of_an_upload_may_be_cleared_where_files_are_written(function: str) -> None:
+    held = {action: {g.resource for g in grants(function) if g.action == action} for action in ("s3:PutObject", *UNSEEN)}
+    assert held["s3:AbortMultipartUpload"] == (held["s3:PutObject"] if function in STEPS.values() else set())
+
+
+def test_the_state_machine_may_call_what_its_definition_names_and_nothing_else() -> None:
+    definition = yaml_parse((ROOT / "infra" / "pipeline.asl.yaml").read_text(encoding="utf-8"))
+    names = RESOURCES["Pipeline"]["Properties"]["DefinitionSubstitutions"]
+    tasks = [state for state in definition["States"].values() if state["Type"] == "Task"]
+    called = {found[1] for task in tasks if (found := re.fullmatch(r"\$\{(\w+)\}", task["Resource"]))}
+    topics = {task["Parameters"]["TopicArn"].strip("${}") for task in tasks if task["Resource"].endswith(":sns:publish")}
+    assert len(called) + len(topics) == len(tasks)
+    needed = [
+        Grant(action, resolved(names[name]))
+        for action, found in (("lambda:InvokeFunction", called), ("sns:Publish", topics))
+        for name in found
+    ]
+    assert sorted(needed) == sorted(g for g in grants("Pipeline") if not g.action.startswith("logs:"))
+
+
+def test_every_function_of_the_state_machine_is_a_step_or_records_a_failure() -> None:
+    invoked = {grant.resource for grant in grants("Pipeline") if grant.action == "lambda:InvokeFunction"}
+    assert invoked == {f"{name}.Arn" for name in (*STEPS.values(), "RecordFailureFunction")}
