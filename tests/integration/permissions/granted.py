@@ -60,7 +60,7 @@ def resolved(value: Any) -> str:
     """A template's value as text."""
     match value:
         case {"Ref": name}:
-            return NAMES.get(name, name)
+            return str(NAMES.get(name, name))
         case {"Fn::GetAtt": path}:
             return NAMES.get(".".join(path), ".".join(path))
         case {"Fn::Sub": text}:

@@ -100,7 +100,7 @@ def whole_run(deployment: Deployment, storage: S3Storage, run_id: str, **params:
     """Start a run over HTTP and do what the state machine does; returns what saving said."""
     body = SMALL | params | {"run_id": run_id}
     deployment.call("PipelineApiFunction", "POST", "/api/b3/complete-pipeline", body, status=202)
-    for step, function in STEPS.items():
+    for function in STEPS.values():
         deployment.invoke(function, {"run_id": run_id})
     deployment.call("PipelineApiFunction", "GET", "/api/b3/pipeline-status")
     saved = Run.open(storage, run_id).record(Step.SAVE_MODEL)
