@@ -22,8 +22,8 @@ def served() -> Iterator[LocalStack]:
     """The stack, after a run: a version is live and a snapshot is published."""
     parameters = {
         "Environment": "LOCAL",
-        "WaitSeconds": "600",
-        "ApiTimeout": "900",
+        "WaitSeconds": "20",
+        "ApiTimeout": "60",
         "MaxRunning": "1",
         "AllowedOrigin": ORIGIN,
     }
