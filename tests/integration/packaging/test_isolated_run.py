@@ -129,7 +129,7 @@ def _ask(
     http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "test"}
     event = {
         "version": "2.0",
-        "routeKey": "$default",
+        "routeKey": f"{method} {path}",
         "rawPath": path,
         "rawQueryString": urlencode(query or {}),
         "queryStringParameters": query or {},
