@@ -1,15 +1,22 @@
 """Real quotes for every test: the bundled sample, and the development data where a checkout has it."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import settings
 from small_run import SMALL
 
 from b3shared.config import BUNDLED_QUOTES
 from b3shared.params import PipelineParams
 from b3shared.quotes.loading import load_quotes
 from b3shared.quotes.sources import ParquetSource
+
+# A person looks for new counterexamples every time; continuous integration repeats the ones that were looked at.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
