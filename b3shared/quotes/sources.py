@@ -1,8 +1,9 @@
 """Where quotes come from: Parquet (a file, a folder) and DuckDB files, behind one small interface."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -70,14 +71,13 @@ class QuoteSource(Protocol):
         ...
 
 
-class DuckDBReader:
+class DuckDBReader(ABC):
     """Reads any relation that DuckDB can name into the schema."""
 
     name: str
 
-    @contextmanager
-    def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _relation(self, query: QuoteQuery) -> AbstractContextManager[tuple[duckdb.DuckDBPyConnection, str]]: ...
 
     def newest(self) -> date:
         """The last session of the source up to today."""
