@@ -25,9 +25,23 @@ COPY (
 ) TO '{target}' (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 19)
 """
 
+DATING = """
+WITH days AS (
+  SELECT dividend, split_coef, open, close, lag(close) OVER own AS before, lead(open) OVER own AS next_open
+  FROM read_parquet(?) WINDOW own AS (PARTITION BY ticker ORDER BY date)
+), gaps AS (
+  SELECT dividend / before AS yield, open / before - 1 AS same, next_open / close - 1 AS following
+  FROM days WHERE split_coef = 1 AND dividend / before > 0.03
+)
+SELECT count(*), count(*) FILTER (abs(following + yield) < abs(same + yield)) FROM gaps
+"""
+"""Payments above 3 % of the price, and those whose opening gap shows on the session after the vendor's date."""
+
 
 def main(quotes: str, tickers: str) -> None:
-    """Write ``quotes.parquet`` beside this file."""
+    """Write ``quotes.parquet`` beside this file, and say how the vendor dates its dividends."""
+    payments, later = duckdb.execute(DATING, [quotes]).fetchall()[0]
+    print(f"{later} of {payments} payments above 3 % show their gap on the session after the vendor's date")
     target = Path(__file__).parent / "quotes.parquet"
     duckdb.execute(SQL.format(tickers=TICKERS, target=target), [quotes, tickers, quotes])
     rows, names = duckdb.execute("SELECT count(*), count(DISTINCT ticker) FROM read_parquet(?)", [str(target)]).fetchall()[0]

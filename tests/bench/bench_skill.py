@@ -102,6 +102,9 @@ def main() -> None:
     """Print the table."""
     default = Path(__file__).resolve().parents[3] / "shared" / "data"
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else default
+    if not (folder / "b3_daily.parquet").exists():
+        print(f"not measured: {folder} has no b3_daily.parquet; give its folder")
+        return
     titles = ("horizon", "rank IC", "ICIR", "macro F1", "majority", "log loss", "prior", "reversal IC", "train rows", "s")
     print(f"{'dividends':<10}" + "".join(f"{title:>12}" for title in titles))
     for horizon, (ic, ratio, f1) in ANCHOR.items():

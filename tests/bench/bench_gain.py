@@ -1,0 +1,50 @@
+"""Where the log-loss gain over the class shares comes from: knowing when a share moves, or knowing whereto.
+
+``PYTHONPATH=. python tests/bench/bench_gain.py [REPORT]``, the folder that ``make run`` writes (default artifacts/report).
+The gain of three classes is the gain of "does it leave the hold band" plus, for the rows that do, the gain of the side.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from b3shared.dataset import CLASSES, HOLD
+from b3shared.evaluation import bootstrap
+from b3shared.evaluation.metrics import row_log_loss
+from b3shared.gate import Outcomes
+
+
+def parts(p: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(rows,) log loss of hold-or-move, and of the side given a move (0 for a hold); their sum is the whole."""
+    held = label == HOLD
+    moved = np.where(held, p[:, HOLD], 1.0 - p[:, HOLD])
+    return -np.log(moved), np.where(held, 0.0, row_log_loss(p, label) + np.log(moved))
+
+
+def main() -> None:
+    """Print the gain and its two parts with 95 % intervals."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "artifacts/report")
+    if not (folder / "metrics.json").exists():
+        print(f"not measured: {folder} has no report; make run writes one")
+        return
+    said = Outcomes.load(folder)
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    shares = np.array([metrics["parts"]["train"]["class_shares"][name] for name in CLASSES])
+    prior = np.tile(shares, (len(said.label), 1))
+    dates, day = np.unique(said.date, return_inverse=True)
+    length = bootstrap.block_length(metrics["params"]["horizon"])
+    counts = bootstrap.resample_counts(len(dates), length, seed=metrics["bootstrap"]["seed"])
+    of_model, of_prior = parts(said.probabilities, said.label), parts(prior, said.label)
+    gains = {"hold or move": of_prior[0] - of_model[0], "side, given a move": of_prior[1] - of_model[1]}
+    whole = row_log_loss(prior, said.label) - row_log_loss(said.probabilities, said.label)
+    np.testing.assert_allclose(sum(gains.values()), whole, atol=1e-9)
+    for name, gain in {"whole": whole, **gains}.items():
+        per_date = np.stack([np.bincount(day), np.bincount(day, gain)], axis=1).astype(float)
+        found = bootstrap.interval(per_date, bootstrap.ratio, counts)
+        print(f"{name:<20}{found.estimate:+.4f}  [{found.ci95[0]:+.4f}, {found.ci95[1]:+.4f}]")
+
+
+if __name__ == "__main__":
+    main()
