@@ -79,7 +79,7 @@ sizes: setup  ## unzipped sizes of what was built; fails above the bar
 	@$(PY) -m infra.packaging.sizes
 
 lock: setup  ## write the hashed lock files again from requirements/*.in
-	@cd requirements && for name in dev common data ml report serving local sam; do \
+	@cd requirements && for name in dev common data ml lstm torch report serving local sam; do \
 		constraint=$$([[ $$name == dev || $$name == sam ]] || echo "-c dev.txt"); \
 		../$(PY) -m uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \
 			--no-header $$constraint $$name.in -o $$name.txt || exit 1; done

@@ -51,6 +51,18 @@ class TooLittleHistoryError(B3Error):
     code = "TOO_LITTLE_HISTORY"
 
 
+class SupersededError(B3Error):
+    """Another attempt at the same training has taken over; this one stopped without writing anything."""
+
+    code = "SUPERSEDED"
+
+
+class TooManySlicesError(B3Error):
+    """A training was interrupted as often as is allowed and is still not done."""
+
+    code = "TOO_MANY_SLICES"
+
+
 class SingleClassError(B3Error):
     """The labels to learn from are all of one class."""
 

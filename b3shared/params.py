@@ -5,16 +5,27 @@ A parameter that is not here does not exist: an unknown key is refused, never ig
 
 from collections.abc import Mapping
 from datetime import date
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from b3shared.errors import InvalidParameterError
+from b3shared.validation import explain, wrong_names
 
 MODEL_TYPES: dict[str, str] = {"rf": "rf", "random_forest": "rf", "lstm": "lstm", "lstm_mtl": "lstm"}
 """Every accepted name of a model type, and the type it means."""
+
+MODEL_FILES = {"rf": "b3_model.joblib", "lstm": "b3_lstm_mtl.pt"}
+"""Model type -> default file name of the trained model."""
 
 NAMESPACE_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
 RUN_ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,47}$"
@@ -91,6 +102,46 @@ class RandomForestParams(_Params):
         return self
 
 
+class LSTMParams(_Params):
+    """The multi-task network (action and return) and its training, under the names of the reference project.
+
+    ``lookback`` and ``horizon`` are of the run (:class:`PipelineParams`): features, labels and serving need them too.
+    """
+
+    epochs: int = Field(default=25, ge=1, le=1000, description="passes over the training windows, at most")
+    batch_size: int = Field(default=256, ge=1, le=65_536, description="windows a gradient step sees")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="of Adam, at the start; lr for short")
+    units: int = Field(default=64, ge=1, le=1024, description="size of the LSTM's state")
+    dropout: float = Field(default=0.4, ge=0, lt=1, description="share of the last state that training leaves out")
+    loss_weight_action: float = Field(default=1.0, ge=0, le=1000, description="weight of the action's focal loss")
+    loss_weight_return: float = Field(default=0.3, ge=0, le=1000, description="weight of the return's loss")
+    loss_return: Literal["huber", "mse"] = Field(
+        default="huber", description="loss of the return, which is counted in volatilities over the horizon"
+    )
+    focal_loss_gamma: float = Field(
+        default=0.0, ge=0, le=10, description="0 is plain cross-entropy; above, easy rows count less"
+    )
+    use_class_weights: bool = Field(default=False, description="rare classes count more in the loss, in inverse proportion")
+    oversample: bool | Literal["sqrt"] = Field(
+        default=False, description="rare classes are drawn more often: as often as others (true), or half way (sqrt)"
+    )
+    early_stopping_patience: int = Field(default=5, ge=1, le=1000, description="epochs without a better validation loss")
+    early_stopping_min_delta: float = Field(default=0.0, ge=0, le=100, description="by how much better counts as better")
+    gradient_clip_norm: float = Field(default=1.0, gt=0, le=1000, description="greatest norm of a step's gradient")
+    weight_decay: float = Field(default=1e-4, ge=0, le=1, description="L2 penalty of Adam")
+    lr_scheduler_patience: int = Field(
+        default=2, ge=0, le=1000, description="epochs without improvement until the rate falls"
+    )
+    lr_scheduler_factor: float = Field(default=0.5, gt=0, lt=1, description="what the rate is multiplied with then")
+    lr_scheduler_min_lr: float = Field(default=1e-6, ge=0, le=1, description="the rate never falls below")
+    price_col: Literal["close"] = Field(
+        default="close", description="column whose return is forecast; labels, features and last_price are of the close"
+    )
+    max_gap: int = Field(default=5, ge=1, le=252, description="sessions of the market that a window may jump over, at most")
+    interval_level: float = Field(default=0.9, gt=0, lt=1, description="share of outcomes that an interval is to cover")
+    max_slices: int = Field(default=48, ge=1, le=1000, description="calls of the trainer that one training may take")
+
+
 class PipelineParams(_Params):
     """What one run does. Frozen; written to the run when it starts and again to every step that used it."""
 
@@ -126,14 +177,17 @@ class PipelineParams(_Params):
     refit: bool = Field(default=True, description="serve the evaluated configuration trained again on all labelled rows")
     random_state: int = Field(default=42, ge=0, le=2**32 - 1)
     rf: RandomForestParams = RandomForestParams()
+    lstm: LSTMParams = LSTMParams()
     # -- registry
     model_dir: str = Field(
         default="models",
         pattern=NAMESPACE_PATTERN,
         description="namespace in the registry; predictions over HTTP are those of namespace models",
     )
-    model_name: str = Field(
-        default="b3_model.joblib", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.joblib$", description="file of the forest"
+    model_name: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.(joblib|pt)$",
+        description="file of the trained model; None is b3_model.joblib for the forest and b3_lstm_mtl.pt for the LSTM",
     )
     promotion_margin: float = Field(
         default=0.0,
@@ -163,11 +217,22 @@ class PipelineParams(_Params):
             raise ValueError("tickers: an empty list selects nothing; leave it out for every ticker")
         if self.signal_lag and self.label != "signal":
             raise ValueError(f"signal_lag belongs to label 'signal', not to {self.label!r}")
+        default = MODEL_FILES[self.model_type]
+        if self.model_name and not self.model_name.endswith(suffix := default[default.rindex(".") :]):
+            raise ValueError(f"model_name = {self.model_name!r}: the file of a model {self.model_type} ends in {suffix}")
         return self
 
     def owned_by(self, step: Step) -> dict[str, Any]:
-        """The parameters that belong to a step, as JSON types: what its record keeps and its input hash covers."""
-        return self.model_dump(mode="json", include=STEP_PARAMS[step])
+        """The parameters that belong to a step, as JSON types: what its record keeps and its input hash covers.
+
+        Of the models' own parameters only those of the model in use.
+        """
+        return self.model_dump(mode="json", include=STEP_PARAMS[step] - (FAMILIES.keys() - {self.model_type}))
+
+    @property
+    def model_file(self) -> str:
+        """File name of the trained model."""
+        return self.model_name or MODEL_FILES[self.model_type]
 
     @property
     def min_history(self) -> int:
@@ -178,33 +243,42 @@ class PipelineParams(_Params):
     def of(cls, values: Mapping[str, Any] | None = None, /, **more: Any) -> "PipelineParams":
         """Build from flat or nested names, as the API and the Python call give them.
 
-        A name of :class:`RandomForestParams` may stand on the top level (``n_jobs=2``), as in the reference API.
+        The names of a model's own parameters may stand on the top level (``n_jobs=2``, ``units=96``), as in the
+        reference API, or under the model's (``rf={"n_jobs": 2}``).
 
         Raises:
             InvalidParameterError: Unknown name, wrong type or value out of bounds; the message names all of them.
         """
         flat = {**(values or {}), **more}
-        forest = flat.pop("rf", None) or {}
-        if not isinstance(forest, Mapping):
-            raise InvalidParameterError(f"rf = {forest!r}: the forest's parameters by name are allowed", parameters=["rf"])
-        nested = dict(forest)
-        for name in [n for n in flat if n in RandomForestParams.model_fields]:
-            nested[name] = flat.pop(name)
+        families = {family: nested(flat.pop(family, {}), family) for family in FAMILIES}
+        for name in [name for name in flat if name in FAMILY_OF]:
+            families[FAMILY_OF[name]][canonical(name)] = flat.pop(name)
         try:
-            return cls(**flat, rf=RandomForestParams(**nested))
+            own: dict[str, Any] = {family: FAMILIES[family](**given) for family, given in families.items()}
+            return cls(**flat, **own)
         except ValidationError as error:
-            raise InvalidParameterError(_explain(error), parameters=_names(error)) from error
+            raise InvalidParameterError(explain(error, flat_schemas()), parameters=wrong_names(error)) from error
 
     def replace(self, **changes: Any) -> "PipelineParams":
         """A checked copy with some values changed."""
         return PipelineParams.of(self.model_dump() | changes)
 
 
+FAMILIES: dict[str, type[_Params]] = {"rf": RandomForestParams, "lstm": LSTMParams}
+"""Model type -> its own parameters: nested under that name in :class:`PipelineParams`, flat or nested for callers."""
+
+ALIASES = {"lr": "learning_rate"}
+"""Other names that the reference project gives a parameter."""
+
+FAMILY_OF: dict[str, str] = {name: family for family, kind in FAMILIES.items() for name in kind.model_fields}
+FAMILY_OF |= {alias: FAMILY_OF[name] for alias, name in ALIASES.items()}
+"""Flat name of a model's own parameter -> the model type. No name belongs to two."""
+
 STEP_PARAMS: dict[Step, set[str]] = {
     Step.LOAD_DATA: {"tickers", "start", "end", "period", "min_turnover"},
     Step.PREPROCESS_DATA: {"features", "label", "horizon", "label_width", "signal_lag", "lookback"},
     Step.SPLIT_DATA: {"test_size", "val_size", "embargo_days"},
-    Step.TRAIN_MODEL: {"model_type", "random_state", "rf"},
+    Step.TRAIN_MODEL: {"model_type", "random_state", *FAMILIES},
     Step.EVALUATE_MODEL: {"decision"},
     Step.REFIT_MODEL: {"refit"},
     Step.SAVE_MODEL: {"model_dir", "model_name", "promotion_margin"},
@@ -213,63 +287,49 @@ STEP_PARAMS: dict[Step, set[str]] = {
 """Which step a parameter belongs to. Every parameter has exactly one owner."""
 
 
-def _name(error: Any) -> str:
-    """The parameter, with the position in a list; pydantic's names for the branches of a union are left out."""
-    first, *rest = error["loc"] or ("parameters",)
-    return ".".join([str(first), *(str(part) for part in rest if isinstance(part, int))])
+def canonical(name: str) -> str:
+    """The name of a parameter for one of its names."""
+    return ALIASES.get(name, name)
 
 
-def _names(error: ValidationError) -> list[str]:
-    return list(dict.fromkeys(map(_name, error.errors())))
+def nested(given: Any, family: str) -> dict[str, Any]:
+    """A model's own parameters as a caller gave them under the model's name, by their canonical names.
+
+    Raises:
+        InvalidParameterError: Not a mapping.
+    """
+    if isinstance(given, _Params):
+        return given.model_dump()
+    if not isinstance(given, Mapping):
+        raise InvalidParameterError(f"{family} = {given!r}: a model's parameters by name are allowed", parameters=[family])
+    return {canonical(name): value for name, value in given.items()}
 
 
-def _explain(error: ValidationError) -> str:
-    """All that is wrong, one phrase a parameter: what came, why not, what is allowed."""
-    schemas = {**PipelineParams.model_json_schema()["properties"], **RandomForestParams.model_json_schema()["properties"]}
-    phrases: dict[str, str] = {}
-    for e in error.errors():
-        name = str(e["loc"][0]) if e["loc"] else ""
-        if e["type"] == "extra_forbidden":
-            phrase = _unknown(name, sorted(schemas.keys() - {"rf"}))
-        elif e["type"] == "value_error":
-            phrase = str(e["ctx"]["error"])
+def flat_schemas() -> dict[str, Any]:
+    """JSON schema of every parameter under its flat name: the run's own and each model's."""
+    own = {n: s for n, s in PipelineParams.model_json_schema()["properties"].items() if n not in FAMILIES}
+    kinds = (kind.model_json_schema()["properties"] for kind in FAMILIES.values())
+    return own | {name: schema for schemas in kinds for name, schema in schemas.items()}
+
+
+def flattened(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters with those of the models on the top level, by their canonical names.
+
+    What does not belong there stays where it is, to be refused; a model's null is nothing given.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in params.items():
+        if name in FAMILIES and value is None:
+            continue
+        own = FAMILIES[name].model_fields.keys() if name in FAMILIES else set[str]()
+        if name in FAMILIES and isinstance(value, Mapping) and {canonical(inner) for inner in value} <= own:
+            flat = {canonical(inner): item for inner, item in value.items()} | flat
         else:
-            phrase = f"{_name(e)} = {e['input']!r}: {e['msg'][0].lower()}{e['msg'][1:]} ({_about(schemas[name])})"
-        phrases.setdefault(name, phrase)  # the branches of a union say the same several times
-    return "; ".join(phrases.values())
+            flat[canonical(name)] = value
+    return flat
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"{name}: unknown parameter; {f'did you mean {near[0]}? ' if near else ''}allowed are {', '.join(known)}"
-
-
-_KINDS = {"integer": "an integer", "number": "a number", "string": "text", "boolean": "true or false", "null": "null"}
-_LIMITS = {
-    "minimum": "of at least",
-    "exclusiveMinimum": "over",
-    "maximum": "at most",
-    "exclusiveMaximum": "under",
-    "pattern": "matching",
-}
-"""Limits of JSON Schema in words."""
-
-
-def _about(schema: Mapping[str, Any]) -> str:
-    """What a parameter may be, and what it is for."""
-    allowed, described = f"allowed is {_allowed(schema)}", schema.get("description")
-    return f"{allowed}: {described}" if described else allowed
-
-
-def _allowed(schema: Mapping[str, Any]) -> str:
-    """What a JSON schema allows, in words."""
-    if "enum" in schema:
-        return " or ".join(map(repr, schema["enum"]))
-    if "anyOf" in schema:
-        return " or ".join(sorted(map(_allowed, schema["anyOf"]), key=len))
-    if schema["type"] == "array":
-        return f"a list, each {_allowed(schema['items'])}"
-    kind = "a date YYYY-MM-DD" if schema.get("format") == "date" else _KINDS[schema["type"]]
-    return " ".join(
-        [kind, " and ".join(f"{words} {schema[key]}" for key, words in _LIMITS.items() if key in schema)]
-    ).strip()
+def owner_of(name: str) -> Step | None:
+    """The step that owns a parameter, flat or nested; None for an unknown name."""
+    name = FAMILY_OF.get(name, name)
+    return next((step for step, names in STEP_PARAMS.items() if name in names), None)

@@ -26,7 +26,7 @@ from b3shared.errors import (
     StepNotReadyError,
     UnknownRunError,
 )
-from b3shared.params import RUN_ID_PATTERN, STEP_PARAMS, PipelineParams, RandomForestParams, Step
+from b3shared.params import FAMILIES, RUN_ID_PATTERN, PipelineParams, Step, nested, owner_of
 from b3shared.steps import (
     CODE_VERSION,
     Artifact,
@@ -242,7 +242,7 @@ class Run:
         recorded = {name: value for record in records.values() for name, value in record.params.items()}
         params = PipelineParams.of(self.params.model_dump() | recorded)
         for name in overrides:
-            owner = _owner(name)
+            owner = owner_of(name)
             if owner not in (step, None):
                 raise InvalidParameterError(
                     f"{name} belongs to {owner}, not to {step}: run {owner} with it, then the steps after it",
@@ -303,19 +303,9 @@ def _ready(step: Step, records: Records) -> str | None:
     return records[step.predecessor].output_hash if step.predecessor else None
 
 
-def _owner(name: str) -> Step | None:
-    """The step that owns a parameter, flat or nested; None for an unknown name, which PipelineParams refuses."""
-    if name in RandomForestParams.model_fields:
-        return Step.TRAIN_MODEL
-    return next((step for step, names in STEP_PARAMS.items() if name in names), None)
-
-
 def _merged(params: PipelineParams, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Overrides in which ``rf`` is complete: what it does not name stays as it is in ``params``."""
+    """Overrides in which a model's own parameters are complete: what they do not name stays as it is in ``params``."""
     changes = dict(overrides)
-    if "rf" in changes:
-        rf = changes["rf"]
-        if not isinstance(rf, Mapping | RandomForestParams):
-            raise InvalidParameterError(f"rf = {rf!r}: a dict of the forest's parameters is allowed", parameters=["rf"])
-        changes["rf"] = params.rf.model_dump() | dict(rf)
+    for family in FAMILIES.keys() & changes.keys():
+        changes[family] = getattr(params, family).model_dump() | nested(changes[family], family)
     return changes

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from b3shared.params import STEP_PARAMS, PipelineParams, RandomForestParams, Step
+from b3shared.params import ALIASES, Step, flat_schemas, owner_of
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "functions" / "pipeline_api" / "openapi.json"
@@ -120,12 +120,10 @@ def _request(properties: dict[str, Any], *, wait: bool) -> dict[str, Any]:
 
 
 def _parameters(step: Step | None) -> dict[str, Any]:
-    """JSON schema of the parameters that a step owns (None: all), those of the forest on the top level."""
-    owned = set(PipelineParams.model_fields) if step is None else STEP_PARAMS[step]
-    run, forest = PipelineParams.model_json_schema()["properties"], RandomForestParams.model_json_schema()["properties"]
-    found = {name: run[name] for name in sorted(owned - {"rf"})}
-    if "rf" in owned:
-        found |= {name: _single_or_many(schema) for name, schema in sorted(forest.items())}
+    """JSON schema of the parameters that a step owns (None: all), those of the models on the top level."""
+    schemas = flat_schemas()
+    schemas |= {alias: schemas[name] for alias, name in ALIASES.items()}
+    found = {n: _single_or_many(s) for n, s in sorted(schemas.items()) if step is None or owner_of(n) is step}
     if "model_type" in found:
         found["model_type"] = {"type": "string", "enum": ["rf", "random_forest", "lstm", "lstm_mtl"], "default": "rf"}
     return found
@@ -133,7 +131,7 @@ def _parameters(step: Step | None) -> dict[str, Any]:
 
 def _single_or_many(schema: dict[str, Any]) -> dict[str, Any]:
     """A list of candidates may be given as its only one."""
-    if schema.get("type") != "array":
+    if schema.get("type") != "array" or "minItems" not in schema:  # the forest's search
         return schema
     kept = {name: value for name, value in schema.items() if name in ("default", "description", "title")}
     return kept | {"anyOf": [schema["items"], {"type": "array", "items": schema["items"], "minItems": 1}]}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from b3shared.errors import InvalidParameterError
-from b3shared.params import STEP_PARAMS, PipelineParams, RandomForestParams, Step
+from b3shared.params import PipelineParams, Step, flattened, owner_of
 from b3shared.runs import Run
 
 Body = Mapping[str, Any]
@@ -30,7 +30,7 @@ def taken_apart(body: Body) -> tuple[str | None, str | None, dict[str, Any]]:
             f"input_key = {body['input_key']!r}: keys under {INPUTS} are allowed", parameters=["input_key"]
         )
     rest = {name: value for name, value in body.items() if name not in _NOT_PARAMETERS}
-    return body.get("run_id"), body.get("input_key"), _flat(rest)
+    return body.get("run_id"), body.get("input_key"), flattened(rest)
 
 
 def own_params(run: Run, step: Step, params: Body) -> dict[str, Any]:
@@ -45,9 +45,8 @@ def own_params(run: Run, step: Step, params: Body) -> dict[str, Any]:
         InvalidParameterError: Unknown, out of bounds, or another step's with another value.
     """
     now = run.effective_params(step)
-    before, after = _flat(now.model_dump()), _flat(now.replace(**params).model_dump())
-    own = STEP_PARAMS[step] | (RandomForestParams.model_fields.keys() if "rf" in STEP_PARAMS[step] else set())
-    overrides = {name: value for name, value in params.items() if name in own or before[name] != after[name]}
+    before, after = flattened(now.model_dump()), flattened(now.replace(**params).model_dump())
+    overrides = {name: value for name, value in params.items() if owner_of(name) is step or before[name] != after[name]}
     run.effective_params(step, overrides)  # refuses what is not the step's own
     return overrides
 
@@ -60,11 +59,3 @@ def resumed_params(run: Run, params: Body) -> PipelineParams:
 def run_id_of(idempotency_key: str | None) -> str | None:
     """The run that a key stands for: the same key, the same run."""
     return f"key-{hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]}" if idempotency_key else None
-
-
-def _flat(params: Body) -> dict[str, Any]:
-    """Parameters with those of the forest on the top level; what does not belong there is left to be refused."""
-    forest = params.get("rf") or {}
-    if not isinstance(forest, Mapping) or not forest.keys() <= RandomForestParams.model_fields.keys():
-        return dict(params)
-    return {**forest, **{name: value for name, value in params.items() if name != "rf"}}

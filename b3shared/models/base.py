@@ -1,13 +1,16 @@
 """What a model is to the rest of the project. Adding one means writing one subclass and naming it in ``MODELS``."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
-from b3shared.dataset import Dataset, FloatArray, IntArray
+import numpy as np
+
+from b3shared.dataset import Array, Dataset, FloatArray, IntArray
 from b3shared.models import MODELS
 from b3shared.params import PipelineParams
 
@@ -18,6 +21,49 @@ ONNX_FILE, METADATA_FILE = "model.onnx", "model.json"
 """The served form of a model, and what it needs to be used: feature names, calibration, base rates, importance."""
 
 
+class Checkpoint(Protocol):
+    """Where a long training leaves its work, so that it can be killed and called again."""
+
+    def load(self) -> bytes | None:
+        """What was saved last, by this attempt or one before it; None if nothing was."""
+        ...
+
+    def save(self, data: bytes) -> None:
+        """Keep this in place of what was saved before.
+
+        Raises:
+            SupersededError: Another attempt at the same training has taken over; this one must stop.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingSession:
+    """What surrounds a training: who is told of it, where it leaves its work, how long it may go on.
+
+    Attributes:
+        progress: told now and then.
+        checkpoint: None where a training that is interrupted simply starts again.
+        seconds_left: seconds until the training must have stopped, with what it needs to save its work.
+    """
+
+    progress: Progress = lambda _: None
+    checkpoint: Checkpoint | None = None
+    seconds_left: Callable[[], float] = lambda: math.inf
+
+
+class Unfinished(Exception):  # noqa: N818 - no error: the training goes on when it is called again
+    """The session's time is up before the training was done; all of its work is in the checkpoint.
+
+    Args:
+        words: how far it is, as for :data:`Progress`.
+    """
+
+    def __init__(self, words: dict[str, Any]) -> None:
+        super().__init__(f"not finished: {words}")
+        self.words = words
+
+
 @dataclass(frozen=True)
 class Forecast:
     """What a model says of some rows.
@@ -25,10 +71,12 @@ class Forecast:
     Attributes:
         probabilities: (rows, 3) float64 in the order of :data:`b3shared.dataset.CLASSES`, calibrated, rows sum to 1.
         returns: (rows,) float64 total return over the horizon, a fraction; None for a model that does not say.
+        intervals: (rows, 2) float64 lower and upper end of the return, of the level the model was asked for; likewise.
     """
 
     probabilities: FloatArray
     returns: FloatArray | None = None
+    intervals: FloatArray | None = None
 
 
 class Model(ABC):
@@ -40,16 +88,25 @@ class Model(ABC):
         self.params = params
 
     @abstractmethod
-    def fit(self, data: Dataset, train: IntArray, val: IntArray, progress: Progress) -> dict[str, Any]:
-        """Choose and train on the rows ``train``, calibrate on ``val``; return a JSON-able summary of what was chosen."""
+    def fit(self, data: Dataset, train: IntArray, val: IntArray, session: TrainingSession) -> dict[str, Any]:
+        """Choose and train on the rows ``train``, calibrate on ``val``; return a JSON-able summary of what was chosen.
+
+        Raises:
+            Unfinished: The session's time is up; call again with the same arguments.
+            SupersededError: Another attempt at the same training has taken over.
+        """
 
     @abstractmethod
-    def refit(self, data: Dataset, rows: IntArray, progress: Progress) -> Self:
-        """The same configuration and calibration, trained again on ``rows``."""
+    def refit(self, data: Dataset, rows: IntArray, session: TrainingSession) -> Self:
+        """The same configuration and calibration, trained again on ``rows``; raises as :meth:`fit`."""
+
+    def covers(self, data: Dataset, rows: IntArray) -> Array:
+        """(rows,) bool: which of the rows the model can say anything of. A sequence model needs a whole window."""
+        return np.ones(len(rows), dtype=bool)
 
     @abstractmethod
     def forecast(self, data: Dataset, rows: IntArray) -> Forecast:
-        """Score the given rows."""
+        """Score the given rows, all of them covered."""
 
     @property
     @abstractmethod
@@ -61,10 +118,11 @@ class Model(ABC):
         """Weight of each feature, non-negative, summing to 1."""
 
     @abstractmethod
-    def save(self, folder: Path, check: Dataset) -> list[Path]:
+    def save(self, folder: Path, data: Dataset, check: IntArray) -> list[Path]:
         """Write the native model file, ``model.onnx`` and ``model.json`` into ``folder``; return their paths.
 
-        The ONNX file is scored on the rows of ``check`` and compared with the trained model first.
+        The ONNX file is scored on the rows ``check`` of ``data`` (those that the model covers) and compared with the
+        trained model first.
 
         Raises:
             ParityError: The export differs by more than 1e-5.

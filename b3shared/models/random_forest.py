@@ -19,7 +19,7 @@ from b3shared.errors import (
     SingleClassError,
     TooLittleHistoryError,
 )
-from b3shared.models.base import METADATA_FILE, ONNX_FILE, Forecast, Model, Progress
+from b3shared.models.base import METADATA_FILE, ONNX_FILE, Forecast, Model, Progress, TrainingSession
 from b3shared.models.calibration import Calibration
 from b3shared.models.forest_search import raw_probabilities, search_forest
 from b3shared.models.onnx import TOLERANCE, assert_close, assert_parity, export_forest, threshold_probes
@@ -56,14 +56,14 @@ class RandomForestModel(Model):
         """(3,) float64 class shares of the training rows, for :func:`b3shared.decision.decide`."""
         return np.array(self.calibration.shares)
 
-    def fit(self, data: Dataset, train: IntArray, val: IntArray, progress: Progress) -> dict[str, Any]:
+    def fit(self, data: Dataset, train: IntArray, val: IntArray, session: TrainingSession) -> dict[str, Any]:
         """Search on purged folds of ``train``, train on all of it, find the temperature on ``val``.
 
         Args:
             data: the table.
             train: indices of labelled rows to learn from.
             val: indices of later labelled rows.
-            progress: told after every forest of the search, and before the last one.
+            session: told after every forest of the search, and before the last one; a forest is not interrupted.
 
         Returns:
             JSON-able summary: chosen parameters, search table, nodes, temperature, rows, class counts, seconds.
@@ -76,8 +76,8 @@ class RandomForestModel(Model):
         """
         started = time.perf_counter()
         X, y = self._learnable(data, train)
-        self.chosen, table = self._search(X, y, data, train, progress)
-        progress({"phase": "train", "rows": len(y), **self.chosen})
+        self.chosen, table = self._search(X, y, data, train, session.progress)
+        session.progress({"phase": "train", "rows": len(y), **self.chosen})
         self._grow(X, y, data.feature_names)
         del X
         raw = raw_probabilities(self.estimator, _features(data, val))
@@ -90,7 +90,7 @@ class RandomForestModel(Model):
         }
         return self.summary
 
-    def refit(self, data: Dataset, rows: IntArray, progress: Progress) -> Self:
+    def refit(self, data: Dataset, rows: IntArray, session: TrainingSession) -> Self:
         """The chosen parameters trained again on ``rows``; the temperature is carried, the class shares are theirs.
 
         Raises:
@@ -100,7 +100,7 @@ class RandomForestModel(Model):
         again = type(self)(self.params)
         again.chosen = self.chosen
         X, y = again._learnable(data, rows)
-        progress({"phase": "refit", "rows": len(y), **self.chosen})
+        session.progress({"phase": "refit", "rows": len(y), **self.chosen})
         again._grow(X, y, data.feature_names)
         again.calibration = self.calibration.with_priors_of(again.calibration)
         again.summary |= {
@@ -129,14 +129,14 @@ class RandomForestModel(Model):
         weight = gain / gain.sum() if gain.sum() > 0 else np.full(len(gain), 1 / len(gain))
         return dict(zip(self.feature_names, weight.tolist(), strict=True))
 
-    def save(self, folder: Path, check: Dataset) -> list[Path]:
-        """Write the joblib file (``params.model_name``), ``model.onnx`` and ``model.json``; see :class:`Model`.
+    def save(self, folder: Path, data: Dataset, check: IntArray) -> list[Path]:
+        """Write the joblib file (``params.model_file``), ``model.onnx`` and ``model.json``; see :class:`Model`.
 
-        Parity is checked on the rows of ``check`` and on rows that lie on the forest's thresholds, first for the raw
+        Parity is checked on the rows ``check`` and on rows that lie on the forest's thresholds, first for the raw
         probabilities, then for those that the scorer serves. Nothing is written if it fails.
         """
         onnx = export_forest(self.estimator, len(self.feature_names))
-        X = np.asarray(check.X, dtype=np.float32)
+        X = np.asarray(data.X[check], dtype=np.float32)
         if len(X):
             X = np.concatenate([X, threshold_probes(self.estimator, X)])
         raw = raw_probabilities(self.estimator, X)
@@ -146,7 +146,7 @@ class RandomForestModel(Model):
         # a temperature below 1 magnifies float32 rounding by as much
         assert_close(served, self.calibration.apply(raw), TOLERANCE / min(1.0, self.calibration.temperature))
         folder.mkdir(parents=True, exist_ok=True)
-        native, exported, described = (folder / n for n in (self.params.model_name, ONNX_FILE, METADATA_FILE))
+        native, exported, described = (folder / n for n in (self.params.model_file, ONNX_FILE, METADATA_FILE))
         joblib.dump(self.estimator, native, compress=3)
         exported.write_bytes(onnx)
         described.write_text(text + "\n", encoding="utf-8")
@@ -159,7 +159,7 @@ class RandomForestModel(Model):
         Raises:
             ArtifactNotFoundError: The joblib file or ``model.json`` is not there.
         """
-        native, described = folder / params.model_name, folder / METADATA_FILE
+        native, described = folder / params.model_file, folder / METADATA_FILE
         for path in (native, described):
             if not path.is_file():
                 raise ArtifactNotFoundError(f"{folder} has no {path.name}; saving a forest writes it there")

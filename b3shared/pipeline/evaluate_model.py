@@ -9,23 +9,22 @@ import numpy as np
 from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.verdict import leak_suspected
 from b3shared.gate import Outcomes
-from b3shared.models.base import METADATA_FILE, Forecast
+from b3shared.models.base import METADATA_FILE
 from b3shared.openings import count_opening
 from b3shared.params import Step
 from b3shared.pipeline.runner import Context
-from b3shared.pipeline.table import load_parts, load_table
-from b3shared.pipeline.train_model import PREDICTIONS
+from b3shared.pipeline.table import load_table
+from b3shared.pipeline.train_model import PREDICTIONS, load_predictions
 
 HEADLINE = ("accuracy", "macro_f1", "log_loss", "rank_ic", "icir", "directional_accuracy")
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     """Every figure, picture and the report; the test rows' forecasts go along for later paired comparisons."""
-    data, parts = load_table(context), load_parts(context)
+    data = load_table(context)
     trained = context.inputs(Step.TRAIN_MODEL, METADATA_FILE, PREDICTIONS)
     model = json.loads((trained / METADATA_FILE).read_text(encoding="utf-8"))
-    with np.load(trained / PREDICTIONS, allow_pickle=False) as stored:
-        forecasts = {name: Forecast(stored[name], stored.get(f"{name}_returns")) for name in parts}
+    parts, forecasts = load_predictions(trained / PREDICTIONS)
     opened = count_opening(context.storage, data.date[parts["test"]], context.plan.input_hash)
     evaluation = evaluate(
         data,

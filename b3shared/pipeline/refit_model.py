@@ -31,8 +31,8 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         _set_decision(context.out / METADATA_FILE, context.params.decision)
         return copies, about
     model = model_class(context.params.model_type).load(trained, context.params)
-    again = model.refit(data, rows, context.progress)
-    return again.save(context.out, data.take(newest_rows(data))), about
+    again = model.refit(data, rows, context.session)
+    return again.save(context.out, data, newest_rows(data)), about
 
 
 def _set_decision(path: Path, decision: str) -> None:

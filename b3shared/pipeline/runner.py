@@ -10,7 +10,7 @@ from typing import Any
 
 from b3shared.config import Settings
 from b3shared.errors import InvalidParameterError
-from b3shared.models.base import Progress
+from b3shared.models.base import Progress, TrainingSession
 from b3shared.params import PipelineParams, Step
 from b3shared.runs import Run, StepPlan, StepRecord
 from b3shared.storage import Storage
@@ -25,14 +25,14 @@ class Context:
         plan: what it is to do; ``plan.params`` is in force.
         settings: of the deployment.
         folder: an empty folder of its own, removed afterwards; its artifacts are written to ``folder / "out"``.
-        progress: called with a small dict now and then.
+        session: who is told of the work, and what a long training needs to be interrupted.
     """
 
     run: Run
     plan: StepPlan
     settings: Settings
     folder: Path
-    progress: Progress
+    session: TrainingSession
 
     @property
     def params(self) -> PipelineParams:
@@ -105,7 +105,7 @@ def run_step(
 
     with tempfile.TemporaryDirectory(prefix=f"b3-{step}-") as folder:
         try:
-            artifacts, summary = execute(Context(run, plan, settings, Path(folder), tell))
+            artifacts, summary = execute(Context(run, plan, settings, Path(folder), TrainingSession(tell)))
             return run.finish(plan, artifacts, summary, started)
         except Exception as error:
             run.fail(step, error)

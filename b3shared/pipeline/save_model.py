@@ -35,7 +35,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     return [], {
         "model_type": p.model_type,
         "model_version": version,
-        "model_path": f"{context.storage.url}/models/{key}/{version}/{p.model_name}",
+        "model_path": f"{context.storage.url}/models/{key}/{version}/{p.model_file}",
         "live": (decision.promote and pending is None) or live == version,
         "pending": pending,
         "decision": decision.reason,
@@ -47,8 +47,8 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
 def _model_files(context: Context) -> list[Path]:
     """The served model's files, the native one under the name that this step was asked for."""
     folder = context.inputs(Step.REFIT_MODEL)
-    for path in folder.glob("*.joblib"):
-        path.rename(folder / context.params.model_name)
+    for path in folder.glob(f"*{Path(context.params.model_file).suffix}"):
+        path.rename(folder / context.params.model_file)
     return sorted(folder.iterdir())
 
 

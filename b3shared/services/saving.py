@@ -4,6 +4,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from b3shared.config import Settings
 from b3shared.models.base import Model, model_class
 from b3shared.params import MODEL_TYPES, PipelineParams
@@ -53,7 +55,7 @@ class B3ModelSavingService:
             **(manifest or {}),
         }
         with tempfile.TemporaryDirectory() as folder:
-            files = model.save(Path(folder), check)
+            files = model.save(Path(folder), check, np.arange(len(check)))
             if evaluation is not None:
                 files += evaluation.save(Path(folder))
             return Registry(self.storage, model_dir).register(model.model_type, files, facts)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from b3shared.models.base import Model, model_class
+from b3shared.models.base import Model, TrainingSession, model_class
 from b3shared.params import PipelineParams
 from b3shared.services.frames import check_index, to_dataset
 from b3shared.split import purged_split
@@ -63,5 +63,5 @@ class B3ModelTrainingService:
         y = y_train if y_val is None else pd.concat([y_train, y_val])
         data = to_dataset(X, y)
         model = model_class(p.model_type)(p)
-        model.fit(data, np.arange(len(X_train)), np.arange(len(X_train), len(X)), lambda words: None)
+        model.fit(data, np.arange(len(X_train)), np.arange(len(X_train), len(X)), TrainingSession())
         return model

@@ -44,6 +44,7 @@ def run(arm: str, rows: int, trees: int) -> dict[str, float]:
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import RandomizedSearchCV
 
+    from b3shared.models.base import TrainingSession
     from b3shared.models.random_forest import RandomForestModel
     from b3shared.params import PipelineParams
     from b3shared.split import purged_folds, purged_split
@@ -54,7 +55,7 @@ def run(arm: str, rows: int, trees: int) -> dict[str, float]:
     before = peak()
     cpu_before, started = cpu(), time.perf_counter()
     if arm == "ours":
-        best = RandomForestModel(params).fit(data, split.train, split.val, lambda _: None)["chosen"]
+        best = RandomForestModel(params).fit(data, split.train, split.val, TrainingSession())["chosen"]
     else:
         X, y = data.X[split.train], data.label[split.train]
         folds = purged_folds(data.date[split.train], data.label_end[split.train], n_splits=rf.cv_folds, embargo_days=5)

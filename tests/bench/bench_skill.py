@@ -19,6 +19,7 @@ from b3shared.dataset import Dataset
 from b3shared.decision import decide
 from b3shared.evaluation import metrics
 from b3shared.evaluation.ranking import buy_minus_sell, daily_rank_ic
+from b3shared.models.base import TrainingSession
 from b3shared.models.random_forest import RandomForestModel
 from b3shared.params import PipelineParams
 from b3shared.preprocess import preprocess
@@ -79,7 +80,7 @@ def measure(frame: pd.DataFrame, horizon: int) -> dict[str, float]:
     data = preprocess(frame, params).data
     train, val, test = parts(data)
     model = RandomForestModel(params)
-    model.fit(data, train, val, lambda words: None)
+    model.fit(data, train, val, TrainingSession())
     p = model.forecast(data, test).probabilities
     ic = daily_rank_ic(buy_minus_sell(p), data.future_return[test], data.date[test])
     reversal = daily_rank_ic(-data.return_5[test], data.future_return[test], data.date[test])

@@ -13,6 +13,7 @@ from b3shared.dataset import Dataset, IntArray
 from b3shared.decision import decide
 from b3shared.evaluation.metrics import class_shares, directional_accuracy, log_loss
 from b3shared.evaluation.ranking import buy_minus_sell, daily_rank_ic
+from b3shared.models.base import TrainingSession
 from b3shared.models.random_forest import RandomForestModel
 from b3shared.params import PipelineParams
 from b3shared.preprocess import preprocess
@@ -59,7 +60,7 @@ def random_walks(calendar: np.ndarray, seed: int) -> pd.DataFrame:
 def skill(data: Dataset, train: IntArray, val: IntArray, test: IntArray) -> tuple[float, float, float]:
     """Rank IC, directional accuracy above one half, log-loss gain over the class prior, all on the test rows."""
     model = RandomForestModel(PARAMS)
-    model.fit(data, train, val, lambda words: None)
+    model.fit(data, train, val, TrainingSession())
     p, label, outcome = model.forecast(data, test).probabilities, data.label[test], data.future_return[test]
     prior = np.tile(class_shares(data.label[train]), (len(test), 1))
     return (

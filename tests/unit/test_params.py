@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b3shared.errors import InvalidParameterError
-from b3shared.params import STEP_PARAMS, PipelineParams, RandomForestParams, Step
+from b3shared.params import FAMILY_OF, STEP_PARAMS, PipelineParams, Step, flat_schemas
 
 
 def test_every_parameter_has_exactly_one_owner() -> None:
@@ -40,9 +40,9 @@ def test_tickers_are_trimmed_upper_cased_and_sorted_whichever_way_they_come() ->
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"horizons": 2}, r"horizons: unknown parameter; did you mean horizon\? allowed are class_weight, .*horizon"),
+        ({"horizons": 2}, r"horizons: unknown parameter; did you mean horizon\? allowed are batch_size, .*horizon"),
         ({"n_estimator": 2}, r"did you mean n_estimators\?"),
-        ({"colour": "red"}, "colour: unknown parameter; allowed are class_weight, "),
+        ({"colour": "red"}, "colour: unknown parameter; allowed are batch_size, "),
         ({"rf": {"trees": 2}}, "trees: unknown parameter"),
         ({"test_size": "much"}, r"test_size = 'much': .* a number of at least 0\.05 and at most 0\.6: newest share"),
         ({"horizon": "abc"}, r"valid integer, .* \(allowed is an integer of at least 1 and at most 60: sessions of the"),
@@ -79,9 +79,7 @@ def test_a_value_that_fits_no_branch_of_a_union_is_told_once() -> None:
     assert "a number over 0 and at most 1" in caught.value.message
 
 
-@pytest.mark.parametrize(
-    "name", sorted((PipelineParams.model_fields.keys() | RandomForestParams.model_fields.keys()) - {"rf"})
-)
+@pytest.mark.parametrize("name", sorted(flat_schemas()))
 def test_every_parameter_says_what_is_allowed(name: str) -> None:
     with pytest.raises(InvalidParameterError, match=rf"^{name}.* \(allowed is ."):
         PipelineParams.of({name: {"a": "mapping"}})
@@ -102,7 +100,7 @@ def test_parameters_survive_json_and_cannot_be_changed() -> None:
 
 @given(st.dictionaries(st.text(min_size=1, max_size=12), st.none() | st.integers() | st.text() | st.lists(st.integers())))
 def test_any_dictionary_gives_parameters_or_a_named_error(values: dict[str, object]) -> None:
-    known = PipelineParams.model_fields.keys() | RandomForestParams.model_fields.keys()
+    known = PipelineParams.model_fields.keys() | FAMILY_OF.keys()
     if not set(values) <= known:
         with pytest.raises(InvalidParameterError):
             PipelineParams.of(values)

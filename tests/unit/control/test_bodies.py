@@ -7,10 +7,10 @@ from records import finish
 
 from b3shared.control.bodies import own_params, resumed_params, run_id_of, taken_apart
 from b3shared.errors import B3Error, InvalidParameterError
-from b3shared.params import PipelineParams, RandomForestParams, Step
+from b3shared.params import FAMILY_OF, PipelineParams, Step
 from b3shared.runs import Run
 
-NAMES = [*PipelineParams.model_fields, *RandomForestParams.model_fields, "run_id", "input_key", "colour"]
+NAMES = [*PipelineParams.model_fields, *FAMILY_OF, "run_id", "input_key", "colour"]
 JSON = st.recursive(
     st.none()
     | st.booleans()

@@ -20,7 +20,7 @@ from b3shared.errors import (
     SingleClassError,
     TooLittleHistoryError,
 )
-from b3shared.models.base import model_class
+from b3shared.models.base import TrainingSession, model_class
 from b3shared.models.random_forest import RandomForestModel
 from b3shared.params import PipelineParams
 from b3shared.split import purged_folds
@@ -31,7 +31,7 @@ SEARCHED = {"max_depth": [2, 4], "min_samples_leaf": [20, 60], "n_iter": 3}
 def trained(data, params, progress=lambda _: None):
     split = split_of(data, params)
     model = RandomForestModel(params)
-    model.fit(data, split.train, split.val, progress)
+    model.fit(data, split.train, split.val, TrainingSession(progress))
     return model, split
 
 
@@ -156,7 +156,7 @@ def test_every_parameter_changes_the_training(change):
     outcome = []
     for values in (SEARCHED, SEARCHED | change):
         model = RandomForestModel(small_params(**values))
-        model.fit(data, split.train, split.val, lambda _: None)
+        model.fit(data, split.train, split.val, TrainingSession())
         table = [(str(row["params"]), row["log_loss"]) for row in model.summary["search"]]
         outcome.append((table, model.forecast(data, split.test).probabilities.tolist()))
     assert outcome[0] != outcome[1]
@@ -168,7 +168,7 @@ def test_the_remaining_parameters_are_honoured_or_refuse(planted, tmp_path):
     with pytest.raises(ModelTooLargeError, match=r"nodes, max_total_nodes allows 100: lower n_estimators \(30\)"):
         trained(data, small_params(max_total_nodes=100))
     named, _ = trained(data, small_params(model_name="mine.joblib", decision="argmax"))
-    paths = named.save(tmp_path, data.take(split.test))
+    paths = named.save(tmp_path, data, split.test)
     assert [path.name for path in paths] == ["mine.joblib", "model.onnx", "model.json"]
     assert json.loads(paths[2].read_text())["decision"] == "argmax"
 
@@ -190,7 +190,7 @@ def test_a_refit_keeps_configuration_and_temperature_and_takes_the_new_shares(pl
     data, model, split = planted
     tilted = planted_dataset(shares=(0.1, 0.6, 0.3))
     rows = tilted.labelled
-    again = model.refit(tilted, rows, lambda _: None)
+    again = model.refit(tilted, rows, TrainingSession())
     assert again is not model
     assert again.chosen == model.chosen
     assert again.calibration.temperature == model.calibration.temperature != 1.0
@@ -211,7 +211,7 @@ def test_a_class_absent_from_training_has_a_column_near_zero(weights, tmp_path):
     assert probabilities.shape == (len(split.test), 3)
     assert (probabilities[:, SELL] < 1e-5).all()
     assert (decide(probabilities, model.base_rates, "lift") != SELL).all()
-    model.save(tmp_path, data.take(split.test))
+    model.save(tmp_path, data, split.test)
     again = RandomForestModel.load(tmp_path, model.params)
     np.testing.assert_array_equal(again.forecast(data, split.test).probabilities, probabilities)
 
@@ -227,7 +227,7 @@ def test_a_fold_without_a_class_is_scored():
 
 def test_the_saved_model_is_the_trained_one(planted, tmp_path):
     data, model, split = planted
-    model.save(tmp_path / "deep" / "folder", data.take(split.test))
+    model.save(tmp_path / "deep" / "folder", data, split.test)
     again = model_class("rf").load(tmp_path / "deep" / "folder", small_params(n_jobs=2))
     np.testing.assert_array_equal(
         again.forecast(data, split.test).probabilities, model.forecast(data, split.test).probabilities
@@ -235,14 +235,14 @@ def test_the_saved_model_is_the_trained_one(planted, tmp_path):
     assert again.importance() == model.importance()
     assert (again.chosen, again.summary, again.feature_names) == (model.chosen, model.summary, model.feature_names)
     assert again.estimator.n_jobs == 2
-    refitted = again.refit(data, data.labelled, lambda _: None)
+    refitted = again.refit(data, data.labelled, TrainingSession())
     assert refitted.calibration.temperature == model.calibration.temperature
     assert type(joblib.load(tmp_path / "deep" / "folder" / "b3_model.joblib")) is RandomForestClassifier
 
 
 def test_the_description_holds_what_serving_and_auditing_need(planted, tmp_path):
     data, model, split = planted
-    described = json.loads(model.save(tmp_path, data.take(split.test))[2].read_text())
+    described = json.loads(model.save(tmp_path, data, split.test)[2].read_text())
     assert described["model_type"] == "rf"
     assert tuple(described["classes"]) == CLASSES
     np.testing.assert_allclose(described["base_rates"], np.bincount(data.label[split.train]) / len(split.train))
@@ -256,14 +256,14 @@ def test_the_description_holds_what_serving_and_auditing_need(planted, tmp_path)
 def test_a_save_without_rows_to_check_writes_nothing(planted, tmp_path):
     data, model, _ = planted
     with pytest.raises(ParityError, match="at least one row"):
-        model.save(tmp_path / "model", data.take(np.array([], dtype=int)))
+        model.save(tmp_path / "model", data, np.array([], dtype=int))
     assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize("missing", ["b3_model.joblib", "model.json"])
 def test_loading_from_a_folder_without_a_file_names_it(planted, tmp_path, missing):
     data, model, split = planted
-    model.save(tmp_path, data.take(split.test))
+    model.save(tmp_path, data, split.test)
     (tmp_path / missing).unlink()
     with pytest.raises(ArtifactNotFoundError, match=f"has no {missing}"):
         RandomForestModel.load(tmp_path, model.params)
@@ -301,9 +301,9 @@ def test_rows_without_a_label_are_refused():
     data, params = planted_dataset(n_dates=150), small_params()
     split, rows = split_of(data, params), np.arange(len(data))
     with pytest.raises(InvalidQuotesError, match="16 of the 1200 rows have no label yet"):
-        RandomForestModel(params).fit(data, rows, split.val, lambda _: None)
+        RandomForestModel(params).fit(data, rows, split.val, TrainingSession())
     with pytest.raises(InvalidQuotesError, match="no label yet"):
-        RandomForestModel(params).fit(data, split.train, rows, lambda _: None)
+        RandomForestModel(params).fit(data, split.train, rows, TrainingSession())
 
 
 def test_other_features_than_those_of_the_training_are_refused(planted):

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from synthetic import planted_dataset, small_params, split_of
 
 from b3shared.errors import ArtifactNotFoundError, IncompatibleFeaturesError, InvalidQuotesError
+from b3shared.models.base import TrainingSession
 from b3shared.models.random_forest import RandomForestModel
 from b3shared.models.scorer import Scorer
 
@@ -23,9 +24,9 @@ def saved(tmp_path_factory):
     data, params = planted_dataset(), small_params()
     split = split_of(data, params)
     model = RandomForestModel(params)
-    model.fit(data, split.train, split.val, lambda _: None)
+    model.fit(data, split.train, split.val, TrainingSession())
     folder = tmp_path_factory.mktemp("model")
-    model.save(folder, data.take(split.test))
+    model.save(folder, data, split.test)
     return model, data, split, folder
 
 
