@@ -13,11 +13,14 @@ _PUBLIC = {
     "skill_verdict": "verdict",
     "plot_action_samples_by_ticker": "plots",
     "plot_confusion_matrix": "plots",
+    "plot_coverage_by_month": "return_plots",
     "plot_equity": "plots",
     "plot_feature_importance": "plots",
     "plot_ic_by_month": "plots",
     "plot_price_with_signals": "plots",
     "plot_reliability": "plots",
+    "plot_return_calibration": "return_plots",
+    "plot_training_curves": "return_plots",
     "png": "plots",
 }
 __all__ = list(_PUBLIC)

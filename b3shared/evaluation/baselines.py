@@ -1,4 +1,7 @@
-"""What any model must beat: forecasters that need no model, and a linear one. All are fitted on train rows only."""
+"""What any model must beat: forecasters that need no model, and a linear one. All are fitted on train rows only.
+
+Persistence gets an interval in :mod:`b3shared.evaluation.comparison`, where the model has one.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +28,7 @@ class Baseline:
         probabilities: (rows, 3), None when it has none.
         score: (rows,) what orders the stocks of a day, None when it has none; NaN where its input is missing.
         returns: (rows,) forecast total return, None when it has none.
+        intervals: (rows, 2) lower and upper end of the return, None when it has none.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Baseline:
     probabilities: FloatArray | None = None
     score: FloatArray | None = None
     returns: FloatArray | None = None
+    intervals: FloatArray | None = None
 
 
 def actions_of(probabilities: FloatArray, base_rates: FloatArray, params: PipelineParams) -> IntArray:

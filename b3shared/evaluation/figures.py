@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from b3shared.dataset import Dataset, FloatArray, IntArray
-from b3shared.evaluation import plots
+from b3shared.evaluation import plots, return_plots
 from b3shared.evaluation.backtest import Backtest
 
 SAMPLE_SESSIONS = 126
@@ -55,7 +55,22 @@ def draw_figures(
     }
     if metrics["importance"]:
         found["feature_importance"] = plots.plot_feature_importance(metrics["importance"])
+    found |= _of_returns(metrics)
     return {name: plots.png(figure) for name, figure in found.items()}
+
+
+def _of_returns(metrics: Mapping[str, Any]) -> dict[str, Figure]:
+    """The pictures that only a model with returns, intervals or epochs has."""
+    found: dict[str, Figure] = {}
+    if metrics["training"]:
+        found["training_curves"] = return_plots.plot_training_curves(metrics["training"])
+    if metrics["return_bins"]:
+        found["return_calibration"] = return_plots.plot_return_calibration(metrics["return_bins"])
+    if metrics["return_interval"]:
+        months, level = metrics["months"], metrics["return_interval"]["level"]
+        coverage = [m["interval_coverage"] for m in months]
+        found["coverage_by_month"] = return_plots.plot_coverage_by_month([m["month"] for m in months], coverage, level)
+    return found
 
 
 def _equity(courses: Mapping[str, Mapping[str, Mapping[Any, Backtest]]]) -> Figure:

@@ -1,4 +1,4 @@
-"""Figures of a classifier and of a return forecast: pure functions on arrays, short enough to check by hand.
+"""Figures of a classifier: pure functions on arrays, short enough to check by hand.
 
 Classes are codes into :data:`b3shared.dataset.CLASSES`; names are never taken from a library's sorting. Functions of a
 confusion matrix accept a stack of them, (..., 3, 3), so that the bootstrap uses the very same definitions.
@@ -171,7 +171,7 @@ def expected_calibration_error(probabilities: FloatArray, true: IntArray, bins: 
     return float(sum(gaps) / (len(true) * N_CLASSES))
 
 
-# -- returns
+# -- actions against returns
 
 
 def directional_accuracy(actions: IntArray, returns: FloatArray) -> float:
@@ -184,26 +184,6 @@ def direction_hits(actions: IntArray, returns: FloatArray) -> tuple[Array, Array
     """(rows,) bool: called buy or sell; and called with the sign that the return then had."""
     side = 1 - np.asarray(actions, np.int64)  # buy +1, hold 0, sell -1
     return side != 0, (side * returns) > 0
-
-
-def return_figures(predicted: FloatArray, actual: FloatArray, close: FloatArray) -> dict[str, float]:
-    """Errors of forecast total returns, and of the prices close * (1 + return) that they imply.
-
-    R2 is on returns. On price levels even "tomorrow is like today" reaches 0.999, so it is not given. MAPE is a fraction of
-    the price that came; rows whose price came to zero are left out of it.
-    """
-    error = predicted - actual
-    spread = float(((actual - actual.mean()) ** 2).sum())
-    price_error, outcome = close * error, close * (1 + actual)
-    return {
-        "mae": float(np.abs(error).mean()),
-        "rmse": float(np.sqrt((error**2).mean())),
-        "r2": float(1 - (error**2).sum() / spread) if spread > 0 else float("nan"),
-        "price_mape": float(np.abs(price_error[outcome > 0] / outcome[outcome > 0]).mean())
-        if (outcome > 0).any()
-        else np.nan,
-        "price_rmse": float(np.sqrt((price_error**2).mean())),
-    }
 
 
 def to_json(value: Any) -> Any:

@@ -31,9 +31,10 @@ def png(figure: Figure, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
-def _axes(
+def new_axes(
     width: float, height: float, title: str, rows: int = 1, columns: int = 1, **options: Any
 ) -> tuple[Figure, list[Axes]]:
+    """A figure of the house's style, inches wide and high, and its axes row by row."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     grid = figure.subplots(rows, columns, squeeze=False, **options)
     figure.suptitle(title, fontsize=11, fontweight="bold", color=INK)
@@ -45,10 +46,18 @@ def _axes(
     return figure, list(grid.flat)
 
 
-def _time_axis(axes: Axes) -> None:
+def time_axis(axes: Axes) -> None:
+    """Dates along the bottom, as short as they can be told."""
     locator = AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def month_axis(axes: Axes, months: Sequence[str]) -> None:
+    """Months along the bottom, at most some twelve of them named."""
+    step = max(len(months) // 12, 1)
+    axes.set_xticks(range(0, len(months), step), list(months)[::step], rotation=45, ha="right")
+    axes.grid(axis="x", visible=False)
 
 
 def plot_confusion_matrix(confusion: IntArray, title: str = "Confusion matrix") -> Figure:
@@ -60,7 +69,7 @@ def plot_confusion_matrix(confusion: IntArray, title: str = "Confusion matrix") 
     """
     confusion = np.asarray(confusion)
     share = divide(confusion, confusion.sum(axis=1, keepdims=True))
-    figure, (axes,) = _axes(4.8, 4.2, title)
+    figure, (axes,) = new_axes(4.8, 4.2, title)
     axes.grid(False)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*confusion.shape):
@@ -84,7 +93,7 @@ def plot_feature_importance(importance: Mapping[str, float], top: int = 20, titl
     """
     ranked = sorted(importance.items(), key=lambda item: (-item[1], item[0]))[:top]
     names, weights = [name for name, _ in ranked], [100 * weight for _, weight in ranked]
-    figure, (axes,) = _axes(6.4, 1.2 + 0.24 * max(len(ranked), 3), title)
+    figure, (axes,) = new_axes(6.4, 1.2 + 0.24 * max(len(ranked), 3), title)
     axes.barh(names[::-1], weights[::-1], color=BLUE, height=0.7)
     axes.margins(y=0.02)
     axes.grid(axis="y", visible=False)
@@ -99,7 +108,7 @@ def plot_reliability(bins: Mapping[str, Sequence[Mapping[str, float]]], title: s
         bins: what :func:`metrics.reliability_bins` returns.
         title: above the figure.
     """
-    figure, (axes,) = _axes(5.2, 4.6, title)
+    figure, (axes,) = new_axes(5.2, 4.6, title)
     points = [b[side] for classwise in bins.values() for b in classwise for side in ("forecast", "observed")]
     low, high = (max(min(points) - 0.03, 0), min(max(points) + 0.03, 1)) if points else (0, 1)
     axes.plot([low, high], [low, high], color=GREY, linestyle="--", linewidth=1, label="perfectly calibrated")
@@ -125,16 +134,14 @@ def plot_ic_by_month(
     """
     values = np.array([np.nan if v is None else v for v in ic], np.float64)
     known = values[~np.isnan(values)]
-    figure, (axes,) = _axes(7.2, 3.2, title)
+    figure, (axes,) = new_axes(7.2, 3.2, title)
     axes.bar(range(len(values)), np.nan_to_num(values), color=[BLUE if v >= 0 else ORANGE for v in np.nan_to_num(values)])
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.margins(y=0.22)
     if len(known):
         axes.axhline(known.mean(), color=INK, linestyle="--", linewidth=1, label=f"mean of the months {known.mean():+.3f}")
         axes.legend(fontsize=8.5, frameon=False, loc="upper left")
-    step = max(len(months) // 12, 1)
-    axes.set_xticks(range(0, len(months), step), list(months)[::step], rotation=45, ha="right")
-    axes.grid(axis="x", visible=False)
+    month_axis(axes, months)
     axes.set_ylabel("rank IC (Spearman, -1 to 1)")
     return figure
 
@@ -147,13 +154,13 @@ def plot_equity(dates: Array, curves: Mapping[str, FloatArray], title: str = "Va
         curves: name -> (dates,) value of 1 invested at the first date.
         title: above the figure.
     """
-    figure, (axes,) = _axes(7.2, 3.6, title)
+    figure, (axes,) = new_axes(7.2, 3.6, title)
     styles = [(BLUE, "-"), (ORANGE, "-"), (INK, "--"), ("#CC79A7", "-"), ("#009E73", "-"), ("#56B4E9", ":")]
     for number, (name, values) in enumerate(curves.items()):
         colour, line = styles[number % len(styles)]
         axes.plot(dates, values, color=colour, linestyle=line, linewidth=1.4, label=name)
     axes.axhline(1, color=GREY, linewidth=0.8)
-    _time_axis(axes)
+    time_axis(axes)
     axes.set_ylabel("value (1 = start)")
     axes.legend(fontsize=8.5, frameon=False)
     return figure
@@ -168,7 +175,7 @@ def plot_comparison(intervals: Mapping[str, Mapping[str, Any]], title: str, labe
         label: of the axis, with its unit.
         reference: where the line of no skill stands.
     """
-    figure, (axes,) = _axes(6.4, 1.3 + 0.34 * max(len(intervals), 2), title)
+    figure, (axes,) = new_axes(6.4, 1.3 + 0.34 * max(len(intervals), 2), title)
     for row, found in enumerate(intervals.values()):
         colour = BLUE if row == 0 else GREY
         low, high = (np.nan if bound is None else bound for bound in found["ci95"])
@@ -206,7 +213,7 @@ def _draw_signals(
         )
     axes.set_title(ticker, fontsize=10, loc="left")
     axes.set_ylabel("price (R$)")
-    _time_axis(axes)
+    time_axis(axes)
     axes.legend(fontsize=7.5, frameon=False, ncols=5, loc="upper left")
     axes.margins(y=0.18)
 
@@ -232,7 +239,7 @@ def plot_price_with_signals(
         predicted_dates: (rows,) the date that each predicted price is meant for; without it, the row's own.
         source: what the markers are, "predictions" or "labels"; it goes into the title.
     """
-    figure, (axes,) = _axes(9.0, 3.6, f"{ticker}: price and {source}")
+    figure, (axes,) = new_axes(9.0, 3.6, f"{ticker}: price and {source}")
     target = dates if predicted_dates is None else predicted_dates
     predicted = None if predicted_price is None else (target, predicted_price)
     _draw_signals(axes, ticker, np.asarray(dates), np.asarray(close), np.asarray(actions), predicted)
@@ -279,7 +286,7 @@ def plot_action_samples_by_ticker(
     target = dates if predicted_dates is None else predicted_dates
     chosen = diverse_tickers(ticker, actions, max_samples) if tickers is None else list(tickers)
     height = 2.5 * max(len(chosen), 1) + 0.5
-    figure, grid = _axes(9.0, height, f"Price and {source} of {len(chosen)} tickers", rows=max(len(chosen), 1))
+    figure, grid = new_axes(9.0, height, f"Price and {source} of {len(chosen)} tickers", rows=max(len(chosen), 1))
     for axes, name in zip(grid, chosen, strict=False):
         rows = np.flatnonzero(ticker == name)
         rows = rows[np.argsort(dates[rows], kind="stable")]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from b3shared.evaluation import return_report
 from b3shared.evaluation.markup import (
     Html,
     definitions,
@@ -32,6 +33,7 @@ READING = {
     "direction": "of the rows called buy or sell, the share whose return then had that sign. 50 to 56 % is honest; above "
     "60 % is a leak until proven otherwise.",
     "top - bottom": "mean return of each date's fifth with the highest scores minus that of the lowest, over the horizon.",
+    **return_report.READING,
     "intervals": "95 %, from resampling whole blocks of consecutive dates. That of the ECE lies rather high.",
 }
 
@@ -61,6 +63,15 @@ PARTS = {"val": "validation"}
 CONTEXT = {"run_id": "run", "source": "quotes", "test_openings": "openings of this test part"}
 """Facts of the run, as the page calls them."""
 
+TITLES = {
+    "rank ic": "rank IC",
+    "macro f1": "macro F1",
+    "over prior": "over class prior",
+    "return mae": "return MAE",
+    "price mape": "price MAPE",
+}
+"""Parts of keys -> as the page writes them."""
+
 PICTURES = {
     "rank_ic_comparison": "How well each forecaster orders the stocks of a day; the dashed line is no skill.",
     "confusion_matrix": "What was called against what happened, test part.",
@@ -71,6 +82,7 @@ PICTURES = {
     "feature_importance": "Importance that the model gives to its features, in percent of all of it.",
     "action_samples_predictions": "The model's calls, newest half year of the test part; a split shows as a jump.",
     "action_samples_labels": "What the labels, known only afterwards, would have said; the same tickers.",
+    **return_report.PICTURES,
 }
 
 
@@ -79,6 +91,7 @@ def render_report(metrics: Metrics, figures: Mapping[str, bytes]) -> str:
     params, context = metrics["params"], metrics["context"]
     model, horizon = params["model_type"], f"{params['horizon']} session{'s'[: params['horizon'] > 1]} ahead"
     what = f"{MODEL_NAMES.get(model, model)}, label '{params['label']}', {horizon}"
+    names = {name: _title(name) for name in metrics["baselines"]}
     shown = {CONTEXT.get(name, _title(name)): value for name, value in context.items()}
 
     def pictures(*names: str) -> Html:
@@ -101,9 +114,23 @@ def render_report(metrics: Metrics, figures: Mapping[str, bytes]) -> str:
         section("Model against baseline, paired by date", _differences(metrics)),
         section("Class by class, test part", _classes(metrics), pictures("confusion_matrix", "reliability")),
         section("Train, validation, test", _parts(metrics), _overfit(metrics)),
-        section("Returns and prices, test part", *_returns(metrics)),
+        section(
+            "Returns and prices, test part",
+            *return_report.return_tables(metrics, names),
+            pictures("return_calibration"),
+        ),
+        section(
+            "Intervals of the return, test part",
+            *return_report.interval_tables(metrics, names),
+            pictures("coverage_by_month"),
+        ),
         section("Backtest, test part", pictures("equity"), _backtest(metrics), paragraph(_assumptions(metrics), "soft")),
         section("Month by month, test part", _months(metrics), pictures("ic_by_month")),
+        section(
+            "Training, epoch by epoch",
+            pictures("training_curves"),
+            *(folded("Figures by epoch", epochs) for epochs in [return_report.training_table(metrics)] if epochs),
+        ),
         section("What the model looks at", pictures("feature_importance")),
         section("Calls on the chart", pictures("action_samples_predictions", "action_samples_labels")),
         section("Parameters", definitions(_flat(params))),
@@ -119,7 +146,9 @@ def _flat(params: Metrics) -> dict[str, object]:
 
 def _title(name: str) -> str:
     title = name.replace("_", " ")
-    return title.replace("rank ic", "rank IC").replace("macro f1", "macro F1").replace("over prior", "over class prior")
+    for plain, written in TITLES.items():
+        title = title.replace(plain, written)
+    return title
 
 
 def _comparison(metrics: Metrics) -> list[Html]:
@@ -145,11 +174,15 @@ def _baseline_list(metrics: Metrics) -> Html:
 
 def _differences(metrics: Metrics) -> Html:
     rows = [
-        [_title(name), with_interval(found, "+.4f"), *(number(bound, "+.4f") for bound in found["ci99"])]
+        [_title(name), with_interval(found, "+.5f"), *(number(bound, "+.5f") for bound in found["ci99"])]
         for name, found in metrics["differences"].items()
     ]
     header = ["", "gain", "99 % lower bound", "99 % upper bound"]
-    return table(header, rows, "Above 0 speaks for the model: log loss that is lower (nats), rank IC that is higher")
+    caption = (
+        "Above 0 speaks for the model: an error or loss that is lower (log loss in nats, errors of returns and prices as "
+        "fractions), a rank IC or F1 that is higher"
+    )
+    return table(header, rows, caption)
 
 
 def _classes(metrics: Metrics) -> Html:
@@ -190,25 +223,6 @@ def _overfit(metrics: Metrics) -> Html:
         rows,
         "A wide gap between train and validation is learning by heart",
     )
-
-
-def _returns(metrics: Metrics) -> list[Html]:
-    found = {"model": metrics["model"]["test"]}
-    found |= {_title(name): baseline["figures"] for name, baseline in metrics["baselines"].items()}
-    rows = [
-        [
-            name,
-            *(number(figures["returns"][k], ".3f", 100) for k in ("mae", "rmse")),
-            number(figures["returns"]["r2"], "+.4f"),
-            number(figures["returns"]["price_mape"], ".3f", 100),
-            number(figures["returns"]["price_rmse"], ".3f"),
-        ]
-        for name, figures in found.items()
-        if "returns" in figures
-    ]
-    header = ["", "MAE of the return (%)", "RMSE (%)", "R2 of the return", "MAPE of the price (%)", "RMSE of the price (R$)"]
-    none = "This model forecasts classes, no returns; what it would have to beat:"
-    return [*([] if "returns" in found["model"] else [paragraph(none, "soft")]), table(header, rows)]
 
 
 def _backtest(metrics: Metrics) -> Html:

@@ -8,6 +8,7 @@ import numpy as np
 
 from b3shared.dataset import Array, FloatArray, IntArray
 from b3shared.evaluation import metrics as m
+from b3shared.evaluation import returns as r
 from b3shared.evaluation.bootstrap import Interval, Statistic, interval, mean_over_deviation, moments, ratio
 from b3shared.evaluation.ranking import Daily, daily_rank_ic, quintile_spread
 
@@ -22,6 +23,7 @@ class Outcome:
         future_return: (rows,) float64 total return over the horizon, a fraction.
         close: (rows,) float64 traded close of t in R$.
         prior: (3,) class shares of the train part: the forecast that skill is measured against.
+        level: share of outcomes that an interval of the return was asked to cover.
     """
 
     date: Array
@@ -29,6 +31,7 @@ class Outcome:
     future_return: FloatArray
     close: FloatArray
     prior: FloatArray
+    level: float
 
     def __len__(self) -> int:
         return len(self.date)
@@ -62,7 +65,7 @@ FIGURES: dict[str, tuple[str, Statistic]] = {
     "rank_ic": ("rank_ic", ratio),
     "icir": ("rank_ic", mean_over_deviation),
     "quintile_spread": ("spread", ratio),
-}
+} | r.FIGURES
 """Figure -> the per-date columns that it needs and how it follows from their sums: the one definition of both the
 figure and its interval."""
 
@@ -93,6 +96,7 @@ class Scorecard:
         probabilities: FloatArray | None = None,
         score: FloatArray | None = None,
         returns: FloatArray | None = None,
+        intervals: FloatArray | None = None,
     ) -> "Scorecard":
         """Score what a forecaster said of each row; what it does not say (None) leaves its figures out."""
         dates, day = np.unique(outcome.date, return_inverse=True)
@@ -107,7 +111,12 @@ class Scorecard:
             per_date |= {"rank_ic": moments(ic.values), "spread": moments(spread.values)}
             extra |= {"rank_ic_dates": len(ic.used), "rank_ic_dates_skipped": ic.skipped}
         if returns is not None:
-            extra["returns"] = m.return_figures(returns, outcome.future_return, outcome.close)
+            rows = r.return_rows(returns, outcome.future_return, outcome.close)
+            per_date |= {name: _by_day(day, len(dates), columns) for name, columns in rows.items()}
+            per_date["return_rank_ic"] = moments(daily_rank_ic(returns, outcome.future_return, outcome.date).values)
+        if intervals is not None:
+            rows = r.interval_rows(intervals, outcome.future_return, outcome.level)
+            per_date |= {name: _by_day(day, len(dates), columns) for name, columns in rows.items()}
         return cls(dates, per_date, ic, spread, extra)
 
     def figures(self) -> dict[str, Any]:

@@ -7,6 +7,8 @@ Skill = Literal["none", "weak", "proven"]
 
 LEAK_THRESHOLD = 0.60
 """Honest out-of-sample direction lies between 50 and 56 %; a random split of random walks alone reaches 64 to 70 %."""
+COVERAGE_TOLERANCE = 0.03
+"""Further than this from the level asked for, an interval does not mean what it says."""
 
 
 def skill_verdict(metrics: Mapping[str, Any]) -> Skill:
@@ -41,10 +43,8 @@ def warnings_of(metrics: Mapping[str, Any]) -> list[str]:
     found, test = [], metrics["model"]["test"]
     if metrics["label"] == "signal":
         found.append("label 'signal' is a rule of the inputs: a high score here is not a forecast")
-    if leak_suspected(metrics):
-        found.append(
-            f"directional accuracy {test['directional_accuracy']:.1%} is above 60 %: treat as a leak until proven otherwise"
-        )
+    found += [f"{what} {share:.1%} is above 60 %: treat as a leak until proven otherwise" for what, share in _leaks(metrics)]
+    found += _of_returns(metrics)
     if not metrics["bootstrap"]["resamples"]:
         found.append(
             f"{test['dates']} test dates are fewer than five blocks of {metrics['bootstrap']['block_length']}: "
@@ -56,10 +56,34 @@ def warnings_of(metrics: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def _of_returns(metrics: Mapping[str, Any]) -> list[str]:
+    """What is to be said of prices and intervals, where the model gives them."""
+    found, intervals = [], metrics["intervals"]
+    excess = intervals.get("price_mape_excess")
+    if excess and excess["estimate"] is not None and excess["estimate"] > 0:
+        bounds = _with_bounds(excess, "+.3%")
+        found.append(f"price error (MAPE) {bounds} against persistence's: 'the price stays' is the better price forecast")
+    covered = intervals.get("interval_coverage")
+    if covered and abs(covered["estimate"] - (level := metrics["return_interval"]["level"])) > COVERAGE_TOLERANCE:
+        found.append(
+            f"the intervals cover {covered['estimate']:.1%} of the outcomes, not the {level:.1%} asked for: the test dates "
+            "are unlike those that the intervals were set on"
+        )
+    return found
+
+
 def leak_suspected(metrics: Mapping[str, Any]) -> bool:
-    """Whether the direction of returns was called more often right than honest forecasts ever are."""
-    direction = metrics["model"]["test"]["directional_accuracy"]
-    return metrics["label"] != "signal" and direction is not None and direction > LEAK_THRESHOLD
+    """Whether the direction of returns was called or forecast more often right than honest forecasts ever are."""
+    return bool(_leaks(metrics))
+
+
+def _leaks(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Shares of right directions that are too good to be true. The calls of a rule label are no forecast of a return."""
+    test = metrics["model"]["test"]
+    shares = {"sign accuracy of the return": test.get("return_sign_accuracy")}
+    if metrics["label"] != "signal":
+        shares = {"directional accuracy": test["directional_accuracy"]} | shares
+    return [(what, share) for what, share in shares.items() if share is not None and share > LEAK_THRESHOLD]
 
 
 def headline_of(metrics: Mapping[str, Any]) -> str:
@@ -82,6 +106,8 @@ def _evidence(metrics: Mapping[str, Any]) -> str:
         f"log-loss gain over the class prior {_with_bounds(gains['log_loss_gain_over_prior'], '+.4f')}",
         f"over logistic regression {_with_bounds(gains['log_loss_gain_over_logistic_regression'], '+.4f')}",
     ]
+    if "price_mape_excess" in intervals:
+        parts.append(f"price error against persistence's {_with_bounds(intervals['price_mape_excess'], '+.2%')}")
     return "; ".join(parts) + "; 95 % intervals"
 
 

@@ -1,25 +1,37 @@
-"""The forest by a fixed protocol on ten years of quotes: rank IC and ICIR, out of sample, at three horizons.
+"""The models by a fixed protocol on ten years of quotes, out of sample.
 
-``PYTHONPATH=. python tests/bench/bench_skill.py [FOLDER]``, the folder of ``b3_daily.parquet`` and its ``_tickers.csv``.
+``PYTHONPATH=. python tests/bench/bench_skill.py [FOLDER]``, the folder of ``b3_daily.parquet`` and its ``_tickers.csv``:
+rank IC and ICIR of the forest at three horizons. Three ways to treat the vendor's dividends are shown, because the vendor
+dates them on the last session with the right: taken as ex-dates (as its adjusted close does), every payment is a gain that
+is lost again the next day, which a model can learn.
 
-Train to 2020-12-14, calibrate on 2021, test 2022-01-03 to 2023-12-14, no refit; 150 trees, depth 8, leaf 200, a third of
-the rows per tree, classes balanced; nothing is searched. Three ways to treat the vendor's dividends are shown, because
-the vendor dates them on the last session with the right: taken as ex-dates (as its adjusted close does), every payment
-is a gain that is lost again the next day, which a model can learn.
+``--model lstm`` (or rf): one model at one horizon, in detail: every figure beside what it has to beat, with paired
+intervals. ``--label signal --signal-lag 0`` (or 1): how well the reference's rule of the same (the next) day is learnt from
+the reference's own features, beside today's rule. ``--set epochs=3`` changes any parameter.
+
+Train to 2020-12-14; 2021 is validation, where a network also stops (on its earlier part) and sets its interval (on its
+later part); test 2022-01-03 to 2023-12-14, no refit. The forest: 150 trees, depth 8, leaf 200, a third of the rows per
+tree, classes balanced, nothing searched; for the rule deeper trees and small leaves, as a rule is sharp.
 """
 
-import sys
+import argparse
+import os
+import platform
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from b3shared.dataset import Dataset
+from b3shared.dataset import BUY, HOLD, SELL, Dataset
 from b3shared.decision import decide
-from b3shared.evaluation import metrics
+from b3shared.evaluation import bootstrap, metrics
+from b3shared.evaluation.baselines import actions_of, majority, persistence, reference_rule, reversal
+from b3shared.evaluation.comparison import calibration_rows, gain, with_persistence_interval
 from b3shared.evaluation.ranking import buy_minus_sell, daily_rank_ic
-from b3shared.models.base import TrainingSession
+from b3shared.evaluation.scorecard import Outcome, Scorecard
+from b3shared.models.base import Model, TrainingSession, model_class
 from b3shared.models.random_forest import RandomForestModel
 from b3shared.params import PipelineParams
 from b3shared.preprocess import preprocess
@@ -29,6 +41,12 @@ from b3shared.quotes.sources import ParquetSource, QuoteQuery
 TRAIN_END, TEST = np.datetime64("2020-12-14"), (np.datetime64("2022-01-03"), np.datetime64("2023-12-14"))
 ANCHOR = {1: (0.033, 0.20, 0.371), 2: (0.043, 0.23, 0.373), 5: (0.045, 0.22, 0.370)}
 """Horizon -> rank IC, ICIR, macro F1 of the anchor's forest, measured with the vendor's adjusted closes."""
+ANCHOR_LSTM = "rank IC 0.038, ICIR 0.22, log loss 1.0784 beside 1.0880 of the class prior (horizon 2)"
+FOREST = {"n_estimators": 150, "max_depth": 8, "min_samples_leaf": 200, "max_features": "sqrt", "max_samples": 0.3}
+RULE_FOREST = {"n_estimators": 100, "max_depth": 16, "min_samples_leaf": 3, "max_features": 0.5, "max_samples": 0.5}
+DIVIDENDS = ("vendor", "as dated", "ex-date")
+RULE = {"label": "signal", "features": "v1", "decision": "argmax"}
+"""The rule's inputs are the reference's features."""
 
 
 def quotes(folder: Path, dividends: str) -> pd.DataFrame:
@@ -74,9 +92,7 @@ def parts(data: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def measure(frame: pd.DataFrame, horizon: int) -> dict[str, float]:
     """Train and score once."""
-    params = PipelineParams.of(
-        horizon=horizon, n_estimators=150, max_depth=8, min_samples_leaf=200, max_features="sqrt", max_samples=0.3
-    )
+    params = PipelineParams.of(FOREST, horizon=horizon)
     data = preprocess(frame, params).data
     train, val, test = parts(data)
     model = RandomForestModel(params)
@@ -99,24 +115,184 @@ def measure(frame: pd.DataFrame, horizon: int) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Print the table."""
-    default = Path(__file__).resolve().parents[3] / "shared" / "data"
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else default
-    if not (folder / "b3_daily.parquet").exists():
-        print(f"not measured: {folder} has no b3_daily.parquet; give its folder")
-        return
+def one_model(frame: pd.DataFrame, params: PipelineParams) -> None:
+    """Train once and print every figure beside what it has to beat."""
+    started = time.perf_counter()
+    data = preprocess(frame, params).data
+    model = model_class(params.model_type)(params)
+    summary = model.fit(data, *parts(data)[:2], TrainingSession(progress=_told))
+    train, val, test = (rows[model.covers(data, rows)] for rows in parts(data))
+    print(f"\n{params.model_type}, label {params.label}, horizon {params.horizon}, {data.X.shape[1]} features")
+    print(
+        f"rows: train {len(train):,}, validation {len(val):,}, test {len(test):,}, {len(np.unique(data.date[test]))} dates"
+    )
+    print(f"{time.perf_counter() - started:.0f} s on {os.cpu_count()} cores, {platform.machine()}: features and training")
+    print("in brackets 95 % intervals by blocks of dates, paired where compared")
+    card, beside = scored(data, model, train, calibration_rows(data, val, summary), test)
+    counts = bootstrap.resample_counts(len(card.dates), bootstrap.block_length(params.horizon), seed=params.random_state)
+    for line in figures(card, beside, counts, params):
+        print(line)
+    if params.label == "signal":
+        rule_by_thresholds(data, model, val, test, beside["reference_rule"], counts)
+
+
+def rule_by_thresholds(
+    data: Dataset, model: Model, val: np.ndarray, test: np.ndarray, today: Scorecard, counts: np.ndarray
+) -> None:
+    """Macro F1 by each way to decide; the thresholds are those of the best F1 of buy and of sell on validation."""
+    said = model.forecast(data, val).probabilities
+    levels = {c: _best_threshold(said[:, c], data.label[val] == c) for c in (BUY, SELL)}
+    p, shares = model.forecast(data, test).probabilities, model.base_rates
+    over = np.stack([p[:, c] / levels[c] for c in (BUY, SELL)], axis=1)
+    called = np.where(over.max(axis=1) < 1, HOLD, np.array([BUY, SELL])[over.argmax(axis=1)])
+    ways = {"argmax": decide(p, shares, "argmax"), "lift": decide(p, shares, "lift"), "thresholds of validation": called}
+    outcome = Outcome(
+        data.date[test],
+        data.label[test],
+        data.future_return[test],
+        data.close[test],
+        shares,
+        model.params.lstm.interval_level,
+    )
+    for way, actions in ways.items():
+        card = Scorecard.of(outcome, actions)
+        found, better = card.intervals(counts)["macro_f1"], gain("macro_f1", card, today, counts)
+        print(f"macro F1, {way:<26}{_bounded(found, '.4f', 1)}  over today's rule {_bounded(better, '+.4f', 1)}")
+
+
+def _best_threshold(p: np.ndarray, happened: np.ndarray) -> float:
+    """The probability from which on calling a class has the greatest F1."""
+    order = np.argsort(-p, kind="stable")
+    right = np.cumsum(happened[order])
+    f1 = 2 * right / (np.arange(1, len(p) + 1) + happened.sum())
+    return float(max(p[order][np.argmax(f1)], 1e-9))
+
+
+def scored(
+    data: Dataset, model: Model, train: np.ndarray, later: np.ndarray, test: np.ndarray
+) -> tuple[Scorecard, dict[str, Scorecard]]:
+    """The model on the test rows, and what costs nothing; ``later`` are the rows that intervals are set on."""
+    params, said = model.params, model.forecast(data, test)
+    outcome = Outcome(
+        data.date[test],
+        data.label[test],
+        data.future_return[test],
+        data.close[test],
+        metrics.class_shares(data.label[train]),
+        params.lstm.interval_level,
+    )
+    free = [kind(data, train, test, params) for kind in (majority, persistence, reference_rule, reversal)]
+    if said.intervals is not None:
+        free, _ = with_persistence_interval(free, data, later, test, params)
+    p = said.probabilities
+    actions = actions_of(p, model.base_rates, params)
+    card = Scorecard.of(outcome, actions, p, buy_minus_sell(p), said.returns, said.intervals)
+    return card, {b.name: Scorecard.of(outcome, b.actions, b.probabilities, b.score, b.returns, b.intervals) for b in free}
+
+
+def _told(words: dict[str, Any]) -> None:
+    """One line per epoch."""
+    if "epoch" in words:
+        print({name: round(v, 5) if isinstance(v, float) else v for name, v in words.items()}, flush=True)
+
+
+def figures(card: Scorecard, beside: dict[str, Scorecard], counts: np.ndarray, params: PipelineParams) -> list[str]:
+    """Lines: figure, the model's, the free one's, and the gain over it."""
+    found = card.intervals(counts)
+
+    def line(title: str, figure: str, other: str | None, form: str, scale: float = 1.0, gained: bool = True) -> str:
+        text = f"{title:<34}{_bounded(found[figure], form, scale):<34}"
+        if other is None:
+            return text
+        theirs = beside[other].figures()[figure]
+        better = f"gain {_bounded(gain(figure, card, beside[other], counts), '+' + form, scale)}" if gained else ""
+        return text + f"{other.replace('_', ' ')} {theirs * scale:{form}}  {better}"
+
+    lines = [
+        line("log loss (nats)", "log_loss", "majority", ".4f"),
+        line("macro F1", "macro_f1", "reference_rule" if params.label == "signal" else "majority", ".4f"),
+        line("rank IC of P(buy) - P(sell)", "rank_ic", "reversal", ".4f"),
+        line("ICIR of P(buy) - P(sell)", "icir", None, ".3f"),
+        line("calibration error", "ece", None, ".4f"),
+    ]
+    if "return_mae" not in found:
+        return lines
+    lines += [
+        line("rank IC of the return head", "return_rank_ic", None, ".4f"),
+        line("ICIR of the return head", "return_icir", None, ".3f"),
+        line("sign right (%)", "return_sign_accuracy", None, ".2f", 100),
+        line("R2 of the return (%)", "return_r2", None, ".3f", 100),
+        line("R2 against zero (%)", "return_r2_over_zero", None, ".3f", 100),
+        line("MAE of the return (%)", "return_mae", "persistence", ".4f", 100),
+        line("MAPE of the price (%)", "price_mape", "persistence", ".4f", 100),
+        line("MAE of the price (R$)", "price_mae", "persistence", ".5f", gained=False),
+        *(
+            f"{kind} of the price is within {100 * found[name].ci95[1]:+.3f} % of persistence's at the 95 % level "
+            f"({_bounded(found[name], '+.3f', 100)} %)"
+            for kind, name in (("MAPE", "price_mape_excess"), ("MAE", "price_mae_excess"))
+        ),
+    ]
+    if "interval_coverage" not in found:
+        return lines
+    return [
+        *lines,
+        f"coverage asked for (%)            {100 * params.lstm.interval_level:.1f}",
+        line("coverage (%)", "interval_coverage", "persistence", ".2f", 100, gained=False),
+        line("mean width (%)", "interval_width", "persistence", ".3f", 100, gained=False),
+        line("interval score (%)", "interval_score", "persistence", ".4f", 100),
+    ]
+
+
+def _bounded(found: bootstrap.Interval, form: str, scale: float) -> str:
+    low, high = (f"{scale * bound:{form}}" for bound in found.ci95)
+    return f"{scale * found.estimate:{form}} [{low}, {high}]"
+
+
+def table(folder: Path, horizons: list[int]) -> None:
+    """Print the forest's table."""
     titles = ("horizon", "rank IC", "ICIR", "macro F1", "majority", "log loss", "prior", "reversal IC", "train rows", "s")
     print(f"{'dividends':<10}" + "".join(f"{title:>12}" for title in titles))
-    for horizon, (ic, ratio, f1) in ANCHOR.items():
-        print(f"{'anchor':<10}{horizon:>12}{ic:>12.3f}{ratio:>12.2f}{f1:>12.3f}")
-        for dividends in ("vendor", "as dated", "ex-date"):
+    for horizon in horizons:
+        if horizon in ANCHOR:
+            ic, ratio, f1 = ANCHOR[horizon]
+            print(f"{'anchor':<10}{horizon:>12}{ic:>12.3f}{ratio:>12.2f}{f1:>12.3f}")
+        for dividends in DIVIDENDS:
             started = time.perf_counter()
             m = measure(quotes(folder, dividends), horizon)
             skill = f"{m['rank_ic']:>12.3f}{m['icir']:>12.2f}{m['macro_f1']:>12.3f}{m['majority']:>12.2f}"
             loss = f"{m['log_loss']:>12.4f}{m['prior_log_loss']:>12.4f}{m['reversal_ic']:>12.3f}{m['rows']:>12,}"
             seconds = time.perf_counter() - started
             print(f"{dividends:<10}{horizon:>12}{skill}{loss}{seconds:>12.0f}", flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    """Of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "data")
+    parser.add_argument("--model", choices=("rf", "lstm"), help="one model in detail instead of the forest's table")
+    parser.add_argument("--label", choices=("direction", "signal"), default="direction")
+    parser.add_argument("--signal-lag", type=int, default=0, help="0: the rule of the same day, 1: of the next")
+    parser.add_argument("--horizon", type=int, help="sessions; the table has 1, 2 and 5, one model 2")
+    parser.add_argument("--dividends", choices=DIVIDENDS, default="ex-date")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any parameter of a run")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    given = arguments()
+    if not (given.folder / "b3_daily.parquet").exists():
+        print(f"not measured: {given.folder} has no b3_daily.parquet; give its folder")
+        return
+    if given.model is None and given.label == "direction":
+        table(given.folder, list(ANCHOR) if given.horizon is None else [given.horizon])
+        return
+    chosen: dict[str, Any] = {"model_type": given.model or "rf", "horizon": given.horizon or 2}
+    chosen |= (RULE | RULE_FOREST | {"signal_lag": given.signal_lag}) if given.label == "signal" else FOREST
+    params = PipelineParams.of(chosen | dict(pair.split("=", 1) for pair in given.set))
+    if params.model_type == "lstm" and params.label == "direction":
+        print(f"anchor: {ANCHOR_LSTM}")
+    one_model(quotes(given.folder, given.dividends), params)
 
 
 if __name__ == "__main__":

@@ -150,25 +150,6 @@ def test_direction_counts_calls_only_and_a_zero_return_is_a_miss():
     assert np.isnan(m.directional_accuracy(np.array([HOLD, HOLD]), np.array([0.1, -0.1])))
 
 
-def test_return_figures_by_hand():
-    found = m.return_figures(np.array([0.1, 0.0]), np.array([0.0, 0.1]), np.array([10.0, 20.0]))
-    assert found["mae"] == found["rmse"] == pytest.approx(0.1)
-    assert found["r2"] == pytest.approx(1 - 0.02 / 0.005)
-    assert found["price_mape"] == pytest.approx((1 / 10 + 2 / 22) / 2)
-    assert found["price_rmse"] == pytest.approx(np.sqrt((1 + 4) / 2))
-
-
-def test_return_figures_equal_scikit_learn_and_a_price_of_zero_is_left_out_of_mape():
-    rng = np.random.default_rng(3)
-    (predicted, actual), close = rng.normal(0, 0.02, (2, 200)), rng.uniform(5, 50, 200)
-    found = m.return_figures(predicted, actual, close)
-    assert found["r2"] == pytest.approx(sk.r2_score(actual, predicted))
-    prices = close * (1 + actual), close * (1 + predicted)
-    assert found["price_mape"] == pytest.approx(sk.mean_absolute_percentage_error(*prices))
-    assert np.isfinite(m.return_figures(np.zeros(2), np.array([-1.0, 0.1]), np.ones(2))["price_mape"])
-    assert np.isnan(m.return_figures(np.zeros(2), np.zeros(2), np.ones(2))["r2"])
-
-
 def test_json_has_plain_types_and_no_nan():
     value = {
         "a": np.float32(1.5),

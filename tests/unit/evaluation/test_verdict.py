@@ -80,3 +80,46 @@ def test_the_headline_says_the_verdict_and_its_evidence(skill, words):
     assert "daily rank IC +0.050 [+0.020 to +0.100]" in sentence
     assert "no interval" in headline_of(metrics(ic=UNKNOWN) | {"skill": "none"})
     assert "not defined" in headline_of(metrics(ic=None) | {"skill": "none"})
+
+
+def with_returns(excess=-0.01, coverage=0.9, sign=0.52, label="direction"):
+    found = metrics(label=label)
+    found["model"]["test"]["return_sign_accuracy"] = sign
+    found["intervals"] |= {
+        "price_mape_excess": {"estimate": excess, "ci95": [-0.02, 0.015], "ci99": [-0.03, 0.02]},
+        "interval_coverage": {"estimate": coverage, "ci95": [0.8, 0.95], "ci99": [0.8, 0.95]},
+    }
+    return found | {"return_interval": {"level": 0.9}}
+
+
+def test_a_price_error_above_that_of_persistence_is_said():
+    assert warnings_of(with_returns()) == []
+    assert warnings_of(with_returns(excess=0.0)) == []
+    (warning,) = warnings_of(with_returns(excess=0.0123))
+    assert warning == (
+        "price error (MAPE) +1.230% [-2.000% to +1.500%] against persistence's: "
+        "'the price stays' is the better price forecast"
+    )
+    assert warnings_of(with_returns(excess=None)) == []
+
+
+@pytest.mark.parametrize(("coverage", "said"), [(0.871, False), (0.929, False), (0.869, True), (0.931, True)])
+def test_coverage_more_than_three_points_off_is_said(coverage, said):
+    found = warnings_of(with_returns(coverage=coverage))
+    assert [f"the intervals cover {coverage:.1%} of the outcomes, not the 90.0% asked for" in w for w in found] == [
+        True
+    ] * said
+
+
+@pytest.mark.parametrize("label", ["direction", "signal"])
+def test_a_return_head_that_is_too_often_right_is_called_a_leak_whatever_the_label(label):
+    found = with_returns(sign=0.61, label=label)
+    assert any("sign accuracy of the return 61.0% is above 60 %" in warning for warning in warnings_of(found))
+    assert skill_verdict(found) == "none"
+    assert skill_verdict(with_returns(sign=0.60, label=label)) != "none"
+    assert skill_verdict(with_returns(sign=None, label=label)) != "none"
+
+
+def test_the_headline_sets_the_price_beside_persistence_where_there_is_one():
+    assert "price error against persistence's -1.00% [-2.00% to +1.50%]" in headline_of(with_returns())
+    assert "persistence" not in headline_of(metrics())
