@@ -1,4 +1,4 @@
-"""Step Functions, as far as this project needs it. The only other place of boto3 is the S3 storage."""
+"""Step Functions and secrets, as far as this project needs them. The only other place of boto3 is the S3 storage."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,25 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from b3shared.errors import ConflictError
+from b3shared.errors import ConflictError, SourceUnavailableError
+
+
+def read_secret(arn: str) -> str:
+    """The text of a secret of Secrets Manager.
+
+    Raises:
+        SourceUnavailableError: There is none, it may not be read, or it holds bytes.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        text = boto3.client("secretsmanager").get_secret_value(SecretId=arn).get("SecretString")
+    except (BotoCoreError, ClientError) as error:
+        raise SourceUnavailableError(f"secret {arn} cannot be read: {error}") from error
+    if not text:
+        raise SourceUnavailableError(f"secret {arn} holds no text; the token alone, as text, is needed")
+    return str(text).strip()
 
 
 @dataclass(frozen=True)

@@ -32,10 +32,34 @@ class InvalidQuotesError(B3Error):
     code = "INVALID_QUOTES"
 
 
+class InvalidActionsError(B3Error):
+    """A user's table of corporate actions has a row that cannot be meant."""
+
+    code = "INVALID_ACTIONS"
+
+
 class NoQuotesError(B3Error):
     """The source answered, but nothing is left of it: an empty file, or filters that no row passes."""
 
     code = "NO_QUOTES"
+
+
+class MissingSessionsError(B3Error):
+    """The source lacks more sessions of the exchange than are allowed; ``details["missing"]`` lists them."""
+
+    code = "MISSING_SESSIONS"
+
+
+class UnreadableFileError(B3Error):
+    """A file of quotes is damaged, truncated, a bomb, a web page, or an archive without the one file that is needed."""
+
+    code = "UNREADABLE_FILE"
+
+
+class InvalidCotahistError(B3Error):
+    """A COTAHIST file contradicts its layout, its name, its trailer or itself."""
+
+    code = "INVALID_COTAHIST"
 
 
 class SourceUnavailableError(B3Error):
@@ -43,6 +67,12 @@ class SourceUnavailableError(B3Error):
 
     code = "SOURCE_UNAVAILABLE"
     retryable = True
+
+
+class NotPublishedError(B3Error):
+    """The exchange has no such file: a day without a session, or not there yet."""
+
+    code = "NOT_PUBLISHED"
 
 
 class TooLittleHistoryError(B3Error):
@@ -133,12 +163,6 @@ class IncompatibleFeaturesError(B3Error):
     """The features at hand are not those that the model was trained on."""
 
     code = "INCOMPATIBLE_FEATURES"
-
-
-class NotAvailableYetError(B3Error):
-    """The part that was asked for is not built yet."""
-
-    code = "NOT_AVAILABLE_YET"
 
 
 class TooManyRunsError(B3Error):

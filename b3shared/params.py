@@ -6,7 +6,7 @@ A parameter that is not here does not exist: an unknown key is refused, never ig
 from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from b3shared.errors import InvalidParameterError
+from b3shared.quotes.schema import SHARES, Instrument
 from b3shared.validation import explain, wrong_names
 
 MODEL_TYPES: dict[str, str] = {"rf": "rf", "random_forest": "rf", "lstm": "lstm", "lstm_mtl": "lstm"}
@@ -148,11 +149,19 @@ class PipelineParams(_Params):
     model_type: Annotated[Literal["rf", "lstm"], BeforeValidator(_model_type)] = "rf"
     # -- quotes
     tickers: tuple[Ticker, ...] | None = Field(default=None, description="only these; None is every ticker")
+    instruments: tuple[Instrument, ...] | None = Field(
+        default=SHARES,
+        description="kinds of paper to learn from and to rank against each other; None is every kind. Funds and BDRs are "
+        "not among them: they follow a portfolio or a foreign market. Quotes of unknown kind always count",
+    )
     start: date | None = Field(default=None, description="first session; None leaves it to `period`")
     end: date | None = Field(default=None, description="last session; None is the newest of the source")
     period: str = Field(default="5y", pattern=r"^[1-9]\d{0,3}[dmy]$", description="how far back from `end`: 250d, 18m, 5y")
     min_turnover: float = Field(
         default=2_000_000.0, ge=0, description="R$ a session: trailing 60-session median that a row must exceed to count"
+    )
+    max_missing_sessions: int = Field(
+        default=10, ge=0, le=10_000, description="sessions of the exchange that the source may lack; more, and the load fails"
     )
     # -- features and labels
     features: Literal["v1", "v2"] = "v2"
@@ -196,6 +205,16 @@ class PipelineParams(_Params):
         description="log-loss gain that a challenger must show, lower bound, to replace what is live",
     )
 
+    @field_validator("instruments", mode="before")
+    @classmethod
+    def _in_order(cls, value: object) -> object:
+        """Each kind once, in the order of the schema; unknown ones stay for the type to refuse."""
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",")]
+        if isinstance(value, list | tuple) and all(v in get_args(Instrument) for v in value):
+            return tuple(kind for kind in get_args(Instrument) if kind in value)
+        return value
+
     @field_validator("tickers", mode="before")
     @classmethod
     def _upper(cls, value: object) -> object:
@@ -213,6 +232,8 @@ class PipelineParams(_Params):
             )
         if self.start and self.end and self.start >= self.end:
             raise ValueError(f"start {self.start} is not before end {self.end}")
+        if self.instruments is not None and not self.instruments:
+            raise ValueError("instruments: an empty list selects nothing; None is every kind")
         if self.tickers is not None and not self.tickers:
             raise ValueError("tickers: an empty list selects nothing; leave it out for every ticker")
         if self.signal_lag and self.label != "signal":
@@ -275,7 +296,7 @@ FAMILY_OF |= {alias: FAMILY_OF[name] for alias, name in ALIASES.items()}
 """Flat name of a model's own parameter -> the model type. No name belongs to two."""
 
 STEP_PARAMS: dict[Step, set[str]] = {
-    Step.LOAD_DATA: {"tickers", "start", "end", "period", "min_turnover"},
+    Step.LOAD_DATA: {"tickers", "instruments", "start", "end", "period", "max_missing_sessions", "min_turnover"},
     Step.PREPROCESS_DATA: {"features", "label", "horizon", "label_width", "signal_lag", "lookback"},
     Step.SPLIT_DATA: {"test_size", "val_size", "embargo_days"},
     Step.TRAIN_MODEL: {"model_type", "random_state", *FAMILIES},

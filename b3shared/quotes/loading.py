@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from b3shared.errors import NoQuotesError, TooLittleHistoryError, UnknownTickerError
+from b3shared.errors import InvalidParameterError, NoQuotesError, UnknownTickerError
 from b3shared.params import PipelineParams
-from b3shared.quotes.quality import Finding, clean
+from b3shared.quotes.calendar import calendar_findings, check_complete
+from b3shared.quotes.facts import load_report, with_history
+from b3shared.quotes.findings import Finding
+from b3shared.quotes.quality import clean
+from b3shared.quotes.selection import select
 from b3shared.quotes.sources import QuoteQuery, QuoteSource
-
-FEW_ROWS = 1_000
-"""Rows of a ticker under which the load warns: its own figures will be noise."""
 
 
 @dataclass(frozen=True)
@@ -36,67 +37,89 @@ def load_quotes(source: QuoteSource, params: PipelineParams) -> Quotes:
     Raises:
         SourceUnavailableError, InvalidQuotesError: The source cannot be opened, or does not hold quotes.
         NoQuotesError: Nothing lies in the period.
+        MissingSessionsError: The source lacks more sessions than ``params.max_missing_sessions``.
         UnknownTickerError: A ticker that was asked for has no row in the period.
+        InvalidParameterError: A ticker that was asked for is of none of ``params.instruments``.
         TooLittleHistoryError: No ticker has the sessions that features, window and outcome need.
     """
-    newest = source.newest()
-    end = min(params.end or newest, newest)
-    start = params.start or period_start(end, params.period)
-    raw = source.read(QuoteQuery(start, params.end, params.tickers))  # not `end`: rows of the future are counted too
-    known = raw.dropna(subset=["ticker", "date"])
-    of = f" of {', '.join(params.tickers)}" if params.tickers else ""
-    if known.empty:
-        raise NoQuotesError(
-            f"{source.name} has no quote{of} from {start} to {end}; its newest is of {newest}", source=source.name
-        )
-    if params.tickers and (unknown := sorted(set(params.tickers) - set(known["ticker"]))):
-        raise UnknownTickerError(
-            f"no quotes of {', '.join(unknown)} in {source.name} from {start} to {end}", tickers=unknown
-        )
+    scope = Scope.of(source, params)
+    days = source.days(scope.start, scope.end)
+    check_complete(days, params.max_missing_sessions, source.name)
+    raw = source.read(scope.query)
+    scope.check_known(set(raw.dropna(subset=["ticker", "date"])["ticker"]))
     frame, findings = clean(raw)
+    cleaned = set(frame["ticker"])
+    frame, others = select(frame, params.instruments)
+    findings += others
+    scope.check_selected(cleaned - set(frame["ticker"]), others)
     if frame.empty:
-        raise NoQuotesError(f"{source.name}: all {len(raw)} rows{of} were dropped: {_counts(findings)}", source=source.name)
+        raise scope.nothing_left(len(raw), findings)
+    findings += calendar_findings(days, frame)
     return prepare_quotes(frame, findings, params, source=source.name, rows_read=len(raw))
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which quotes of a source a run asks for."""
+
+    source: str
+    params: PipelineParams
+    newest: date
+    start: date
+    end: date
+
+    @classmethod
+    def of(cls, source: QuoteSource, params: PipelineParams) -> "Scope":
+        """The period that the parameters mean, given the source's newest session."""
+        newest = source.newest()
+        end = min(params.end or newest, newest)
+        return cls(source.name, params, newest, params.start or period_start(end, params.period), end)
+
+    @property
+    def query(self) -> QuoteQuery:
+        """To the end that was asked for, if any: rows of the future are counted too."""
+        return QuoteQuery(self.start, self.params.end, self.params.tickers)
+
+    def check_known(self, tickers: set[str]) -> None:
+        """Refuse a period without quotes, and tickers without any; ``tickers`` have dated rows."""
+        if not tickers:
+            raise NoQuotesError(
+                f"{self.source} has no quote{self._of} from {self.start} to {self.end}; its newest is of {self.newest}",
+                source=self.source,
+            )
+        if self.params.tickers and (unknown := sorted(set(self.params.tickers) - tickers)):
+            raise UnknownTickerError(
+                f"no quotes of {', '.join(unknown)} in {self.source} from {self.start} to {self.end}", tickers=unknown
+            )
+
+    def check_selected(self, lost: set[str], others: list[Finding]) -> None:
+        """Refuse a ticker that was asked for and is of none of the instruments that were."""
+        instruments = self.params.instruments
+        if self.params.tickers and instruments and lost:
+            raise InvalidParameterError(
+                f"{', '.join(others[0].examples)}: not among instruments = {', '.join(instruments)}; "
+                "add the kind, or leave the ticker out",
+                parameters=["instruments", "tickers"],
+                tickers=sorted(lost),
+            )
+
+    def nothing_left(self, rows: int, findings: list[Finding]) -> NoQuotesError:
+        """The error when every row was dropped."""
+        return NoQuotesError(
+            f"{self.source}: all {rows} rows{self._of} were dropped: {_counts(findings)}", source=self.source
+        )
+
+    @property
+    def _of(self) -> str:
+        return f" of {', '.join(self.params.tickers)}" if self.params.tickers else ""
 
 
 def prepare_quotes(
     frame: pd.DataFrame, findings: list[Finding], params: PipelineParams, *, source: str, rows_read: int
 ) -> Quotes:
     """Keep the tickers with enough history, and write the report."""
-    missing = frame.attrs.get("missing", [])
-    sessions = frame.groupby("ticker", sort=True).size()
-    short = sessions[sessions < params.min_history]
-    kept = frame[~frame["ticker"].isin(short.index)].reset_index(drop=True)
-    if kept.empty:
-        raise TooLittleHistoryError(
-            f"no ticker has {params.min_history} sessions (252 + lookback {params.lookback} + horizon {params.horizon}); "
-            f"the longest, {sessions.idxmax()}, has {sessions.max()}: choose a longer period or a smaller lookback",
-            needed=params.min_history,
-            longest=int(sessions.max()),
-        )
-    kept.attrs = {"missing": missing}
-    few = sessions[(sessions >= params.min_history) & (sessions < FEW_ROWS)]
-    report = {
-        "source": source,
-        "first_session": _day(kept["date"].min()),
-        "last_session": _day(kept["date"].max()),
-        "sessions": int(kept["date"].nunique()),
-        "rows_read": rows_read,
-        "rows": len(kept),
-        "columns": list(kept.columns),
-        "tickers": int(kept["ticker"].nunique()),
-        "missing_columns": missing,
-        "dropped": {f.kind: f.rows for f in findings if f.action == "dropped"}
-        | ({"too_little_history": int(short.sum())} if len(short) else {}),
-        "tickers_with_too_little_history": {str(t): int(n) for t, n in short.items()},
-        "tickers_with_few_rows": {str(t): int(n) for t, n in few.items()},
-        "corporate_actions": {
-            "splits": int((kept["split_factor"] != 1).sum()),
-            "dividends": int((kept["dividend"] != 0).sum()),
-        },
-        "findings": [f.to_json() for f in findings],
-    }
-    return Quotes(kept, findings, report)
+    kept, facts = with_history(frame, params)
+    return Quotes(kept, findings, load_report(facts, findings, params, source=source, rows_read=rows_read))
 
 
 def period_start(end: date, period: str) -> date:
@@ -108,7 +131,3 @@ def period_start(end: date, period: str) -> date:
 
 def _counts(findings: list[Finding]) -> str:
     return ", ".join(f"{f.rows} {f.kind}" for f in findings if f.action == "dropped")
-
-
-def _day(value: Any) -> str:
-    return str(pd.Timestamp(value).date())

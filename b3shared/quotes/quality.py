@@ -1,41 +1,20 @@
 """What is wrong with a table of quotes: every finding is counted and shown, and only what is impossible is dropped."""
 
-from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from b3shared.clock import today
+from b3shared.quotes.calendar import Attendance, closed_days
+from b3shared.quotes.findings import EXAMPLES, Finding
 from b3shared.quotes.schema import CASH_EQUITY
 
 PRICES = ("open", "high", "low", "close")
 JUMP = 0.40
 """A close-to-close move beyond this, with no corporate action listed, is reported."""
-EXAMPLES = 5
 EXPECTED = ("open", "high", "low", "volume")
 """Features need these beside the close; where a source has the column, holes in it are reported."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One kind of problem.
-
-    Attributes:
-        kind: stable name of the problem.
-        rows: how many rows have it.
-        action: "dropped", "kept" or "cleared" (the value became NULL, the row stayed).
-        examples: up to five of ``TICKER date: what is wrong``.
-    """
-
-    kind: str
-    rows: int
-    action: Literal["dropped", "kept", "cleared"]
-    examples: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The finding as JSON types."""
-        return asdict(self) | {"examples": list(self.examples)}
 
 
 def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
@@ -51,9 +30,25 @@ def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
     Returns:
         The clean frame (sorted, one row per ticker and date, fresh index) and the findings, empty kinds left out.
     """
-    findings: list[Finding] = []
+    frame, findings = clean_part(frame)
+    findings.append(gaps(frame, np.unique(frame["date"].to_numpy())))
+    return frame, [f for f in findings if f.rows]
+
+
+def clean_part(frame: pd.DataFrame, market: Attendance | None = None) -> tuple[pd.DataFrame, list[Finding]]:
+    """As :func:`clean`, for some of the tickers of a market, without the gaps, which are counted in sessions of all.
+
+    Args:
+        frame: as there.
+        market: who has rows when among all quotes; None if these are all.
+
+    Returns:
+        The clean frame, and the findings in an order of their own, empty ones too: of parts they can be added up. The first
+        is of the whole market, and the same for every part.
+    """
+    closed, findings = closed_days(frame, market)
     dropped = np.zeros(len(frame), dtype=bool)
-    for kind, mask, show in _impossible(frame):
+    for kind, mask, show in [*_impossible(frame), ("closed_day", closed, "close")]:
         findings.append(_finding(frame, kind, mask & ~dropped, "dropped", show))
         dropped |= mask
     twin = _earlier_twins(frame, dropped)
@@ -62,8 +57,8 @@ def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
     frame = _carry_actions(frame, dropped)
     frame = _clear_bad_actions(frame, findings)
     frame = _clear_empty_book(frame, findings)
-    findings += [*_missing_values(frame), _crossed_book(frame), _jumps(frame), _gaps(frame)]
-    return frame, [f for f in findings if f.rows]
+    findings += [*_missing_values(frame), _crossed_book(frame), *_jumps(frame)]
+    return frame, findings
 
 
 def _impossible(frame: pd.DataFrame) -> list[tuple[str, Any, str]]:
@@ -154,20 +149,33 @@ def _crossed_book(frame: pd.DataFrame) -> Finding:
     return _finding(frame, "crossed_book", (frame["best_buy"] > frame["best_sell"]).to_numpy(), "kept", "best_buy")
 
 
-def _jumps(frame: pd.DataFrame) -> Finding:
-    """Moves beyond 40 % that no listed action explains: a missed split, a bad tick, or a real crash."""
+def _jumps(frame: pd.DataFrame) -> list[Finding]:
+    """Moves beyond 40 % that no action explains: a bad tick, a real crash, or an action that is only suspected."""
     same = (frame["ticker"] == frame["ticker"].shift(1)).to_numpy()
     before = (frame["close"].shift(1) - frame["dividend"]) / frame["split_factor"]
     move = (frame["close"] / before - 1).to_numpy()
     with np.errstate(invalid="ignore"):
-        return _finding(
-            frame.assign(move=np.round(move, 3)), "unexplained_jump", same & (np.abs(move) > JUMP), "kept", "move"
-        )
+        far = same & (np.abs(move) > JUMP)
+    suspected: dict[Any, float] = frame.attrs.get("suspected_actions", {})
+    days = frame["date"].to_numpy().astype("datetime64[D]")
+    factor = np.full(len(frame), np.nan)
+    for row in np.flatnonzero(far):
+        factor[row] = suspected.get((frame["ticker"].iat[int(row)], days[row]), np.nan)
+    shown, doubtful = frame.assign(move=np.round(move, 3), suspected_factor=factor), far & np.isfinite(factor)
+    return [
+        _finding(shown, "unexplained_jump", far & ~doubtful, "kept", "move"),
+        _finding(shown, "suspected_action", doubtful, "kept", "suspected_factor"),
+    ]
 
 
-def _gaps(frame: pd.DataFrame) -> Finding:
-    """Rows that follow a hole of one or more sessions of the market since the ticker's last row."""
-    _, session = np.unique(frame["date"].to_numpy(), return_inverse=True)
+def gaps(frame: pd.DataFrame, calendar: Any) -> Finding:
+    """Rows that follow a hole of one or more sessions of the market since the ticker's last row.
+
+    Args:
+        frame: clean quotes with ticker and date, of all tickers or some of them.
+        calendar: the dates of all.
+    """
+    session = np.searchsorted(calendar, frame["date"].to_numpy())
     same = (frame["ticker"] == frame["ticker"].shift(1)).to_numpy()
     missing = np.where(same, np.diff(session, prepend=0) - 1, 0)
     return _finding(frame.assign(missing_sessions=missing), "gap", missing > 0, "kept", "missing_sessions")

@@ -7,13 +7,16 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import duckdb
 import pandas as pd
 
 from b3shared.clock import today
+from b3shared.dataset import Array
 from b3shared.errors import InvalidQuotesError, NoQuotesError, SourceUnavailableError
+from b3shared.quotes.databases import first_line, is_motherduck, literal, open_database
+from b3shared.quotes.manifest import KEY as MANIFEST
 from b3shared.quotes.schema import ALIASES, DEFAULTS, QUOTE_TYPES, REQUIRED
 
 FEATURE_TABLES = ("b3_hist", "b3_featured")
@@ -38,11 +41,16 @@ PRECOMPUTED = (
 
 @dataclass(frozen=True)
 class QuoteQuery:
-    """Which quotes to read; None means no limit."""
+    """Which quotes to read; None means no limit.
+
+    ``first_ticker`` and ``before_ticker`` cut a source into parts by ticker; rows without one come after all.
+    """
 
     start: date | None = None
     end: date | None = None
     tickers: tuple[str, ...] | None = None
+    first_ticker: str | None = None
+    before_ticker: str | None = None
 
 
 class QuoteSource(Protocol):
@@ -59,6 +67,18 @@ class QuoteSource(Protocol):
         Raises:
             NoQuotesError: There is none.
         """
+        ...
+
+    def days(self, start: date, end: date) -> Array:
+        """(days,) datetime64[D], sorted: those of the period on which there is any row, whatever its ticker."""
+        ...
+
+    def counts(self, query: QuoteQuery, by: Literal["ticker", "date"]) -> pd.DataFrame:
+        """How many rows there are by ticker or date: it, ``rows`` and ``dated`` (those with a date), sorted, NULL last."""
+        ...
+
+    def opened(self, query: QuoteQuery) -> AbstractContextManager["QuoteSource"]:
+        """The source with all that a query needs at hand, so that reading it in parts fetches nothing twice."""
         ...
 
     def read(self, query: QuoteQuery) -> pd.DataFrame:
@@ -94,6 +114,30 @@ class DuckDBReader(ABC):
             newest = self._fetch(connection, sql, [today()])["newest"].iloc[0]
         return None if pd.isna(newest) else pd.Timestamp(newest).date()
 
+    def days(self, start: date, end: date) -> Array:
+        """The days of a period on which the source has rows; see :class:`QuoteSource`."""
+        day, query = _cast("date"), QuoteQuery(start, end)
+        with self._relation(query) as (connection, relation):
+            self._columns(connection, relation)
+            sql = f"SELECT DISTINCT {day} AS day FROM {relation} WHERE {day} BETWEEN ? AND ? ORDER BY day"
+            found = self._fetch(connection, sql, [start, end])["day"]
+        return found.to_numpy().astype("datetime64[D]")
+
+    def counts(self, query: QuoteQuery, by: Literal["ticker", "date"]) -> pd.DataFrame:
+        """Rows by ticker or date; see :class:`QuoteSource`."""
+        where, values = _where(query)
+        with self._relation(query) as (connection, relation):
+            self._columns(connection, relation)
+            what = f"{_cast(by, QUOTE_TYPES[by])} AS {by}, count(*) AS rows, count({_cast('date')}) AS dated"
+            sql = f"SELECT {what} FROM {relation}{where} GROUP BY 1 ORDER BY 1 NULLS LAST"
+            return self._fetch(connection, sql, values)
+
+    @contextmanager
+    def opened(self, query: QuoteQuery) -> Iterator[QuoteSource]:
+        """The source at hand; see :class:`QuoteSource`."""
+        with self._relation(query) as relation:
+            yield _Opened(self, *relation)
+
     def _no_quotes(self) -> NoQuotesError:
         return NoQuotesError(
             f"{self.name} holds no rows dated up to today ({today()}); at least one quote is needed", source=self.name
@@ -109,8 +153,12 @@ class DuckDBReader(ABC):
                 select += ", " + ", ".join(f"{_cast(c, 'DOUBLE')} AS {c}" for c in extra)
             where, values = _where(query)
             frame = self._fetch(connection, f"SELECT {select} FROM {relation}{where} ORDER BY {_ORDER}", values)
-        frame["date"] = frame["date"].astype("datetime64[s]")
-        frame.attrs["missing"] = [c for c in QUOTE_TYPES if c not in columns]
+            frame["date"] = frame["date"].astype("datetime64[s]")
+            frame.attrs["missing"] = [c for c in QUOTE_TYPES if c not in columns]
+            return self._completed(connection, frame)
+
+    def _completed(self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> pd.DataFrame:
+        """What was read, with what the source keeps apart from its quotes."""
         return frame
 
     def _columns(self, connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
@@ -118,7 +166,7 @@ class DuckDBReader(ABC):
         try:
             described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
         except duckdb.Error as error:
-            raise InvalidQuotesError(f"{self.name} cannot be read as quotes: {_first_line(error)}") from error
+            raise InvalidQuotesError(f"{self.name} cannot be read as quotes: {first_line(error)}") from error
         found = {str(row[0]).lower(): str(row[0]) for row in described}
         columns = {ALIASES.get(lower, lower): name for lower, name in found.items()}
         if missing := [c for c in REQUIRED if c not in columns]:
@@ -134,11 +182,26 @@ class DuckDBReader(ABC):
             return connection.execute(sql, values).df()
         except duckdb.ConversionException as error:
             raise InvalidQuotesError(
-                f"{self.name} holds a value of the wrong kind: {_first_line(error)}; "
+                f"{self.name} holds a value of the wrong kind: {first_line(error)}; "
                 "prices and volumes must be numbers, dates YYYY-MM-DD"
             ) from error
         except duckdb.Error as error:
-            raise InvalidQuotesError(f"{self.name} cannot be read as quotes: {_first_line(error)}") from error
+            raise InvalidQuotesError(f"{self.name} cannot be read as quotes: {first_line(error)}") from error
+
+
+class _Opened(DuckDBReader):
+    """A source whose connection is open and stays so."""
+
+    def __init__(self, source: DuckDBReader, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+        self.name = source.name
+        self._source, self._at_hand = source, (connection, relation)
+
+    @contextmanager
+    def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        yield self._at_hand
+
+    def _completed(self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> pd.DataFrame:
+        return self._source._completed(connection, frame)
 
 
 class ParquetSource(DuckDBReader):
@@ -163,30 +226,28 @@ class ParquetSource(DuckDBReader):
             raise NoQuotesError(f"{self.name} holds no *.parquet file")
         pattern = self.path if self.path.is_file() else self.path / "**" / "*.parquet"
         with duckdb.connect() as connection:
-            yield connection, f"read_parquet({_literal(pattern)}, union_by_name = true)"
+            yield connection, f"read_parquet({literal(pattern)}, union_by_name = true)"
 
 
 class DuckDBSource(DuckDBReader):
-    """A table of a DuckDB file; without a name ``b3_hist``, else ``b3_featured``. Opened read-only."""
+    """A table of a DuckDB file or of a MotherDuck database (``md:``), read only.
+
+    Args:
+        path: of the file, or ``md:`` and the database's name.
+        table: its name; None is ``b3_hist`` where there is one, else ``b3_featured``.
+    """
 
     def __init__(self, path: str | Path, table: str | None = None) -> None:
         if table is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", table):
             raise InvalidQuotesError(f"table = {table!r}: a name of letters, digits and _ is allowed")
-        self.path = Path(path)
+        self.location = str(path)
         self.table = table
         self.name = f"{path}#{table}" if table else str(path)
 
     @contextmanager
     def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-        if not self.path.exists():
-            raise SourceUnavailableError(f"{self.name} does not exist; give a DuckDB file")
-        try:
-            connection = duckdb.connect(str(self.path), read_only=True)
-        except duckdb.Error as error:
-            raise SourceUnavailableError(f"{self.name} cannot be opened: {_first_line(error)}") from error
-        with connection:
-            tables = {str(row[0]) for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-            tables |= {str(row[0]) for row in connection.execute("SELECT view_name FROM duckdb_views()").fetchall()}
+        with open_database(self.location) as connection:
+            tables = {str(row[0]) for row in connection.execute(_TABLES).fetchall()}
             wanted = [self.table] if self.table else [t for t in FEATURE_TABLES if t in tables]
             if not wanted or wanted[0] not in tables:
                 raise InvalidQuotesError(
@@ -196,31 +257,33 @@ class DuckDBSource(DuckDBReader):
 
 
 def open_source(location: str | Path) -> QuoteSource:
-    """The source of a location: ``s3://`` lake, ``*.duckdb``/``*.db`` (optionally ``#table``), or Parquet file or folder.
+    """The source of a location.
+
+    A lake, at ``s3://`` or in a folder with a manifest; a ``md:`` database of MotherDuck or a ``*.duckdb``/``*.db``
+    file, both optionally with ``#table``; else a Parquet file or a folder of them.
 
     Raises:
         SourceUnavailableError: No such file or folder.
     """
     path, _, table = str(location).partition("#")
-    if path.startswith("s3://"):
+    if path.startswith("s3://") or (Path(path) / MANIFEST).is_file():
         from b3shared.quotes.lake import LakeSource  # boto3 only where it is needed
 
         return LakeSource(path)
-    if path.startswith("md:"):
-        raise SourceUnavailableError(f"{path}: MotherDuck is not available yet; give a DuckDB or Parquet file")
-    if path.lower().endswith((".duckdb", ".db", ".ddb")):
+    if is_motherduck(path) or path.lower().endswith((".duckdb", ".db", ".ddb")):
         return DuckDBSource(path, table or None)
     return ParquetSource(str(location))
 
+
+_TABLES = """
+    SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()
+    UNION SELECT view_name FROM duckdb_views() WHERE database_name = current_database()
+"""
 
 _ORDER = "ticker, date, volume NULLS FIRST" + "".join(
     f", {column} NULLS FIRST" for column in QUOTE_TYPES if column not in ("ticker", "date", "volume")
 )
 """Of two rows for one day the one with more volume comes last; every other column makes the order the same each time."""
-
-
-def _literal(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _quoted(name: str) -> str:
@@ -251,8 +314,10 @@ def _where(query: QuoteQuery) -> tuple[str, list[object]]:
     if query.tickers is not None:
         conditions.append("coalesce(list_contains(?::VARCHAR[], ticker), true)")
         values.append(list(query.tickers))
+    if query.first_ticker is not None:
+        conditions.append("coalesce(ticker >= ?, true)")
+        values.append(query.first_ticker)
+    if query.before_ticker is not None:
+        conditions.append("ticker < ?")
+        values.append(query.before_ticker)
     return (" WHERE " + " AND ".join(conditions) if conditions else ""), values
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

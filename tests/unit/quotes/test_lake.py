@@ -9,8 +9,8 @@ import pytest
 from moto import mock_aws
 
 from b3shared.config import BUNDLED_QUOTES
-from b3shared.errors import InvalidParameterError, InvalidQuotesError, NoQuotesError
-from b3shared.quotes.lake import LakeSource, replace_lake, write_lake
+from b3shared.errors import ArtifactCorruptError, InvalidParameterError, InvalidQuotesError, NoQuotesError
+from b3shared.quotes.lake import Lake, LakeSource, replace_lake, write_lake
 from b3shared.quotes.sources import ParquetSource, QuoteQuery, open_source
 from b3shared.quotes.tables import write_parquet
 from b3shared.storage import S3Storage, Storage, open_storage
@@ -64,20 +64,22 @@ def test_a_lake_answers_as_the_one_file_with_the_same_rows(lake: LakeSource, que
 
 def test_a_lake_is_one_file_a_year_under_its_prefix(storage: Storage, raw: pd.DataFrame) -> None:
     keys = write_lake(raw, storage)
-    assert keys == [f"lake/quotes/year={year}/quotes.parquet" for year in range(2019, 2024)]
-    assert storage.list() == keys
-    assert write_lake(raw[raw["date"] >= "2023-01-01"], storage, "elsewhere") == ["elsewhere/year=2023/quotes.parquet"]
+    assert [key.rpartition("/")[0] for key in keys] == [f"lake/quotes/year={year}" for year in range(2019, 2024)]
+    assert storage.list() == ["lake/quotes/manifest.json", *keys]
+    (key,) = write_lake(raw[raw["date"] >= "2023-01-01"], storage, "elsewhere")
+    assert key == f"elsewhere/year=2023/000001-{storage.sha256(key)[:16]}.parquet"
     assert lake_of(storage, "elsewhere").read(QuoteQuery())["date"].min() == pd.Timestamp("2023-01-02")
 
 
 def test_only_the_years_of_the_query_are_fetched(storage: Storage, lake: LakeSource) -> None:
-    for year in (2019, 2020, 2022):  # whoever opens one of these fails
-        storage.put(f"lake/quotes/year={year}/quotes.parquet", b"not Parquet")
+    for key in storage.list("lake/quotes/year="):  # whoever opens one of these fails
+        if any(f"year={year}" in key for year in (2019, 2020, 2022)):
+            storage.put(key, b"not Parquet")
     assert lake.newest() == date(2023, 12, 28)
     assert len(lake.read(QuoteQuery(date(2021, 1, 1), date(2021, 12, 31)))) == 2 * 247
     assert len(lake.read(QuoteQuery(start=date(2023, 12, 28)))) == 2
     for query in (QuoteQuery(end=date(2021, 12, 31)), QuoteQuery(date(2021, 6, 1), date(2022, 1, 1))):
-        with pytest.raises(InvalidQuotesError, match="cannot be read as quotes"):
+        with pytest.raises(ArtifactCorruptError, match="SHA-256"):
             lake.read(query)
 
 
@@ -143,12 +145,16 @@ def test_replacing_leaves_exactly_the_new_quotes_and_nothing_else_is_touched(
     others = ["lake/quotes/README", "lake/quotes/year=2019/_SUCCESS", "lake/quotes-old/year=2019/quotes.parquet"]
     for key in others:
         storage.put(key, b"of somebody else")
-    storage.put("lake/quotes/year=2022/part-1.parquet", b"of another writer")
+    others_part = "lake/quotes/year=2022/part-1.parquet"
+    storage.put(others_part, b"of another writer")
     new = ParquetSource(write_parquet(raw[raw["date"].dt.year.isin([2021, 2022])], tmp_path / "new.parquet"))
     keys = replace_lake(new, storage)
-    assert keys == [f"lake/quotes/year={year}/quotes.parquet" for year in (2021, 2022)]
-    assert sorted(storage.list()) == sorted(keys + others)
+    assert [key.rpartition("/")[0] for key in keys] == [f"lake/quotes/year={year}" for year in (2021, 2022)]
+    assert Lake(storage).manifest().keys() == {key.removeprefix("lake/quotes/") for key in keys}
     pd.testing.assert_frame_equal(lake.read(QuoteQuery()), new.read(QuoteQuery()))
+    replace_lake(ParquetSource(BUNDLED_QUOTES), storage)  # and now nobody reads what the one before replaced
+    named = {"manifest.json", *Lake(storage).manifest().keys(), *Lake(storage).manifest().superseded}
+    assert set(storage.list("lake/quotes/")) == {f"lake/quotes/{key}" for key in named} | {*others[:2], others_part}
 
 
 def test_a_source_without_quotes_is_named_and_the_lake_stays(storage: Storage, lake: LakeSource, tmp_path: Path) -> None:
@@ -172,27 +178,29 @@ def test_text_for_a_date_is_named(storage: Storage, tmp_path: Path) -> None:
 def test_writing_replaces_a_year_as_a_whole_and_leaves_the_others(
     storage: Storage, lake: LakeSource, raw: pd.DataFrame, tmp_path: Path
 ) -> None:
-    before = {key: storage.sha256(key) for key in storage.list()}
     part = tmp_path / "part.parquet"
     wege3 = f"FROM '{BUNDLED_QUOTES}' WHERE ticker = 'WEGE3' AND year(date) = 2022"
     duckdb.execute(f"COPY ({wege3}) TO '{part}' (FORMAT parquet)")
-    storage.upload(part, "lake/quotes/year=2022/part-1.parquet")  # of another writer
-    assert "WEGE3" in set(lake.read(QuoteQuery(date(2022, 1, 1), date(2022, 12, 31)))["ticker"])
+    storage.upload(part, "lake/quotes/year=2022/part-1.parquet")  # of somebody who does not know of the manifest
+    before = {key: storage.sha256(key) for key in storage.list()}
+    assert "WEGE3" not in set(lake.read(QuoteQuery(date(2022, 1, 1), date(2022, 12, 31)))["ticker"])
     petr4 = raw[(raw["ticker"] == "PETR4") & (raw["date"].dt.year == 2022)].assign(close=1.0)
-    assert write_lake(petr4, storage) == ["lake/quotes/year=2022/quotes.parquet"]
+    (key,) = write_lake(petr4, storage)
+    assert key.startswith("lake/quotes/year=2022/")
     found = lake.read(QuoteQuery())
     in_2022 = found["date"].dt.year == 2022
     pd.testing.assert_frame_equal(found[in_2022].reset_index(drop=True), petr4.reset_index(drop=True))
     expected = raw[raw["date"].dt.year != 2022].reset_index(drop=True)
     pd.testing.assert_frame_equal(found[~in_2022].reset_index(drop=True), expected)
     after = {key: storage.sha256(key) for key in storage.list()}
-    assert sorted(after) == sorted(before)
-    assert [key for key in before if before[key] != after[key]] == ["lake/quotes/year=2022/quotes.parquet"]
+    assert set(after) == {*before, key}, "what a reader may still follow stays"
+    assert [key for key in before if before[key] != after[key]] == ["lake/quotes/manifest.json"]
 
 
 def test_the_same_rows_are_the_same_bytes_and_no_rows_write_nothing(storage: Storage, raw: pd.DataFrame) -> None:
-    before = {key: storage.sha256(key) for key in write_lake(raw, storage)}
-    assert {key: storage.sha256(key) for key in write_lake(raw.copy(), storage)} == before
+    keys = write_lake(raw, storage)
+    before = {key: storage.sha256(key) for key in storage.list()}
+    assert write_lake(raw.copy(), storage) == keys
     assert write_lake(raw.head(0), storage) == []
     assert {key: storage.sha256(key) for key in storage.list()} == before
 
@@ -201,7 +209,7 @@ def test_an_s3_address_opens_as_a_lake_and_a_lakes_folder_reads_the_same_as_parq
     storage: Storage, lake: LakeSource
 ) -> None:
     source = open_source(lake.name)
-    assert isinstance(source, LakeSource) == isinstance(storage, S3Storage)
+    assert isinstance(source, LakeSource)
     pd.testing.assert_frame_equal(source.read(QUERIES[1]), lake.read(QUERIES[1]))
 
 

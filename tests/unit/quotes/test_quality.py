@@ -85,7 +85,8 @@ def test_a_session_of_today_at_the_exchange_is_no_future_date() -> None:
     frame = quotes(date=[today(), today() + timedelta(days=1)])
     cleaned, findings = clean(frame)
     assert cleaned["date"].tolist() == [pd.Timestamp(today())]
-    assert [(f.kind, f.rows) for f in findings] == [("future_date", 1)]
+    told = [(f.kind, f.rows) for f in findings if f.kind != "unknown_session"]  # today may be a Sunday
+    assert told == [("future_date", 1)]
 
 
 def test_a_row_with_several_faults_is_counted_once() -> None:

@@ -1,0 +1,303 @@
+"""Splits are found in unadjusted quotes with their factor; crashes, bad ticks and ordinary days are not taken for one."""
+
+import json
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from b3shared.errors import InvalidQuotesError
+from b3shared.quotes.actions import ACTION_TYPES, MINIMAL_CONFIDENCE
+from b3shared.quotes.detection import LONGEST_HOLE, detect_actions, detect_in
+
+PLANTED = 120
+"""Session of a walk on which something happens."""
+
+
+def walk(
+    seed: int = 0, volatility: float = 0.02, sessions: int = 160, ticker: str = "PETR4", price: float = 30.0
+) -> pd.DataFrame:
+    """Quotes of a random walk, rounded to the cent, with volume that varies by half."""
+    rng = np.random.default_rng(seed)
+    close = price * np.exp(np.cumsum(rng.normal(0, volatility, sessions)))
+    before = np.concatenate([[price], close[:-1]])
+    open_ = before * np.exp(rng.normal(0, volatility / 3, sessions))
+    spread = np.exp(np.abs(rng.normal(0, volatility / 2, sessions)))
+    frame = pd.DataFrame({"ticker": ticker, "date": pd.bdate_range("2022-01-03", periods=sessions).astype("datetime64[s]")})
+    prices = {"open": open_, "close": close, "high": np.maximum(open_, close) * spread}
+    prices["low"] = np.minimum(open_, close) / spread
+    volume = np.round(1e6 * np.exp(rng.normal(0, 0.5, sessions)))
+    return frame.assign(**{k: np.maximum(np.round(v, 2), 0.01) for k, v in prices.items()}, volume=volume)
+
+
+def split(frame: pd.DataFrame, factor: float, at: int = PLANTED) -> pd.DataFrame:
+    """The same quotes if from a session on one share were ``factor`` shares."""
+    out, rest = frame.copy(), np.arange(len(frame)) >= at
+    for column in ("open", "high", "low", "close"):
+        out[column] = np.where(rest, np.maximum(np.round(out[column] / factor, 2), 0.01), out[column])
+    return out.assign(volume=np.where(rest, np.round(out["volume"] * factor), out["volume"]))
+
+
+def marked(frame: pd.DataFrame, mark: str, at: int = PLANTED, *, rises: bool = True) -> pd.DataFrame:
+    """Quotes with the exchange's own fields: DISMES that rises and a mark that stays for five sessions."""
+    row = np.arange(len(frame))
+    kind = np.where((row >= at) & (row < at + 5), f"PN  {mark:<4}N2", "PN      N2")
+    return frame.assign(type=kind, isin="BRPETRACNPR6", dismes=100 + (row >= at) * rises)
+
+
+def applied(actions: pd.DataFrame) -> list[tuple[str, str, float]]:
+    """(ticker, date, factor) of the detections that a read would apply."""
+    sure = actions[(actions["confidence"] >= MINIMAL_CONFIDENCE) & (actions["factor"] != 1)]
+    return [(t, str(d.date()), f) for t, d, f in zip(sure["ticker"], sure["date"], sure["factor"], strict=True)]
+
+
+def day(frame: pd.DataFrame, at: int = PLANTED) -> str:
+    return str(frame["date"].iloc[at].date())
+
+
+LIVELY = st.floats(0.008, 0.03)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 10_000), LIVELY, st.sampled_from([2.0, 3.0, 4.0, 5.0, 10.0, 100.0, 1 / 2, 1 / 4, 1 / 5, 1 / 10, 1 / 100])
+)
+def test_a_planted_split_is_found_with_its_factor(seed: int, volatility: float, factor: float) -> None:
+    price = 3_000.0 if factor >= 10 else 30.0 if factor > 0.1 else 5.0
+    frame = split(walk(seed, volatility, price=price), factor)
+    found = detect_in(frame)
+    [(ticker, date, detected)] = applied(found)
+    assert (ticker, date) == ("PETR4", day(frame))
+    near = sorted({2.0, 3.0, 4.0, 5.0, 10.0, 100.0}, key=lambda f: abs(np.log(f / max(detected, 1 / detected))))[0]
+    assert near == pytest.approx(max(factor, 1 / factor)), "an action closer to another usual factor"
+    assert abs(np.log(detected / factor)) < np.log(1.25)
+
+
+@pytest.mark.parametrize("factor", [2.0, 3.0, 4.0, 5.0, 0.5, 0.2, 0.1, 0.01])
+def test_on_a_quiet_share_the_usual_factors_are_exact(factor: float) -> None:
+    frame = split(walk(3, 0.01, price=50.0), factor)
+    assert applied(detect_in(frame)) == [("PETR4", day(frame), factor)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), LIVELY)
+def test_nothing_is_found_in_a_walk_without_a_split(seed: int, volatility: float) -> None:
+    assert applied(detect_in(walk(seed, volatility))) == []
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.5, 2.0, 5.0, 7.0, 10.0]))
+@settings(max_examples=15, deadline=None)
+def test_a_price_that_goes_back_is_no_split(seed: int, factor: float) -> None:
+    frame = walk(seed)
+    for column in ("open", "high", "low", "close"):
+        frame.loc[PLANTED, column] = round(frame[column].iloc[PLANTED] * factor, 2)
+    assert applied(detect_in(frame)) == []
+
+
+def test_a_spike_of_the_newest_day_is_less_certain_than_a_level_that_stayed() -> None:
+    frame = split(walk(), 2.0)
+    newest = detect_in(frame.iloc[: PLANTED + 1])
+    settled = detect_in(frame)
+    one, other = (f[f["factor"] != 1].iloc[0] for f in (newest, settled))
+    assert one["confidence"] < other["confidence"]
+    assert [json.loads(row["evidence"])["confirmed_by_next_session"] for row in (one, other)] == [False, True]
+
+
+def test_a_crash_on_huge_volume_that_goes_on_all_day_is_no_split_when_dismes_stands_still() -> None:
+    # As AMER3 on 2023-01-12: 12.00 to 2.72 on 251 million shares, ten times the usual, DISMES unchanged.
+    frame = split(walk(1, 0.03, price=12.0), 4.41)
+    row = frame.index == PLANTED
+    frame.loc[row, "volume"] = 2.5e8
+    frame.loc[row, "high"] = frame.loc[row, "open"] * 1.2
+    frame.loc[row, "low"] = frame.loc[row, "open"] * 0.8
+    frame.loc[PLANTED:, "volume"] = np.maximum(frame.loc[PLANTED:, "volume"], 8e7)
+    still = frame.assign(dismes=117, type="ON      NM", isin="BRAMERACNOR6")
+    assert applied(detect_in(still)) == []
+    worst = detect_in(still)["confidence"].max()
+    assert np.isnan(worst) or worst < 0.01
+
+
+@pytest.mark.parametrize("factor", [1.03, 1.05, 1.1])
+def test_a_small_bonus_is_found_by_its_mark_and_not_without(factor: float) -> None:
+    frame = split(walk(5, 0.012), factor)
+    assert applied(detect_in(marked(frame, "EB"))) == [("PETR4", day(frame), factor)]
+    found = detect_in(marked(frame, "EB"))
+    assert found["kind"].tolist() == ["bonus", "ex_mark"]
+    assert applied(detect_in(frame)) == []
+
+
+def test_a_mark_of_grouping_says_reverse_split_and_never_split() -> None:
+    frame = marked(split(walk(2), 0.1), "EG")
+    assert applied(detect_in(frame)) == [("PETR4", day(frame), 0.1)]
+    assert applied(detect_in(marked(split(walk(2), 1.1), "EG"))) == []
+
+
+def test_a_dividend_is_marked_and_its_fall_is_no_bonus() -> None:
+    frame = marked(split(walk(7, 0.01), 1.1), "EDJ")
+    found = detect_in(frame)
+    assert applied(found) == []
+    mark = found[found["kind"] == "ex_mark"].iloc[0]
+    assert (str(mark["date"].date()), mark["factor"], mark["dividend"]) == (day(frame), 1.0, 0.0)
+    rights = ["dividend", "interest on capital"]
+    assert json.loads(mark["evidence"]) == {"mark": "EDJ", "rights": rights, "dismes": [100, 101]}
+
+
+def test_a_mark_that_stays_counts_once_and_anew_when_dismes_rises_under_it() -> None:
+    frame = marked(walk(), "EJ")
+    assert detect_in(frame)["date"].dt.date.astype(str).tolist() == [day(frame)]
+    frame["dismes"] += np.arange(len(frame)) >= PLANTED + 2
+    assert detect_in(frame)["date"].dt.date.astype(str).tolist() == [day(frame), day(frame, PLANTED + 2)]
+
+
+def test_a_rise_of_dismes_whose_mark_is_gone_is_an_ex_date_of_a_right_without_a_name() -> None:
+    frame = marked(walk(), "ED").assign(type="PN      N2")
+    [evidence] = detect_in(frame)["evidence"]
+    assert json.loads(evidence) == {"mark": None, "rights": [], "dismes": [100, 101]}
+
+
+def test_without_dismes_the_first_session_of_a_mark_is_its_ex_date() -> None:
+    frame = marked(walk(), "ED").drop(columns=["dismes", "isin"])
+    found = detect_in(frame)
+    assert (found["kind"].tolist(), found["date"].dt.date.astype(str).tolist()) == (["ex_mark"], [day(frame)])
+
+
+def test_a_fall_of_the_whole_market_is_no_split_of_anybody() -> None:
+    crash = [split(walk(seed, 0.015, ticker=f"AAA{chr(65 + seed)}3"), 1.25) for seed in range(26)]
+    together = pd.concat(crash, ignore_index=True).assign(volume=1e6)
+    alone = detect_in(crash[0].assign(volume=1e6))
+    assert applied(detect_in(together)) == []
+    ticker = crash[0]["ticker"].iloc[0]
+    shared = detect_in(together)
+    assert alone["confidence"].max() > shared[shared["ticker"] == ticker]["confidence"].max() or ticker not in set(
+        shared["ticker"]
+    )
+
+
+def test_over_a_long_hole_a_ratio_of_prices_says_nothing() -> None:
+    frame = split(walk(), 2.0)
+    short, long = frame.copy(), frame.copy()
+    short.loc[PLANTED:, "date"] += pd.Timedelta(days=LONGEST_HOLE - 10)
+    long.loc[PLANTED:, "date"] += pd.Timedelta(days=LONGEST_HOLE)
+    assert [f for _, _, f in applied(detect_in(short))] == [2.0]
+    assert applied(detect_in(long)) == []
+
+
+def test_closes_alone_are_enough_and_days_without_trade_are_passed_over() -> None:
+    frame = split(walk(), 5.0)
+    assert applied(detect_in(frame[["ticker", "date", "close"]])) == [("PETR4", day(frame), 5.0)]
+    idle = frame.copy()
+    idle.loc[PLANTED, "volume"] = 0.0
+    assert applied(detect_in(idle)) == [("PETR4", day(frame, PLANTED + 1), 5.0)]
+
+
+def test_rows_of_other_tickers_order_and_twins_change_nothing() -> None:
+    frame = split(walk(), 3.0)
+    others = [walk(seed, ticker=name) for seed, name in ((11, "ABEV3"), (12, "VALE3"))]
+    mixed = pd.concat([frame, *others, frame.iloc[[PLANTED]]]).sample(frac=1, random_state=1)
+    assert applied(detect_in(mixed)) == [("PETR4", day(frame), 3.0)]
+
+
+@pytest.mark.parametrize(("listed", "found"), [(0, []), (-1, []), (1, []), (3, [2.0])])
+def test_a_split_that_the_quotes_list_themselves_is_not_detected_once_more(listed: int, found: list[float]) -> None:
+    frame = split(walk(), 2.0).assign(split_factor=1.0)
+    frame.loc[PLANTED + listed, "split_factor"] = 2.0
+    assert [factor for _, _, factor in applied(detect_in(frame))] == found
+
+
+def test_what_comes_later_than_two_sessions_changes_no_verdict() -> None:
+    frame = split(walk(), 2.0)
+    whole, cut = detect_in(frame), detect_in(frame.iloc[: PLANTED + 3])
+    pd.testing.assert_frame_equal(whole[whole["factor"] == 2], cut[cut["factor"] == 2])
+
+
+def test_the_table_has_its_columns_even_without_a_row_and_a_relation_that_is_no_quotes_is_refused() -> None:
+    empty = detect_in(walk().iloc[:0])
+    assert (list(empty.columns), len(empty)) == (list(ACTION_TYPES), 0)
+    with pytest.raises(InvalidQuotesError, match="lacks close"):
+        detect_in(walk().drop(columns="close"))
+    with duckdb.connect() as connection, pytest.raises(InvalidQuotesError, match="cannot be read"):
+        detect_actions(connection, "nowhere")
+
+
+# -- real rows
+
+
+def excerpt(folder: Path, file: str, ticker: str, first: str, last: str) -> pd.DataFrame:
+    with duckdb.connect() as connection:
+        sql = f"SELECT * FROM '{folder / file}' WHERE ticker = ? AND date BETWEEN ? AND ? ORDER BY date"
+        frame = connection.execute(sql, [ticker, first, last]).df()
+    return frame.drop(columns=["type", "isin"]) if file == "b3_daily.parquet" else frame
+
+
+@pytest.mark.parametrize(
+    ("ticker", "ex_date", "factor"),
+    [
+        ("MGLU3", "2020-10-14", 4.0),
+        ("RADL3", "2020-09-21", 5.0),
+        ("WEGE3", "2021-04-28", 2.0),
+        ("CPLE6", "2021-03-12", 10.0),
+        ("ENEV3", "2016-05-12", 0.01),
+        ("CASH3", "2023-06-01", 0.1),
+        ("IRBR3", "2023-01-25", 1 / 30),
+        ("PRIO3", "2014-08-11", 0.1),  # the vendor's list lacks these two; its adjusted prices have them
+        ("COGN3", "2014-09-15", 4.0),
+    ],
+)
+def test_real_splits_are_found_from_prices_and_volumes(shared_data: Path, ticker: str, ex_date: str, factor: float) -> None:
+    first, last = pd.Timestamp(ex_date) - pd.Timedelta(days=200), pd.Timestamp(ex_date) + pd.Timedelta(days=40)
+    frame = excerpt(shared_data, "b3_daily.parquet", ticker, str(first.date()), str(last.date()))
+    assert applied(detect_in(frame)) == [(ticker, ex_date, pytest.approx(factor))]
+
+
+@pytest.mark.parametrize(
+    ("ticker", "first", "last"),
+    [
+        ("ODPV3", "2020-06-01", "2020-12-30"),  # 12.54, 87.46, 12.93: a bad tick
+        ("BPAN4", "2011-10-01", "2012-04-30"),  # 6.92, 11.76, 6.90
+        ("ELET3", "2017-03-01", "2017-10-31"),  # +49 % when its privatisation was announced
+        ("IRBR3", "2020-01-01", "2020-07-31"),  # -32 % and more in days
+        ("PETR4", "2019-10-01", "2020-06-30"),  # -30 % with the whole market
+        ("MRFG3", "2021-06-01", "2022-02-28"),  # a payment that the price does not show
+        ("BRAP4", "2021-10-15", "2022-02-28"),  # shares of another company were distributed: no split factor fits
+        ("QUAL3", "2019-03-01", "2019-10-31"),  # +37 % in a day
+    ],
+)
+def test_real_crashes_surges_and_bad_ticks_are_no_splits(shared_data: Path, ticker: str, first: str, last: str) -> None:
+    assert applied(detect_in(excerpt(shared_data, "b3_daily.parquet", ticker, first, last))) == []
+
+
+@pytest.mark.parametrize(
+    ("ticker", "ex_date", "first", "factor"),
+    [("ATOM3", "2016-07-26", "2016-07-01", 1 / 3), ("GSHP3", "2020-01-13", "2020-01-02", 1 / 30)],
+)
+def test_a_reverse_split_of_the_official_days_is_found_by_dismes_and_mark(
+    shared_data: Path, ticker: str, ex_date: str, first: str, factor: float
+) -> None:
+    found = detect_in(excerpt(shared_data, "b3_cotahist_days.parquet", ticker, first, "2020-01-31"))
+    own = found[found["date"] == ex_date]
+    assert own["kind"].tolist() == ["ex_mark", "reverse_split"]
+    assert own["factor"].tolist() == [1.0, pytest.approx(factor)]
+    evidence = json.loads(own["evidence"].iloc[1])
+    assert evidence["dismes"][0] < evidence["dismes"][1]
+    assert evidence["mark"] == "EG"
+
+
+def test_on_consecutive_official_days_every_ex_mark_lies_where_dismes_changed_and_no_split_without(
+    shared_data: Path,
+) -> None:
+    file = shared_data / "b3_cotahist_days.parquet"
+    with duckdb.connect() as connection:
+        january = f"(SELECT * FROM '{file}' WHERE date BETWEEN '2020-01-02' AND '2020-01-30')"
+        found = detect_actions(connection, january)
+        changed = connection.execute(
+            f"""SELECT ticker, date FROM (SELECT *, lag(dismes) OVER (PARTITION BY ticker ORDER BY date) AS before
+                FROM {january}) WHERE dismes <> before ORDER BY ALL"""
+        ).df()
+    marks = found[found["kind"] == "ex_mark"][["ticker", "date"]]
+    assert len(marks) > 100
+    assert set(marks.itertuples(index=False, name=None)) == set(changed.itertuples(index=False, name=None))
+    assert applied(found) == [("GSHP3", "2020-01-13", pytest.approx(1 / 30))]

@@ -1,0 +1,362 @@
+"""What a file says of its days is what the lake says of them, whatever was there, however often it comes."""
+
+import gzip
+import json
+import shutil
+import threading
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+from cotahist_text import Quote, annual, daily
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from b3shared.errors import B3Error, InvalidActionsError, InvalidCotahistError, NoQuotesError, SourceUnavailableError
+from b3shared.quotes.ingest import OVERRIDES, RECORDS, Ingest
+from b3shared.quotes.lake import LAKE, Lake, LakeSource, write_lake
+from b3shared.quotes.sources import ParquetSource, QuoteQuery, open_source
+from b3shared.storage import FolderStorage, Storage
+
+MONDAY = date(2020, 1, 6)
+TUESDAY = MONDAY + timedelta(days=1)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> FolderStorage:
+    return FolderStorage(tmp_path / "store")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "files").mkdir()
+    return tmp_path / "files"
+
+
+def lake_of(storage: Storage) -> pd.DataFrame:
+    return LakeSource(f"{storage.url}/{LAKE}").read(QuoteQuery())
+
+
+def closes(storage: Storage) -> dict[tuple[str, str], float]:
+    frame = lake_of(storage)
+    return {(t, str(d.date())): c for t, d, c in zip(frame["ticker"], frame["date"], frame["close"], strict=True)}
+
+
+def content(storage: Storage, prefix: str = "lake/") -> dict[str, str]:
+    return {key: storage.sha256(key) for key in storage.list(prefix)}
+
+
+def record(storage: Storage, sha256: str) -> dict[str, object]:
+    return dict(json.loads(storage.read(f"{RECORDS}/{sha256}.json")))
+
+
+def test_a_file_of_the_exchange_is_in_the_lake_to_the_cent(storage: Storage, shared_data: Path) -> None:
+    done = Ingest(storage).file(shared_data / "cotahist" / "COTAHIST_D25062021.TXT.gz")
+    found = lake_of(storage)
+    official = duckdb.execute(
+        f"SELECT * FROM '{shared_data}/b3_cotahist_days.parquet' WHERE date = '2021-06-25' ORDER BY ticker"
+    ).df()
+    assert (done.rows, done.first_session, done.rejected) == (len(official), "2021-06-25", 0)
+    assert found["ticker"].tolist() == official["ticker"].tolist()
+    for column in ("open", "high", "low", "avg", "close", "best_buy", "best_sell", "volume", "trades"):
+        pd.testing.assert_series_equal(found[column], official[column], check_dtype=False)
+    pd.testing.assert_series_equal(found["turnover"].round(2), official["turnover"].round(2), check_dtype=False)
+
+
+def test_the_same_file_again_writes_nothing(storage: Storage, files: Path) -> None:
+    path = daily(files, MONDAY, [Quote(MONDAY), Quote(MONDAY, "VALE3", 50.0)])
+    first = Ingest(storage).file(path)
+    before = content(storage)
+    second = Ingest(storage).file(path)
+    assert (first.changed, second.changed) == (True, False)
+    assert content(storage) == before
+
+
+def test_the_order_of_files_leaves_no_trace_in_the_bytes(tmp_path: Path, files: Path) -> None:
+    paths = [daily(files, MONDAY, [Quote(MONDAY, "VALE3")]), daily(files, TUESDAY, [Quote(TUESDAY, "ABEV3")])]
+    hashes = []
+    for name, order in (("there", paths), ("back", paths[::-1])):
+        storage = FolderStorage(tmp_path / name)
+        for path in order:
+            Ingest(storage).file(path)
+        hashes.append(Lake(storage).manifest().years[2020][0].sha256)
+    assert hashes[0] == hashes[1]
+
+
+def test_a_corrected_file_replaces_exactly_its_days(storage: Storage, files: Path) -> None:
+    year = [Quote(MONDAY, "PETR4", 10.0), Quote(MONDAY, "OIBR3", 1.0), Quote(TUESDAY, "PETR4", 11.0)]
+    Ingest(storage).file(annual(files, 2020, year))
+    done = Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY, "PETR4", 10.5), Quote(MONDAY, "VALE3", 50.0)]))
+    assert closes(storage) == {
+        ("PETR4", "2020-01-06"): 10.5,
+        ("VALE3", "2020-01-06"): 50.0,
+        ("PETR4", "2020-01-07"): 11.0,
+    }
+    assert [year.to_json() for year in done.years] == [{"year": 2020, "days": 1, "added": 1, "changed": 1, "removed": 1}]
+
+
+def test_a_subset_replaces_single_rows_and_must_be_called_one(storage: Storage, files: Path) -> None:
+    Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY, "PETR4", 10.0), Quote(MONDAY, "OIBR3", 1.0)]))
+    part = files / "COTAHIST_A2020.TXT"
+    whole = annual(files, 2020, [Quote(MONDAY, "PETR4", 10.5), Quote(TUESDAY, "PETR4", 11.0)]).read_bytes()
+    part.write_bytes(b"\r\n".join(whole.split(b"\r\n")[:3]) + b"\r\n")
+    before = closes(storage)
+    with pytest.raises(InvalidCotahistError, match="trailer"):
+        Ingest(storage).file(part)
+    assert closes(storage) == before
+    Ingest(storage).file(part, partial=True)
+    expected = {("PETR4", "2020-01-06"): 10.5, ("OIBR3", "2020-01-06"): 1.0, ("PETR4", "2020-01-07"): 11.0}
+    assert closes(storage) == expected
+
+
+def test_a_folder_is_taken_oldest_first_so_that_a_correction_wins(storage: Storage, files: Path) -> None:
+    late = daily(files, MONDAY, [Quote(MONDAY, close=10.5)], created="20200301")
+    late.rename(files / "COTAHIST_A_correction.TXT")  # by its name it would come first
+    packed = files / "COTAHIST_D06012020.txt.GZ"
+    packed.write_bytes(gzip.compress(daily(files, MONDAY, [Quote(MONDAY)]).read_bytes()))
+    (files / "COTAHIST_D06012020.TXT").unlink()
+    (files / "notes.md").write_text("of somebody else")
+    assert [done.name for done in Ingest(storage).folder(files)] == [packed.name, "COTAHIST_A_correction.TXT"]
+    assert closes(storage) == {("PETR4", "2020-01-06"): 10.5}
+
+
+def test_what_is_no_folder_and_no_file_is_named(storage: Storage, files: Path) -> None:
+    with pytest.raises(NoQuotesError, match="holds no COTAHIST file"):
+        list(Ingest(storage).folder(files))
+    with pytest.raises(SourceUnavailableError, match="is not a folder"):
+        list(Ingest(storage).folder(files / "none"))
+    with pytest.raises(SourceUnavailableError, match="is not a file"):
+        Ingest(storage).file(files / "none.TXT")
+    with pytest.raises(SourceUnavailableError, match="no address"):
+        Ingest(storage).period(None)  # type: ignore[arg-type]
+    assert storage.list() == []
+
+
+def test_every_file_has_a_record_of_what_it_did(storage: Storage, files: Path) -> None:
+    path = daily(files, MONDAY, [Quote(MONDAY), Quote(MONDAY), Quote(MONDAY, "PETRT9", market="070")])
+    done = Ingest(storage).file(path)
+    found = record(storage, done.sha256)
+    assert (found["status"], found["name"], found["source"]) == ("done", path.name, str(path))
+    assert (found["changed"], found["sequence"], found["partial"]) == (True, 1, False)
+    assert found["years"] == [{"year": 2020, "days": 1, "added": 1, "changed": 0, "removed": 0}]
+    report = found["report"]
+    assert isinstance(report, dict)
+    assert (report["cash_records"], report["duplicates"], report["other_markets"]) == (1, 1, {"070": 1})
+
+
+def test_a_refused_file_has_a_record_of_why(storage: Storage, files: Path) -> None:
+    path = daily(files, MONDAY, [Quote(MONDAY, close=1.0), Quote(MONDAY, close=2.0)])
+    with pytest.raises(B3Error) as refused:
+        Ingest(storage).file(path)
+    (key,) = storage.list()
+    found = json.loads(storage.read(key))
+    assert (found["status"], found["error"]["code"]) == ("failed", refused.value.code)
+    assert "PETR4" in found["error"]["message"]
+
+
+def test_quotes_that_a_user_put_there_stay_where_the_file_says_nothing(storage: Storage, files: Path) -> None:
+    """Parquet of one's own, without a manifest, with fewer columns and dates as time stamps."""
+    own = pd.DataFrame({"ticker": ["PETR4", "ABEV3"], "date": pd.to_datetime(["2020-01-06", "2020-01-03"]), "close": 9.0})
+    other = own.assign(date=own["date"] - pd.DateOffset(years=1))
+    for number, frame in enumerate((own, other)):
+        path = files / f"{number}.parquet"
+        duckdb.execute(f"COPY (FROM frame) TO '{path}'")
+        storage.upload(path, f"{LAKE}/year={2020 - number}/mine.parquet")
+    Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]))
+    assert closes(storage) == {
+        ("PETR4", "2019-01-06"): 9.0,
+        ("ABEV3", "2019-01-03"): 9.0,
+        ("ABEV3", "2020-01-03"): 9.0,
+        ("PETR4", "2020-01-06"): 10.0,
+    }
+    assert Lake(storage).manifest().years[2019][0].key == "year=2019/mine.parquet"
+
+
+def test_actions_are_detected_with_the_quotes_and_the_users_word_wins(storage: Storage, files: Path) -> None:
+    days = pd.bdate_range("2020-01-02", periods=40)
+    split = [
+        Quote(d.date(), "PETR4", (40 + i % 3) / (1 if i < 30 else 4), 1000 * (1 if i < 30 else 4), dismes=100 + (i >= 30))
+        for i, d in enumerate(days)
+    ]
+    others = [Quote(d.date(), f"AB{n:02}3", 20 + (i * 7 + n) % 3 / 10) for i, d in enumerate(days) for n in range(8)]
+    Ingest(storage).file(annual(files, 2020, split + others))
+    found = lake_of(storage)
+    acted = found[found["split_factor"] != 1]
+    assert acted[["ticker", "split_factor"]].to_numpy().tolist() == [["PETR4", 4.0]]
+    assert acted["date"].iloc[0] == days[30]
+    assert "split_factor" not in found.attrs["missing"]
+    storage.put(OVERRIDES, f"ticker,date,reject\nPETR4,{days[30].date()},true\n".encode())
+    assert Ingest(storage).actions() is True
+    assert (lake_of(storage)["split_factor"] == 1).all()
+    before = content(storage)
+    assert Ingest(storage).actions() is False
+    storage.put(OVERRIDES, b"ticker,date,split_factor\nPETR4,2020-01-02,-1\n")
+    with pytest.raises(InvalidActionsError, match="split_factor"):
+        Ingest(storage).file(daily(files, days[-1].date(), [Quote(days[-1].date(), "VALE3")]))
+    assert content(storage, f"{LAKE}/") == {k: v for k, v in before.items() if k.startswith(f"{LAKE}/")}
+
+
+class Dying(FolderStorage):
+    """Ends the process, as it were, at the n-th write or deletion; it can also let that one through first."""
+
+    def __init__(self, path: Path, at: int, after: bool) -> None:
+        super().__init__(path)
+        self.left, self.after = at, after
+
+    def _counted(self, write: Callable[[], str | None]) -> str | None:
+        self.left -= 1
+        if self.left > 0:
+            return write()
+        if self.left == 0 and self.after:
+            write()
+        raise KeyboardInterrupt
+
+    def create(self, key: str, data: bytes) -> str:
+        return str(self._counted(lambda: FolderStorage.create(self, key, data)))
+
+    def replace(self, key: str, data: bytes, etag: str) -> str:
+        return str(self._counted(lambda: FolderStorage.replace(self, key, data, etag)))
+
+    def put(self, key: str, data: bytes) -> str:
+        return str(self._counted(lambda: FolderStorage.put(self, key, data)))
+
+    def delete(self, key: str) -> None:
+        self._counted(lambda: FolderStorage.delete(self, key))
+
+    def _send(self, path: Path, key: str) -> None:
+        self._counted(lambda: FolderStorage._send(self, path, key))  # type: ignore[func-returns-value]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the write", "after it"])
+def test_a_crash_at_any_write_leaves_the_lake_before_or_after_and_a_second_attempt_ends_it(
+    tmp_path: Path, files: Path, after: bool
+) -> None:
+    base = [annual(files, 2019, [Quote(date(2019, 1, 2))]), annual(files, 2020, [Quote(MONDAY, close=9.0)])]
+    new = annual(files, 2020, [Quote(MONDAY, close=9.5), Quote(TUESDAY)], name="COTAHIST_A2020_2.TXT")
+    for path in base:
+        Ingest(FolderStorage(tmp_path / "base")).file(path)
+    states = []
+    for at in range(1, 100):
+        storage = FolderStorage(shutil.copytree(tmp_path / "base", tmp_path / f"{at}"))
+        before = closes(storage)
+        try:
+            Ingest(Dying(tmp_path / f"{at}", at, after)).file(new)
+            states.append("all")
+        except KeyboardInterrupt:
+            found = closes(storage)
+            expected = before | {("PETR4", "2020-01-06"): 9.5, ("PETR4", "2020-01-07"): 10.0}
+            assert found in (before, expected)
+            states.append("old" if found == before else "new")
+        again = Ingest(storage).file(new)
+        assert closes(storage) == expected
+        found_record = record(storage, again.sha256)
+        assert found_record["status"] == "done"
+        assert found_record["years"] == [{"year": 2020, "days": 2, "added": 1, "changed": 1, "removed": 0}]
+        Ingest(storage).file(daily(files, date(2020, 1, 8), [Quote(date(2020, 1, 8))]))  # and the next tidies up
+        manifest = Lake(storage).manifest()
+        kept = {*manifest.keys(), *manifest.superseded, "manifest.json"}
+        assert {key.removeprefix(f"{LAKE}/") for key in storage.list(f"{LAKE}/")} == kept
+        if states[-1] == "all":
+            break
+    assert states.count("old") >= 2
+    assert states.count("new") >= 1
+    assert states[-1] == "all"
+
+
+def test_files_that_are_taken_in_at_once_are_all_there(storage: Storage, files: Path) -> None:
+    days = [MONDAY + timedelta(days=n) for n in range(5)]
+    paths = [daily(files, day, [Quote(day, close=1.0 + n)]) for n, day in enumerate(days)]
+    paths.append(annual(files, 2019, [Quote(date(2019, 1, 2))]))
+    failures: list[BaseException] = []
+
+    def work(path: Path) -> None:
+        try:
+            Ingest(FolderStorage(storage.url)).file(path)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(path,)) for path in paths]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    expected = {("PETR4", str(day)): 1.0 + n for n, day in enumerate(days)}
+    assert closes(storage) == expected | {("PETR4", "2019-01-02"): 10.0}
+    assert Lake(storage).manifest().sequence == len(paths)
+
+
+class Overtaken(FolderStorage):
+    """Somebody else changes the lake twice between a reader's look at the manifest and its first download."""
+
+    overtake: Callable[[], None] | None = None
+
+    def _receive(self, key: str, path: Path) -> None:
+        if self.overtake is not None:
+            overtake, self.overtake = self.overtake, None
+            overtake()
+        super()._receive(key, path)
+
+
+def test_a_reader_who_is_overtaken_twice_follows(storage: Storage, files: Path) -> None:
+    Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]))
+    source = LakeSource(f"{storage.url}/{LAKE}")
+    slow = Overtaken(f"{storage.url}/{LAKE}")
+    source._lake = Lake(slow, "")
+
+    def overtake() -> None:
+        for number in (1, 2):
+            Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY, close=10.0 + number)]))
+
+    slow.overtake = overtake
+    assert source.read(QuoteQuery())["close"].tolist() == [12.0]
+
+
+def test_a_changed_file_of_the_lake_is_noticed(storage: Storage, files: Path) -> None:
+    Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]))
+    (file,) = Lake(storage).manifest().years[2020]
+    storage.put(f"{LAKE}/{file.key}", b"something else")
+    with pytest.raises(B3Error, match="SHA-256"):
+        lake_of(storage)
+
+
+def test_a_folder_with_a_manifest_is_read_as_a_lake_and_write_lake_joins_in(storage: Storage, files: Path) -> None:
+    Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]))
+    Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY, close=12.0)]))
+    source = open_source(f"{storage.url}/{LAKE}")
+    assert isinstance(source, LakeSource)
+    assert source.read(QuoteQuery())["close"].tolist() == [12.0]
+    write_lake(ParquetSource("data/quotes.parquet").read(QuoteQuery(tickers=("VALE3",))), storage)
+    assert set(source.read(QuoteQuery())["ticker"]) == {"VALE3"}
+
+
+DAYS = [MONDAY + timedelta(days=n) for n in range(3)] + [date(2021, 1, 4)]
+ROWS = st.dictionaries(
+    st.tuples(st.sampled_from(["PETR4", "VALE3", "ABEV3"]), st.sampled_from(DAYS)), st.integers(1, 9), min_size=1, max_size=6
+)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.tuples(ROWS, st.booleans()), min_size=1, max_size=4))
+def test_any_sequence_of_files_equals_a_dictionary(
+    tmp_path_factory: pytest.TempPathFactory, given_files: list[tuple[dict[tuple[str, date], int], bool]]
+) -> None:
+    folder = tmp_path_factory.mktemp("sequence")
+    storage, oracle = FolderStorage(folder / "store"), dict[tuple[str, str], float]()
+    for rows, partial in given_files:
+        for year in sorted({day.year for _, day in rows}):
+            own = {key: close for key, close in rows.items() if key[1].year == year}
+            path = annual(folder, year, [Quote(day, ticker, close) for (ticker, day), close in own.items()])
+            Ingest(storage).file(path, partial=partial)
+            days = {str(day) for _, day in own}
+            if not partial:
+                oracle = {key: close for key, close in oracle.items() if key[1] not in days}
+            oracle |= {(ticker, str(day)): float(close) for (ticker, day), close in own.items()}
+    assert closes(storage) == oracle
+    for files_ in Lake(storage).manifest().years.values():
+        stored = duckdb.execute(f"SELECT ticker, date FROM '{storage.url}/{LAKE}/{files_[0].key}'").fetchall()
+        assert stored == sorted(stored)
+    assert len(lake_of(storage)) == len(oracle)
