@@ -55,6 +55,9 @@ class Reason(_Answer):
     effect: float = Field(
         description="by how much the action's probability falls when the feature takes that median; below 0 it rises"
     )
+    return_effect: float | None = Field(
+        description="by how much the predicted return falls then, a fraction; below 0 it rises; null for rf"
+    )
 
 
 class Explanation(_Answer):
@@ -63,6 +66,16 @@ class Explanation(_Answer):
     summary: str
     method: str
     reasons: list[Reason]
+
+
+class Interval(_Answer):
+    """Where the outcome is expected, by split conformal prediction in units of the ticker's volatility."""
+
+    level: Probability = Field(description="share of outcomes that such intervals are to cover")
+    return_low: float = Field(description="total return over the horizon, a fraction, at least -1")
+    return_high: float
+    price_low: float = Field(description="R$, last_price x (1 + return_low)")
+    price_high: float
 
 
 class PredictAnswer(_Answer):
@@ -82,11 +95,13 @@ class PredictAnswer(_Answer):
     feature_importance: dict[str, float]
     explanation: Explanation
     predicted_return: float | None = Field(description="total return over the horizon, a fraction; null for rf")
-    predicted_price: float | None = Field(description="R$; null for rf")
-    interval: list[float] | None = Field(description="of the predicted price, R$; null for rf")
+    predicted_price: float | None = Field(description="R$, last_price x (1 + predicted_return); null for rf")
+    interval: Interval | None = Field(description="around the predicted return and price; null for rf")
     last_price: float = Field(description="traded close of as_of, R$")
     input_shape: list[int]
     features_used: list[str]
+    features_count: int | None = Field(description="features of each session of the window; null for rf")
+    sequence_length: int | None = Field(description="sessions of the window; null for rf")
     model_type: Literal["rf", "lstm"]
     requested_model_type: str
     model_source: str = Field(description="key of the version in the registry")
@@ -94,7 +109,7 @@ class PredictAnswer(_Answer):
     target: str | None = Field(description="what the classes mean: label rule, horizon in sessions, width of the hold band")
     skill: Literal["none", "weak", "proven"] = Field(description="what the evaluation could show beyond the baselines")
     as_of: str = Field(description="the ticker's newest session, which the forecast is made from")
-    data_age_sessions: int = Field(description="weekdays from as_of to today in São Paulo: sessions missed at most")
+    data_age_sessions: int = Field(description="sessions of the exchange after as_of and before today in São Paulo")
     degraded: bool = Field(description="true when the answer is not what a fresh one would be; message says why")
 
 
@@ -105,6 +120,8 @@ class BatchRow(_Answer):
     prediction: Action
     probabilities: list[Probability]
     predicted_return: float | None
+    predicted_price: float | None
+    interval: Interval | None
     last_price: float
     as_of: str
     data_age_sessions: int

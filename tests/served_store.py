@@ -1,6 +1,7 @@
 """A store that predictions are served from, made by hand: models of a line of NumPy, windows of known numbers."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,19 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from b3shared.params import PipelineParams
+from b3shared.quotes.calendar import sessions_after
 from b3shared.registry import Registry
 from b3shared.release import KEY, Release
 from b3shared.serving.offer import Universe, offer_name
-from b3shared.serving.snapshot import Snapshot
+from b3shared.serving.snapshot import AHEAD, Snapshot
 from b3shared.storage import FolderStorage, Storage
 
 FEATURES = ("momentum", "volatility", "volume")
 TICKERS = ("BBAS3", "PETR3", "PETR4", "VALE3")
 MEDIANS = (0.1, -0.2, 0.3)
 OFFER = offer_name("v2", Universe(PipelineParams().min_turnover))
+SCALE = {"horizon": 4, "level": 0.8, "quantile": 1.5}
+VOLATILITY = (0.01, 0.02, 0.03, 0.04)
 
 
 def weights(seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +66,7 @@ def register_tiny(storage: Storage, folder: Path, seed: int, kind: str = "rf", s
         "importance": dict.fromkeys(FEATURES, 1 / 3),
         "medians": list(MEDIANS),
         "seed": seed,
-    }
+    } | ({"return_scale": SCALE} if kind == "lstm" else {})
     files = [folder / "model.onnx", folder / "model.json"]
     files[0].write_bytes(tiny_onnx(seed, sequences=kind == "lstm"))
     files[1].write_text(json.dumps(metadata))
@@ -72,13 +76,13 @@ def register_tiny(storage: Storage, folder: Path, seed: int, kind: str = "rf", s
         "features": list(FEATURES),
         "target": "direction, horizon 2, width 0.5",
         "evaluated": {"skill": skill},
-        "params": PipelineParams.of(params).model_dump(mode="json"),
+        "params": PipelineParams.of({"model_type": kind} | params).model_dump(mode="json"),
     }
     return Registry(storage, "models").register(kind, files, manifest)
 
 
 def tiny_snapshot(as_of: str = "2023-12-28", lookback: int = 4, tickers: tuple[str, ...] = TICKERS) -> Snapshot:
-    """Windows of random numbers, for tickers that traded on the newest session."""
+    """Windows of random numbers, for tickers that traded on the newest sessions."""
     count = len(tickers)
     windows = np.random.default_rng(len(as_of)).normal(size=(count, lookback, len(FEATURES))).astype(np.float32)
     return Snapshot(
@@ -90,10 +94,12 @@ def tiny_snapshot(as_of: str = "2023-12-28", lookback: int = 4, tickers: tuple[s
         age=np.zeros(count, np.int32),
         sessions=np.full(count, 700, np.int32),
         close=np.arange(1, count + 1) * 10.0,
-        volatility=np.full(count, 0.02),
+        volatility=np.resize(VOLATILITY, count),
         turnover=np.full(count, 5e7),
         names={OFFER: FEATURES},
         windows={OFFER: windows},
+        slots={OFFER: np.tile(np.arange(100, 100 + lookback, dtype=np.int32), (count, 1))},
+        upcoming=sessions_after(date.fromisoformat(as_of), AHEAD),
     )
 
 

@@ -13,6 +13,7 @@ from b3shared.decision import decide
 from b3shared.errors import ArtifactNotFoundError, IncompatibleFeaturesError, InvalidQuotesError
 from b3shared.models.base import METADATA_FILE, ONNX_FILE, Forecast
 from b3shared.models.calibration import Calibration
+from b3shared.models.conformal import ReturnScale
 
 
 def open_session(onnx: bytes) -> Any:
@@ -28,14 +29,16 @@ class Scorer:
 
     Args:
         onnx: content of ``model.onnx``: first input float32 (rows, ..., features), output "probabilities" (rows, 3) in the
-            order of :data:`b3shared.dataset.CLASSES`, and, where the model says it, "returns" (rows,).
-        metadata: content of ``model.json``; ``feature_names``, ``calibration``, ``base_rates`` and ``decision`` are used.
+            order of :data:`b3shared.dataset.CLASSES`, and, where the model says it, "returns" (rows,) in volatilities.
+        metadata: content of ``model.json``; ``feature_names``, ``calibration``, ``base_rates`` and ``decision`` are used,
+            and ``return_scale`` where the model says returns.
 
     Attributes:
         metadata: as given.
         feature_names: names of the last axis of the input, in order.
         calibration: what turns raw probabilities into calibrated ones.
         base_rates: (3,) class shares of the training rows.
+        return_scale: what turns the model's returns into fractions with an interval; None if it says none.
     """
 
     def __init__(self, onnx: bytes, metadata: Mapping[str, Any]) -> None:
@@ -45,7 +48,8 @@ class Scorer:
         self.base_rates: FloatArray = np.array(metadata["base_rates"], dtype=np.float64)
         self._session = open_session(onnx)
         self._input = self._session.get_inputs()[0]
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        says = {output.name for output in self._session.get_outputs()} >= {"returns"} and "return_scale" in metadata
+        self.return_scale = ReturnScale.from_json(metadata["return_scale"]) if says else None
 
     @property
     def takes_sequences(self) -> bool:
@@ -65,15 +69,17 @@ class Scorer:
         metadata = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
         return cls((folder / ONNX_FILE).read_bytes(), metadata)
 
-    def score(self, X: FloatArray) -> Forecast:
-        """Calibrated class probabilities, and returns where the model says them.
+    def score(self, X: FloatArray, volatility: FloatArray | None = None) -> Forecast:
+        """Calibrated class probabilities; returns and their intervals where the model says them.
 
         Args:
             X: (rows, features), or what shape the model's input has; float32.
+            volatility: (rows,) trailing daily volatility, a fraction: the unit of the model's returns. Without it the
+                forecast has probabilities only.
 
         Raises:
             IncompatibleFeaturesError: Not as many axes or features as the model was trained on.
-            InvalidQuotesError: A feature is NaN or infinite.
+            InvalidQuotesError: A feature or a volatility is NaN or infinite, or there is not one volatility a row.
         """
         X = np.ascontiguousarray(X, dtype=np.float32)
         expected = self._input.shape
@@ -83,12 +89,13 @@ class Scorer:
                 f"{len(expected)} axes ({', '.join(self.feature_names)})"
             )
         check_finite(X, self.feature_names)
-        answers = dict(zip(self._outputs, self._session.run(self._outputs, {self._input.name: X}), strict=True))
-        returns = answers.get("returns")
-        return Forecast(
-            probabilities=self.calibration.apply(answers["probabilities"]),
-            returns=None if returns is None else np.asarray(returns, dtype=np.float64).reshape(len(X)),
-        )
+        if self.return_scale is None or volatility is None:
+            (raw,) = self._session.run(["probabilities"], {self._input.name: X})
+            return Forecast(self.calibration.apply(raw))
+        volatility = check_volatility(volatility, len(X))
+        raw, scaled = self._session.run(["probabilities", "returns"], {self._input.name: X})
+        returns = self.return_scale.returns(scaled.reshape(len(X)), volatility)
+        return Forecast(self.calibration.apply(raw), returns, self.return_scale.intervals(returns, volatility))
 
     def decide(self, forecast: Forecast) -> IntArray:
         """Class codes of a forecast, by the rule the model was saved with."""
@@ -108,3 +115,13 @@ def check_finite(X: FloatArray, feature_names: tuple[str, ...]) -> None:
         raise InvalidQuotesError(
             f"features {', '.join(names)} hold NaN or infinity; every value must be a finite number", features=names
         )
+
+
+def check_volatility(volatility: FloatArray, rows: int) -> FloatArray:
+    """(rows,) float64; InvalidQuotesError unless there is one finite volatility a row."""
+    volatility = np.asarray(volatility, dtype=np.float64)
+    if volatility.shape != (rows,):
+        raise InvalidQuotesError(f"volatility of shape {volatility.shape}: one value for each of the {rows} rows is needed")
+    if not np.isfinite(volatility).all():
+        raise InvalidQuotesError("a volatility is NaN or infinity; every value must be a finite number")
+    return volatility

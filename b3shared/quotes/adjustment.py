@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from b3shared.dataset import FloatArray
+from b3shared.dataset import Array, FloatArray
 
 
 def forward_factors(frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
@@ -31,9 +31,26 @@ def forward_factors(frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
     first[1:] = ticker[1:] != ticker[:-1]
     close = frame["close"].to_numpy(dtype=np.float64)
     previous = np.concatenate([[np.nan], close[:-1]])
-    split = np.where(first, 1.0, frame["split_factor"].to_numpy(dtype=np.float64))
-    yield_ = np.where(first, 0.0, frame["dividend"].to_numpy(dtype=np.float64) / previous)
-    return _cumprod(split / (1.0 - yield_), first), _cumprod(split, first)
+    price, share = factor_steps(
+        frame["split_factor"].to_numpy(dtype=np.float64), frame["dividend"].to_numpy(dtype=np.float64), previous, first
+    )
+    return _cumprod(price, first), _cumprod(share, first)
+
+
+def factor_steps(
+    split: FloatArray, dividend: FloatArray, previous: FloatArray, first: Array
+) -> tuple[FloatArray, FloatArray]:
+    """What the two factors grow by at each row.
+
+    Args:
+        split: (rows,) split factor of the row.
+        dividend: (rows,) R$ of the row.
+        previous: (rows,) close of the ticker's row before, as traded.
+        first: (rows,) bool, the ticker's first row, where both factors are 1.
+    """
+    share = np.where(first, 1.0, split)
+    yield_ = np.where(first, 0.0, dividend / previous)
+    return share / (1.0 - yield_), share
 
 
 def _cumprod(step: FloatArray, first: FloatArray) -> FloatArray:

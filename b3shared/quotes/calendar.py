@@ -37,15 +37,13 @@ STALE_SESSIONS = 20
 
 def sessions(first: date, last: date) -> Array:
     """datetime64[D] sessions from ``first`` to ``last``, both included; empty before :data:`FIRST`."""
-    days = _calendar(last.year + 1).sessions
-    return days[(days >= pd.Timestamp(first)) & (days <= pd.Timestamp(last))].to_numpy().astype("datetime64[D]")
+    return _between(_calendar(last.year + 1).sessions, first, last)
 
 
 def half_days(first: date, last: date) -> Array:
     """datetime64[D] sessions that open late or close early, such as Ash Wednesday."""
     calendar = _calendar(last.year + 1)
-    days = calendar.late_opens.union(calendar.early_closes)
-    return days[(days >= pd.Timestamp(first)) & (days <= pd.Timestamp(last))].to_numpy().astype("datetime64[D]")
+    return _between(calendar.late_opens.union(calendar.early_closes), first, last)
 
 
 def sessions_after(day: date, count: int) -> Array:
@@ -159,6 +157,12 @@ def _calendar(last_year: int) -> Any:
     end = pd.Timestamp(last_year, 12, 31)
     with warnings.catch_warnings(action="ignore"):  # pandas' about the library's own code
         return exchange_calendars.get_calendar(EXCHANGE, start=pd.Timestamp(FIRST), end=end)
+
+
+def _between(days: pd.DatetimeIndex, first: date, last: date) -> Array:
+    within = days[(days >= pd.Timestamp(first)) & (days <= pd.Timestamp(last))]
+    found: Array = within.to_numpy().astype("datetime64[D]")
+    return found
 
 
 def _days(frame: pd.DataFrame) -> Array:

@@ -1,9 +1,9 @@
-"""The deployment's lake of daily quotes: ``year=YYYY/*.parquet`` under one prefix of a storage."""
+"""The deployment's lake of daily quotes: one sorted Parquet file a year, and the manifest that names them."""
 
-import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -11,7 +11,11 @@ import duckdb
 import pandas as pd
 
 from b3shared.clock import today
-from b3shared.errors import NoQuotesError
+from b3shared.documents import file_sha256
+from b3shared.errors import ArtifactNotFoundError, ConflictError, NoQuotesError
+from b3shared.quotes.actions import with_actions
+from b3shared.quotes.databases import literal
+from b3shared.quotes.manifest import LakeFile, Manifest, commit, file_key, read_manifest, sweep
 from b3shared.quotes.sources import DuckDBReader, QuoteQuery, QuoteSource
 from b3shared.quotes.tables import write_parquet
 from b3shared.storage import Storage, open_storage
@@ -19,11 +23,104 @@ from b3shared.storage import Storage, open_storage
 LAKE = "lake/quotes"
 """Prefix of the lake in a deployment's storage."""
 
-_KEY = re.compile(r"year=(?P<year>[12]\d{3})/.+\.parquet")
+ATTEMPTS = 20
+"""How often a change is made anew when somebody else's came first; one of those who race always wins."""
+
+_ACTIONS = "lake_actions"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a change wants the lake to be; files are local.
+
+    Attributes:
+        years: year -> its new file; None removes the year. Years that are not here stay.
+        actions: file of the corporate actions; None keeps what there is.
+        renames: file of the renamed tickers; None keeps what there is.
+        forget: the quotes are others altogether; what was detected does not apply to them.
+    """
+
+    years: Mapping[int, Path | None]
+    actions: Path | None = None
+    renames: Path | None = None
+    forget: bool = False
+
+
+class Lake:
+    """The writing side.
+
+    Args:
+        storage: of the deployment.
+        prefix: of the lake in it.
+    """
+
+    def __init__(self, storage: Storage, prefix: str = LAKE) -> None:
+        self.storage, self.prefix = storage, f"{prefix.strip('/')}/" if prefix else ""
+
+    def manifest(self) -> Manifest:
+        """The lake as it stands."""
+        return read_manifest(self.storage, self.prefix)
+
+    def fetch(self, file: LakeFile, folder: Path) -> Path:
+        """Copy a file of the lake to a folder, hash checked; one that is there already is not fetched again."""
+        path = folder / file.key
+        return path if path.exists() else self.storage.download(self.prefix + file.key, path, file.sha256)
+
+    def change(self, make: Callable[[Manifest, Path], Draft]) -> tuple[Manifest, Manifest]:
+        """Change the lake in one step: readers see the state before or after, and a crash leaves the one before.
+
+        Args:
+            make: makes the draft from the manifest at hand, with files in the given empty folder. It is called again
+                when somebody else changed the lake meanwhile, so that nothing of theirs is lost.
+
+        Returns:
+            The manifests before and after; the same one if the draft changes nothing, and then nothing was written.
+
+        Raises:
+            ConflictError: Others were quicker every time.
+        """
+        for attempt in range(ATTEMPTS):
+            before = self.manifest()
+            with tempfile.TemporaryDirectory(prefix="b3-lake-") as folder:
+                after = self._uploaded(before, make(before, Path(folder)))
+            if after is before:
+                break
+            try:
+                commit(self.storage, self.prefix, after)
+            except ConflictError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                continue
+            sweep(self.storage, self.prefix, before, after)
+            break
+        return before, after
+
+    def _uploaded(self, before: Manifest, draft: Draft) -> Manifest:
+        """The manifest that the draft leads to, its new files stored."""
+        years = dict(before.years)
+        for year, path in sorted(draft.years.items()):
+            if path is None:
+                years.pop(year, None)
+            else:
+                years[year] = (self._stored(path, f"year={year}", before, years.get(year, ())),)
+        detected = {"actions": (draft.actions, before.actions), "renames": (draft.renames, before.renames)}
+        files = {
+            name: self._stored(path, name, before, (there,) if there else ()) if path else None if draft.forget else there
+            for name, (path, there) in detected.items()
+        }
+        return before.successor(years, **files)
+
+    def _stored(self, path: Path, folder: str, before: Manifest, there: tuple[LakeFile, ...]) -> LakeFile:
+        digest = file_sha256(path)
+        if len(there) == 1 and there[0].sha256 == digest:
+            return there[0]
+        key = file_key(folder, before.sequence + 1, digest)
+        self.storage.upload(path, self.prefix + key)
+        return LakeFile(key, digest, *_extent(path))
 
 
 class LakeSource(DuckDBReader):
-    """Quotes of a lake; only the years that a query needs are fetched.
+    """Quotes of a lake; only the years that a query needs are fetched, all of them of one state of the lake.
 
     Args:
         location: storage address of the lake's own prefix, such as ``s3://bucket/lake/quotes``.
@@ -31,40 +128,65 @@ class LakeSource(DuckDBReader):
 
     def __init__(self, location: str) -> None:
         self.name = location
-        self._storage = open_storage(location)
+        self._lake = Lake(open_storage(location), "")
 
     def newest(self) -> date:
         """The last session of the lake up to today."""
-        for year in sorted(self._years(), reverse=True):
+        for year in sorted(self._years(self._lake.manifest()), reverse=True):
             if year > today().year:
                 continue
             if found := self._newest(QuoteQuery(date(year, 1, 1), date(year, 12, 31))):
                 return found
         raise self._no_quotes()
 
-    def _years(self) -> dict[int, list[str]]:
-        """Keys of the lake by year.
-
-        Raises:
-            NoQuotesError: There are none.
-        """
-        years: dict[int, list[str]] = {}
-        for key in self._storage.list():
-            if found := _KEY.fullmatch(key):
-                years.setdefault(int(found["year"]), []).append(key)
-        if not years:
+    def _years(self, manifest: Manifest) -> Mapping[int, tuple[LakeFile, ...]]:
+        if not manifest.years:
             raise NoQuotesError(f"{self.name} holds no year=YYYY/*.parquet: put quotes into the lake first")
-        return years
+        return manifest.years
 
     @contextmanager
     def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-        first, last = (query.start or date.min).year, (query.end or date.max).year
-        years = self._years()
-        wanted = [key for year, keys in years.items() if first <= year <= last for key in keys]
         with tempfile.TemporaryDirectory(prefix="b3-lake-") as folder, duckdb.connect() as connection:
-            for key in wanted or years[max(years)]:  # a query outside the lake reads no row of its newest year
-                self._storage.download(key, Path(folder, key))
-            yield connection, f"read_parquet('{folder}/**/*.parquet', union_by_name = true, hive_partitioning = false)"
+            quotes, actions, renames = self._fetched(query, Path(folder))
+            if actions:
+                connection.execute(f"CREATE TABLE {_ACTIONS} AS FROM read_parquet({literal(actions)})")
+            yield connection, relation_of(quotes, renames)
+
+    def _fetched(self, query: QuoteQuery, folder: Path) -> tuple[list[Path], Path | None, Path | None]:
+        """The files of the years of a query, the corporate actions and the renamed tickers, from one manifest."""
+        first, last = (query.start or date.min).year, (query.end or date.max).year
+        manifest = self._lake.manifest()
+        while True:
+            years = self._years(manifest)
+            wanted = [file for year, files in years.items() if first <= year <= last for file in files]
+            try:  # a query outside the lake reads no row of its newest year
+                quotes = [self._lake.fetch(file, folder) for file in wanted or years[max(years)]]
+                others = (manifest.actions, manifest.renames)
+                actions, renames = (self._lake.fetch(file, folder) if file else None for file in others)
+                return quotes, actions, renames
+            except ArtifactNotFoundError:  # the lake changed twice since its manifest was read
+                before, manifest = manifest, self._lake.manifest()
+                if manifest == before:
+                    raise
+
+    def _completed(self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> pd.DataFrame:
+        """Quotes with the lake's corporate actions where they have none of their own."""
+        if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [_ACTIONS]).fetchone():
+            return frame
+        out = with_actions(frame, connection.table(_ACTIONS).df())
+        out.attrs["missing"] = [name for name in frame.attrs["missing"] if name != "split_factor"]
+        return out
+
+
+def relation_of(paths: list[Path], renames: Path | None = None) -> str:
+    """Parquet files as one relation, by the names of their columns; renamed tickers under their newest name."""
+    listed = ", ".join(literal(path) for path in paths)
+    quotes = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+    if renames is None:
+        return quotes
+    newest = "coalesce(renamed.new, quotes.ticker) AS ticker"
+    join = f"LEFT JOIN read_parquet({literal(renames)}) AS renamed ON quotes.ticker = renamed.old"
+    return f"(SELECT quotes.* REPLACE ({newest}) FROM {quotes} AS quotes {join})"
 
 
 def write_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> list[str]:
@@ -72,31 +194,52 @@ def write_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> lis
 
     Years without a quote stay as they are; rows without a date go with the newest year, so that a load counts them.
     """
-    keys = []
-    years = frame["date"].dt.year
-    with tempfile.TemporaryDirectory(prefix="b3-lake-") as folder:
-        for found, rows in frame.groupby(years.fillna(years.max()), sort=True):
-            year = int(found)
-            path = write_parquet(rows, Path(folder, f"{year}.parquet"))
-            keys.append(f"{prefix}/year={year}/quotes.parquet")
-            storage.upload(path, keys[-1])
-            for other in storage.list(f"{prefix}/year={year}/"):  # only now: a reader never finds the year empty
-                if other != keys[-1] and other.endswith(".parquet"):
-                    storage.delete(other)
-    return keys
+    lake = Lake(storage, prefix)
+    _, after = lake.change(lambda _, folder: Draft(_by_year(frame, folder)))
+    return _keys(lake, after, _by_year_numbers(frame))
 
 
 def replace_lake(source: QuoteSource, storage: Storage, prefix: str = LAKE) -> list[str]:
-    """Make a lake hold all quotes of a source and no others. Returns the keys.
-
-    Years that the source lacks are deleted last: whoever reads meanwhile finds old or new quotes, never none.
+    """Make a lake hold all quotes of a source and no others, in one step. Returns the keys.
 
     Raises:
         NoQuotesError: The source has no quote up to today; the lake stays as it is.
     """
     source.newest()
-    keys = write_lake(source.read(QuoteQuery()), storage, prefix)
-    for other in storage.list(f"{prefix}/"):
-        if other not in keys and _KEY.fullmatch(other.removeprefix(f"{prefix}/")):
-            storage.delete(other)
-    return keys
+    frame = source.read(QuoteQuery())
+
+    def draft(before: Manifest, folder: Path) -> Draft:
+        return Draft(dict.fromkeys(before.years) | _by_year(frame, folder), forget=True)
+
+    lake = Lake(storage, prefix)
+    _, after = lake.change(draft)
+    return _keys(lake, after, list(after.years))
+
+
+def _by_year_numbers(frame: pd.DataFrame) -> list[int]:
+    years = frame["date"].dt.year
+    return [int(year) for year in sorted(years.fillna(years.max()).dropna().unique())]
+
+
+def _by_year(frame: pd.DataFrame, folder: Path) -> dict[int, Path | None]:
+    """The rows of every year in a file of its own, sorted by ticker and date."""
+    years = frame["date"].dt.year
+    files: dict[int, Path | None] = {}
+    for year, rows in frame.groupby(years.fillna(years.max()), sort=True):
+        ordered = rows.sort_values(["ticker", "date"], kind="stable")
+        files[int(year)] = write_parquet(ordered, folder / f"{int(year)}.parquet")
+    return files
+
+
+def _keys(lake: Lake, manifest: Manifest, years: list[int]) -> list[str]:
+    return [lake.prefix + file.key for year in years for file in manifest.years[year]]
+
+
+def _extent(path: Path) -> tuple[int, str | None, str | None]:
+    """Rows, first and last session of a file."""
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            f"SELECT count(*), min(CAST(date AS DATE)), max(CAST(date AS DATE)) FROM {relation_of([path])}"
+        ).fetchall()
+    rows, first, last = found[0]
+    return int(rows), None if first is None else str(first), None if last is None else str(last)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from b3shared.dataset import Array, FloatArray
+from b3shared.dataset import Array
 
 
 class Panel:
@@ -45,12 +45,6 @@ class Panel:
     def rows(self, grid: Array) -> npt.NDArray[Any]:
         """A grid back as per-row values."""
         out: npt.NDArray[Any] = grid[self.line, self.position]
-        return out
-
-    def by_date(self, values: FloatArray) -> FloatArray:
-        """Per-row values as a (dates of the calendar, tickers) grid; NaN where the ticker has no row."""
-        out = np.full((len(self.calendar), len(self.tickers)), np.nan)
-        out[self.session, self.line] = values
         return out
 
 

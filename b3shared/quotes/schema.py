@@ -1,5 +1,7 @@
 """The one schema of daily quotes. A source may lack a nullable column (it reads as NULL, and the load says so)."""
 
+from typing import Literal
+
 QUOTE_TYPES: dict[str, str] = {
     "ticker": "VARCHAR",
     "date": "DATE",
@@ -33,6 +35,12 @@ ALIASES = {"split_coef": "split_factor"}
 DEFAULTS = {"split_factor": "1.0", "dividend": "0.0"}
 """What NULL means in the columns of corporate actions: no action."""
 
-CASH_EQUITY = r"^[A-Z][A-Z0-9]{3}[0-9]{1,2}B?$"
-"""Ticker of a share, unit, BDR or fund in round lots: four characters and a class number. Odd lots carry a final F,
-options and forwards a letter or T in place of the class number."""
+CASH_EQUITY = r"^(?:[A-Z][A-Z0-9]|[0-9][A-Z])[A-Z0-9]{2}[0-9]{1,2}B?$"
+"""Ticker of a share, unit, BDR or fund in round lots: four characters (B3SA3, 5GTK11) and a class number. Odd lots carry
+a final F, options and forwards a letter or T in place of the class number."""
+
+Instrument = Literal["ordinary", "preferred", "unit", "bdr", "etf", "fii", "other"]
+"""Kind of paper; :func:`b3shared.quotes.instruments.instrument_of` tells it."""
+
+SHARES: tuple[Instrument, ...] = ("ordinary", "preferred", "unit")
+"""What forecasts are for: companies' shares, and units of them."""

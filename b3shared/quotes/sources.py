@@ -4,7 +4,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Literal, Protocol
@@ -17,7 +16,19 @@ from b3shared.dataset import Array
 from b3shared.errors import InvalidQuotesError, NoQuotesError, SourceUnavailableError
 from b3shared.quotes.databases import first_line, is_motherduck, literal, open_database
 from b3shared.quotes.manifest import KEY as MANIFEST
-from b3shared.quotes.schema import ALIASES, DEFAULTS, QUOTE_TYPES, REQUIRED
+from b3shared.quotes.query import ORDER, QuoteQuery, selected, typed
+from b3shared.quotes.schema import ALIASES, QUOTE_TYPES, REQUIRED
+
+__all__ = [
+    "FEATURE_TABLES",
+    "PRECOMPUTED",
+    "DuckDBReader",
+    "DuckDBSource",
+    "ParquetSource",
+    "QuoteQuery",
+    "QuoteSource",
+    "open_source",
+]
 
 FEATURE_TABLES = ("b3_hist", "b3_featured")
 """Tables of the reference project's warehouse, in the order in which they are looked for."""
@@ -37,20 +48,6 @@ PRECOMPUTED = (
     "stochastic_14",
 )
 """Feature columns that ``b3_featured`` carries; passed through when a source has all of them and lacks the prices."""
-
-
-@dataclass(frozen=True)
-class QuoteQuery:
-    """Which quotes to read; None means no limit.
-
-    ``first_ticker`` and ``before_ticker`` cut a source into parts by ticker; rows without one come after all.
-    """
-
-    start: date | None = None
-    end: date | None = None
-    tickers: tuple[str, ...] | None = None
-    first_ticker: str | None = None
-    before_ticker: str | None = None
 
 
 class QuoteSource(Protocol):
@@ -107,7 +104,7 @@ class DuckDBReader(ABC):
 
     def _newest(self, query: QuoteQuery) -> date | None:
         """The last session up to today among what the relation of a query holds."""
-        day = _cast("date")
+        day = typed("date")
         with self._relation(query) as (connection, relation):
             self._columns(connection, relation)
             sql = f"SELECT max({day}) AS newest FROM {relation} WHERE {day} <= ?"
@@ -116,7 +113,7 @@ class DuckDBReader(ABC):
 
     def days(self, start: date, end: date) -> Array:
         """The days of a period on which the source has rows; see :class:`QuoteSource`."""
-        day, query = _cast("date"), QuoteQuery(start, end)
+        day, query = typed("date"), QuoteQuery(start, end)
         with self._relation(query) as (connection, relation):
             self._columns(connection, relation)
             sql = f"SELECT DISTINCT {day} AS day FROM {relation} WHERE {day} BETWEEN ? AND ? ORDER BY day"
@@ -125,10 +122,10 @@ class DuckDBReader(ABC):
 
     def counts(self, query: QuoteQuery, by: Literal["ticker", "date"]) -> pd.DataFrame:
         """Rows by ticker or date; see :class:`QuoteSource`."""
-        where, values = _where(query)
+        where, values = query.where()
         with self._relation(query) as (connection, relation):
             self._columns(connection, relation)
-            what = f"{_cast(by, QUOTE_TYPES[by])} AS {by}, count(*) AS rows, count({_cast('date')}) AS dated"
+            what = f"{typed(by, QUOTE_TYPES[by])} AS {by}, count(*) AS rows, count({typed('date')}) AS dated"
             sql = f"SELECT {what} FROM {relation}{where} GROUP BY 1 ORDER BY 1 NULLS LAST"
             return self._fetch(connection, sql, values)
 
@@ -147,12 +144,12 @@ class DuckDBReader(ABC):
         """Quotes in the schema; see :class:`QuoteSource`."""
         with self._relation(query) as (connection, relation):
             columns = self._columns(connection, relation)
-            select = ", ".join(_select(column, columns) for column in QUOTE_TYPES)
+            select = ", ".join(selected(column, columns) for column in QUOTE_TYPES)
             extra = [c for c in PRECOMPUTED if c in columns] if "open" not in columns else []
             if len(extra) == len(PRECOMPUTED):
-                select += ", " + ", ".join(f"{_cast(c, 'DOUBLE')} AS {c}" for c in extra)
-            where, values = _where(query)
-            frame = self._fetch(connection, f"SELECT {select} FROM {relation}{where} ORDER BY {_ORDER}", values)
+                select += ", " + ", ".join(f"{typed(c, 'DOUBLE')} AS {c}" for c in extra)
+            where, values = query.where()
+            frame = self._fetch(connection, f"SELECT {select} FROM {relation}{where} ORDER BY {ORDER}", values)
             frame["date"] = frame["date"].astype("datetime64[s]")
             frame.attrs["missing"] = [c for c in QUOTE_TYPES if c not in columns]
             return self._completed(connection, frame)
@@ -279,45 +276,3 @@ _TABLES = """
     SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()
     UNION SELECT view_name FROM duckdb_views() WHERE database_name = current_database()
 """
-
-_ORDER = "ticker, date, volume NULLS FIRST" + "".join(
-    f", {column} NULLS FIRST" for column in QUOTE_TYPES if column not in ("ticker", "date", "volume")
-)
-"""Of two rows for one day the one with more volume comes last; every other column makes the order the same each time."""
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _cast(name: str, kind: str = "DATE") -> str:
-    return f"CAST({_quoted(name)} AS {kind})"
-
-
-def _select(column: str, columns: dict[str, str]) -> str:
-    kind = QUOTE_TYPES[column]
-    value = _cast(columns[column], kind) if column in columns else f"CAST(NULL AS {kind})"
-    if column in DEFAULTS:
-        value = f"coalesce({value}, {DEFAULTS[column]})"
-    return f"{value} AS {column}"
-
-
-def _where(query: QuoteQuery) -> tuple[str, list[object]]:
-    conditions: list[str] = []
-    values: list[object] = []
-    if query.start:
-        conditions.append(f"coalesce({_cast('date')} >= ?, true)")
-        values.append(query.start)
-    if query.end:
-        conditions.append(f"coalesce({_cast('date')} <= ?, true)")
-        values.append(query.end)
-    if query.tickers is not None:
-        conditions.append("coalesce(list_contains(?::VARCHAR[], ticker), true)")
-        values.append(list(query.tickers))
-    if query.first_ticker is not None:
-        conditions.append("coalesce(ticker >= ?, true)")
-        values.append(query.first_ticker)
-    if query.before_ticker is not None:
-        conditions.append("ticker < ?")
-        values.append(query.before_ticker)
-    return (" WHERE " + " AND ".join(conditions) if conditions else ""), values

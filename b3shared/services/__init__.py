@@ -12,6 +12,7 @@ _HOMES = {
     "B3ModelTrainingService": "training",
     "B3ModelEvaluationService": "evaluation",
     "B3ModelSavingService": "saving",
+    "B3IngestionService": "ingestion",
     "B3Model": "b3_model",
 }
 __all__ = list(_HOMES)

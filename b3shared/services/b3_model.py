@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 
 from b3shared.config import Settings
-from b3shared.dataset import CLASSES
-from b3shared.decision import decide
+from b3shared.dataset import CLASSES, FloatArray
 from b3shared.errors import IncompatibleFeaturesError, TooLittleHistoryError, UnknownTickerError
 from b3shared.features import build_features
-from b3shared.models.base import Progress
+from b3shared.models.base import Forecast, Progress
 from b3shared.models.scorer import Scorer
 from b3shared.params import MODEL_TYPES, PipelineParams, Step
 from b3shared.pipeline import run_pipeline
@@ -24,6 +23,7 @@ from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.runs import Run, StepRecord, new_run_id
 from b3shared.services.preprocessing import tidy
+from b3shared.serving.windows import longest_gap, newest_windows
 from b3shared.storage import Storage, open_storage
 
 
@@ -105,13 +105,15 @@ class B3Model:
             new_data: quotes; the history that the features need (252 sessions are safe), and, for the feature set v2,
                 the market around: ranks among few tickers mean something else than what the model learnt.
             model_dir: namespace of the registry.
-            model_type: "rf".
+            model_type: "rf" or "lstm", or another name of these.
             model_version: a version; None is the live one.
             tickers: answer these only.
 
         Returns:
-            One row per ticker (index): action, buy, hold, sell (probabilities), as_of, last_price, model_version; only
-            tickers whose newest row has complete features and is liquid.
+            One row per ticker (index): action, buy, hold, sell (probabilities), as_of, last_price, model_version; for the
+            LSTM also predicted_return and predicted_price with the ends of their interval (return_low, return_high,
+            price_low, price_high). Only tickers whose newest row has complete features and is liquid, and, for the LSTM,
+            ends a whole window.
 
         Raises:
             NothingLiveError, UnknownModelError: There is no such model.
@@ -126,18 +128,19 @@ class B3Model:
         with tempfile.TemporaryDirectory() as folder:
             scorer = Scorer.load(registry.fetch(kind, version, Path(folder)))
         frame = tidy(new_data)
-        X, newest = _newest_features(frame, manifest)
-        forecast = scorer.score(X)
-        actions = decide(forecast.probabilities, np.array(scorer.metadata["base_rates"]), scorer.metadata["decision"])
+        X, volatility, newest = _newest_features(frame, manifest, of_sequences=scorer.takes_sequences)
+        forecast = scorer.score(X, volatility)
         answer = pd.DataFrame(forecast.probabilities, columns=list(CLASSES), index=newest["ticker"].to_numpy(dtype=str))
-        answer.insert(0, "action", np.array(CLASSES)[actions])
+        answer.insert(0, "action", np.array(CLASSES)[scorer.decide(forecast)])
         answer["as_of"], answer["last_price"] = newest["date"].to_numpy(), newest["close"].to_numpy()
-        answer["model_version"] = version
+        answer = answer.assign(**_expected(forecast, answer["last_price"].to_numpy()), model_version=version)
         return answer if tickers is None else _of(answer, [t.strip().upper() for t in tickers], frame)
 
 
-def _newest_features(frame: pd.DataFrame, manifest: dict[str, Any]) -> tuple[np.ndarray, pd.DataFrame]:
-    """Features of every ticker's newest row that has them all, and those rows of the quotes."""
+def _newest_features(
+    frame: pd.DataFrame, manifest: dict[str, Any], *, of_sequences: bool
+) -> tuple[FloatArray, FloatArray, pd.DataFrame]:
+    """The model's input for every ticker's newest row that has one, its volatility, and those rows of the quotes."""
     params = PipelineParams.of(manifest["params"])
     if params.tickers:  # ranked among those that it learnt among
         frame = frame[frame["ticker"].isin(params.tickers)].reset_index(drop=True)
@@ -147,20 +150,32 @@ def _newest_features(frame: pd.DataFrame, manifest: dict[str, Any]) -> tuple[np.
     if list(features.names) != manifest["features"]:
         missing = sorted(set(manifest["features"]) - set(features.names))
         raise IncompatibleFeaturesError(f"the model needs features that these quotes cannot give: {', '.join(missing)}")
-    newest = last_of_each(frame["ticker"].to_numpy())
-    usable = newest[np.isfinite(features.X[newest]).all(axis=1) & features.liquid[newest]]
+    windows, sessions = newest_windows(features, params.lookback if of_sequences else 1)
+    whole = np.isfinite(windows).all(axis=(1, 2)) & (longest_gap(sessions) <= params.lstm.max_gap)
+    usable = last_of_each(frame["ticker"].to_numpy())[whole]
     if not len(usable):
+        before = f", nor {params.lookback - 1} such rows before it without a long gap" if of_sequences else ""
         raise TooLittleHistoryError(
             f"no ticker's newest row has all {len(features.names)} features and a median turnover above "
-            f"R$ {params.min_turnover:,.0f}: about 252 sessions of history are needed; the longest has "
-            f"{frame.groupby('ticker').size().max()}"
+            f"R$ {params.min_turnover:,.0f}{before}: about {params.min_history if of_sequences else 252} sessions of "
+            f"history are needed; the longest has {frame.groupby('ticker').size().max()}"
         )
     if params.features == "v2" and len(usable) < manifest["cross_section"] / 2:
         raise IncompatibleFeaturesError(
             f"{len(usable)} tickers with complete features: the model learnt ranks among about "
             f"{manifest['cross_section']}; give at least half as many"
         )
-    return features.X[usable].astype(np.float32), frame.iloc[usable]
+    volatility = features.shared.panel.rows(features.shared.volatility)[usable]
+    return windows[whole] if of_sequences else windows[whole, -1], volatility, frame.iloc[usable]
+
+
+def _expected(forecast: Forecast, price: FloatArray) -> dict[str, FloatArray]:
+    """Return and price columns with their intervals; none if the model does not say returns."""
+    if forecast.returns is None or forecast.intervals is None:
+        return {}
+    low, high = forecast.intervals.T
+    returns = {"predicted_return": forecast.returns, "return_low": low, "return_high": high}
+    return returns | {name.replace("return", "price"): price * (1.0 + value) for name, value in returns.items()}
 
 
 def _of(answer: pd.DataFrame, tickers: list[str], frame: pd.DataFrame) -> pd.DataFrame:
@@ -168,6 +183,7 @@ def _of(answer: pd.DataFrame, tickers: list[str], frame: pd.DataFrame) -> pd.Dat
         raise UnknownTickerError(f"no quotes of {', '.join(unknown)}", tickers=unknown)
     if silent := [t for t in tickers if t not in answer.index]:
         raise UnknownTickerError(
-            f"no forecast of {', '.join(silent)}: too little history or too little turnover", tickers=silent
+            f"no forecast of {', '.join(silent)}: too little history or too little turnover, or too long a gap",
+            tickers=silent,
         )
     return answer.loc[tickers]

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from b3shared.evaluation.evaluate import Evaluation, evaluate
 from b3shared.models.base import Model
-from b3shared.services.frames import to_dataset
+from b3shared.services.frames import to_table
 
 
 class B3ModelEvaluationService:
@@ -25,6 +24,7 @@ class B3ModelEvaluationService:
         y_test: pd.Series,
         df_processed: pd.DataFrame,
         *,
+        history: pd.DataFrame | None = None,
         folder: str | Path | None = None,
     ) -> Evaluation:
         """Evaluate on the test part; the baselines are fitted on the train part.
@@ -40,14 +40,25 @@ class B3ModelEvaluationService:
             y_val: labels of the validation part.
             y_test: labels of the test part.
             df_processed: the second result of ``preprocess_data``, for prices and outcomes.
+            history: as in :meth:`b3shared.services.training.B3ModelTrainingService.train_model`; rows that a model of
+                sequences has no window for are left out.
             folder: where to write metrics.json, report.html and the pictures; None writes nothing.
         """
-        data = to_dataset(pd.concat([X_train, X_val, X_test]), pd.concat([y_train, y_val, y_test]), df_processed)
-        ends = np.cumsum([0, len(X_train), len(X_val), len(X_test)])
-        parts = {name: np.arange(ends[n], ends[n + 1]) for n, name in enumerate(("train", "val", "test"))}
+        frames = {"train": (X_train, y_train), "val": (X_val, y_val), "test": (X_test, y_test)}
+        data, parts = to_table(frames, model.model_type, df_processed, history)
+        parts = {name: rows[model.covers(data, rows)] for name, rows in parts.items()}
         forecasts = {name: model.forecast(data, rows) for name, rows in parts.items()}
         context: dict[str, Any] = {"source": "notebook"}
-        found = evaluate(data, parts, forecasts, model.base_rates, model.params, model.importance(), context=context)
+        found = evaluate(
+            data,
+            parts,
+            forecasts,
+            model.base_rates,
+            model.params,
+            model.importance(),
+            training=getattr(model, "summary", None),
+            context=context,
+        )
         if folder is not None:
             found.save(Path(folder))
         return found

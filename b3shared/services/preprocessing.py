@@ -5,12 +5,15 @@ from typing import Any
 import pandas as pd
 
 from b3shared.dataset import UNLABELLED
-from b3shared.errors import InvalidQuotesError, NoQuotesError
+from b3shared.errors import InvalidParameterError, InvalidQuotesError, NoQuotesError
 from b3shared.params import PipelineParams
 from b3shared.preprocess import preprocess
 from b3shared.quotes.quality import clean
 from b3shared.quotes.schema import DEFAULTS, QUOTE_TYPES, REQUIRED
 from b3shared.services.frames import to_frames
+
+MADE_WITH = ("features", "label", "horizon", "label_width", "signal_lag", "min_turnover")
+"""Parameters that features and labels were made with: a model of them must know the same."""
 
 
 class B3ModelPreprocessingService:
@@ -25,17 +28,36 @@ class B3ModelPreprocessingService:
 
         Returns:
             ``X`` (labelled rows, float32 features), ``df`` (all rows, the newest unlabelled ones too: prices, volatility,
-            label, outcome; ``df.attrs["report"]`` counts what was left out) and ``y`` ("buy", "hold" or "sell", aligned
-            with ``X``). The index of each has the levels ticker, date and label_end.
+            label, outcome; ``df.attrs["report"]`` counts what was left out, ``df.attrs["params"]`` says what they were
+            made with) and ``y`` ("buy", "hold" or "sell", aligned with ``X``). The index of each has the levels ticker,
+            date and label_end.
 
         Raises:
             B3Error: See :func:`b3shared.preprocess.preprocess`.
         """
-        made = preprocess(tidy(df), PipelineParams.of(params))
+        p = PipelineParams.of(params)
+        made = preprocess(tidy(df), p)
         X, facts = to_frames(made.data)
         labelled = made.data.label != UNLABELLED
-        facts.attrs["report"] = made.report
+        facts.attrs |= {"report": made.report, "params": p.model_dump(mode="json", include=set(MADE_WITH))}
         return X[labelled], facts, facts.loc[labelled, "target"].astype(str)
+
+
+def params_with(df: pd.DataFrame | None, given: dict[str, Any]) -> PipelineParams:
+    """Parameters for data of ``preprocess_data``: what that was called with, and what is given now.
+
+    Raises:
+        InvalidParameterError: Unknown or out of bounds, or another value than the data were made with.
+    """
+    made: dict[str, Any] = {} if df is None else df.attrs.get("params", {})
+    p = PipelineParams.of(made | given)
+    for name, value in made.items():
+        if (now := getattr(p, name)) != value:
+            raise InvalidParameterError(
+                f"{name} = {now!r}: the data were made with {value!r}; leave it out, or call preprocess_data with it",
+                parameters=[name],
+            )
+    return p
 
 
 def tidy(df: pd.DataFrame) -> pd.DataFrame:

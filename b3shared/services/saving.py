@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from b3shared.config import Settings
+from b3shared.gate import target_of
 from b3shared.models.base import Model, model_class
 from b3shared.params import MODEL_TYPES, PipelineParams
 from b3shared.registry import Registry
 from b3shared.release import Release
-from b3shared.services.frames import to_dataset
+from b3shared.services.frames import to_table
 from b3shared.storage import Storage, open_storage
 
 
@@ -30,7 +32,8 @@ class B3ModelSavingService:
     def save_model(
         self,
         model: Model,
-        X_check: Any,
+        X_check: pd.DataFrame,
+        df_processed: pd.DataFrame | None = None,
         *,
         model_dir: str = "models",
         evaluation: Any = None,
@@ -40,22 +43,30 @@ class B3ModelSavingService:
 
         Args:
             model: trained.
-            X_check: some rows of features, on which the served form is compared with the model.
+            X_check: some rows of features, on which the served form is compared with the model: for the LSTM whole
+                windows, so more than ``lookback`` sessions of a ticker.
+            df_processed: the second result of ``preprocess_data``; the LSTM needs it.
             model_dir: namespace of the registry.
             evaluation: what :class:`B3ModelEvaluationService` returned; stored beside the model.
             manifest: further facts to keep.
 
         Raises:
             ParityError: The served form does not answer as the model does.
+            InvalidQuotesError: The frames are not those of ``preprocess_data``, or the model needs ``df_processed``.
         """
-        check = to_dataset(X_check)
+        unlabelled = pd.Series(None, X_check.index, dtype=object)
+        check, rows = to_table({"check": (X_check, unlabelled)}, model.model_type, df_processed)
         facts = {
             "train_end": str(check.date.max()),
+            "features": list(check.feature_names),
+            "feature_set": model.params.features,
+            "cross_section": int(np.median(np.unique(check.date, return_counts=True)[1])),
+            "target": target_of(model.params),
             "params": model.params.model_dump(mode="json"),
             **(manifest or {}),
         }
         with tempfile.TemporaryDirectory() as folder:
-            files = model.save(Path(folder), check, np.arange(len(check)))
+            files = model.save(Path(folder), check, rows["check"])
             if evaluation is not None:
                 files += evaluation.save(Path(folder))
             return Registry(self.storage, model_dir).register(model.model_type, files, facts)

@@ -7,7 +7,8 @@ import pandas as pd
 
 from b3shared.models.base import Model, TrainingSession, model_class
 from b3shared.params import PipelineParams
-from b3shared.services.frames import check_index, to_dataset
+from b3shared.services.frames import Part, check_index, to_dataset, to_table
+from b3shared.services.preprocessing import params_with
 from b3shared.split import purged_split
 
 Parts = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.Series, pd.Series, pd.Series]
@@ -46,22 +47,41 @@ class B3ModelTrainingService:
         y_train: pd.Series,
         X_val: pd.DataFrame | None = None,
         y_val: pd.Series | None = None,
+        df_processed: pd.DataFrame | None = None,
+        *,
+        history: pd.DataFrame | None = None,
         **params: Any,
     ) -> Model:
         """Search, train and calibrate.
+
+        ``train_model(X_train, y_train, X_val, y_val, model_type="rf")``, or for the LSTM
+        ``train_model(X_train, y_train, X_val, y_val, df, history=X, model_type="lstm")`` with what ``preprocess_data``
+        returned.
 
         Args:
             X_train: features to learn from, with the index levels ticker, date and label_end.
             y_train: their labels.
             X_val: features of later rows, for the calibration; without them the probabilities are only corrected for
-                class weights (temperature 1).
+                class weights (temperature 1). The LSTM cannot do without: it stops early by them.
             y_val: their labels.
-            **params: ``model_type``, ``n_jobs``, ``random_state`` and the model's own parameters.
+            df_processed: the second result of ``preprocess_data``; the LSTM learns returns from it, in units of its
+                volatility, and makes windows by its sessions.
+            history: the first result of ``preprocess_data``: windows may then reach back over rows that the split left
+                out (purged, embargoed). Without it, they are made of the parts' rows only, and the first ``lookback`` rows
+                after such a gap have none. Only what lies before a row is ever in its window.
+            **params: ``model_type``, ``n_jobs``, ``random_state`` and the model's own parameters; what ``df_processed`` was
+                made with need not be said again.
+
+        Raises:
+            InvalidQuotesError: The frames are not those of ``preprocess_data``, or the model needs ``df_processed``.
+            InvalidParameterError: See :func:`b3shared.services.preprocessing.params_with`.
+            B3Error: What the model raises.
         """
-        p = PipelineParams.of(params)
-        X = X_train if X_val is None else pd.concat([X_train, X_val])
-        y = y_train if y_val is None else pd.concat([y_train, y_val])
-        data = to_dataset(X, y)
+        p = params_with(df_processed, params)
+        parts: dict[str, Part] = {"train": (X_train, y_train)}
+        if X_val is not None and y_val is not None:
+            parts["val"] = (X_val, y_val)
+        data, rows = to_table(parts, p.model_type, df_processed, history)
         model = model_class(p.model_type)(p)
-        model.fit(data, np.arange(len(X_train)), np.arange(len(X_train), len(X)), TrainingSession())
+        model.fit(data, rows["train"], rows.get("val", np.array([], dtype=np.int64)), TrainingSession())
         return model

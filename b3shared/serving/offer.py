@@ -1,13 +1,17 @@
 """What a stored snapshot offers, as a small JSON beside it, so that the control API need not read arrays."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from b3shared.documents import from_json
+from b3shared.quotes.schema import SHARES
 from b3shared.storage import Storage
 
 FEATURE_SETS = ("v1", "v2")
+OF_SEQUENCES = ("lstm",)
+"""Model types whose input is a window and not a row."""
 
 
 @dataclass(frozen=True)
@@ -17,24 +21,28 @@ class Universe:
     Attributes:
         min_turnover: R$ a session that a row must exceed to count.
         tickers: these only; None for all.
+        instruments: quotes of these kinds only; None for all.
     """
 
     min_turnover: float
     tickers: tuple[str, ...] | None = None
+    instruments: tuple[str, ...] | None = SHARES
 
 
 def offer_name(feature_set: str, universe: Universe) -> str:
-    """Name of one set of windows in a snapshot, such as ``v2-2000000``."""
+    """Name of one set of windows in a snapshot, such as ``v2-2000000-shares``."""
     name = f"{feature_set}-{universe.min_turnover:.0f}"
+    if universe.instruments is not None:
+        name += "-shares" if universe.instruments == SHARES else f"-{'-'.join(universe.instruments)}"
     if universe.tickers is None:
         return name
     return f"{name}-{hashlib.sha256(','.join(sorted(universe.tickers)).encode()).hexdigest()[:8]}"
 
 
-def universe_of(params: dict[str, Any]) -> Universe:
-    """The universe of a run's or a version's parameters."""
-    tickers = params.get("tickers")
-    return Universe(params["min_turnover"], None if tickers is None else tuple(tickers))
+def universe_of(params: Mapping[str, Any]) -> Universe:
+    """The universe of a run's or a version's parameters; versions of before ``instruments`` learnt among all kinds."""
+    tickers, instruments = (None if (v := params.get(name)) is None else tuple(v) for name in ("tickers", "instruments"))
+    return Universe(params["min_turnover"], tickers, instruments)
 
 
 def needed_offer(manifest: dict[str, Any]) -> str:
@@ -42,13 +50,31 @@ def needed_offer(manifest: dict[str, Any]) -> str:
     return offer_name(manifest["feature_set"], universe_of(manifest["params"]))
 
 
+def needed_lookback(manifest: dict[str, Any]) -> int:
+    """Rows in the windows that a registered version is fed with."""
+    return int(manifest["params"]["lookback"]) if manifest["model_type"] in OF_SEQUENCES else 1
+
+
 def offer_key(snapshot: str) -> str:
     """Key of the small JSON beside a snapshot that names its features."""
     return snapshot.removesuffix(".npz") + ".json"
 
 
-def offered_features(storage: Storage, snapshot: str) -> dict[str, list[str]]:
-    """Name of a set of windows -> the features that a stored snapshot has there."""
+@dataclass(frozen=True)
+class Offer:
+    """What a stored snapshot has.
+
+    Attributes:
+        features: name of a set of windows -> its features.
+        lookback: rows in a window.
+    """
+
+    features: dict[str, list[str]]
+    lookback: int
+
+
+def read_offer(storage: Storage, snapshot: str) -> Offer:
+    """What a stored snapshot has, by its key."""
     key = offer_key(snapshot)
-    offered: dict[str, list[str]] = from_json(storage.read(key), key)["features"]
-    return offered
+    stored = from_json(storage.read(key), key)
+    return Offer(stored["features"], int(stored.get("lookback", 1)))  # schema 1 did not say: good for single rows

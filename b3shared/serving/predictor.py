@@ -14,6 +14,7 @@ from b3shared.registry import checked_model_type
 from b3shared.serving.explanation import explain
 from b3shared.serving.live import Live, Version
 from b3shared.serving.snapshot import Snapshot
+from b3shared.serving.windows import NO_ROW, longest_gap
 
 FRESH_SESSIONS = 3
 """Weekdays since a ticker's last session up to which an answer is fresh: a long weekend, a late file."""
@@ -43,7 +44,7 @@ class Predictor:
 
         Raises:
             UnknownTickerError: Not in the lake, or gone from the market.
-            TooLittleHistoryError: Its newest session lacks features, or it trades too little.
+            TooLittleHistoryError: Its newest session lacks features, it trades too little, or too seldom for a window.
             NothingLiveError: No version or no snapshot is live.
             UnknownModelError: ``model_version`` is not registered.
             IncompatibleFeaturesError: The snapshot does not have what the version needs.
@@ -52,7 +53,7 @@ class Predictor:
         kind, snapshot, version = self._ask(model_type, model_version)
         row = find(snapshot, ticker)
         window = check_usable(snapshot, row, version)
-        forecast = version.scorer.score(window[None])
+        forecast = version.scorer.score(window[None], snapshot.volatility[[row]])
         return self._answer(snapshot, row, kind, version, window, forecast) | {"requested_model_type": model_type}
 
     def batch(
@@ -79,7 +80,7 @@ class Predictor:
                 errors.append({"ticker": ticker, "code": error.code, "message": error.message})
         predictions = []
         if rows:
-            forecast = version.scorer.score(np.stack(windows))
+            forecast = version.scorer.score(np.stack(windows), snapshot.volatility[rows])
             actions = version.scorer.decide(forecast)
             predictions = [self._row(snapshot, row, kind, version, forecast, actions, n) for n, row in enumerate(rows)]
         return {
@@ -108,9 +109,7 @@ class Predictor:
     ) -> dict[str, Any]:
         metadata = version.scorer.metadata
         action = int(version.scorer.decide(forecast)[0])
-        probability = forecast.probabilities[0]
-        returns = None if forecast.returns is None else float(forecast.returns[0])
-        close = float(snapshot.close[row])
+        of_window = window.shape if version.scorer.takes_sequences else (None, None)
         reasons = self._degraded(snapshot, row, kind, version)
         return {
             "status": "success",
@@ -118,18 +117,17 @@ class Predictor:
             "ticker": str(snapshot.ticker[row]),
             "company": str(snapshot.company[row]),
             "predictions": [CLASSES[action]],
-            "prediction_probabilities": [probability.tolist()],
+            "prediction_probabilities": forecast.probabilities.tolist(),
             "classes": list(CLASSES),
             "base_rates": version.scorer.base_rates.tolist(),
             "decision": metadata["decision"],
             "feature_importance": metadata["importance"],
-            "explanation": explain(version.scorer, window, action, probability),
-            "predicted_return": returns,
-            "predicted_price": None if returns is None else close * (1.0 + returns),
-            "interval": None,
-            "last_price": close,
+            "explanation": explain(version.scorer, window, snapshot.volatility[row], action, forecast),
+            **expected(snapshot, row, version, forecast, 0),
             "input_shape": [1, *window.shape],
             "features_used": list(version.scorer.feature_names),
+            "sequence_length": of_window[0],
+            "features_count": of_window[1],
             "model_type": kind,
             "model_source": f"models/{self.live.namespace}/{kind}/{version.name}",
             "model_version": version.name,
@@ -148,8 +146,7 @@ class Predictor:
             "ticker": str(snapshot.ticker[row]),
             "prediction": CLASSES[int(actions[n])],
             "probabilities": forecast.probabilities[n].tolist(),
-            "predicted_return": None if forecast.returns is None else float(forecast.returns[n]),
-            "last_price": float(snapshot.close[row]),
+            **expected(snapshot, row, version, forecast, n),
             "as_of": str(snapshot.date[row]),
             "data_age_sessions": self._age(snapshot, row),
             "degraded": bool(reasons),
@@ -157,14 +154,14 @@ class Predictor:
         }
 
     def _age(self, snapshot: Snapshot, row: int) -> int:
-        """Weekdays since the row's session; holidays count, so it is an upper bound on the sessions missed."""
-        return max(0, int(np.busday_count(snapshot.date[row], np.datetime64(self.today()))))
+        """Sessions of the exchange between the row's and today: those that the data could have and do not."""
+        return int(snapshot.age[row] + np.searchsorted(snapshot.upcoming, np.datetime64(self.today())))
 
     def _degraded(self, snapshot: Snapshot, row: int, kind: str, version: Version) -> list[str]:
         """What keeps the answer from being what a fresh one would be; empty if nothing does."""
         reasons = []
         if (age := self._age(snapshot, row)) > FRESH_SESSIONS:
-            reasons.append(f"the newest quote is of {snapshot.date[row]}, {age} weekdays ago")
+            reasons.append(f"the newest quote is of {snapshot.date[row]}, {age} sessions ago")
         if behind := int(snapshot.age[row]):
             reasons.append(f"the ticker did not trade in the market's last {behind} session{'s' if behind > 1 else ''}")
         return reasons + self.live.doubts(kind, version)
@@ -191,7 +188,7 @@ def check_fits(snapshot: Snapshot, version: Version) -> None:
             f"snapshot of {snapshot.as_of} does not have: make the version live, and the next snapshot has them",
             missing=[name for name in version.scorer.feature_names if name not in offered],
         )
-    have, needed = snapshot.windows[version.offer].shape[1], _lookback(version)
+    have, needed = snapshot.lookback, _lookback(version)
     if have < needed:
         raise IncompatibleFeaturesError(
             f"version {version.name} looks back {needed} sessions; the snapshot of {snapshot.as_of} holds {have}: "
@@ -206,7 +203,8 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
 
     Raises:
         UnknownTickerError: The ticker is gone from the market, or not among those that the version learnt.
-        TooLittleHistoryError: Features are missing, or the ticker trades less than those that the version learnt from.
+        TooLittleHistoryError: Features are missing, the ticker trades less than those that the version learnt from, or
+            its window jumps over more sessions of the market than a window of the training may.
     """
     ticker, missed = str(snapshot.ticker[row]), int(snapshot.age[row])
     if version.params.tickers and ticker not in version.params.tickers:
@@ -226,7 +224,8 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
         )
     window: FloatArray = snapshot.windows[version.offer][row, -_lookback(version) :]
     if np.isfinite(window).all():
-        return window if version.scorer.takes_sequences else window[0]
+        check_gap(snapshot, row, version)
+        return window if version.scorer.takes_sequences else window.reshape(-1)
     have, minimum = int(snapshot.sessions[row]), version.params.min_history
     if have < minimum:
         raise TooLittleHistoryError(
@@ -240,11 +239,43 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
             have=round(turnover, 2),
             needed=limit,
         )
-    names = [name for name, column in zip(version.scorer.feature_names, window.T, strict=True) if np.isnan(column).any()]
+    if names := [n for n, value in zip(version.scorer.feature_names, window[-1], strict=True) if not np.isfinite(value)]:
+        raise TooLittleHistoryError(f"{ticker} lacks features in its newest session: {', '.join(names)}", missing=names)
+    have = int((snapshot.slots[version.offer][row, -len(window) :] != NO_ROW).sum())
     raise TooLittleHistoryError(
-        f"{ticker} lacks features in its newest {len(window)} session{'s' if len(window) > 1 else ''}: {', '.join(names)}",
-        missing=names,
+        f"{ticker} has {have} sessions of complete features with enough turnover; version {version.name} looks back "
+        f"{len(window)}",
+        have=have,
+        needed=len(window),
     )
+
+
+def check_gap(snapshot: Snapshot, row: int, version: Version) -> None:
+    """TooLittleHistoryError if a full window jumps over more sessions of the market than the version allows."""
+    lookback, allowed = _lookback(version), version.params.lstm.max_gap
+    if lookback == 1:
+        return
+    gap = int(longest_gap(snapshot.slots[version.offer][row, -lookback:]))
+    if gap > allowed:
+        raise TooLittleHistoryError(
+            f"{snapshot.ticker[row]} trades too seldom: two of its newest {lookback} usable sessions lie {gap} sessions of "
+            f"the market apart, and version {version.name} learnt from windows with at most {allowed}",
+            gap=gap,
+            allowed=allowed,
+        )
+
+
+def expected(snapshot: Snapshot, row: int, version: Version, forecast: Forecast, n: int) -> dict[str, Any]:
+    """The ``n``-th return of a forecast as return and price, with its interval; None for a version that says none."""
+    close = float(snapshot.close[row])
+    found: dict[str, Any] = {"predicted_return": None, "predicted_price": None, "interval": None, "last_price": close}
+    scale = version.scorer.return_scale
+    if scale is None or forecast.returns is None or forecast.intervals is None:
+        return found
+    returns, (low, high) = float(forecast.returns[n]), forecast.intervals[n].tolist()
+    interval = {"level": scale.level, "return_low": low, "return_high": high}
+    interval |= {"price_low": close * (1.0 + low), "price_high": close * (1.0 + high)}
+    return found | {"predicted_return": returns, "predicted_price": close * (1.0 + returns), "interval": interval}
 
 
 def _lookback(version: Version) -> int:

@@ -6,7 +6,7 @@ from b3shared.errors import IncompatibleFeaturesError
 from b3shared.params import MODEL_TYPES
 from b3shared.registry import Registry
 from b3shared.release import UNSET, Release, ReleaseState
-from b3shared.serving.offer import needed_offer, offered_features
+from b3shared.serving.offer import needed_lookback, needed_offer, read_offer
 from b3shared.storage import Storage
 
 
@@ -26,7 +26,7 @@ def promote(
 
     Raises:
         UnknownModelError: Not registered.
-        IncompatibleFeaturesError: The snapshot that is served lacks features of the version.
+        IncompatibleFeaturesError: The snapshot that is served lacks features or sessions that the version needs.
         ConflictError: Another version is live than ``expected``, or the race was lost.
     """
     kind = MODEL_TYPES.get(model_type, model_type)
@@ -41,8 +41,8 @@ def check_features(storage: Storage, manifest: dict[str, Any], snapshot: str | N
     """IncompatibleFeaturesError if a snapshot is served that cannot feed the version."""
     if snapshot is None or "features" not in manifest:
         return
-    needed = needed_offer(manifest)
-    offered = offered_features(storage, snapshot).get(needed, [])
+    needed, offer = needed_offer(manifest), read_offer(storage, snapshot)
+    offered = offer.features.get(needed, [])
     if offered != manifest["features"]:
         missing = [name for name in manifest["features"] if name not in offered]
         raise IncompatibleFeaturesError(
@@ -50,6 +50,13 @@ def check_features(storage: Storage, manifest: dict[str, Any], snapshot: str | N
             f"the snapshot {snapshot} has {len(offered)}{', without ' + ', '.join(missing) if missing else ''}: "
             "publish a snapshot that fits first",
             missing=missing,
+        )
+    if (lookback := needed_lookback(manifest)) > offer.lookback:
+        raise IncompatibleFeaturesError(
+            f"version {manifest['version']} looks back {lookback} sessions; the snapshot {snapshot} holds windows of "
+            f"{offer.lookback}: publish a snapshot that fits first",
+            have=offer.lookback,
+            needed=lookback,
         )
 
 

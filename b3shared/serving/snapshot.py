@@ -14,22 +14,27 @@ from b3shared.documents import to_json
 from b3shared.errors import InvalidQuotesError
 from b3shared.fingerprint import feature_code
 from b3shared.serving.offer import FEATURE_SETS, Universe, offer_key, offer_name
+from b3shared.serving.windows import NO_ROW, newest_windows
 from b3shared.storage import Storage
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from b3shared.features import Features
-    from b3shared.quotes.panel import Panel
-
 PREFIX = "serving/snapshots"
-SCHEMA = 1
+SCHEMA = 2
+"""Of the stored file. 1 held the newest rows of a ticker, eligible or not, and no sessions of them."""
+AHEAD = 250
+"""Sessions to come that a snapshot knows; beyond, the age of its answers stands still."""
 COLUMNS = ("ticker", "company", "isin", "date", "age", "sessions", "close", "volatility", "turnover")
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """Features at the newest sessions of every ticker, and what an answer says beside the forecast.
+
+    The windows are those that a training on the same quotes would make (:func:`b3shared.serving.windows.newest_windows`).
+    Two things differ: tickers too young for a training are ranked here among the others, and moving means start at the
+    snapshot's first session, which moves their last digits.
 
     Attributes:
         as_of: the newest session of the lake.
@@ -43,8 +48,12 @@ class Snapshot:
         volatility: (tickers,) float64, trailing 20-session deviation of daily total returns.
         turnover: (tickers,) float64, trailing 60-session median in R$ a session.
         names: name of a set of windows (:func:`b3shared.serving.offer.offer_name`) -> its features.
-        windows: the same name -> (tickers, lookback, features) float32, the newest last; NaN where a value is not known
-            or the row was not liquid.
+        windows: the same name -> (tickers, lookback, features) float32: last the newest row, before it the newest
+            eligible ones; NaN where there is none, or a value of the newest row is not known.
+        slots: the same name -> (tickers, lookback) int32, the number of each row's session in the calendar of the quotes,
+            so that differences are gaps; -1 where there is no row. Empty for a snapshot of schema 1.
+        upcoming: (:data:`AHEAD`,) datetime64[D], the exchange's sessions after ``as_of``: predict tells the age of an
+            answer by them. Weekdays for a snapshot of schema 1.
     """
 
     as_of: np.datetime64
@@ -59,6 +68,8 @@ class Snapshot:
     turnover: FloatArray
     names: dict[str, tuple[str, ...]]
     windows: dict[str, FloatArray]
+    slots: dict[str, IntArray]
+    upcoming: Array
 
     @classmethod
     def of(cls, frame: "pd.DataFrame", lookback: int, universes: Collection[Universe]) -> Self:
@@ -72,16 +83,21 @@ class Snapshot:
         Raises:
             InvalidQuotesError: No feature set can be had from these quotes.
         """
-        from b3shared.features import Series, build_features  # pandas: predict reads snapshots and never makes one
+        from b3shared.features import build_features  # pandas: predict reads snapshots and never makes one
+        from b3shared.quotes.calendar import sessions_after
         from b3shared.quotes.panel import Panel
+        from b3shared.quotes.selection import are_of
+        from b3shared.series import Series
 
         panel = Panel(frame)
         series = Series(panel)
-        names, windows, refused = {}, {}, InvalidQuotesError("none of the tickers is among the quotes")
+        names, windows, slots = {}, {}, {}
+        refused = InvalidQuotesError("none of the tickers is among the quotes")
         for feature_set, universe in product(FEATURE_SETS, universes):
-            among = frame
+            chosen = are_of(frame, universe.instruments)
             if universe.tickers is not None:
-                among = frame[frame["ticker"].isin(universe.tickers)].reset_index(drop=True)
+                chosen &= frame["ticker"].isin(universe.tickers)
+            among = frame[chosen].reset_index(drop=True)
             if among.empty:
                 continue
             try:
@@ -91,7 +107,12 @@ class Snapshot:
                 continue
             name = offer_name(feature_set, universe)
             names[name] = features.names
-            windows[name] = _windows(panel, features, lookback)
+            of_universe = np.searchsorted(panel.tickers, features.shared.panel.tickers)
+            made = newest_windows(features, lookback)
+            windows[name], slots[name] = (
+                _among_all(values, of_universe, len(panel.tickers), fill)
+                for values, fill in zip(made, (np.nan, NO_ROW), strict=True)
+            )
         if not windows:
             raise refused
         last = np.append(np.flatnonzero(np.diff(panel.line)), len(frame) - 1)
@@ -111,7 +132,14 @@ class Snapshot:
             turnover=turnover,
             names=names,
             windows=windows,
+            slots=slots,
+            upcoming=sessions_after(panel.calendar[-1].item(), AHEAD),
         )
+
+    @property
+    def lookback(self) -> int:
+        """Rows in a window; 1 for a snapshot of schema 1, whose earlier rows are not those of a training."""
+        return min((slots.shape[1] for slots in self.slots.values()), default=1)
 
     def save(self, storage: Storage, folder: Path) -> str:
         """Store the snapshot and, beside it, what it offers (``.json``); return its key. The same content, the same key."""
@@ -122,19 +150,22 @@ class Snapshot:
             schema=np.array(SCHEMA),
             feature_code=np.array(feature_code()),
             as_of=np.array(self.as_of),
+            upcoming=self.upcoming,
             **{name: getattr(self, name) for name in COLUMNS},
             **{f"names_{version}": np.array(names) for version, names in self.names.items()},
             **{f"window_{version}": window for version, window in self.windows.items()},
+            **{f"slots_{version}": slots for version, slots in self.slots.items()},
         )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         key = f"{PREFIX}/{self.as_of}-{digest}.npz"
-        storage.put(offer_key(key), to_json({"schema": SCHEMA, "features": {v: list(n) for v, n in self.names.items()}}))
+        offered = {version: list(names) for version, names in self.names.items()}
+        storage.put(offer_key(key), to_json({"schema": SCHEMA, "lookback": self.lookback, "features": offered}))
         storage.upload(path, key)
         return key
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` stored."""
+        """Read what :meth:`save` stored, now or by schema 1."""
         with np.load(path, allow_pickle=False) as stored:
             offers = [name.removeprefix("window_") for name in stored.files if name.startswith("window_")]
             return cls(
@@ -142,18 +173,19 @@ class Snapshot:
                 **{name: stored[name] for name in COLUMNS},
                 names={name: tuple(map(str, stored[f"names_{name}"])) for name in offers},
                 windows={name: stored[f"window_{name}"] for name in offers},
+                slots={name: stored[f"slots_{name}"] for name in offers if f"slots_{name}" in stored},
+                upcoming=stored["upcoming"] if "upcoming" in stored else _weekdays_after(stored["as_of"][()]),
             )
 
 
-def _windows(panel: "Panel", features: "Features", lookback: int) -> FloatArray:
-    """(tickers, lookback, features) float32: each ticker's newest rows; NaN before its first and where it does not count."""
-    own = features.shared.panel
-    lengths = np.bincount(own.line)
-    out = np.full((len(panel.tickers), lookback, features.X.shape[1]), np.nan, dtype=np.float32)
-    place = own.position - lengths[own.line] + lookback
-    recent = (place >= 0) & features.liquid
-    line = np.searchsorted(panel.tickers, own.tickers)[own.line]
-    out[line[recent], place[recent]] = features.X[recent]
+def _weekdays_after(day: np.datetime64) -> Array:
+    return np.busday_offset(day, np.arange(1, AHEAD + 1), roll="backward")
+
+
+def _among_all(values: Array, places: IntArray, count: int, fill: float) -> Array:
+    """What a universe's tickers have, at their places among ``count`` tickers; ``fill`` for the others."""
+    out = np.full((count, *values.shape[1:]), fill, dtype=values.dtype)
+    out[places] = values
     return out
 
 

@@ -1,10 +1,12 @@
-"""A prediction inside the handler against joblib and scikit-learn's ``predict_proba`` of the same forest, in one run.
+"""A prediction inside the handler against the library that trained the model, in one run, for the forest and the LSTM.
 
     python tests/bench/bench_predict.py [--store FOLDER] [--rounds 2000]
 
-Without ``--store`` a forest of the default size is trained on the bundled quotes first. Every arm runs in a fresh child
-process, those that are timed call by call on one core. The bars are: warm p50 <= 2 ms and p99 <= 10 ms, the forest
->= 50 times faster than scikit-learn, cold start <= 1.2 s, <= 220 MB, >= 100 requests a second over HTTP.
+The peers are joblib and scikit-learn's ``predict_proba`` of the same forest, and PyTorch's eager call of the same network.
+Without ``--store`` a forest and an LSTM of the default sizes are trained on the bundled quotes first (the LSTM for one
+epoch: what it learnt does not change what it costs). Every arm runs in a fresh child process, those that are timed call by
+call on one core. The bars are: warm p50 <= 2 ms and p99 <= 10 ms for both, the forest >= 50 times faster than
+scikit-learn, cold start <= 1.2 s, <= 220 MB with both models loaded, >= 100 requests a second over HTTP.
 """
 
 import argparse
@@ -25,6 +27,10 @@ from urllib.parse import urlsplit
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
 FOREST = {"n_iter": 1, "max_depth": 8, "min_samples_leaf": 100, "max_features": "sqrt"}
+LSTM = {"model_type": "lstm", "epochs": 1, "refit": False}
+TYPES = ("rf", "lstm")
+LAKE = 400
+"""Tickers of the snapshot whose size and loading are measured: about as many as the exchange has liquid ones."""
 COLD_STARTS = 5
 
 
@@ -47,8 +53,8 @@ def quantiles(call: Callable[[], Any], rounds: int) -> dict[str, float]:
     return {"p50": statistics.median(times), "p99": times[int(0.99 * len(times))]}
 
 
-def function(store: str) -> Callable[[], dict[str, Any]]:
-    """One request to the handler of functions/predict, which is imported now."""
+def function(store: str, **body: Any) -> Callable[[], dict[str, Any]]:
+    """One request of a body to the handler of functions/predict, which is imported now."""
     os.environ |= {"B3_STORAGE": store, "POWERTOOLS_SERVICE_NAME": "predict"}
     sys.path[:0] = [str(ROOT), str(ROOT / "functions" / "predict")]
     from types import SimpleNamespace
@@ -61,7 +67,7 @@ def function(store: str) -> Callable[[], dict[str, Any]]:
         "rawPath": "/api/b3/predict",
         "rawQueryString": "",
         "headers": {"content-type": "application/json"},
-        "body": '{"ticker": "PETR4"}',
+        "body": json.dumps({"ticker": "PETR4"} | body),
         "isBase64Encoded": False,
         "requestContext": {"http": {"method": "POST", "path": "/api/b3/predict"}, "requestId": "r", "stage": "$default"},
     }
@@ -87,45 +93,122 @@ def resident() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-def run_handler(store: str, rounds: int) -> dict[str, float]:
+def run_rf_handler(store: str, rounds: int) -> dict[str, float]:
     """The whole handler, warm: event in, answer with explanation out."""
     one_core()
-    call = function(store)
-    return quantiles(call, rounds) | {"mb": resident()}
+    return quantiles(function(store, model_type="rf"), rounds)
+
+
+def run_lstm_handler(store: str, rounds: int) -> dict[str, float]:
+    """The same of the LSTM."""
+    one_core()
+    return quantiles(function(store, model_type="lstm"), rounds)
+
+
+def run_both(store: str, rounds: int) -> dict[str, float]:
+    """Memory of one function that answers with both models, and what of it the training libraries have."""
+    calls = [function(store, model_type=kind) for kind in TYPES]
+    for _ in range(rounds):
+        for call in calls:
+            call()
+    return {"mb": resident(), "trainers": len({"torch", "sklearn", "pandas"} & sys.modules.keys())}
 
 
 def run_cold(store: str, rounds: int) -> dict[str, float]:
-    """One answer of a process that has just started."""
-    function(store)()
+    """One answer of a process that has just started and loads both models."""
+    function(store, model_type="lstm")()
     return {"mb": resident()}
 
 
-def run_models(store: str, rounds: int) -> dict[str, Any]:
-    """The forest alone on one row: ONNX Runtime with the calibration, and scikit-learn from its joblib file."""
-    one_core()
+def live_version(store: str, kind: str, folder: str) -> tuple[Path, dict[str, Any]]:
+    """Files and manifest of the live version of a type."""
     sys.path.insert(0, str(ROOT))
-    import joblib
-    import numpy as np
-
-    from b3shared.models.scorer import Scorer
     from b3shared.registry import Registry
     from b3shared.release import Release
     from b3shared.storage import open_storage
 
     storage = open_storage(store)
+    registry, version = Registry(storage, "models"), Release(storage).live("models", kind)
+    return registry.fetch(kind, version, Path(folder)), registry.manifest(kind, version)
+
+
+def run_rf(store: str, rounds: int) -> dict[str, Any]:
+    """The forest alone on one row: ONNX Runtime with the calibration, and scikit-learn from its joblib file."""
+    one_core()
     with tempfile.TemporaryDirectory() as folder:
-        registry, version = Registry(storage, "models"), Release(storage).live("models", "rf")
-        files = registry.fetch("rf", version, Path(folder))
+        files, _ = live_version(store, "rf", folder)
+        import joblib
+        import numpy as np
+
+        from b3shared.models.scorer import Scorer
+
         scorer = Scorer.load(files)
-        forest = joblib.load(files / registry.manifest("rf", version)["params"]["model_name"])
+        forest = joblib.load(next(files.glob("*.joblib")))
     row = np.random.default_rng(0).normal(size=(1, len(scorer.feature_names))).astype(np.float32)
     forest.n_jobs = 1  # one core: threads would only cost
     return {
-        "trees": len(forest.estimators_),
-        "nodes": sum(tree.tree_.node_count for tree in forest.estimators_),
+        "size": f"{len(forest.estimators_)} trees, {sum(tree.tree_.node_count for tree in forest.estimators_):,} nodes",
         "onnx": quantiles(lambda: scorer.score(row), rounds),
-        "sklearn": quantiles(lambda: forest.predict_proba(row), max(20, rounds // 10)),
+        "peer": quantiles(lambda: forest.predict_proba(row), max(20, rounds // 10)),
     }
+
+
+def run_lstm(store: str, rounds: int) -> dict[str, Any]:
+    """The LSTM alone on one window: ONNX Runtime with calibration and interval, and PyTorch's eager call."""
+    one_core()
+    with tempfile.TemporaryDirectory() as folder:
+        files, manifest = live_version(store, "lstm", folder)
+        import numpy as np
+        import torch
+
+        from b3shared.models.lstm import LSTMModel
+        from b3shared.models.scorer import Scorer
+        from b3shared.params import PipelineParams
+
+        params = PipelineParams.of(manifest["params"])
+        scorer, network = Scorer.load(files), LSTMModel.load(files, params).network.eval()
+    torch.set_num_threads(1)
+    shape = (1, params.lookback, len(scorer.feature_names))
+    window = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    volatility, tensor = np.array([0.02]), torch.from_numpy(window)
+
+    def eager() -> Any:
+        with torch.inference_mode():
+            return network(tensor)
+
+    return {
+        "size": f"{sum(p.numel() for p in network.parameters()):,} weights, windows of {shape[1]} x {shape[2]}",
+        "onnx": quantiles(lambda: scorer.score(window, volatility), rounds),
+        "peer": quantiles(eager, rounds),
+    }
+
+
+def run_snapshot(store: str, rounds: int) -> dict[str, float]:
+    """Loading a snapshot of a whole lake: the live one with its rows repeated."""
+    sys.path.insert(0, str(ROOT))
+    from dataclasses import fields, replace
+
+    import numpy as np
+
+    from b3shared.release import Release
+    from b3shared.serving.snapshot import Snapshot
+    from b3shared.storage import FolderStorage, open_storage
+
+    storage = open_storage(store)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found = Snapshot.load(storage.download(Release(storage).state().snapshot, folder / "live.npz"))
+        rows = np.resize(np.arange(len(found.ticker)), LAKE)
+        columns = {f.name: getattr(found, f.name) for f in fields(found)}
+        large = {n: {k: v[rows] for k, v in columns[n].items()} for n in ("windows", "slots")}
+        large |= {n: v[rows] for n, v in columns.items() if isinstance(v, np.ndarray)}
+        replace(found, **large).save(FolderStorage(folder / "store"), folder)
+        path, before = folder / "snapshot.npz", resident()
+        started = time.perf_counter()
+        kept = Snapshot.load(path)
+        seconds = time.perf_counter() - started
+        assert len(kept.ticker) == LAKE
+        return {"file": path.stat().st_size / 1e6, "ms": 1000 * seconds, "mb": resident() - before}
 
 
 def run_http(store: str, rounds: int) -> dict[str, float]:
@@ -156,7 +239,17 @@ def run_http(store: str, rounds: int) -> dict[str, float]:
         return figures | {"per_second": rounds / (time.perf_counter() - started)}
 
 
-ARMS = {"handler": run_handler, "cold": run_cold, "models": run_models, "http": run_http}
+ARMS = {
+    "rf": run_rf,
+    "lstm": run_lstm,
+    "rf handler": run_rf_handler,
+    "lstm handler": run_lstm_handler,
+    "both": run_both,
+    "cold": run_cold,
+    "snapshot": run_snapshot,
+    "http": run_http,
+}
+PEERS = {"rf": "scikit-learn predict_proba", "lstm": "PyTorch eager"}
 
 
 def child(arm: str, store: str, rounds: int) -> dict[str, Any]:
@@ -182,33 +275,47 @@ def machine() -> str:
 
 
 def train(folder: str) -> None:
-    """A forest of the default size on the bundled quotes, registered and served."""
+    """A forest and an LSTM of the default sizes on the bundled quotes, registered and served."""
     sys.path.insert(0, str(ROOT))
     from b3shared.services import B3Model
 
-    B3Model(storage=folder).run(**FOREST)
+    for params in (FOREST, LSTM):
+        result = B3Model(storage=folder).run(**params)
+        print(f"trained {result.model_version}: {result.decision}")
+
+
+def report_model(kind: str, store: str, rounds: int) -> None:
+    """One model alone and in the handler, beside its peer."""
+    model, warm = child(kind, store, rounds), child(f"{kind} handler", store, rounds)
+    ours, peer = model["onnx"], model["peer"]
+    print(f"{kind} of {model['size']}; one forecast, one core:")
+    print(f"  {PEERS[kind]:<28} p50 {peer['p50']:8.3f} ms   p99 {peer['p99']:8.3f} ms")
+    print(f"  our scorer, calibrated       p50 {ours['p50']:8.3f} ms   p99 {ours['p99']:8.3f} ms")
+    print(f"  our whole handler            p50 {warm['p50']:8.3f} ms   p99 {warm['p99']:8.3f} ms   (bars 2 and 10)")
+    print(f"  {PEERS[kind]} / scorer {peer['p50'] / ours['p50']:.1f}x, / handler {peer['p50'] / warm['p50']:.2f}x")
 
 
 def report(store: str, rounds: int) -> None:
     """Run all arms and print what they took."""
     print(machine())
-    models = child("models", store, rounds)
-    onnx, plain = models["onnx"], models["sklearn"]
-    print(f"forest of {models['trees']} trees, {models['nodes']:,} nodes; one row, one core:")
-    print(f"  scikit-learn predict_proba   p50 {plain['p50']:8.3f} ms   p99 {plain['p99']:8.3f} ms")
-    print(f"  our scorer, calibrated       p50 {onnx['p50']:8.3f} ms   p99 {onnx['p99']:8.3f} ms")
-    warm = child("handler", store, rounds)
-    print(f"  our whole handler            p50 {warm['p50']:8.3f} ms   p99 {warm['p99']:8.3f} ms   (bars 2 and 10)")
-    print(f"scikit-learn / scorer {plain['p50'] / onnx['p50']:.0f}x (bar 50), / handler {plain['p50'] / warm['p50']:.1f}x")
+    for kind in TYPES:
+        report_model(kind, store, rounds)
     colds = [child("cold", store, 1) for _ in range(COLD_STARTS)]
     walls = sorted(cold["wall"] for cold in colds)
     print(
-        f"cold start, process start to first answer: median {statistics.median(walls):.2f} s, {walls[0]:.2f} to "
-        f"{walls[-1]:.2f} s (bar 1.2)"
+        f"cold start, process start to the LSTM's first answer, both models loaded: median "
+        f"{statistics.median(walls):.2f} s, {walls[0]:.2f} to {walls[-1]:.2f} s (bar 1.2)"
     )
+    both = child("both", store, rounds)
     print(
-        f"memory after the first answer {colds[0]['mb']:.0f} MB, after {rounds} more {warm['mb']:.0f} MB (bar 220)",
+        f"memory after the first answer {colds[0]['mb']:.0f} MB, after {rounds} more of each model {both['mb']:.0f} MB "
+        f"(bar 220); training libraries loaded: {both['trainers']}",
         flush=True,
+    )
+    large = child("snapshot", store, 1)
+    print(
+        f"a snapshot of {LAKE} tickers: file {large['file']:.1f} MB, loaded in {large['ms']:.0f} ms, "
+        f"{large['mb']:.1f} MB of memory"
     )
     if "PredictFunction:" not in TEMPLATE.read_text(encoding="utf-8"):
         print("HTTP: not measured, since template.yaml has no PredictFunction")
@@ -222,7 +329,7 @@ def report(store: str, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--store", help="folder with a live forest")
+    parser.add_argument("--store", help="folder where a forest and an LSTM are live")
     parser.add_argument("--rounds", type=int, default=2000)
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     options = parser.parse_args()

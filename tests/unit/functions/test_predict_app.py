@@ -170,6 +170,21 @@ def test_a_version_can_be_chosen(function: Function) -> None:
     assert body["prediction_probabilities"] != live["prediction_probabilities"]
 
 
+@pytest.mark.parametrize("model_type", ["lstm", "lstm_mtl"])
+def test_the_front_end_asks_the_lstm(own: Function, tmp_path: Path, model_type: str) -> None:
+    store = FolderStorage(own.storage)
+    promote(store, "models", "lstm", register_tiny(store, tmp_path / "lstm", 3, "lstm", lookback=4), who="test", why="test")
+    body = own.call("POST", "/api/b3/predict", {"ticker": "PETR4", "model_type": model_type}).ok(PredictAnswer)
+    assert (body["model_type"], body["requested_model_type"]) == ("lstm", model_type)
+    assert body["predicted_price"] == pytest.approx(body["last_price"] * (1 + body["predicted_return"]))
+    assert body["interval"]["price_low"] < body["predicted_price"] < body["interval"]["price_high"]
+    assert (body["sequence_length"], body["features_count"]) == (4, 3)
+    batch = own.call("POST", "/predict/batch", {"tickers": "all", "model_type": model_type}).ok(BatchAnswer)
+    assert [row["interval"]["level"] for row in batch["predictions"]] == [0.8] * len(TICKERS)
+    forest = own.call("POST", "/api/b3/predict", {"ticker": "PETR4"}).ok(PredictAnswer)
+    assert (forest["model_type"], forest["interval"], forest["sequence_length"]) == ("rf", None, None)
+
+
 # -- what is not allowed, in the one form of errors
 
 

@@ -107,11 +107,22 @@ def test_a_sequence_model_with_returns_is_served_too(saved):
     third = [1 / 3] * 3
     calibration = {"temperature": 1.0, "grown": third, "shares": third}
     metadata = {"feature_names": ["a", "b", "c"], "calibration": calibration, "base_rates": third, "decision": "argmax"}
+    scale = {"horizon": 4, "level": 0.9, "quantile": 2.0}
     X = np.random.default_rng(0).normal(size=(6, 4, 3)).astype(np.float32)
-    forecast = Scorer(model.SerializeToString(), metadata).score(X)
-    np.testing.assert_allclose(forecast.returns, X[:, 3].mean(axis=1), rtol=1e-5)
-    assert forecast.returns.shape == (6,)
+    scorer, volatility = Scorer(model.SerializeToString(), metadata | {"return_scale": scale}), np.linspace(0.01, 0.06, 6)
+    forecast = scorer.score(X, volatility)
+    expected = X[:, 3].mean(axis=1) * volatility * 2
+    np.testing.assert_allclose(forecast.returns, expected, rtol=1e-5)
+    np.testing.assert_allclose(forecast.intervals[:, 0], expected - 4 * volatility, rtol=1e-5)
+    np.testing.assert_allclose(forecast.intervals[:, 1], expected + 4 * volatility, rtol=1e-5)
     np.testing.assert_array_equal(forecast.probabilities.argmax(axis=1), X[:, 3].argmax(axis=1))
+    for silent in (scorer.score(X), Scorer(model.SerializeToString(), metadata).score(X, volatility)):
+        assert (silent.returns, silent.intervals) == (None, None)  # without volatility, or the scale, a return has no unit
+        np.testing.assert_array_equal(silent.probabilities, forecast.probabilities)
+    with pytest.raises(InvalidQuotesError, match=r"volatility of shape \(5,\): one value for each of the 6 rows"):
+        scorer.score(X, volatility[:5])
+    with pytest.raises(InvalidQuotesError, match="a volatility is NaN"):
+        scorer.score(X, np.where(volatility > 0.05, np.nan, volatility))
 
 
 def test_importing_and_scoring_loads_nothing_that_trains(saved):

@@ -121,7 +121,7 @@ def test_a_zip_with_another_checksum_or_encryption_is_refused(tmp_path: Path) ->
     whole = zip_of({"COTAHIST_A2020.TXT": SOUND})
     with pytest.raises(UnreadableFileError, match="damaged"):
         read(write(tmp_path, patched(whole, 14, b"\0\0\0\0"), "COTAHIST_A2020.ZIP"))
-    with pytest.raises(UnreadableFileError, match="is encrypted"):
+    with pytest.raises(UnreadableFileError, match="is encrypted; the exchange's files are not"):
         read(write(tmp_path, patched(whole, 6, b"\1\0"), "COTAHIST_A2020.ZIP"))
 
 

@@ -1,7 +1,6 @@
 """Splits are found in unadjusted quotes with their factor; crashes, bad ticks and ordinary days are not taken for one."""
 
 import json
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -121,6 +120,19 @@ def test_a_crash_on_huge_volume_that_goes_on_all_day_is_no_split_when_dismes_sta
     assert np.isnan(worst) or worst < 0.01
 
 
+def test_dismes_that_rose_speaks_for_an_action_and_one_that_stood_still_against_it() -> None:
+    frame = split(walk(4, 0.025), 1.5).drop(columns=["volume", "high", "low"])
+    rose = np.arange(len(frame)) >= PLANTED
+
+    def confidence(quotes: pd.DataFrame) -> float:
+        found = detect_in(quotes)
+        return float(found.loc[found["kind"] != "ex_mark", "confidence"].sum())
+
+    still, unknown, risen = (confidence(q) for q in (frame.assign(dismes=117), frame, frame.assign(dismes=117 + rose)))
+    assert still < 0.1 * unknown
+    assert risen > unknown
+
+
 @pytest.mark.parametrize("factor", [1.03, 1.05, 1.1])
 def test_a_small_bonus_is_found_by_its_mark_and_not_without(factor: float) -> None:
     frame = split(walk(5, 0.012), factor)
@@ -177,6 +189,20 @@ def test_a_fall_of_the_whole_market_is_no_split_of_anybody() -> None:
     )
 
 
+def test_what_the_market_fell_is_not_counted_into_the_factor() -> None:
+    market = [split(walk(seed, 0.015, ticker=f"AAA{chr(65 + seed)}3"), 1.25) for seed in range(26)]
+    own = split(walk(30, 0.015), 2.5)  # two for one, on a day on which everything lost a fifth
+    found = applied(detect_in(pd.concat([*market, own], ignore_index=True)))
+    assert ("PETR4", day(own), 2.0) in found
+    assert applied(detect_in(own)) == [("PETR4", day(own), 2.5)]
+
+
+def test_a_second_bonus_under_the_mark_of_the_first_is_found_too() -> None:
+    frame = marked(split(split(walk(5, 0.012), 1.05), 1.05, PLANTED + 2), "EB")
+    frame["dismes"] += np.arange(len(frame)) >= PLANTED + 2
+    assert [f for _, _, f in applied(detect_in(frame))] == [1.05, 1.05]
+
+
 def test_over_a_long_hole_a_ratio_of_prices_says_nothing() -> None:
     frame = split(walk(), 2.0)
     short, long = frame.copy(), frame.copy()
@@ -221,83 +247,3 @@ def test_the_table_has_its_columns_even_without_a_row_and_a_relation_that_is_no_
         detect_in(walk().drop(columns="close"))
     with duckdb.connect() as connection, pytest.raises(InvalidQuotesError, match="cannot be read"):
         detect_actions(connection, "nowhere")
-
-
-# -- real rows
-
-
-def excerpt(folder: Path, file: str, ticker: str, first: str, last: str) -> pd.DataFrame:
-    with duckdb.connect() as connection:
-        sql = f"SELECT * FROM '{folder / file}' WHERE ticker = ? AND date BETWEEN ? AND ? ORDER BY date"
-        frame = connection.execute(sql, [ticker, first, last]).df()
-    return frame.drop(columns=["type", "isin"]) if file == "b3_daily.parquet" else frame
-
-
-@pytest.mark.parametrize(
-    ("ticker", "ex_date", "factor"),
-    [
-        ("MGLU3", "2020-10-14", 4.0),
-        ("RADL3", "2020-09-21", 5.0),
-        ("WEGE3", "2021-04-28", 2.0),
-        ("CPLE6", "2021-03-12", 10.0),
-        ("ENEV3", "2016-05-12", 0.01),
-        ("CASH3", "2023-06-01", 0.1),
-        ("IRBR3", "2023-01-25", 1 / 30),
-        ("PRIO3", "2014-08-11", 0.1),  # the vendor's list lacks these two; its adjusted prices have them
-        ("COGN3", "2014-09-15", 4.0),
-    ],
-)
-def test_real_splits_are_found_from_prices_and_volumes(shared_data: Path, ticker: str, ex_date: str, factor: float) -> None:
-    first, last = pd.Timestamp(ex_date) - pd.Timedelta(days=200), pd.Timestamp(ex_date) + pd.Timedelta(days=40)
-    frame = excerpt(shared_data, "b3_daily.parquet", ticker, str(first.date()), str(last.date()))
-    assert applied(detect_in(frame)) == [(ticker, ex_date, pytest.approx(factor))]
-
-
-@pytest.mark.parametrize(
-    ("ticker", "first", "last"),
-    [
-        ("ODPV3", "2020-06-01", "2020-12-30"),  # 12.54, 87.46, 12.93: a bad tick
-        ("BPAN4", "2011-10-01", "2012-04-30"),  # 6.92, 11.76, 6.90
-        ("ELET3", "2017-03-01", "2017-10-31"),  # +49 % when its privatisation was announced
-        ("IRBR3", "2020-01-01", "2020-07-31"),  # -32 % and more in days
-        ("PETR4", "2019-10-01", "2020-06-30"),  # -30 % with the whole market
-        ("MRFG3", "2021-06-01", "2022-02-28"),  # a payment that the price does not show
-        ("BRAP4", "2021-10-15", "2022-02-28"),  # shares of another company were distributed: no split factor fits
-        ("QUAL3", "2019-03-01", "2019-10-31"),  # +37 % in a day
-    ],
-)
-def test_real_crashes_surges_and_bad_ticks_are_no_splits(shared_data: Path, ticker: str, first: str, last: str) -> None:
-    assert applied(detect_in(excerpt(shared_data, "b3_daily.parquet", ticker, first, last))) == []
-
-
-@pytest.mark.parametrize(
-    ("ticker", "ex_date", "first", "factor"),
-    [("ATOM3", "2016-07-26", "2016-07-01", 1 / 3), ("GSHP3", "2020-01-13", "2020-01-02", 1 / 30)],
-)
-def test_a_reverse_split_of_the_official_days_is_found_by_dismes_and_mark(
-    shared_data: Path, ticker: str, ex_date: str, first: str, factor: float
-) -> None:
-    found = detect_in(excerpt(shared_data, "b3_cotahist_days.parquet", ticker, first, "2020-01-31"))
-    own = found[found["date"] == ex_date]
-    assert own["kind"].tolist() == ["ex_mark", "reverse_split"]
-    assert own["factor"].tolist() == [1.0, pytest.approx(factor)]
-    evidence = json.loads(own["evidence"].iloc[1])
-    assert evidence["dismes"][0] < evidence["dismes"][1]
-    assert evidence["mark"] == "EG"
-
-
-def test_on_consecutive_official_days_every_ex_mark_lies_where_dismes_changed_and_no_split_without(
-    shared_data: Path,
-) -> None:
-    file = shared_data / "b3_cotahist_days.parquet"
-    with duckdb.connect() as connection:
-        january = f"(SELECT * FROM '{file}' WHERE date BETWEEN '2020-01-02' AND '2020-01-30')"
-        found = detect_actions(connection, january)
-        changed = connection.execute(
-            f"""SELECT ticker, date FROM (SELECT *, lag(dismes) OVER (PARTITION BY ticker ORDER BY date) AS before
-                FROM {january}) WHERE dismes <> before ORDER BY ALL"""
-        ).df()
-    marks = found[found["kind"] == "ex_mark"][["ticker", "date"]]
-    assert len(marks) > 100
-    assert set(marks.itertuples(index=False, name=None)) == set(changed.itertuples(index=False, name=None))
-    assert applied(found) == [("GSHP3", "2020-01-13", pytest.approx(1 / 30))]

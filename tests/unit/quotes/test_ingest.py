@@ -19,6 +19,7 @@ from b3shared.errors import B3Error, InvalidActionsError, InvalidCotahistError, 
 from b3shared.quotes.ingest import OVERRIDES, RECORDS, Ingest
 from b3shared.quotes.lake import LAKE, Lake, LakeSource, write_lake
 from b3shared.quotes.sources import ParquetSource, QuoteQuery, open_source
+from b3shared.quotes.tables import write_parquet
 from b3shared.storage import FolderStorage, Storage
 
 MONDAY = date(2020, 1, 6)
@@ -161,10 +162,8 @@ def test_quotes_that_a_user_put_there_stay_where_the_file_says_nothing(storage: 
     """Parquet of one's own, without a manifest, with fewer columns and dates as time stamps."""
     own = pd.DataFrame({"ticker": ["PETR4", "ABEV3"], "date": pd.to_datetime(["2020-01-06", "2020-01-03"]), "close": 9.0})
     other = own.assign(date=own["date"] - pd.DateOffset(years=1))
-    for number, frame in enumerate((own, other)):
-        path = files / f"{number}.parquet"
-        duckdb.execute(f"COPY (FROM frame) TO '{path}'")
-        storage.upload(path, f"{LAKE}/year={2020 - number}/mine.parquet")
+    for number, mine in enumerate((own, other)):
+        storage.upload(write_parquet(mine, files / f"{number}.parquet"), f"{LAKE}/year={2020 - number}/mine.parquet")
     Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]))
     assert closes(storage) == {
         ("PETR4", "2019-01-06"): 9.0,
@@ -360,3 +359,18 @@ def test_any_sequence_of_files_equals_a_dictionary(
         stored = duckdb.execute(f"SELECT ticker, date FROM '{storage.url}/{LAKE}/{files_[0].key}'").fetchall()
         assert stored == sorted(stored)
     assert len(lake_of(storage)) == len(oracle)
+
+
+def test_a_renamed_ticker_goes_on_under_its_newest_name(storage: Storage, files: Path) -> None:
+    days = [d.date() for d in pd.bdate_range("2020-01-02", periods=30)]
+    names = ["OLDA3"] * 10 + ["MIDL3"] * 10 + ["NEWA3"] * 10
+    quotes = [Quote(day, name, isin="BRXXXXACNOR1") for day, name in zip(days, names, strict=True)]
+    others = [Quote(day, "VALE3", isin="BRVALEACNOR0") for day in days]
+    Ingest(storage).file(annual(files, 2020, quotes + others))
+    found = lake_of(storage)
+    assert found.groupby("ticker").size().to_dict() == {"NEWA3": 30, "VALE3": 30}
+    source = LakeSource(f"{storage.url}/{LAKE}")
+    assert len(source.read(QuoteQuery(tickers=("NEWA3",), end=days[4]))) == 5
+    raw = Lake(storage).manifest().years[2020][0].key
+    stored = duckdb.execute(f"SELECT DISTINCT ticker FROM '{storage.url}/{LAKE}/{raw}' ORDER BY 1").fetchall()
+    assert [ticker for (ticker,) in stored] == ["MIDL3", "NEWA3", "OLDA3", "VALE3"], "the lake keeps what was quoted"

@@ -48,6 +48,7 @@ def official(shared_data: Path) -> pd.DataFrame:
         ("10", "DIR ORD NM", "other"),
         ("10", "ON  REC N1", "other"),
         ("10", "PN  REC", "other"),
+        ("02", "ON  REC N1", "other"),
         ("12", "DIR", "other"),
         ("12", "REC", "other"),
         ("22", "BNS ORD MA", "other"),

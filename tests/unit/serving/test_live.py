@@ -10,7 +10,7 @@ from served_store import TICKERS, WatchedStorage, register_tiny, serve, tiny_sna
 from b3shared.errors import ArtifactCorruptError, NothingLiveError, UnknownModelError
 from b3shared.release import KEY, Release
 from b3shared.serving.live import CHECK_SECONDS, KEPT_VERSIONS, RETRY_SECONDS, Live
-from b3shared.serving.promotion import promote
+from b3shared.serving.promotion import promote, rollback
 from b3shared.storage import FolderStorage
 
 WHO: dict[str, Any] = {"who": "maria", "why": "reads well"}
@@ -241,6 +241,24 @@ def test_a_corrupt_version_that_is_asked_for_is_an_error_and_what_is_live_stays(
     with pytest.raises(ArtifactCorruptError, match=second):
         serving.live.version("rf", second)
     assert name_of(serving.after(CHECK_SECONDS)) == first
+
+
+def test_both_types_are_served_and_each_is_promoted_and_rolled_back_by_itself(serving: World) -> None:
+    forest = name_of(serving.live)
+    lstms = [serving.register(seed, "lstm", lookback=4) for seed in (3, 4)]
+    for lstm in lstms:
+        serving.promote(lstm, "lstm")
+    live = serving.after(CHECK_SECONDS)
+    assert (name_of(live), name_of(live, "lstm")) == (forest, lstms[1])
+    kept = live.version("rf")
+    assert kept.scorer.takes_sequences is False
+    assert live.version("lstm").scorer.takes_sequences is True
+    rollback(serving.store, "models", "lstm_mtl", **WHO)
+    live = serving.after(CHECK_SECONDS)
+    assert (name_of(live), name_of(live, "lstm")) == (forest, lstms[0])
+    assert live.version("rf") is kept  # what did not change was not loaded again
+    serving.promote(serving.register(2))
+    assert name_of(serving.after(CHECK_SECONDS), "lstm") == lstms[0]
 
 
 def test_few_versions_are_kept_and_never_is_the_live_one_dropped(serving: World) -> None:

@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from served_store import FEATURES, MEDIANS, OFFER, TICKERS, WatchedStorage, register_tiny, serve, tiny_snapshot, weights
+from served_store import (
+    FEATURES,
+    MEDIANS,
+    OFFER,
+    SCALE,
+    TICKERS,
+    VOLATILITY,
+    WatchedStorage,
+    register_tiny,
+    serve,
+    tiny_snapshot,
+    weights,
+)
 from small_run import SMALL
 
 from b3shared.dataset import CLASSES
@@ -247,10 +259,22 @@ def test_a_model_of_sequences_gets_its_window_and_says_return_and_price(tiny: Wo
         return raw / raw.sum()
 
     np.testing.assert_allclose(answer["prediction_probabilities"][0], model(window), atol=1e-6)
-    expected = float((window.mean(axis=0) @ returns)[0])
-    assert answer["predicted_return"] == pytest.approx(expected, abs=1e-6)
-    assert answer["predicted_price"] == pytest.approx(30.0 * (1 + expected), abs=1e-4)
-    assert answer["input_shape"] == [1, 3, 3]
+    unit = VOLATILITY[2] * 2.0  # a horizon of four sessions
+
+    def said(rows: np.ndarray) -> float:
+        return float((rows.mean(axis=0) @ returns)[0]) * unit
+
+    expected, half = said(window), SCALE["quantile"] * unit
+    assert answer["predicted_return"] == pytest.approx(expected, abs=1e-7)
+    assert answer["predicted_price"] == pytest.approx(30.0 * (1 + expected), abs=1e-5)
+    assert answer["interval"] == {
+        "level": 0.8,
+        "return_low": pytest.approx(expected - half, abs=1e-7),
+        "return_high": pytest.approx(expected + half, abs=1e-7),
+        "price_low": pytest.approx(30.0 * (1 + expected - half), abs=1e-5),
+        "price_high": pytest.approx(30.0 * (1 + expected + half), abs=1e-5),
+    }
+    assert (answer["input_shape"], answer["sequence_length"], answer["features_count"]) == ([1, 3, 3], 3, 3)
     assert (answer["model_type"], answer["requested_model_type"]) == ("lstm", "lstm_mtl")
     action = CLASSES.index(answer["predictions"][0])
     for reason in answer["explanation"]["reasons"]:
@@ -258,9 +282,68 @@ def test_a_model_of_sequences_gets_its_window_and_says_return_and_price(tiny: Wo
         without = window.copy()
         without[:, n] = MEDIANS[n]
         assert reason["effect"] == pytest.approx(model(window)[action] - model(without)[action], abs=1e-6)
+        assert reason["return_effect"] == pytest.approx(said(window) - said(without), abs=1e-7)
         assert reason["value"] == pytest.approx(float(window[-1, n]))
-    batch = tiny.batch(["PETR4"], model_type="lstm")
-    assert batch["predictions"][0]["predicted_return"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_each_ticker_of_a_batch_of_sequences_gets_its_own_price_and_interval(tiny: World, tmp_path: Path) -> None:
+    version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=4)
+    promote(tiny.store, "models", "lstm", version, who="test", why="test")
+    rows = tiny.batch(None, model_type="lstm")["predictions"]
+    assert [row["ticker"] for row in rows] == list(TICKERS)
+    widths = [row["interval"]["return_high"] - row["interval"]["return_low"] for row in rows]
+    np.testing.assert_allclose(widths, [2 * SCALE["quantile"] * 2.0 * volatility for volatility in VOLATILITY], rtol=1e-12)
+    for row in rows:
+        single = tiny.predict(row["ticker"], model_type="lstm")
+        assert row["predicted_price"] == pytest.approx(row["last_price"] * (1 + single["predicted_return"]), rel=1e-6)
+        assert row["interval"] == pytest.approx(single["interval"], rel=1e-6)
+
+
+def test_a_return_is_never_below_losing_all(tiny: World, tmp_path: Path) -> None:
+    serve(tiny.store, replace(tiny_snapshot(), volatility=np.full(4, 5.0)), tmp_path / "wild")
+    version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=4)
+    interval = tiny.predict("PETR4", model_type="lstm", model_version=version)["interval"]
+    assert (interval["return_low"], interval["price_low"]) == (-1.0, 0.0)
+
+
+def test_a_window_with_a_gap_is_refused_and_one_that_the_training_would_take_is_not(tiny: World, tmp_path: Path) -> None:
+    version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=3, max_gap=5)
+    sessions = tiny_snapshot().slots[OFFER]
+    sessions[1] = [80, 100, 105, 110]  # a long gap before what the model looks at
+    sessions[2] = [90, 99, 105, 106]
+    serve(tiny.store, replace(tiny_snapshot(), slots={OFFER: sessions}), tmp_path / "gaps")
+    assert tiny.predict("PETR3", model_type="lstm", model_version=version)["sequence_length"] == 3
+    error = tiny.refusal("PETR4", model_type="lstm", model_version=version)
+    assert isinstance(error, TooLittleHistoryError)
+    assert error.message == (
+        "PETR4 trades too seldom: two of its newest 3 usable sessions lie 6 sessions of the market apart, and version "
+        f"{version} learnt from windows with at most 5"
+    )
+    assert error.details == {"gap": 6, "allowed": 5}
+    batch = tiny.batch(["PETR3", "PETR4"], model_type="lstm", model_version=version)
+    assert [e["message"] for e in batch["errors"]] == [error.message]
+    assert tiny.predict("PETR4")["status"] == "success"  # the forest sees the newest session only
+
+
+def test_a_snapshot_of_schema_1_answers_for_the_forest_and_refuses_sequences(tiny: World, tmp_path: Path) -> None:
+    version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=3)
+    serve(tiny.store, replace(tiny_snapshot(), slots={}), tmp_path / "old")
+    assert tiny.predict("PETR4")["status"] == "success"
+    error = tiny.refusal("PETR4", model_type="lstm", model_version=version)
+    assert isinstance(error, IncompatibleFeaturesError)
+    assert "looks back 3 sessions; the snapshot of 2023-12-28 holds 1" in error.message
+
+
+def test_a_ticker_with_too_few_usable_sessions_says_how_many_it_has(tiny: World, tmp_path: Path) -> None:
+    version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=3)
+    snapshot = tiny_snapshot()
+    snapshot.windows[OFFER][2, :2] = np.nan
+    snapshot.slots[OFFER][2, :2] = -1
+    serve(tiny.store, snapshot, tmp_path / "few")
+    error = tiny.refusal("PETR4", model_type="lstm", model_version=version)
+    assert isinstance(error, TooLittleHistoryError)
+    assert error.message.startswith("PETR4 has 2 sessions of complete features with enough turnover; version ")
+    assert error.details == {"have": 2, "needed": 3}
 
 
 # -- the other fields
@@ -284,13 +367,15 @@ def test_every_other_field_says_what_is_known(trained: World) -> None:
     assert sum(answer["feature_importance"].values()) == pytest.approx(1)
     assert answer["input_shape"] == [1, len(manifest["features"])]
     assert [answer[name] for name in ("predicted_return", "predicted_price", "interval")] == [None, None, None]
+    assert [answer[name] for name in ("sequence_length", "features_count")] == [None, None]
+    assert {reason["return_effect"] for reason in answer["explanation"]["reasons"]} == {None}
     assert answer["target"] == manifest["target"] == "direction, horizon 2, width 0.5"
     assert answer["decision"] == "lift"
     assert answer["skill"] == Release(trained.store).state().skill["models/rf"]
     assert sum(answer["base_rates"]) == pytest.approx(1)
     assert sum(answer["prediction_probabilities"][0]) == pytest.approx(1)
     assert answer["explanation"]["method"] == "occlusion to the training median"
-    assert (answer["as_of"], answer["data_age_sessions"]) == ("2023-12-28", 1)
+    assert (answer["as_of"], answer["data_age_sessions"]) == ("2023-12-28", 0)
 
 
 def test_a_registered_version_can_be_chosen_and_an_unknown_one_not(tiny: World, tmp_path: Path) -> None:
@@ -381,17 +466,17 @@ def test_features_that_lack_for_another_reason_are_named(tiny: World, tmp_path: 
     serve(tiny.store, snapshot, tmp_path / "holes")
     error = tiny.refusal("PETR4")
     assert isinstance(error, TooLittleHistoryError)
-    assert error.message == "PETR4 lacks features in its newest 1 session: volatility"
+    assert error.message == "PETR4 lacks features in its newest session: volatility"
     assert error.details == {"missing": ["volatility"]}
     version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=3)
     snapshot.windows[OFFER][2, -1, 1] = 0.0
     snapshot.windows[OFFER][2, -4, 0] = np.nan  # before what the model looks at
-    snapshot.windows[OFFER][3, -3, 2] = np.nan
+    snapshot.windows[OFFER][3, -1, 2] = np.nan
     serve(tiny.store, replace(snapshot, as_of=np.datetime64("2023-12-29", "D")), tmp_path / "other holes")
     tiny.now += CHECK_SECONDS
     assert tiny.predict("PETR4", model_type="lstm", model_version=version)["input_shape"] == [1, 3, 3]
     error = tiny.refusal("VALE3", model_type="lstm", model_version=version)
-    assert error.message == "VALE3 lacks features in its newest 3 sessions: volume"
+    assert error.message == "VALE3 lacks features in its newest session: volume"
 
 
 def test_a_batch_answers_what_it_can_and_says_what_is_wrong_with_the_others(odd: World) -> None:
@@ -413,7 +498,7 @@ def test_a_version_that_the_snapshot_cannot_feed_is_refused_as_a_whole(tiny: Wor
     for ask in (lambda **more: tiny.predict("PETR4", **more), lambda **more: tiny.batch(["PETR4", "VALE3"], **more)):
         with pytest.raises(IncompatibleFeaturesError, match="looks back 5 sessions; the snapshot of 2023-12-28 holds 4"):
             ask(model_type="lstm", model_version=long)
-        with pytest.raises(IncompatibleFeaturesError, match="needs 3 features v2-1000, which the snapshot") as caught:
+        with pytest.raises(IncompatibleFeaturesError, match="needs 3 features v2-1000-shares, which the snapshot") as caught:
             ask(model_version=poorer)
         assert caught.value.details["missing"] == list(FEATURES)
 
@@ -425,21 +510,21 @@ def test_a_version_that_the_snapshot_cannot_feed_is_refused_as_a_whole(tiny: Wor
     ("today", "age"),
     [
         (date(2023, 12, 28), 0),  # Thursday, the session itself
-        (date(2023, 12, 29), 1),
-        (date(2023, 12, 30), 2),  # Saturday: Friday's session is missed, and the count has reached Saturday
-        (date(2024, 1, 1), 2),
-        (date(2024, 1, 2), 3),  # Friday and Monday lie between; a holiday counts as well
-        (date(2024, 1, 3), 4),
+        (date(2023, 12, 29), 0),  # the exchange is closed on the last weekday of the year, and on New Year's Day
+        (date(2024, 1, 2), 0),  # the first session since; its quotes come in the evening
+        (date(2024, 1, 3), 1),
+        (date(2024, 1, 5), 3),
+        (date(2024, 1, 7), 4),  # Sunday
         (date(2023, 12, 27), 0),  # a clock that is behind makes nothing younger than today
     ],
 )
-def test_the_age_counts_weekdays_since_the_newest_session(tiny: World, today: date, age: int) -> None:
+def test_the_age_counts_the_sessions_that_the_data_could_have(tiny: World, today: date, age: int) -> None:
     tiny.today = today
     answer = tiny.predict("PETR4")
     assert answer["data_age_sessions"] == age
     assert answer["degraded"] == (age > FRESH_SESSIONS)
     if answer["degraded"]:
-        assert answer["message"] == f"the newest quote is of 2023-12-28, {age} weekdays ago"
+        assert answer["message"] == f"the newest quote is of 2023-12-28, {age} sessions ago"
     assert tiny.batch(["PETR4"])["predictions"][0]["data_age_sessions"] == age
 
 
@@ -450,7 +535,7 @@ def test_a_release_that_cannot_be_checked_degrades_the_answer_and_all_reasons_ar
     assert answer["status"] == "success"
     assert answer["degraded"] is True
     assert answer["message"] == (
-        "the newest quote is of 2023-12-28, 9 weekdays ago; "
+        "the newest quote is of 2023-12-28, 6 sessions ago; "
         "what is live could not be checked (OSError); this was live before"
     )
 

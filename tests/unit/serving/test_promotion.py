@@ -7,11 +7,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from b3shared.documents import to_json
 from b3shared.errors import ConflictError, IncompatibleFeaturesError, InvalidParameterError, UnknownModelError
 from b3shared.params import PipelineParams
 from b3shared.registry import Registry
 from b3shared.release import KEY, Release
-from b3shared.serving.offer import FEATURE_SETS, Universe, offer_name
+from b3shared.serving.offer import FEATURE_SETS, Universe, offer_key, offer_name
 from b3shared.serving.promotion import check_live, fed_manifests, promote, rollback
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage, Storage
@@ -38,11 +39,19 @@ def serve(storage: Storage, snapshot: Snapshot, tmp_path: Path) -> str:
     return key
 
 
-def register(storage: Storage, tmp_path: Path, name: str, features: list[str], feature_set: str = "v2", **more: Any) -> str:
+def register(
+    storage: Storage,
+    tmp_path: Path,
+    name: str,
+    features: list[str],
+    feature_set: str = "v2",
+    kind: str = "rf",
+    **more: Any,
+) -> str:
     file = tmp_path / "model.onnx"
     file.write_text(name)
     manifest = {"train_end": "2023-12-28", "feature_set": feature_set, "features": features, "params": PARAMS, **more}
-    return Registry(storage, "models").register("rf", [file], manifest)
+    return Registry(storage, "models").register(kind, [file], manifest)
 
 
 def test_the_event_says_who_why_from_to_and_the_skill_of_the_manifest(
@@ -75,7 +84,11 @@ def test_without_a_snapshot_any_registered_version_may_go_live(storage: Storage,
     [
         (["return_1", "of_tomorrow"], "v2", "without of_tomorrow"),
         (["return_1"], "v3", "has 0, without return_1"),
-        (["return_1"], "v1", r"features v1-2000000 \(1 of them\); the snapshot serving/snapshots/2023-12-28-.* has 11"),
+        (
+            ["return_1"],
+            "v1",
+            r"features v1-2000000-shares \(1 of them\); the snapshot serving/snapshots/2023-12-28-.* has 11",
+        ),
     ],
 )
 def test_a_version_whose_features_the_snapshot_lacks_is_refused_and_nothing_changes(
@@ -97,6 +110,38 @@ def test_the_order_of_the_features_counts(storage: Storage, snapshot: Snapshot, 
     backwards = register(storage, tmp_path, "one", list(snapshot.names[V2])[::-1])
     with pytest.raises(IncompatibleFeaturesError):
         promote(storage, "models", "rf", backwards, **WHO)
+
+
+def test_a_version_that_looks_back_further_than_the_snapshot_is_refused_until_one_fits(
+    storage: Storage, snapshot: Snapshot, eight: pd.DataFrame, tmp_path: Path
+) -> None:
+    serve(storage, snapshot, tmp_path)
+    names = list(snapshot.names[V2])
+    near, far = (
+        register(storage, tmp_path, f"of {lookback}", names, kind="lstm", params=PARAMS | {"lookback": lookback})
+        for lookback in (4, 5)
+    )
+    assert promote(storage, "models", "lstm_mtl", near, **WHO).live == {"models/lstm": near}
+    before = storage.read(KEY)
+    with pytest.raises(IncompatibleFeaturesError, match=f"version {far} looks back 5 sessions; .* windows of 4") as caught:
+        promote(storage, "models", "lstm", far, **WHO)
+    assert caught.value.details == {"have": 4, "needed": 5}
+    assert storage.read(KEY) == before
+    serve(storage, Snapshot.of(eight, 5, {Universe(PARAMS["min_turnover"])}), tmp_path)
+    assert promote(storage, "models", "lstm", far, **WHO).live == {"models/lstm": far}
+    assert rollback(storage, "models", "lstm", **WHO).live == {"models/lstm": near}
+
+
+def test_a_snapshot_of_schema_1_feeds_single_rows_only(storage: Storage, snapshot: Snapshot, tmp_path: Path) -> None:
+    key = serve(storage, snapshot, tmp_path)
+    stored = json.loads(storage.read(offer_key(key)))
+    storage.put(offer_key(key), to_json({"schema": 1, "features": stored["features"]}))
+    names = list(snapshot.names[V2])
+    forest = register(storage, tmp_path, "forest", names)
+    lstm = register(storage, tmp_path, "lstm", names, kind="lstm", params=PARAMS | {"lookback": 4})
+    promote(storage, "models", "rf", forest, **WHO)
+    with pytest.raises(IncompatibleFeaturesError, match="windows of 1: publish a snapshot that fits first"):
+        promote(storage, "models", "lstm", lstm, **WHO)
 
 
 def test_book_features_need_a_snapshot_with_the_book(

@@ -1,0 +1,228 @@
+"""Splits, reverse splits, bonuses and ex-dates found in unadjusted daily quotes, of any number of rows.
+
+DuckDB's window functions look at every row once (it spills to disk where memory ends); only rows that could be an action,
+one in some hundreds, come back with a few facts about their neighbours and are judged by
+:mod:`b3shared.quotes.likelihood`.
+
+What is known when: ex-marks, DISMES, ISIN and the gap at the open are of the day itself and of sessions before it. Two
+facts are later ones: the session's own volume and range are known at its close, and whether the new price level stays needs
+the two sessions after it. A spike that goes back is therefore told from a split only then; on the newest day of the
+quotes the level says nothing, a bad tick stays possible, and the confidence is lower. Detecting again when the next
+sessions are there settles it. An action at t changes no price: the features of t on see only whether history was rescaled.
+"""
+
+import json
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from b3shared.dataset import FloatArray
+from b3shared.errors import InvalidQuotesError
+from b3shared.quotes.actions import ACTION_TYPES, kind_of, no_actions, sorted_actions
+from b3shared.quotes.likelihood import Evidence, Verdict, judge
+
+MARKS = {
+    "D": "dividend",
+    "J": "interest on capital",
+    "R": "income",
+    "A": "amortisation",
+    "B": "bonus or split",
+    "G": "grouping",
+    "S": "subscription right",
+    "C": "spin-off",
+    "X": "several rights",
+}
+"""Letter after the E of an ex-mark in ESPECI -> the right that left the price. A mark stays for some sessions; its first, on
+which DISMES rises, is the ex-date."""
+
+SMALLEST_GAP = 0.08
+"""Without a mark or a change of DISMES or ISIN a smaller jump is not looked at: any share makes it now and then."""
+CALM = 4.0
+"""Nor is one of less than this many volatilities."""
+LONGEST_HOLE = 45
+"""Calendar days without a trade; over more the ratio of two prices tells no factor any more."""
+LEAST_CONFIDENCE = 0.05
+"""What is less probable is not worth a row."""
+FEWEST_PEERS = 20
+"""Tickers of a session from which its median gap counts as the market's."""
+TICK = 0.01
+
+_OPTIONAL = {"open": "DOUBLE", "high": "DOUBLE", "low": "DOUBLE", "volume": "DOUBLE", "type": "VARCHAR", "isin": "VARCHAR"}
+_OPTIONAL |= {"dismes": "INTEGER", "split_factor": "DOUBLE"}
+
+
+def detect_actions(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.DataFrame:
+    """Find the corporate actions of all quotes of a relation.
+
+    Args:
+        connection: where the relation can be read.
+        relation: what may stand after FROM. Needs ticker, date, close; uses open, high, low, volume, type (ESPECI), isin
+            and dismes where it has them; and split_factor: what quotes list themselves, on the same session or the one
+            beside it, is not detected once more. Prices as traded; of several rows for a ticker and date one is taken.
+
+    Returns:
+        The actions, columns as in :data:`b3shared.quotes.actions.ACTION_TYPES`, sorted; those with confidence below
+        :data:`LEAST_CONFIDENCE` left out.
+
+    Raises:
+        InvalidQuotesError: The relation cannot be read as quotes.
+    """
+    try:
+        found = {str(row[0]).lower() for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+        if missing := {"ticker", "date", "close"} - found:
+            raise InvalidQuotesError(f"{relation} lacks {', '.join(sorted(missing))}: actions cannot be looked for")
+        rows = connection.execute(_candidates(relation, found)).df()
+    except duckdb.Error as error:
+        raise InvalidQuotesError(f"{relation} cannot be read as quotes: {str(error).splitlines()[0]}") from error
+    return sorted_actions(pd.concat([f for f in (_judged(rows), _ex_marks(rows)) if len(f)] or [no_actions()]))
+
+
+def detect_in(quotes: pd.DataFrame) -> pd.DataFrame:
+    """The same for quotes in memory."""
+    with duckdb.connect() as connection:
+        connection.register("quotes", quotes)
+        return detect_actions(connection, "quotes")
+
+
+def _candidates(relation: str, found: set[str]) -> str:
+    """SQL of the suspicious rows with the facts about their neighbours."""
+    values = {name: f'"{name}"' if name in found else "NULL" for name in _OPTIONAL}
+    columns = ", ".join(f'CAST({values[name]} AS {kind}) AS "{name}"' for name, kind in _OPTIONAL.items())
+    traded = "close > 0" + (" AND coalesce(volume, 1) > 0" if "volume" in found else "")
+    before = 'PARTITION BY ticker ORDER BY "date"'
+    return f"""
+    WITH traded AS (
+        SELECT ticker, CAST("date" AS DATE) AS "date", CAST(close AS DOUBLE) AS close, {columns}
+        FROM {relation} WHERE {traded} AND ticker IS NOT NULL AND "date" IS NOT NULL
+    ), one_a_day AS (
+        SELECT * REPLACE (CASE WHEN open > 0 THEN open END AS open),
+            regexp_extract(coalesce(type, ''), '(?:\\s|^.{{4}})E([ABCDGJRSX]{{1,3}})(?:\\s|$)', 1) AS mark
+        FROM traded QUALIFY row_number() OVER (PARTITION BY ticker, "date" ORDER BY volume DESC NULLS LAST) = 1
+    ), lagged AS (
+        SELECT *, lag("date") OVER w AS previous_date, lag(close) OVER w AS previous,
+            lag(close, 2) OVER w AS previous_2, lag(close, 3) OVER w AS previous_3,
+            lead(close) OVER w AS next_1, lead(close, 2) OVER w AS next_2, lag(type) OVER w AS previous_type,
+            lag(isin) OVER w AS previous_isin, lag(dismes) OVER w AS previous_dismes, lag(mark) OVER w AS previous_mark,
+            coalesce(split_factor, 1) <> 1 OR coalesce(lag(split_factor) OVER w, 1) <> 1
+                OR coalesce(lead(split_factor) OVER w, 1) <> 1 AS listed,
+            CASE WHEN high >= low AND low > 0 THEN greatest(ln(high / low), 1e-3) END AS spread
+        FROM one_a_day WINDOW w AS ({before})
+    ), usual AS (
+        SELECT *, ln(coalesce(open, close) / previous) AS gap,
+            avg(least(abs(ln(close / previous)), 0.25)) OVER (w ROWS BETWEEN 60 PRECEDING AND 1 PRECEDING) AS usual_move,
+            avg(ln(volume)) OVER (w ROWS BETWEEN 20 PRECEDING AND 1 PRECEDING) AS usual_volume,
+            avg(ln(spread)) OVER (w ROWS BETWEEN 20 PRECEDING AND 1 PRECEDING) AS usual_spread
+        FROM lagged WINDOW w AS ({before})
+    ), market AS (
+        SELECT "date", CASE WHEN count(gap) >= {FEWEST_PEERS} THEN median(gap) ELSE 0 END AS market_gap
+        FROM usual WHERE previous IS NOT NULL GROUP BY "date"
+    )
+    SELECT usual.*, market_gap FROM usual JOIN market USING ("date")
+    WHERE previous IS NOT NULL AND (
+        (abs(gap - market_gap) > {SMALLEST_GAP} AND abs(gap - market_gap) > {CALM} * coalesce(usual_move, 0))
+        OR dismes <> previous_dismes OR isin <> previous_isin OR (mark <> '' AND mark <> previous_mark)
+    )
+    ORDER BY ticker, "date"
+    """
+
+
+def _judged(rows: pd.DataFrame) -> pd.DataFrame:
+    """Actions on the number of shares among the suspicious rows."""
+    rows = rows[((rows["date"] - rows["previous_date"]).dt.days <= LONGEST_HOLE) & ~rows["listed"].astype(bool)]
+    evidence = _evidence(rows)
+    verdict = judge(evidence)
+    kept = np.flatnonzero(verdict.confidence >= LEAST_CONFIDENCE)
+    facts = [_facts(rows.iloc[i], verdict, int(i)) for i in kept]
+    return _table(rows.iloc[kept], kind_of(verdict.factor[kept]), verdict.factor[kept], verdict.confidence[kept], facts)
+
+
+def _ex_marks(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row for every session on which a right left the price, whatever it was worth.
+
+    A rise of DISMES whose mark was gone before the share traded again is a row too, of a right without a name.
+    """
+    fresh = [bool(set(now) - set(old)) for now, old in zip(rows["mark"], rows["previous_mark"].fillna(""), strict=True)]
+    rose = (rows["dismes"] > rows["previous_dismes"]).fillna(False).to_numpy(dtype=bool)
+    known = (rows["dismes"].notna() & rows["previous_dismes"].notna()).to_numpy(dtype=bool)
+    typed = (rows["type"].notna() & rows["previous_type"].notna()).to_numpy(dtype=bool)
+    first = rose | (~known & typed & np.array(fresh, dtype=bool))
+    facts = [_right(row) for _, row in rows[first].iterrows()]
+    return _table(rows[first], "ex_mark", 1.0, 1.0, facts)
+
+
+def _right(row: Any) -> dict[str, Any]:
+    facts: dict[str, Any] = {"mark": f"E{row['mark']}" if row["mark"] else None}
+    facts["rights"] = [MARKS[letter] for letter in row["mark"]]
+    if pd.notna(row["dismes"]) and pd.notna(row["previous_dismes"]):
+        facts["dismes"] = [int(row["previous_dismes"]), int(row["dismes"])]
+    return facts
+
+
+def _table(rows: pd.DataFrame, kind: Any, factor: Any, confidence: Any, facts: list[dict[str, Any]]) -> pd.DataFrame:
+    values = {"kind": kind, "factor": factor, "dividend": 0.0, "confidence": confidence, "source": "detected"}
+    evidence = [json.dumps(fact, allow_nan=False) for fact in facts]
+    return rows[["ticker", "date"]].assign(**values, evidence=evidence)[list(ACTION_TYPES)]
+
+
+def _evidence(rows: pd.DataFrame) -> Evidence:
+    def numbers(name: str) -> FloatArray:
+        return rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+    def changed(name: str) -> FloatArray:
+        now, old = rows[name], rows[f"previous_{name}"]
+        return np.where(now.isna() | old.isna(), np.nan, (now != old).fillna(False).to_numpy(dtype=bool))
+
+    sessions = np.maximum((rows["date"] - rows["previous_date"]).dt.days.to_numpy() / 2, 1)  # a weekend counts little
+    lowest = np.fmin(np.exp(numbers("gap")), 1) * numbers("previous")
+    usual = np.nan_to_num(np.maximum(1.2533 * numbers("usual_move"), 0.01), nan=0.03)
+    scale = np.sqrt(usual**2 * sessions + (TICK / lowest) ** 2)
+    gap = numbers("gap") - numbers("market_gap")
+    before = np.nanmedian([numbers("previous"), numbers("previous_2"), numbers("previous_3")], axis=0)
+    closes = [numbers("close"), numbers("next_1"), numbers("next_2")]
+    level = np.where(np.isnan(closes[1]), np.nan, np.log(np.nanmedian(closes, axis=0) / before))
+    typed = (rows["type"].notna() & rows["previous_type"].notna() & rows["dismes"].notna()).to_numpy(dtype=bool)
+    fresh = _fresh_letters(rows)
+    with np.errstate(divide="ignore"):
+        volume = np.log(numbers("volume")) - numbers("usual_volume")
+    return Evidence(
+        gap=gap,
+        level=level,
+        scale=scale,
+        volume=volume,
+        range=np.log(numbers("spread")) - numbers("usual_spread"),
+        dismes=changed("dismes"),
+        isin=changed("isin"),
+        grown=np.where(typed, ["B" in letters for letters in fresh], np.nan),
+        grouped=np.where(typed, ["G" in letters for letters in fresh], np.nan),
+    )
+
+
+def _fresh_letters(rows: pd.DataFrame) -> list[str]:
+    """Letters of the mark that appeared on the row: all of them where DISMES rose, else those that were not there before."""
+    rose = (rows["dismes"] > rows["previous_dismes"]).fillna(False)
+    pairs = zip(rows["mark"], rows["previous_mark"].fillna(""), rose, strict=True)
+    return ["".join(c for c in now if risen or c not in old) for now, old, risen in pairs]
+
+
+def _facts(row: Any, verdict: Verdict, i: int) -> dict[str, Any]:
+    """What the row shows, as JSON types: enough for a person to judge the detection."""
+    first = row["open"] if pd.notna(row["open"]) else row["close"]
+    facts: dict[str, Any] = {
+        "previous_date": str(pd.Timestamp(row["previous_date"]).date()),
+        "previous_close": round(float(row["previous"]), 4),
+        "first_price": round(float(first), 4),
+        "price_ratio": round(float(row["previous"] / first), 4),
+        "any_action": round(float(verdict.any_action[i]), 3),
+    }
+    if pd.notna(row["volume"]) and pd.notna(row["usual_volume"]):
+        facts["volume_ratio"] = round(float(row["volume"] / np.exp(row["usual_volume"])), 3)
+    if pd.notna(row["dismes"]) and pd.notna(row["previous_dismes"]):
+        facts["dismes"] = [int(row["previous_dismes"]), int(row["dismes"])]
+    if pd.notna(row["isin"]) and pd.notna(row["previous_isin"]) and row["isin"] != row["previous_isin"]:
+        facts["isin"] = [row["previous_isin"], row["isin"]]
+    if row["mark"]:
+        facts["mark"] = f"E{row['mark']}"
+    facts["confirmed_by_next_session"] = bool(pd.notna(row["next_1"]))
+    return facts

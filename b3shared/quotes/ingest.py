@@ -1,0 +1,276 @@
+"""The exchange's files into the lake: parse, merge, look for corporate actions, commit all in one step, keep a record."""
+
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from b3shared.documents import file_sha256, from_json, to_json, utc_now
+from b3shared.errors import B3Error, InvalidActionsError, NoQuotesError, NotPublishedError, SourceUnavailableError
+from b3shared.quotes.actions import apply_overrides
+from b3shared.quotes.cotahist import CotahistFile, CotahistReport
+from b3shared.quotes.cotahist_file import Period
+from b3shared.quotes.detection import detect_actions
+from b3shared.quotes.download import QuoteServer
+from b3shared.quotes.lake import Draft, Lake, relation_of
+from b3shared.quotes.manifest import Manifest
+from b3shared.quotes.merging import MEMORY, StagedQuotes, YearChange
+from b3shared.quotes.periods import period_name
+from b3shared.quotes.renaming import renamed_tickers
+from b3shared.quotes.tables import write_parquet
+from b3shared.storage import Storage
+
+RECORDS = "lake/ingested"
+"""Prefix of the records of ingested files, by the files' hash."""
+
+OVERRIDES = "lake/actions/overrides.csv"
+"""The user's own table of corporate actions; see :func:`b3shared.quotes.actions.apply_overrides`."""
+
+FILES = ("*.txt", "*.txt.gz", "*.zip")
+"""What a folder is searched for, in any case."""
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What came of one file.
+
+    Attributes:
+        name: of the file.
+        sha256: of its bytes.
+        first_session: ISO date.
+        last_session: ISO date.
+        rows: quotes of the cash market in it.
+        rejected: lines that could not be used.
+        duplicates: lines that were there twice.
+        years: what changed, by year.
+        changed: whether the lake is another now.
+    """
+
+    name: str
+    sha256: str
+    first_session: str
+    last_session: str
+    rows: int
+    rejected: int
+    duplicates: int
+    years: tuple[YearChange, ...]
+    changed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON types."""
+        return asdict(self) | {"years": [year.to_json() for year in self.years]}
+
+
+class Ingest:
+    """Brings files into the lake of a storage.
+
+    Args:
+        storage: of the deployment.
+        server: where the exchange's files are; None where none is to be fetched.
+        progress: told of the work.
+    """
+
+    def __init__(self, storage: Storage, server: QuoteServer | None = None, progress: Progress | None = None) -> None:
+        self._storage, self._server, self._lake = storage, server, Lake(storage)
+        self._tell = progress or (lambda words: None)
+
+    def file(self, path: Path, *, partial: bool = False, source: str | None = None) -> Ingested:
+        """Bring one file in: its sessions replace exactly those of the lake.
+
+        Args:
+            path: of a COTAHIST file.
+            partial: it is a subset of the exchange's file: only rows of the same ticker and session are replaced.
+            source: where it comes from, for the record; None is the path.
+
+        Raises:
+            B3Error: The file is not what it should be; the lake is as before, and the record says why.
+        """
+        record = _Record(self._storage, path, source or str(path), partial)
+        try:
+            return self._ingest(path, partial, record)
+        except B3Error as error:
+            record.failed(error)
+            raise
+
+    def folder(self, path: Path, *, partial: bool = False) -> Iterator[Ingested]:
+        """Bring all files of a folder in, in the order in which the exchange made them: a correction comes last.
+
+        Raises:
+            NoQuotesError: There is none.
+            B3Error: As for one file; those before it are in the lake.
+        """
+        if not path.is_dir():
+            raise SourceUnavailableError(f"{path} is not a folder; give one with COTAHIST files")
+        found = {file for pattern in FILES for file in path.glob(pattern, case_sensitive=False) if file.is_file()}
+        if not found:
+            raise NoQuotesError(f"{path} holds no COTAHIST file ({', '.join(FILES)})")
+        for file in sorted(found, key=lambda file: (self._made(file, partial), file.name)):
+            yield self.file(file, partial=partial)
+
+    def key(self, key: str, *, partial: bool = False) -> Ingested:
+        """Bring in a file that lies in the storage."""
+        with tempfile.TemporaryDirectory(prefix="b3-ingest-") as folder:
+            path = self._storage.download(key, Path(folder, key.rpartition("/")[2]))
+            return self.file(path, partial=partial, source=f"{self._storage.url}/{key}")
+
+    def period(self, period: Period) -> Ingested:
+        """Fetch the exchange's file of a period and bring it in.
+
+        Raises:
+            NotPublishedError: There is no such file.
+            B3Error: It cannot be had, or is not what it should be.
+        """
+        if self._server is None:
+            raise SourceUnavailableError("no address of the exchange's files is set")
+        self._tell({"step": period_name(period), "phase": "downloading"})
+        with tempfile.TemporaryDirectory(prefix="b3-ingest-") as folder:
+            try:
+                path = self._server.download(period, Path(folder))
+            except NotPublishedError:
+                raise
+            except B3Error as error:
+                self._unread(period, self._server.url(period), error)
+                raise
+            return self.file(path, source=self._server.url(period))
+
+    def actions(self) -> bool:
+        """Look for corporate actions anew, after the user's table changed; whether any differ."""
+        before, after = self._lake.change(lambda before, folder: self._completed(before, {}, folder))
+        return after is not before
+
+    def _unread(self, period: Period, url: str, error: B3Error) -> None:
+        """The record of a file that did not come; it has no hash, so the newest failure of a period stands there."""
+        facts = {"source": url, "status": "failed", "at": utc_now(), "error": {"code": error.code, "message": error.message}}
+        self._storage.put(f"{RECORDS}/unread-{period_name(period)}.json", to_json(facts))
+
+    def _ingest(self, path: Path, partial: bool, record: "_Record") -> Ingested:
+        with tempfile.TemporaryDirectory(prefix="b3-ingest-") as folder, StagedQuotes(Path(folder)) as staged:
+            report = self._staged(path, partial, staged)
+            changes: dict[int, YearChange] = {}
+
+            def draft(before: Manifest, folder: Path) -> Draft:
+                self._tell({"step": path.name, "phase": "merging"})
+                years, found = self._merged(before, staged, folder, whole_days=not partial)
+                changes.update(found)
+                whole = self._completed(before, years, folder)
+                record.committing(report, found)
+                return whole
+
+            before, after = self._lake.change(draft)
+            years = tuple(changes[year] for year in sorted(changes))
+            done = Ingested(
+                name=path.name,
+                sha256=report.sha256,
+                first_session=str(report.first_session),
+                last_session=str(report.last_session),
+                rows=report.cash_records,
+                rejected=len(report.rejected),
+                duplicates=report.duplicates,
+                years=years,
+                changed=after is not before,
+            )
+            record.done(report, done, after)
+            return done
+
+    def _staged(self, path: Path, partial: bool, staged: StagedQuotes) -> CotahistReport:
+        rows = 0
+        with CotahistFile.open(path, partial=partial) as file:
+            for frame in file.chunks():
+                staged.add(frame)
+                rows += len(frame)
+                self._tell({"step": path.name, "phase": f"{rows:,} quotes read"})
+            return file.report
+
+    def _merged(
+        self, before: Manifest, staged: StagedQuotes, folder: Path, *, whole_days: bool
+    ) -> tuple[dict[int, Path | None], dict[int, YearChange]]:
+        """The years that the new quotes change, as files, and what they change in every year."""
+        files: dict[int, Path | None] = {}
+        changes = {}
+        for year in staged.years():
+            existing = [self._lake.fetch(file, folder) for file in before.years.get(year, ())]
+            target = folder / f"merged-{year}.parquet"
+            changes[year] = staged.merge(year, existing, target, whole_days=whole_days)
+            if changes[year].any:
+                files[year] = target
+        return files, changes
+
+    def _completed(self, before: Manifest, years: dict[int, Path | None], folder: Path) -> Draft:
+        """New years with what all quotes of the lake, as it will be, tell: renamed tickers, and corporate actions.
+
+        The user's word on the actions is included.
+        """
+        kept = [file for year, files in before.years.items() if year not in years for file in files]
+        quotes = [self._lake.fetch(file, folder) for file in kept] + [path for path in years.values() if path]
+        if not quotes:
+            return Draft(years)
+        self._tell({"step": "corporate actions", "phase": "detecting"})
+        config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": str(folder / "spill")}
+        with duckdb.connect(config=config) as connection:
+            renames = write_parquet(renamed_tickers(connection, relation_of(quotes)), folder / "renames.parquet")
+            actions = detect_actions(connection, relation_of(quotes, renames))
+        return Draft(years, write_parquet(self._overridden(actions), folder / "actions.parquet"), renames)
+
+    def _overridden(self, actions: pd.DataFrame) -> pd.DataFrame:
+        found = self._storage.read_versioned(OVERRIDES)
+        if found is None:
+            return actions
+        try:
+            given = pd.read_csv(io.BytesIO(found[0]), dtype={"ticker": str, "date": str}, skipinitialspace=True)
+        except ValueError as error:  # of pandas' parser, and of text that is not UTF-8
+            raise InvalidActionsError(f"{OVERRIDES} is not a CSV file: {error}") from error
+        return apply_overrides(actions, given)
+
+    @staticmethod
+    def _made(path: Path, partial: bool) -> str:
+        """When the exchange made a file, as text; files that cannot be opened come first, to be refused early."""
+        try:
+            with CotahistFile.open(path, partial=partial) as file:
+                return str(file.created)
+        except B3Error:
+            return ""
+
+
+class _Record:
+    """The record of one file: ``committing`` just before the lake changes, so that a crash leaves a trace, then the end."""
+
+    def __init__(self, storage: Storage, path: Path, source: str, partial: bool) -> None:
+        if not path.is_file():
+            raise SourceUnavailableError(f"{path} is not a file; give a COTAHIST file")
+        self._storage, self._sha256 = storage, file_sha256(path)
+        self._key = f"{RECORDS}/{self._sha256}.json"
+        self._facts = {"name": path.name, "source": source, "sha256": self._sha256, "partial": partial}
+        found = storage.read_versioned(self._key)
+        self._before: dict[str, Any] = {} if found is None else from_json(found[0], self._key)
+
+    def committing(self, report: CotahistReport, changes: dict[int, YearChange]) -> None:
+        """The lake is about to change; if it is not, an earlier record stays."""
+        if any(change.any for change in changes.values()):
+            self._write("committing", report=report.to_json(), years=[change.to_json() for change in changes.values()])
+
+    def done(self, report: CotahistReport, done: Ingested, manifest: Manifest) -> None:
+        """The file is in the lake."""
+        anew, before = any(year.any for year in done.years), self._before.get("status")
+        if before == "done" and not anew:
+            return  # the same file once more
+        years = [year.to_json() for year in done.years]
+        if before == "committing" and not anew:
+            years = self._before["years"]  # it was this file that changed the lake, and a crash that kept it from saying so
+        self._write("done", report=report.to_json(), years=years, changed=done.changed, sequence=manifest.sequence)
+
+    def failed(self, error: B3Error) -> None:
+        """The file was refused; that it went well before is not forgotten."""
+        if self._before.get("status") not in ("done", "committing"):
+            with suppress(B3Error):  # the file's own error is what matters
+                self._write("failed", error={"code": error.code, "message": error.message})
+
+    def _write(self, status: str, **facts: Any) -> None:
+        self._storage.put(self._key, to_json({**self._facts, **facts, "status": status, "at": utc_now()}))
