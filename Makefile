@@ -41,7 +41,7 @@ $(SAM_VENV)/.ready: requirements/sam.txt | $(VENV)/.ready
 	@$(PY) -m uv pip install --quiet --python $(SAM_VENV)/bin/python --require-hashes -r requirements/sam.txt
 	@touch $@
 
-run: setup  ## the whole stack on this machine: deploy, train, evaluate, forecast, serve (PORT= SERVE=0 DATA= STATE_DIR= ARGS="horizon=5")
+run: setup  ## the whole stack on this machine: deploy, train, evaluate, forecast, serve (PORT= SERVE=0 DATA= STATE_DIR= ARGS="model_type=rf horizon=5")
 	@exec $(PY) -m infra.run_local --data "$(DATA)" --port $(PORT) $(if $(STATE_DIR),--state-dir "$(STATE_DIR)") \
 		$(if $(filter 0,$(SERVE)),--no-serve) $(ARGS)
 
@@ -64,15 +64,16 @@ unit: setup  ## all tests (ARGS="-k split")
 bench: setup  ## benchmarks; each prints ratios measured in one run
 	@for script in tests/bench/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
-build: $(BUILT)  ## sam build: functions and layers as AWS Lambda gets them, into .aws-sam; prints their sizes
+build: $(BUILT)  ## sam build: functions and layers as AWS Lambda gets them, into .aws-sam (the image with Docker only); their sizes
 	@$(PY) -m infra.packaging.sizes
 
 # folders are prerequisites too: they change when a file is removed
 $(BUILT): template.yaml samconfig.toml $(shell find b3shared functions layers infra/packaging -not -name __pycache__ -not -name '*.pyc') \
-		$(patsubst %,requirements/%.txt,common data ml report serving) | $(VENV)/.ready $(SAM_VENV)/.ready
+		$(patsubst %,requirements/%.txt,common data ml report serving lstm torch) .dockerignore | $(VENV)/.ready $(SAM_VENV)/.ready
 	@mkdir -p .aws-sam && touch .aws-sam/started
 	@echo "Building (.aws-sam/build.log) ..."
-	@$(SAM) build > .aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
+	@left_out=$$($(PY) -m infra.packaging.images) && \
+		$(SAM) build $$left_out > .aws-sam/build.log 2>&1 || { cat .aws-sam/build.log; exit 1; }
 	@touch -r .aws-sam/started $@  # what was edited meanwhile is newer
 
 sizes: setup  ## unzipped sizes of what was built; fails above the bar

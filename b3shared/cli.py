@@ -1,4 +1,4 @@
-"""The command line: run, predict, lake, models, promote, rollback."""
+"""The command line: run, predict, ingest, lake, models, promote, rollback."""
 
 import argparse
 import getpass
@@ -11,13 +11,13 @@ from typing import Any
 
 from b3shared import terminal
 from b3shared.errors import B3Error, InvalidParameterError
-from b3shared.params import PipelineParams, Step
-from b3shared.quotes.lake import write_lake
+from b3shared.params import MODEL_TYPES, PipelineParams, Step
+from b3shared.quotes.lake import LAKE, write_lake
 from b3shared.quotes.sources import QuoteQuery, open_source
 from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.runs import Run
-from b3shared.services import B3DataLoadingService, B3Model
+from b3shared.services import B3DataLoadingService, B3IngestionService, B3Model
 from b3shared.serving.promotion import promote, rollback
 
 SHOWN = ("PETR4", "VALE3", "ITUB4", "BBDC4", "ABEV3")
@@ -59,6 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     _model_options(predict)
     predict.set_defaults(command=_predict)
 
+    ingest = commands.add_parser("ingest", help="the exchange's own files into the lake; without a choice, what is missing")
+    which = ingest.add_mutually_exclusive_group()
+    which.add_argument("--year", type=int, nargs="+", default=[], help="whole years from the exchange, such as 2020 2021")
+    which.add_argument("--since", help="every session from this day on from the exchange, such as 2024-01-02")
+    which.add_argument("--file", type=Path, help="one COTAHIST file: .TXT, .TXT.gz or .ZIP")
+    which.add_argument("--folder", type=Path, help="all COTAHIST files of a folder, oldest first")
+    ingest.add_argument("--partial", action="store_true", help="the files are subsets: replace single rows only")
+    ingest.set_defaults(command=_ingest)
+
     lake = commands.add_parser("lake", help="put the quotes into the lake of the storage, one file a year")
     lake.set_defaults(command=_lake)
 
@@ -80,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model-type", default="rf")
+    parser.add_argument("--model-type", default="rf", type=lambda name: MODEL_TYPES.get(name, name), help="rf or lstm")
     parser.add_argument("--model-dir", default="models", help="namespace in the registry")
 
 
@@ -148,6 +157,17 @@ def _predict(options: argparse.Namespace) -> None:
         tickers=options.tickers or None,
     )
     print(terminal.forecasts(answer))
+
+
+def _ingest(options: argparse.Namespace) -> None:
+    model, display = B3Model(options.quotes, options.storage), terminal.ProgressDisplay()
+    service = B3IngestionService(model.settings, display.progress)
+    given: dict[str, Any] = {"years": options.year, "since": options.since}
+    local = options.file or options.folder
+    for file in service.ingest_local(local, partial=options.partial) if local else service.ingest_published(**given):
+        display.ingested(file)
+    lake = f"{model.storage.url}/{LAKE}"
+    print(f"{lake}: newest session {open_source(lake).newest()}; use it with --quotes {lake}")
 
 
 def _lake(options: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """The training table: what preprocessing writes and every later step reads. NumPy only, so that no step needs pandas."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from b3shared.npz import Pieces, map_npz, write_npz
+
 CLASSES = ("buy", "hold", "sell")
 """Class names in the order of every label code, probability column and confusion matrix."""
 
 BUY, HOLD, SELL = range(3)
 UNLABELLED = -1
+
+MATRIX, COLUMNS = "matrix.npy", "columns.npz"
+"""Files of a stored table."""
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -72,20 +78,34 @@ class Dataset:
 
     def save(self, folder: Path) -> list[Path]:
         """Write ``matrix.npy`` and ``columns.npz`` (no pickles inside) and return their paths."""
-        matrix, columns = folder / "matrix.npy", folder / "columns.npz"
+        names = [f.name for f in fields(self) if f.name not in ("X", "feature_names", "ticker")]
+        tickers, codes = np.unique(self.ticker, return_inverse=True)
+        columns = {name: getattr(self, name) for name in names}
+        matrix = folder / MATRIX
         np.save(matrix, np.ascontiguousarray(self.X, dtype=np.float32), allow_pickle=False)
-        np.savez(
-            columns,
-            allow_pickle=False,
-            feature_names=np.array(self.feature_names),
-            **{f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("X", "feature_names")},
-        )
-        return [matrix, columns]
+        return [matrix, save_columns(folder, self.feature_names, tickers, codes, columns)]
 
     @classmethod
     def load(cls, folder: Path) -> "Dataset":
-        """Read what :meth:`save` wrote; ``X`` is memory-mapped, read-only."""
-        with np.load(folder / "columns.npz", allow_pickle=False) as stored:
-            columns = {name: stored[name] for name in stored.files}
-        names = tuple(str(name) for name in columns.pop("feature_names"))
-        return cls(X=np.load(folder / "matrix.npy", mmap_mode="r"), feature_names=names, **columns)
+        """Read what :meth:`save` wrote; all but ``ticker`` is memory-mapped, read-only."""
+        columns = map_npz(folder / COLUMNS)
+        names = tuple(map(str, columns.pop("feature_names")))
+        ticker = columns.pop("tickers")[columns.pop("ticker_code")]
+        return cls(X=np.load(folder / MATRIX, mmap_mode="r"), feature_names=names, ticker=ticker, **columns)
+
+
+def save_columns(
+    folder: Path, names: tuple[str, ...], tickers: Array, codes: Array | Pieces, columns: Mapping[str, Array | Pieces]
+) -> Path:
+    """Write ``columns.npz``: every column but ``X`` of a training table, whole or in pieces.
+
+    Args:
+        folder: where to.
+        names: of the features.
+        tickers: (tickers,) str, sorted.
+        codes: (rows,) number of the row's ticker, int32.
+        columns: the rest, by the names of :class:`Dataset`.
+    """
+    code = codes if isinstance(codes, Pieces) else codes.astype(np.int32)
+    stored = {"feature_names": np.array(names), "tickers": np.array(tickers.tolist(), dtype=str), "ticker_code": code}
+    return write_npz(folder / COLUMNS, stored | dict(columns))

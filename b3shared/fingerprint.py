@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-_SOURCES = ("features.py", "moving.py", "quotes/adjustment.py", "quotes/panel.py")
+_SOURCES = ("features.py", "series.py", "cross_section.py", "moving.py", "quotes/adjustment.py", "quotes/panel.py")
 
 
 def feature_code() -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from b3shared.dataset import BUY, HOLD, SELL, UNLABELLED, Array, FloatArray, IntArray
-from b3shared.features import Series
 from b3shared.params import PipelineParams
 from b3shared.quotes.panel import lag
+from b3shared.series import Series
 
 NEVER = np.datetime64("NaT", "D")
 

@@ -161,7 +161,7 @@ class PipelineParams(_Params):
         default=2_000_000.0, ge=0, description="R$ a session: trailing 60-session median that a row must exceed to count"
     )
     max_missing_sessions: int = Field(
-        default=10, ge=0, le=10_000, description="sessions of the exchange that the source may lack; more, and the load fails"
+        default=10, ge=0, le=10_000, description="sessions of the exchange that the source may lack"
     )
     # -- features and labels
     features: Literal["v1", "v2"] = "v2"

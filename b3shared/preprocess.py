@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from b3shared.dataset import CLASSES, UNLABELLED, Array, Dataset
+from b3shared.dataset import CLASSES, Array, Dataset
 from b3shared.errors import SingleClassError, TooLittleHistoryError
-from b3shared.features import Features, build_features
-from b3shared.labels import build_labels
+from b3shared.features import Coverage, coverage_of
 from b3shared.params import PipelineParams
+from b3shared.series import BOOK
+from b3shared.table_parts import TableJoin, table_part
 
 
 @dataclass(frozen=True)
@@ -40,77 +41,61 @@ def preprocess(frame: pd.DataFrame, params: PipelineParams) -> Preprocessed:
         TooLittleHistoryError: No row has complete features.
         SingleClassError: All labels are of one class.
     """
-    features = build_features(frame, params.features, params.min_turnover)
-    labels = build_labels(features.shared, params)
-    complete = np.isfinite(features.X).all(axis=1)
-    series = features.shared
-    usable = complete & features.liquid & np.isfinite(series.panel.rows(series.volatility))
-    rows = np.flatnonzero(usable)
-    if not len(rows):
-        raise TooLittleHistoryError(_why_nothing(features, complete, params), tickers=len(series.panel.tickers))
-    take = series.panel.rows
-    with np.errstate(divide="ignore", invalid="ignore"):
-        data = Dataset(
-            X=features.X[rows].astype(np.float32),
-            feature_names=features.names,
-            ticker=frame["ticker"].to_numpy(dtype=str)[rows],
-            date=series.panel.date[rows],
-            session=series.panel.session[rows].astype(np.int32),
-            close=frame["close"].to_numpy(dtype=np.float64)[rows],
-            volatility=take(series.volatility)[rows],
-            return_5=take(series.total_return(5))[rows],
-            return_20=take(series.total_return(20))[rows],
-            known_label=labels.known_label[rows],
-            rule=take(series.rule())[rows],
-            label=labels.label[rows],
-            label_end=labels.label_end[rows],
-            future_return=labels.future_return[rows],
-        )
-    return Preprocessed(data, rows, _report(frame, features, data, complete, params))
+    coverage = coverage_of(frame)
+    part = table_part(frame, params, coverage)
+    join = TableJoin([lambda: part], params.features)
+    report = describe(join, coverage, params)
+    return Preprocessed(join.dataset(), next(join.column("row")), report)
 
 
-def _report(
-    frame: pd.DataFrame, features: Features, data: Dataset, complete: Array, params: PipelineParams
-) -> dict[str, Any]:
-    present = data.label[data.labelled]
-    counts = {name: int((present == code).sum()) for code, name in enumerate(CLASSES)}
+def describe(join: TableJoin, coverage: Coverage, params: PipelineParams) -> dict[str, Any]:
+    """What a training table holds and lacks, as JSON types.
+
+    Raises:
+        TooLittleHistoryError: No row has complete features.
+        SingleClassError: All labels are of one class.
+    """
+    if not len(join):
+        raise TooLittleHistoryError(_why_nothing(join, params), tickers=coverage.tickers)
+    labels = np.sum([np.bincount(label + 1, minlength=len(CLASSES) + 1) for label in join.column("label")], axis=0)
+    unknown, counts = int(labels[0]), {name: int(n) for name, n in zip(CLASSES, labels[1:], strict=True)}
     if (kinds := sum(n > 0 for n in counts.values())) < 2:
         raise SingleClassError(
-            f"label {params.label!r} gives {kinds} class among {len(present)} labelled rows: {counts}; "
+            f"label {params.label!r} gives {kinds} class among {sum(counts.values())} labelled rows: {counts}; "
             "at least two are needed: widen the data or change label_width",
             counts=counts,
         )
     warnings = []
-    if features.without:
-        warnings.append(f"the source has no best bid and ask: features {', '.join(features.without)} are left out")
+    if without := [name for name in BOOK if params.features == "v1" and name not in join.names]:
+        warnings.append(f"the source has no best bid and ask: features {', '.join(without)} are left out")
+    sessions = [session for session in join.column("session") if len(session)]
     return {
-        "rows": len(data),
-        "features": len(data.feature_names),
-        "feature_names": list(data.feature_names),
-        "tickers": len(np.unique(data.ticker)),
-        "first_date": str(data.date.min()),
-        "last_date": str(data.date.max()),
-        "labelled_rows": len(present),
+        "rows": len(join),
+        "features": len(join.names),
+        "feature_names": list(join.names),
+        "tickers": len(join.tickers()[0]),
+        "first_date": str(join.calendar[min(session.min() for session in sessions)]),
+        "last_date": str(join.calendar[max(session.max() for session in sessions)]),
+        "labelled_rows": sum(counts.values()),
         "target_distribution": counts,
         "left_out": {
-            "illiquid": int((~features.liquid).sum()),
-            "incomplete_features": int((features.liquid & ~complete).sum()),
-            "outcome_not_known_yet": int((data.label == UNLABELLED).sum()),
+            "illiquid": join.quotes - join.liquid,
+            "incomplete_features": join.liquid - join.complete,
+            "outcome_not_known_yet": unknown,
         },
         "warnings": warnings,
     }
 
 
-def _why_nothing(features: Features, complete: Array, params: PipelineParams) -> str:
-    if not features.liquid.any():
+def _why_nothing(join: TableJoin, params: PipelineParams) -> str:
+    if not join.liquid:
         return (
             f"no row's trailing median turnover exceeds min_turnover = R$ {params.min_turnover:,.0f}; "
             "lower it or choose more liquid tickers"
         )
-    if not complete.any():
-        worst = features.names[int(np.isfinite(features.X).sum(axis=0).argmin())]
+    if not join.complete:
         return (
-            f"no row has a finite value in all {len(features.names)} features ({worst} has fewest): the history is too "
-            "short or a column is missing"
+            f"no liquid row has a finite value in all {len(join.names)} features ({join.rarest()} has fewest): the history "
+            "is too short or a column is missing"
         )
-    return "no liquid row has complete features; choose a longer period"
+    return "no liquid row with complete features has a known volatility; choose a longer period"

@@ -10,7 +10,13 @@ from pydantic import BaseModel, ConfigDict
 from b3shared.documents import to_json
 from b3shared.params import PipelineParams, Step
 
-CODE_VERSION: dict[Step, int] = dict.fromkeys(Step, 1)
+CODE_VERSION: dict[Step, int] = dict.fromkeys(Step, 1) | {
+    Step.LOAD_DATA: 2,
+    Step.PREPROCESS_DATA: 2,
+    Step.TRAIN_MODEL: 2,
+    Step.EVALUATE_MODEL: 2,
+    Step.PUBLISH_SERVING: 2,
+}
 """Version of each step's code. Raise a step's number when it would give another output for the same input."""
 
 Status = Literal["done", "stale", "failed", "missing"]
@@ -74,7 +80,7 @@ class StepPlan:
         params: everything that is in force for it.
         input: the user's data it is to use, if any.
         input_hash: as in :class:`StepRecord`.
-        prefix: where its artifacts (and checkpoints) go.
+        prefix: where its artifacts go.
         record: not None when this was done already: nothing is left to do.
         upstream: the records of the steps before it that this plan builds on.
     """

@@ -27,19 +27,38 @@ class ProgressDisplay:
 
     def progress(self, words: Mapping[str, Any]) -> None:
         """A word from within a step."""
-        if not self._live:
-            return
-        count = f" {words['done']}/{words['total']}" if "total" in words else ""
-        self._line(f"  {words.get('step', '')}: {words.get('phase', '')}{count}", end="")
+        if self._live:
+            self._line(f"  {words.get('step', '')}: {course(words)}", end="")
 
     def finished(self, record: StepRecord, before: bool) -> None:
         """A step is done (or was, ``before``)."""
         self._line(f"  {record.step:<16} {'done before' if before else f'{record.seconds:6.1f} s'}  {told(record)}")
 
+    def ingested(self, file: Mapping[str, Any]) -> None:
+        """A file of quotes was taken in."""
+        years = ", ".join(told for year in file["years"] if (told := _year_change(year)))
+        refused = f"; {file['rejected']} lines rejected" if file["rejected"] else ""
+        days = " to ".join(sorted({file["first_session"], file["last_session"]}))
+        self._line(f"  {file['name']:<24} {file['rows']:>9,} quotes, {days}: {years or 'nothing new'}{refused}")
+
     def _line(self, text: str, end: str = "\n") -> None:
         clear = "\r\033[K" if self._live else ""
         self._stream.write(f"{clear}{text}{end}")
         self._stream.flush()
+
+
+def _year_change(year: Mapping[str, int]) -> str:
+    counts = {"new": year["added"], "corrected": year["changed"], "removed": year["removed"]}
+    told = " ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+    return told and f"{year['year']}: {told}"
+
+
+def course(words: Mapping[str, Any]) -> str:
+    """How far a step is: the phase, how much of it is done, the figures so far."""
+    count = f" {words['done']}/{words['total']}" if "total" in words else ""
+    counted = ("done", "total", "epoch", "epochs", "slice")
+    figures = {n: v for n, v in words.items() if n not in counted and isinstance(v, int | float)}
+    return f"{words.get('phase', '')}{count}" + "".join(f", {n.replace('_', ' ')} {v:.4g}" for n, v in figures.items())
 
 
 def told(record: StepRecord) -> str:
@@ -85,34 +104,47 @@ def comparison(metrics: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-_HEAD = f"{'ticker':<8}{'action':<8}{'buy':>7}{'hold':>7}{'sell':>7}{'close':>10}  as of"
-
-
 def forecasts(answer: pd.DataFrame) -> str:
-    """Predictions of the Python API as a table."""
-    return "\n".join(
-        [_HEAD]
-        + [
-            _forecast(
-                str(ticker), row["action"], [row[name] for name in CLASSES], row["last_price"], f"{row['as_of']:%Y-%m-%d}"
-            )
-            for ticker, row in answer.iterrows()
-        ]
-    )
+    """Predictions of the Python API as a table; expected returns and prices where the model says them."""
+    returns = answer.get("predicted_return")
+    lines = [_head(returns is not None)]
+    for ticker, row in answer.iterrows():
+        of = [row[name] for name in CLASSES], row["last_price"], f"{row['as_of']:%Y-%m-%d}"
+        expected = None if returns is None else (row["predicted_price"], row["price_low"], row["price_high"])
+        lines.append(_forecast(str(ticker), row["action"], *of, expected))
+    return "\n".join(lines)
 
 
 def served_forecasts(answer: Mapping[str, Any]) -> str:
     """The answer of ``predict/batch`` as a table, with the reason where there is no forecast."""
-    rows = [
-        _forecast(p["ticker"], p["prediction"], p["probabilities"], p["last_price"], p["as_of"])
-        for p in answer["predictions"]
-    ]
-    return "\n".join([_HEAD, *rows, *(f"{e['ticker']:<8}{e['code']}: {e['message']}" for e in answer["errors"])])
+    predictions = answer["predictions"]
+    lines = [_head(any(p["interval"] for p in predictions))]
+    for p in predictions:
+        known = p["interval"]
+        expected = (p["predicted_price"], known["price_low"], known["price_high"]) if known else None
+        lines.append(_forecast(p["ticker"], p["prediction"], p["probabilities"], p["last_price"], p["as_of"], expected))
+    return "\n".join([*lines, *(f"{e['ticker']:<8}{e['code']}: {e['message']}" for e in answer["errors"])])
 
 
-def _forecast(ticker: str, action: str, probabilities: Sequence[float], close: float, as_of: str) -> str:
+def _head(with_prices: bool) -> str:
+    expected = f"{'expected':>12}{'interval':>18}" if with_prices else ""
+    return f"{'ticker':<8}{'action':<8}{'buy':>7}{'hold':>7}{'sell':>7}{'close':>10}  {'as of':<10}{expected}".rstrip()
+
+
+def _forecast(
+    ticker: str,
+    action: str,
+    probabilities: Sequence[float],
+    close: float,
+    as_of: str,
+    expected: tuple[float, float, float] | None,
+) -> str:
     shares = "".join(f"{p:>7.1%}" for p in probabilities)
-    return f"{ticker:<8}{action:<8}{shares}{close:>10.2f}  {as_of}"
+    price = ""
+    if expected:
+        mid, low, high = expected
+        price = f"{mid:>12.2f}{f'{low:.2f} to {high:.2f}':>18}"
+    return f"{ticker:<8}{action:<8}{shares}{close:>10.2f}  {as_of}{price}"
 
 
 def findings(summary: Mapping[str, Any]) -> Iterable[str]:
@@ -120,7 +152,8 @@ def findings(summary: Mapping[str, Any]) -> Iterable[str]:
     if summary["missing_columns"]:
         yield f"the source has no {', '.join(summary['missing_columns'])}"
     for finding in summary["findings"]:
-        yield f"{finding['rows']} x {finding['kind']} ({finding['action']}), such as {finding['examples'][0]}"
+        example = f", such as {finding['examples'][0]}" if finding["examples"] else ""
+        yield f"{finding['rows']} x {finding['kind']} ({finding['action']}){example}"
 
 
 def _cell(value: float | None, form: str) -> str:

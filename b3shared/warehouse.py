@@ -1,7 +1,7 @@
 """Tables of the reference project's warehouse that a deployment may keep beside its bucket: evaluations and requests.
 
-They are for those who look on with SQL; nothing in this project reads them. ``B3_WAREHOUSE`` names the DuckDB file or
-``md:`` database, and without it nothing is written.
+They are for those who look on with SQL; nothing in this project reads them. Without ``Settings.warehouse`` nothing is
+written.
 """
 
 import json

@@ -1,6 +1,7 @@
 """``make run``: the whole product on this machine, as on AWS; the same template, the same state machine, the same handlers.
 
-Starts the emulator, deploys ``template.yaml``, fills the lake, runs the state machine, says what came of it, and serves.
+Starts the emulator, deploys ``template.yaml``, fills the lake, runs the state machine for each type of model (or the one
+that is asked for), says what came of it, and serves.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import requests
 from b3shared import terminal
 from b3shared.cli import SHOWN, copy_report, parse_params
 from b3shared.errors import B3Error
+from b3shared.models import MODELS
 from b3shared.params import Step
 from b3shared.quotes.lake import replace_lake
 from b3shared.quotes.sources import open_source
@@ -42,10 +44,14 @@ def main() -> int:
             storage = open_storage(f"s3://{stack.outputs['BucketName']}")
             written = replace_lake(open_source(options.data), storage)
             print(f"lake       {options.data} in {len(written)} yearly files")
-            ended = _run(stack, storage, options)
-            if ended and options.serve:
+            params = parse_params(options.params)
+            for model_type in [params["model_type"]] if "model_type" in params else MODELS:
+                if not _run(stack, storage, params | {"model_type": model_type}, options.report):
+                    return 1
+            print(f"\nall done   in {time.monotonic() - started:.0f} s")
+            if options.serve:
                 _serve(stack)
-            return 0 if ended else 1
+            return 0
     except (LocalStackError, B3Error) as error:
         print(f"{getattr(error, 'code', 'LOCAL_STACK')}: {error}", file=sys.stderr)
         return 2
@@ -60,7 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--state-dir", default=None, help="keep the bucket here between runs; default: nothing is kept")
     parser.add_argument("--port", type=int, default=5000, help="port of the HTTP API")
     parser.add_argument("--no-serve", dest="serve", action="store_false", help="end when the result is printed")
-    parser.add_argument("--report", type=Path, default=ROOT / "artifacts" / "report", help="folder for the report")
+    parser.add_argument("--report", type=Path, default=ROOT / "artifacts" / "report", help="folder for the reports")
     parser.add_argument("params", nargs="*", metavar="name=value", help="parameters of the run")
     return parser.parse_args()
 
@@ -77,21 +83,21 @@ def _use(stack: LocalStack) -> None:
     os.environ.update(isolated)
 
 
-def _run(stack: LocalStack, storage: Storage, options: argparse.Namespace) -> bool:
+def _run(stack: LocalStack, storage: Storage, params: dict[str, Any], reports: Path) -> bool:
     """One run of the state machine, followed and told; whether it came to its end."""
-    params = parse_params(options.params)
     answer = requests.post(f"{stack.api_url}/api/b3/complete-pipeline", json=params, timeout=60)
     body = answer.json()
     if answer.status_code != 202:
         print(f"{body['code']}: {body['message']}", file=sys.stderr)
         return False
     run = Run.open(storage, body["run_id"])
-    print(f"run        {run.run_id}")
+    print(f"\nrun        {run.run_id}, model type {run.params.model_type}")
     if not _followed(stack, run, body["execution_arn"]):
         return False
-    _tell(run, options.report)
+    report = reports / run.params.model_type
+    _tell(run, report)
     _predict(stack, run)
-    print(f"\nreport     {options.report / 'report.html'}")
+    print(f"\nreport     {report / 'report.html'}")
     return True
 
 

@@ -16,12 +16,10 @@ from b3shared.control.starting import Starter
 from b3shared.errors import (
     ConflictError,
     InvalidParameterError,
-    NotAvailableYetError,
     RunFailedError,
     StepNotReadyError,
     UnknownRunError,
 )
-from b3shared.models import MODELS
 from b3shared.params import NAMESPACE_PATTERN, PipelineParams, Step
 from b3shared.registry import Registry
 from b3shared.release import Release
@@ -119,8 +117,6 @@ class Control:
         else:
             run = self._named(run_id, step)
             overrides = own_params(run, step, params)
-        if step is Step.TRAIN_MODEL:
-            _check_available(run.effective_params(step, overrides).model_type)
         unfinished = self._not_ready(run, step, deadline)
         if unfinished is None:
             input_keys = {step: input_key} if input_key is not None else {}
@@ -188,7 +184,6 @@ class Control:
         if run_id:
             with suppress(UnknownRunError):
                 wanted = resumed_params(Run.open(self.storage, run_id), params)
-        _check_available(wanted.model_type)
         return self._create(run_id or run_id_of(key), wanted)
 
     def _for_loading(self, run_id: str | None, params: Body, key: str | None) -> tuple[Run, dict[str, Any]]:
@@ -260,11 +255,6 @@ _NOTHING = {
     "has_trained_model": False,
     "training_status": "not started",
 }
-
-
-def _check_available(model_type: str) -> None:
-    if model_type not in MODELS:
-        raise NotAvailableYetError(f"model_type {model_type!r} is not available yet; available are {', '.join(MODELS)}")
 
 
 def _namespace(body: Body) -> str:

@@ -1,7 +1,7 @@
 """Why an execution failed, also when the step itself could not say so: a crash, a time-out, a missing permission."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,19 +14,32 @@ CODES = {"States.Timeout": "TIMEOUT", "Sandbox.Timedout": "TIMEOUT", "Runtime.Ex
 """Errors of the platform, of which a step that meets them can say nothing, and what the run calls them."""
 
 
-def record_failure(run: Run, error: dict[str, Any], started_at: str, last: Step | None) -> dict[str, Any]:
+def failed_step(last: Mapping[str, Any] | None) -> Step:
+    """The step that an execution was at when it failed.
+
+    Args:
+        last: what the last step that answered had said; None if none had. A step that answered "partial" was called again.
+    """
+    if last is None:
+        return next(iter(Step))
+    step = Step(last["step"])
+    if last["status"] != "done":
+        return step
+    return next((later for later in Step if later.predecessor is step), step)
+
+
+def record_failure(run: Run, error: dict[str, Any], started_at: str, step: Step) -> dict[str, Any]:
     """Write the reason to the step that failed, unless the step did so itself in this execution.
 
     Args:
         run: the run.
         error: Step Functions' error output, ``{"Error", "Cause"}``.
         started_at: when the execution started, ISO 8601.
-        last: the last step that it finished; None if it failed in the first.
+        step: the one that it was at.
 
     Returns:
         ``{"run_id", "step", "code", "message"}``, for the notification.
     """
-    step = next((step for step in Step if step.predecessor is last), Step.PUBLISH_SERVING)
     kind, known = str(error.get("Error", "")), run.state()[step].error
     if kind in CODES or known is None or datetime.fromisoformat(known["at"]) < datetime.fromisoformat(started_at):
         run.fail(step, _message(error), code=_code(kind))

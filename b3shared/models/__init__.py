@@ -1,4 +1,7 @@
 """The models: one module each behind the interface of :mod:`b3shared.models.base`, and the scorer that serves them."""
 
-MODELS = {"rf": "b3shared.models.random_forest:RandomForestModel"}
+MODELS = {
+    "rf": "b3shared.models.random_forest:RandomForestModel",
+    "lstm": "b3shared.models.lstm:LSTMModel",
+}
 """Model type -> class, by name, so that only the model in use is imported."""

@@ -48,9 +48,20 @@ class Calibration:
             balanced: whether class weights gave every class present the same weight.
         """
         counts = np.bincount(labels, minlength=len(CLASSES))
-        shares, present = counts / counts.sum(), counts > 0
+        return cls.of_weighted(labels, 1 / np.maximum(counts, 1) if balanced else np.ones(len(CLASSES)))
+
+    @classmethod
+    def of_weighted(cls, labels: IntArray, weights: FloatArray) -> Self:
+        """As :meth:`of_labels` for a model to which rows counted by their class.
+
+        Args:
+            labels: (rows,) codes into :data:`b3shared.dataset.CLASSES`.
+            weights: (classes,) what a row of each class counted, in any unit.
+        """
+        counts = np.bincount(labels, minlength=len(CLASSES))
+        shares, counted = counts / counts.sum(), counts * weights
         # a class without rows: its raw probability is 0, so against any sizeable prior the evidence speaks against it
-        grown = np.where(present, 1 / present.sum() if balanced else shares, 1 / len(CLASSES))
+        grown = np.where(counts > 0, counted / counted.sum(), 1 / len(CLASSES))
         return cls(1.0, tuple(grown.tolist()), tuple(np.maximum(shares, FLOOR).tolist()))
 
     def apply(self, probabilities: FloatArray) -> FloatArray:

@@ -97,8 +97,16 @@ def assert_parity(onnx: bytes, X: FloatArray, expected: FloatArray, tolerance: f
     return assert_close(answer, expected, tolerance)
 
 
-def assert_close(answer: FloatArray, expected: FloatArray, tolerance: float = TOLERANCE) -> dict[str, float]:
+def assert_close(
+    answer: FloatArray, expected: FloatArray, tolerance: float = TOLERANCE, what: str = "probability"
+) -> dict[str, float]:
     """Compare what two forms of a model say of the same rows.
+
+    Args:
+        answer: (rows, columns) of the exported model.
+        expected: likewise of the trained one.
+        tolerance: greatest difference allowed.
+        what: is compared, for the message.
 
     Returns:
         JSON-able: ``rows``, ``max_difference`` and ``argmax_agreement`` (share of rows with the same most probable class).
@@ -112,7 +120,7 @@ def assert_close(answer: FloatArray, expected: FloatArray, tolerance: float = TO
     agreement = float(np.mean(np.argmax(answer, axis=1) == np.argmax(expected, axis=1)))
     if not difference <= tolerance:
         raise ParityError(
-            f"the exported model differs by up to {difference:.3g} in probability, {tolerance:.3g} is allowed; "
+            f"the exported model differs by up to {difference:.3g} in {what}, {tolerance:.3g} is allowed; "
             f"the most probable class agrees in {agreement:.2%} of {len(expected)} rows",
             max_difference=difference,
             argmax_agreement=agreement,

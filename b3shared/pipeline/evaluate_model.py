@@ -17,6 +17,8 @@ from b3shared.pipeline.table import load_table
 from b3shared.pipeline.train_model import PREDICTIONS, load_predictions
 
 HEADLINE = ("accuracy", "macro_f1", "log_loss", "rank_ic", "icir", "directional_accuracy")
+RETURN_HEADLINE = ("return_rank_ic", "return_r2_over_zero", "price_mape", "price_mape_excess", "interval_coverage")
+"""Of a model that forecasts returns."""
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
@@ -33,6 +35,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         np.array(model["base_rates"]),
         context.params,
         model["importance"],
+        training=model["summary"],
         context={
             "run_id": context.run.run_id,
             "source": context.plan.upstream[Step.LOAD_DATA].summary["source"],
@@ -47,7 +50,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         "skill": evaluation.skill,
         "leak_suspected": leak_suspected(evaluation.metrics),
         "headline": evaluation.metrics["headline"],
-        "test": {name: test.get(name) for name in HEADLINE},
+        "test": {name: test.get(name) for name in HEADLINE} | {name: test[name] for name in RETURN_HEADLINE if name in test},
         "test_openings": opened,
         "warnings": evaluation.metrics["warnings"],
         "files": sorted(path.name for path in files),

@@ -1,14 +1,15 @@
-"""Step 1: quotes of the period and the tickers, clean, with what was found and left out."""
+"""Step 1: quotes of the period and the tickers, clean, with what was found and left out; in shards where they are many."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from b3shared.pipeline.runner import Context
-from b3shared.quotes.loading import load_quotes
+from b3shared.quotes.sharding import load_shards
 from b3shared.quotes.sources import ParquetSource, QuoteSource, open_source
-from b3shared.quotes.tables import write_parquet
 
 QUOTES = "quotes.parquet"
+"""The artifact, where one shard is enough."""
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
@@ -18,5 +19,13 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         given = context.plan.input
         path = context.storage.download(given.key, context.folder / "given.parquet", given.sha256)
         source = ParquetSource(path, given.key)
-    quotes = load_quotes(source, context.params)
-    return [write_parquet(quotes.frame, context.out / QUOTES)], quotes.report
+    loaded = load_shards(source, context.params, context.out, context.settings.shard_rows)
+    files = loaded.files
+    if len(files) == 1:
+        files = [files[0].rename(context.out / QUOTES)]
+    return files, loaded.report | {"shards": len(files)}
+
+
+def shard_names(artifacts: Mapping[str, Any]) -> list[str]:
+    """The step's artifacts with quotes, in the order of their tickers."""
+    return sorted(name for name in artifacts if name.startswith("quotes"))

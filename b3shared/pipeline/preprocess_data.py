@@ -1,14 +1,19 @@
 """Step 2: features and labels."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from b3shared.npz import map_npz
 from b3shared.params import Step
 from b3shared.pipeline.load_data import QUOTES
 from b3shared.pipeline.runner import Context
-from b3shared.preprocess import preprocess
+from b3shared.pipeline.shards import Shards
+from b3shared.preprocess import describe, preprocess
 from b3shared.quotes.quality import clean
 from b3shared.quotes.sources import ParquetSource, QuoteQuery
+from b3shared.table_parts import Part, TableJoin
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
@@ -17,7 +22,16 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         given = context.plan.input
         path = context.storage.download(given.key, context.folder / QUOTES, given.sha256)
         frame, _ = clean(ParquetSource(path, given.key).read(QuoteQuery()))
+    elif (shards := Shards(context)).several:
+        return _joined(context, shards)
     else:
         frame = ParquetSource(context.inputs(Step.LOAD_DATA, QUOTES) / QUOTES).read(QuoteQuery())
     made = preprocess(frame, context.params)
     return made.data.save(context.out), made.report
+
+
+def _joined(context: Context, shards: Shards) -> tuple[list[Path], dict[str, Any]]:
+    """The same out of core: shard by shard (unless that is done already), then what needs all of them."""
+    parts: list[Callable[[], Part]] = [partial(map_npz, shards.local(number)) for number in range(len(shards))]
+    join = TableJoin(parts, context.params.features, scratch=context.folder)
+    return join.save(context.out), describe(join, shards.coverage, context.params)

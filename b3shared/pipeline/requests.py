@@ -1,11 +1,15 @@
 """What the state machine hands to a step's function, checked, and what it gets back: short, never data."""
 
-from typing import Any
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from b3shared.config import Settings
 from b3shared.errors import InvalidParameterError
+from b3shared.models.base import Unfinished
 from b3shared.params import RUN_ID_PATTERN, Step
 from b3shared.pipeline.runner import run_step
 from b3shared.runs import Run
@@ -18,12 +22,13 @@ class StepRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_id: str = Field(pattern=RUN_ID_PATTERN)
+    step: Step | None = Field(default=None, description="which step; needed where a function does several")
     correlation_id: str | None = Field(default=None, max_length=80, description="name of the execution, for the logs")
     overrides: dict[str, Any] = {}
     input_key: str | None = Field(default=None, max_length=900)
 
     @classmethod
-    def of(cls, event: Any) -> "StepRequest":
+    def of(cls, event: Any) -> Self:
         """Check an event; InvalidParameterError names what is wrong with it."""
         try:
             return cls.model_validate(event)
@@ -31,23 +36,59 @@ class StepRequest(BaseModel):
             wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors())
             raise InvalidParameterError(f"not a step's request: {wrong}") from error
 
+    def step_among(self, *allowed: Step) -> Step:
+        """The step that is asked for, where a function does several; InvalidParameterError if it is none of them."""
+        if self.step not in allowed:
+            raise InvalidParameterError(f"step = {self.step}: {' and '.join(allowed)} are allowed here")
+        return self.step
 
-def perform(step: Step, request: StepRequest, settings: Settings) -> dict[str, Any]:
+
+RESERVE = 0.2
+"""Share of a function's time that training leaves for what comes after it: export, parity, forecasts, upload."""
+
+
+def perform(
+    step: Step, request: StepRequest, settings: Settings, remaining: Callable[[], float] = lambda: math.inf
+) -> dict[str, Any]:
     """Do a step of a run in the deployment's storage.
 
+    Args:
+        step: which.
+        request: checked.
+        settings: of the deployment.
+        remaining: seconds that the caller's own process still has. A training that needs more stops in time.
+
     Returns:
-        ``{"run_id", "step", "status": "done", "seconds", "before"}``; ``before``: it had been done already.
+        ``{"run_id", "step", "status": "done", "seconds", "before"}``; ``before``: it had been done already. Of a load
+        also ``shards``, their numbers. Of a training that is to be called again, ``{"run_id", "step", "status": "partial",
+        "seconds", "progress"}``.
 
     Raises:
         B3Error: See :func:`b3shared.pipeline.runner.run_step`.
     """
     run = Run.open(open_storage(settings.storage), request.run_id)
-    before = run.record(step)
-    record = run_step(run, step, request.overrides, settings=settings, input_key=request.input_key)
-    return {
-        "run_id": run.run_id,
-        "step": str(step),
-        "status": "done",
-        "seconds": record.seconds,
-        "before": before is not None and before.finished_at == record.finished_at,
-    }
+    before, started = run.record(step), time.monotonic()
+    try:
+        record = run_step(
+            run,
+            step,
+            request.overrides,
+            settings=settings,
+            input_key=request.input_key,
+            seconds_left=slice_clock(settings.slice_seconds, remaining),
+        )
+    except Unfinished as pause:
+        answer = {"status": "partial", "seconds": round(time.monotonic() - started, 3), "progress": pause.words}
+    else:
+        again = before is not None and before.finished_at == record.finished_at
+        answer = {"status": "done", "seconds": record.seconds, "before": again}
+        if shards := record.summary.get("shards"):
+            answer["shards"] = list(range(shards))
+    return {"run_id": run.run_id, "step": str(step), **answer}
+
+
+def slice_clock(longest: float, remaining: Callable[[], float]) -> Callable[[], float]:
+    """Seconds that a slice of a training still has: ``longest`` at most, and all but a reserve of what remains now."""
+    slice_ends = time.monotonic() + longest
+    reserve = RESERVE * remaining() if math.isfinite(remaining()) else 0.0
+    return lambda: min(slice_ends - time.monotonic(), remaining() - reserve)

@@ -1,7 +1,7 @@
 """Run one step, or all of them: plan, work in a folder of its own, record. A finished step returns at once."""
 
+import math
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from b3shared.config import Settings
-from b3shared.errors import InvalidParameterError
-from b3shared.models.base import Progress, TrainingSession
+from b3shared.errors import InvalidParameterError, SupersededError
+from b3shared.models.base import Progress, TrainingSession, Unfinished
 from b3shared.params import PipelineParams, Step
+from b3shared.pipeline.checkpoint import StepCheckpoint
 from b3shared.runs import Run, StepPlan, StepRecord
 from b3shared.storage import Storage
 
@@ -71,8 +72,9 @@ def run_step(
     settings: Settings,
     input_key: str | None = None,
     progress: Progress | None = None,
+    seconds_left: Callable[[], float] = lambda: math.inf,
 ) -> StepRecord:
-    """Run one step unless it was done with just these inputs already.
+    """Run one step unless it was done with just these inputs already; go on where an interrupted training stopped.
 
     Args:
         run: the run.
@@ -81,10 +83,13 @@ def run_step(
         settings: of the deployment.
         input_key: data of the user's own in place of the previous step's, where the step takes it.
         progress: called besides the run's own progress file.
+        seconds_left: how long a training may go on, see :class:`b3shared.models.base.TrainingSession`.
 
     Raises:
         StepNotReadyError: The step before it has not finished.
         InvalidParameterError: Overrides that are not the step's, or data for a step that takes none.
+        Unfinished: A training's time is up; run the step again and it goes on. No failure: nothing of it is recorded.
+        SupersededError: Another attempt at this training has taken over. Nothing is recorded: the step is the other's.
         B3Error: What the step itself raises; it is recorded in the run first, as is any other error.
     """
     if input_key and step not in TAKES_INPUT:
@@ -96,20 +101,37 @@ def run_step(
     if plan.record:
         return plan.record
     execute: Execute = import_module(f"b3shared.pipeline.{step}").execute
-    started = time.time()
+    checkpoint = StepCheckpoint(run.storage, checkpoint_key(run, step))
 
     def tell(words: dict[str, Any]) -> None:
         run.progress(step, words)
         if progress:
             progress({"step": str(step), **words})
 
+    session = TrainingSession(tell, checkpoint, seconds_left)
     with tempfile.TemporaryDirectory(prefix=f"b3-{step}-") as folder:
         try:
-            artifacts, summary = execute(Context(run, plan, settings, Path(folder), TrainingSession(tell)))
-            return run.finish(plan, artifacts, summary, started)
+            artifacts, summary = execute(Context(run, plan, settings, Path(folder), session))
+            record = run.finish(plan, artifacts, summary, checkpoint.started)
+        except Unfinished:
+            raise
+        except SupersededError:
+            if done := run.plan(step, overrides, input_key).record:
+                return done  # by the other attempt
+            raise
         except Exception as error:
             run.fail(step, error)
             raise
+    checkpoint.remove()
+    return record
+
+
+def checkpoint_key(run: Run, step: Step) -> str:
+    """Where a step's unfinished training leaves its work: one place for all its parameters.
+
+    Whether the work there is of *this* training is the model's to say: a greater ``max_slices``, for one, goes on with it.
+    """
+    return f"{run.prefix}/{step}/checkpoint"
 
 
 def run_pipeline(

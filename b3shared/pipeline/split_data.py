@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset import Dataset
+from b3shared.dataset import COLUMNS
+from b3shared.npz import map_npz
 from b3shared.params import Step
 from b3shared.pipeline.runner import Context
 from b3shared.split import Split, purged_split
@@ -15,9 +16,11 @@ SPLIT = "split.npz"
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     """Split by date, purged and embargoed."""
-    data = Dataset.load(context.inputs(Step.PREPROCESS_DATA, "columns.npz", "matrix.npy"))
+    table = map_npz(context.inputs(Step.PREPROCESS_DATA, COLUMNS) / COLUMNS)
     p = context.params
-    split = purged_split(data.date, data.label_end, test_size=p.test_size, val_size=p.val_size, embargo_days=p.embargo_days)
+    split = purged_split(
+        table["date"], table["label_end"], test_size=p.test_size, val_size=p.val_size, embargo_days=p.embargo_days
+    )
     path = context.out / SPLIT
     np.savez(path, allow_pickle=False, train=split.train, val=split.val, test=split.test)
     return [path], describe(split)

@@ -92,10 +92,7 @@ def cut(query: QuoteQuery, tickers: pd.DataFrame, shard_rows: int) -> list[Quote
             held = 0
         held += rows
     bounds = [None, *firsts[1:], None]
-    return [
-        QuoteQuery(query.start, query.end, query.tickers, first, before)
-        for first, before in pairwise(bounds)
-    ]
+    return [QuoteQuery(query.start, query.end, query.tickers, first, before) for first, before in pairwise(bounds)]
 
 
 @dataclass(frozen=True)

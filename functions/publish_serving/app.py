@@ -1,4 +1,4 @@
-"""Step 8 of a run: the newest features, for predictions."""
+"""The newest features, for predictions: step 8 of a run, and after every change of the lake."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from b3shared.config import Settings
 from b3shared.params import Step
+from b3shared.pipeline import publish_serving
 from b3shared.pipeline.requests import StepRequest, perform
 
 logger = Logger()
@@ -15,7 +16,11 @@ settings = Settings.from_environment()
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Do the step of the run that the event names."""
+    """Do the step of the run that the event names, or serve the newest quotes: ``{"refresh": true}``."""
+    if event.get("refresh") is True:
+        published = publish_serving.refresh(settings)
+        logger.info("serving refreshed", extra={"published": published})
+        return published
     request = StepRequest.of(event)
     logger.append_keys(run_id=request.run_id, correlation_id=request.correlation_id)
     answer = perform(Step.PUBLISH_SERVING, request, settings)

@@ -6,8 +6,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from b3shared.config import Settings
-from b3shared.control.failure import record_failure
-from b3shared.params import Step
+from b3shared.control.failure import failed_step, record_failure
 from b3shared.runs import Run
 from b3shared.storage import open_storage
 
@@ -20,7 +19,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Record the error of ``{"run_id", "error", "started_at", "last"}``."""
     logger.append_keys(run_id=event["run_id"])
     run = Run.open(open_storage(settings.storage), event["run_id"])
-    last = Step(event["last"]["step"]) if event["last"] else None
-    answer = record_failure(run, event["error"], event["started_at"], last)
+    answer = record_failure(run, event["error"], event["started_at"], failed_step(event["last"]))
     logger.error("run failed", extra={"failure": answer})
     return answer

@@ -6,6 +6,8 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
+from infra.packaging.images import image_functions
+
 BUILD = Path(__file__).resolve().parents[2] / ".aws-sam" / "build"
 
 
@@ -61,6 +63,16 @@ def packaged(build: Path = BUILD) -> list[Packaged]:
         )
         for name, own in functions.items()
     ]
+
+
+def images(build: Path = BUILD) -> dict[str, str | None]:
+    """Names of the built images of the image functions, by logical id; None for one that was left out.
+
+    Raises:
+        FileNotFoundError: Nothing was built.
+    """
+    functions = image_functions(build / "template.yaml")
+    return {name: function["Properties"].get("ImageUri") for name, function in functions.items()}
 
 
 def _variables(function: dict[str, Any]) -> dict[str, Any]:

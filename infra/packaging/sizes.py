@@ -2,7 +2,7 @@
 
 import sys
 
-from infra.packaging.built import Packaged, packaged, unzipped
+from infra.packaging.built import Packaged, images, packaged, unzipped
 
 BAR = 245_000_000
 """Bytes, unzipped, of a function with its layers. Lambda's limit is 250 MB; the rest is margin."""
@@ -29,6 +29,10 @@ def main() -> int:
         print(f"{error.filename} is absent: run 'make build' first", file=sys.stderr)
         return 1
     print(table(functions))
+    for name, image in images().items():
+        print(
+            f"{name:<26}  image {image or 'not built, so not to be deployed: with Docker, rm -r .aws-sam and build again'}"
+        )
     return int(any(function.size > BAR for function in functions))
 
 

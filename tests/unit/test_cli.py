@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pytest
+from cotahist_text import Quote, daily
 from small_run import SMALL
 
 from b3shared.config import BUNDLED_QUOTES
@@ -101,3 +103,29 @@ def test_an_error_is_one_line_with_its_code_and_no_traceback(words: tuple[str, .
     assert said.returncode == 2
     assert said.stderr.startswith(f"{code}: ")
     assert len(said.stderr.splitlines()) == 1
+
+
+def test_ingest_says_what_came_of_every_file_and_where_the_lake_is(tmp_path: Path) -> None:
+    day = date(2020, 1, 6)
+    daily(tmp_path, day, [Quote(day), Quote(day, "VALE3", 50.0)])
+    store = str(tmp_path / "store")
+    for change in ("2020: 2 new", "nothing new"):
+        done = b3("--storage", store, "ingest", "--folder", str(tmp_path))
+        assert done.returncode == 0, done.stderr
+        assert "COTAHIST_D06012020.TXT" in done.stdout
+        assert f"2 quotes, 2020-01-06: {change}" in done.stdout
+    assert f"{store}/lake/quotes: newest session 2020-01-06; use it with --quotes {store}/lake/quotes" in done.stdout
+
+
+def test_ingest_refuses_what_is_no_quotes_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "COTAHIST_A2020.ZIP"
+    path.write_text("<html></html>")
+    for words, code in (
+        (("--file", str(path)), "UNREADABLE_FILE"),
+        (("--year", "1970"), "INVALID_PARAMETER"),
+        ((), "NO_QUOTES"),
+    ):
+        refused = b3("--storage", str(tmp_path / "store"), "ingest", *words)
+        assert refused.returncode == 2
+        assert refused.stderr.startswith(f"{code}: ")
+        assert refused.stderr.count("\n") == 1

@@ -30,6 +30,7 @@ def loaded(module: str) -> set[str]:
         ("b3shared.control.failure", set()),
         ("b3shared.split", set()),
         ("b3shared.models.scorer", {"onnxruntime"}),
+        ("b3shared.serving.predictor", {"onnxruntime"}),
         # scikit-learn and skl2onnx import pandas themselves where it is installed; the layer does without
         ("b3shared.models.random_forest", {"sklearn", "scipy", "joblib", "onnxruntime", "skl2onnx", "pandas"}),
         ("b3shared.evaluation.evaluate", {"sklearn", "scipy", "joblib", "matplotlib", "pandas"}),

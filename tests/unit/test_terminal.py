@@ -26,8 +26,42 @@ def test_preprocessing_tells_how_many_rows_were_left_out_and_why() -> None:
 
 def test_a_hole_in_a_column_is_a_note_with_the_count_and_the_column() -> None:
     finding = {"kind": "missing_value", "rows": 19500, "action": "kept", "examples": ["PETR4 2022-01-03: no volume"]}
-    notes = terminal.findings({"missing_columns": ["avg"], "findings": [finding]})
+    bare = finding | {"kind": "unknown_session", "rows": 2, "examples": []}
+    notes = terminal.findings({"missing_columns": ["avg"], "findings": [finding, bare]})
     assert list(notes) == [
         "the source has no avg",
         "19500 x missing_value (kept), such as PETR4 2022-01-03: no volume",
+        "2 x unknown_session (kept)",
     ]
+
+
+def test_a_training_says_how_far_it_is_and_how_well_it_goes() -> None:
+    words = {"phase": "train", "done": 3, "total": 25, "train_loss": 1.03456, "val_loss": 1.05, "at": "2024-01-07"}
+    assert terminal.course(words) == "train 3/25, train loss 1.035, val loss 1.05"
+    assert terminal.course({"phase": "search"}) == "search"
+
+
+def served(ticker: str, **more: object) -> dict[str, object]:
+    row = {"ticker": ticker, "prediction": "buy", "probabilities": [0.5, 0.3, 0.2]}
+    return row | {"last_price": 37.2, "as_of": "2023-12-28"} | {"predicted_price": None, "interval": None} | more
+
+
+def test_an_expected_price_stands_with_its_interval_beside_the_close() -> None:
+    interval = {"price_low": 35.0, "price_high": 39.5}
+    table = terminal.served_forecasts(
+        {
+            "predictions": [served("PETR4", predicted_price=37.31, interval=interval)],
+            "errors": [{"ticker": "XXXX3", "code": "UNKNOWN_TICKER", "message": "there are no quotes of XXXX3"}],
+        }
+    ).split("\n")
+    assert table[0].split() == ["ticker", "action", "buy", "hold", "sell", "close", "as", "of", "expected", "interval"]
+    assert table[1].split()[:5] == ["PETR4", "buy", "50.0%", "30.0%", "20.0%"]
+    assert table[1].split()[5:] == ["37.20", "2023-12-28", "37.31", "35.00", "to", "39.50"]
+    assert table[1].index("37.31") + 5 == table[0].index("expected") + 8
+    assert table[2] == "XXXX3   UNKNOWN_TICKER: there are no quotes of XXXX3"
+
+
+def test_a_model_without_expected_prices_has_no_column_for_them() -> None:
+    head, row = terminal.served_forecasts({"predictions": [served("PETR4")], "errors": []}).split("\n")
+    assert head.endswith("as of")
+    assert row.endswith("2023-12-28")

@@ -10,11 +10,15 @@ from isolation import ROOT, Isolated
 from samtranslator.yaml_helper import yaml_parse
 
 from infra.packaging import layer
-from infra.packaging.built import Packaged, unzipped
+from infra.packaging.built import Packaged, images, unzipped
+from infra.packaging.images import engine_answers, image_functions
 from infra.packaging.sizes import BAR, table
 
+IMAGES = image_functions()
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"]
-FUNCTIONS = sorted(name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::Serverless::Function")
+FUNCTIONS = sorted(
+    name for name, found in RESOURCES.items() if found["Type"] == "AWS::Serverless::Function" and name not in IMAGES
+)
 CORES = {name: Path(RESOURCES[name]["Properties"]["CodeUri"]).name for name in FUNCTIONS}
 STARTS = """
 import importlib, pathlib, sys
@@ -41,6 +45,12 @@ def test_every_function_of_the_template_is_built(built: dict[str, Packaged]) -> 
     for name, function in built.items():
         source = ROOT / RESOURCES[name]["Properties"]["CodeUri"]
         assert files(function.folder) == {name for name in files(source) if "__pycache__" not in name}
+
+
+def test_the_image_is_built_where_there_is_an_engine_and_left_out_where_there_is_none(built: dict[str, Packaged]) -> None:
+    assert images().keys() == IMAGES.keys() == {"TrainLstmFunction"}
+    if all(images().values()):
+        assert engine_answers()
 
 
 def test_no_function_is_above_the_bar(built: dict[str, Packaged]) -> None:

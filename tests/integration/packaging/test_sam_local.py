@@ -1,6 +1,7 @@
-"""`sam local invoke` of the packaged load_data: the function in a container of Lambda's base image, its layers under /opt.
+"""`sam local invoke`: load_data in a container of Lambda's base image with its layers under /opt; the trainer's own image.
 
-Needs podman and the development kit's images; without them it is skipped (SAM_LOCAL=1: it fails instead).
+Needs podman and the development kit's images; without them it is skipped (SAM_LOCAL=1: it fails instead). The trainer's
+image is built only where SAM_LOCAL_TORCH says with which PyTorch: an index's name (cpu), or empty for the locked files.
 """
 
 import json
@@ -18,9 +19,11 @@ import yaml
 from isolation import ROOT
 from moto.server import ThreadedMotoServer
 from samtranslator.yaml_helper import yaml_parse
-from small_run import SMALL
+from small_run import NETWORK, SMALL
 
+from b3shared.config import Settings
 from b3shared.params import PipelineParams, Step
+from b3shared.pipeline import run_pipeline
 from b3shared.runs import Run
 from b3shared.storage import S3Storage
 from infra.packaging.built import BUILD, Packaged
@@ -30,6 +33,18 @@ KIT_ENV = Path(os.environ.get("SAM_LOCAL_STATE", "/var/lib/sam-local")) / "env.s
 SAM = ROOT / os.environ.get("SAM_VENV", ".venv-sam") / "bin" / "sam"
 IMAGE = "public.ecr.aws/lambda/python:3.13"
 EVENT = ROOT / "events" / "load_data.json"
+SLICE = 12
+"""Seconds: time to train a little, not to finish."""
+ANYBODY = """
+import json, os, types
+import app
+context = types.SimpleNamespace(
+    function_name="trainer", memory_limit_in_mb=3008, aws_request_id="0", get_remaining_time_in_millis=lambda: 900_000,
+    invoked_function_arn="arn:aws:lambda:sa-east-1:123456789012:function:trainer")
+print("user", os.getuid(), "writes", [path for path in ("/", os.getcwd(), "/tmp") if os.access(path, os.W_OK)])
+print(json.dumps(app.handler(json.loads(os.environ["EVENT"]), context)))
+"""
+"""The handler's call, for a container that is closed as Lambda's are and podman's are not."""
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "sa-east-1"}
 
 
@@ -108,14 +123,18 @@ def endpoint(gateway: str) -> Iterator[str]:
         server.stop()
 
 
-def template(endpoint: str, folder: Path) -> Path:
+def where(endpoint: str) -> dict[str, str]:
+    return {"AWS_ENDPOINT_URL": endpoint, "B3_STORAGE": f"s3://{BUCKET}", "B3_QUOTES": f"s3://{BUCKET}/lake/quotes"}
+
+
+def template(endpoint: str, folder: Path, build: Path = BUILD) -> Path:
     """The built template with the address of S3 (SAM hands over only variables that a template names)."""
-    document = yaml_parse((BUILD / "template.yaml").read_text(encoding="utf-8"))
-    where = {"AWS_ENDPOINT_URL": endpoint, "B3_STORAGE": f"s3://{BUCKET}", "B3_QUOTES": f"s3://{BUCKET}/lake/quotes"}
-    document["Globals"]["Function"]["Environment"]["Variables"] |= where
+    document = yaml_parse((build / "template.yaml").read_text(encoding="utf-8"))
+    document["Globals"]["Function"]["Environment"]["Variables"] |= where(endpoint)
+    document["Parameters"]["SliceSeconds"]["Default"] = SLICE
     for resource in document["Resources"].values():
         for name in {"CodeUri", "ContentUri"} & set(resource.get("Properties", {})):
-            resource["Properties"][name] = str(BUILD / resource["Properties"][name])
+            resource["Properties"][name] = str(build / resource["Properties"][name])
     path = folder / "template.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     return path
@@ -130,3 +149,46 @@ def test_load_data_works_in_a_container(kit: Kit, endpoint: str, tmp_path: Path)
     assert answer["seconds"] == record.seconds
     assert "quotes.parquet" in record.artifacts
     assert re.search(r'"run_id": ?"example"', logged), "the log carries the run"
+
+
+@pytest.fixture(scope="module")
+def trainer(kit: Kit, gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a build of the trainer's image; the image goes with the gateway."""
+    if (backend := os.environ.get("SAM_LOCAL_TORCH")) is None:
+        pytest.skip("SAM_LOCAL_TORCH=cpu, or empty for the locked PyTorch, builds the trainer's image: gigabytes")
+    folder = tmp_path_factory.mktemp("image")
+    document = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    changed = re.sub(r"TORCH_BACKEND: \w+", f'TORCH_BACKEND: "{backend}"', document)
+    (folder / "template.yaml").write_text(changed, encoding="utf-8")
+    where = ("--template", str(folder / "template.yaml"), "--base-dir", str(ROOT), "--build-dir", str(folder / "build"))
+    kit.run(str(SAM), "build", "TrainLstmFunction", *where)
+    return folder / "build"
+
+
+@pytest.fixture(scope="module")
+def network(endpoint: str) -> Run:
+    """A run that is split: the LSTM is to be trained."""
+    run = Run.create(S3Storage(BUCKET), "network", PipelineParams.of(SMALL | NETWORK | {"model_type": "lstm", "epochs": 15}))
+    settings = Settings(storage=f"s3://{BUCKET}", quotes=f"s3://{BUCKET}/lake/quotes")
+    run_pipeline(run, settings=settings, stop_after=Step.SPLIT_DATA)
+    return run
+
+
+def test_the_image_trains_a_slice_and_goes_on_as_anybody_with_nothing_writable_but_tmp(
+    kit: Kit, trainer: Path, network: Run, endpoint: str, tmp_path: Path
+) -> None:
+    event = {"run_id": network.run_id, "step": "train_model", "overrides": {}, "input_key": None}
+    (tmp_path / "event.json").write_text(json.dumps(event), encoding="utf-8")
+    first, logged = kit.invoke(template(endpoint, tmp_path, trainer), "TrainLstmFunction", tmp_path / "event.json")
+    assert first.get("status") == "partial", logged[-4000:]
+    assert first["progress"]["epochs"] == 15
+    image = yaml_parse((trainer / "template.yaml").read_text(encoding="utf-8"))["Resources"]["TrainLstmFunction"]
+    closed = ["--rm", "--read-only", "--tmpfs", "/tmp", "--user", "12345", "--memory", "3008m", "--entrypoint", "python"]
+    variables = {**KEYS, **where(endpoint), "EVENT": json.dumps(event), "POWERTOOLS_SERVICE_NAME": "train_lstm"}
+    given = [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
+    said = kit.podman("run", *closed, *given, image["Properties"]["ImageUri"], "-c", ANYBODY).splitlines()
+    assert "user 12345 writes ['/tmp']" in said
+    assert json.loads(said[-1])["status"] == "done"
+    record = network.record(Step.TRAIN_MODEL)
+    assert record is not None
+    assert {"b3_lstm_mtl.pt", "model.onnx", "model.json"} <= set(record.artifacts)

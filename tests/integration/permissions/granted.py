@@ -38,7 +38,13 @@ class Grant:
 def functions() -> dict[str, str]:
     """The folder of every function, by its name in the template."""
     kind = "AWS::Serverless::Function"
-    return {name: found["Properties"]["CodeUri"] for name, found in RESOURCES.items() if found["Type"] == kind}
+    return {name: _folder(found) for name, found in RESOURCES.items() if found["Type"] == kind}
+
+
+def _folder(function: dict[str, Any]) -> str:
+    """Of a zip's code, or of an image's Dockerfile."""
+    properties = function["Properties"]
+    return properties["CodeUri"] if "CodeUri" in properties else str(Path(function["Metadata"]["Dockerfile"]).parent)
 
 
 def grants(resource: str) -> list[Grant]:

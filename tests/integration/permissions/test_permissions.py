@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import boto3
 import botocore.handlers
 import pandas as pd
 import pytest
+from cotahist_text import Quote, cotahist
 from deployment import Deployment, Recorder, Use
 from granted import BUCKET, MACHINE, RESOURCES, ROOT, Grant, functions, grants, resolved
 from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse
-from small_run import SMALL
+from small_run import NETWORK, SMALL
 
 from b3shared.documents import utc_now
 from b3shared.params import Step
@@ -30,6 +32,7 @@ ENVIRONMENT = {
     "B3_QUOTES": f"s3://{BUCKET}/lake/quotes",
     "B3_STATE_MACHINE": MACHINE,
     "B3_MAX_RUNNING": "50",
+    "B3_SLICE_SECONDS": "25",  # enough to train, not enough for what follows: that takes another call
     "POWERTOOLS_SERVICE_NAME": "permissions",
     "environment": "AWS",
 }
@@ -43,8 +46,14 @@ STEPS = {
     Step.SAVE_MODEL: "SaveModelFunction",
     Step.PUBLISH_SERVING: "PublishServingFunction",
 }
+TRAINER = {Step.TRAIN_MODEL: "TrainLstmFunction", Step.REFIT_MODEL: "TrainLstmFunction"}
+"""What does these steps for an LSTM."""
+INGEST = ("IngestQuotesFunction", "PublishServingFunction")
 UNSEEN = {"s3:AbortMultipartUpload"}
 """Granted without being seen here: S3's client asks for it when an upload in parts fails, to leave no parts behind."""
+SHARD = "PreprocessShardFunction"
+WORKERS = {*STEPS.values(), *TRAINER.values(), SHARD}
+MACHINES = {"Pipeline": "pipeline.asl.yaml", "Ingest": "ingest.asl.yaml"}
 OTHERS = 1_000_000.0
 """R$ a session: a liquidity limit that no snapshot of the default runs offers."""
 
@@ -56,7 +65,8 @@ def uses(eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
             patch.delenv(name, raising=False)
-        for name, value in ENVIRONMENT.items():
+        warehouse = tmp_path_factory.mktemp("warehouse") / "b3.duckdb"
+        for name, value in {**ENVIRONMENT, "B3_WAREHOUSE": str(warehouse)}.items():
             patch.setenv(name, value)
         patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", botocore.handlers.BUILTIN_HANDLERS + recorder.handlers())
         patch.setattr(boto3, "DEFAULT_SESSION", None)
@@ -89,7 +99,10 @@ def live_through(deployment: Deployment, storage: S3Storage) -> None:
     pending = whole_run(deployment, storage, "third", model_dir="others", min_turnover=OTHERS)
     assert pending["pending"], "the snapshot must lack something, so that it is publishing that promotes"
     count_twice(deployment, storage, "third")
+    network = whole_run(deployment, storage, "network", model_type="lstm", **NETWORK)
+    assert network["live"]
     own_data(deployment)
+    new_quotes(deployment, storage)
     versions(deployment, first["model_version"], second["model_version"])
     for _ in range(2):
         event = {"model_type": "rf", "scheduled_time": "2024-01-07T09:00:00Z"}
@@ -100,12 +113,23 @@ def whole_run(deployment: Deployment, storage: S3Storage, run_id: str, **params:
     """Start a run over HTTP and do what the state machine does; returns what saving said."""
     body = SMALL | params | {"run_id": run_id}
     deployment.call("PipelineApiFunction", "POST", "/api/b3/complete-pipeline", body, status=202)
-    for function in STEPS.values():
-        deployment.invoke(function, {"run_id": run_id})
+    for step, function in (STEPS | (TRAINER if params.get("model_type") == "lstm" else {})).items():
+        if step is Step.PREPROCESS_DATA:
+            assert deployment.invoke(SHARD, {"run_id": run_id, "shard": 0})["made"] is True
+        perform(deployment, function, step, run_id)
     deployment.call("PipelineApiFunction", "GET", "/api/b3/pipeline-status")
     saved = Run.open(storage, run_id).record(Step.SAVE_MODEL)
     assert saved
     return saved.summary
+
+
+def perform(deployment: Deployment, function: str, step: Step, run_id: str) -> None:
+    """Do a step, as often as it has to be called."""
+    event = {"run_id": run_id} | ({"step": str(step)} if function == TRAINER.get(step) else {})
+    answers = [deployment.invoke(function, event)]
+    while answers[-1]["status"] == "partial":
+        answers.append(deployment.invoke(function, event))
+    assert (len(answers) > 1) == ("step" in event), "the LSTM's trainer is to be seen going on with its own work"
 
 
 def count_twice(deployment: Deployment, storage: S3Storage, run_id: str) -> None:
@@ -118,11 +142,28 @@ def own_data(deployment: Deployment) -> None:
     """A run on a user's own quotes that stops when splitting takes too long."""
     body = SMALL | {"run_id": "own", "input_key": "inputs/own.parquet", "wait_seconds": 0}
     deployment.call("PipelineApiFunction", "POST", "/api/b3/load-data", body, status=202)
-    for step in (Step.LOAD_DATA, Step.PREPROCESS_DATA):
-        deployment.invoke(STEPS[step], {"run_id": "own", "input_key": "inputs/own.parquet"})
-    timeout = {"error": {"Error": "States.Timeout"}, "started_at": utc_now(), "last": {"step": "preprocess_data"}}
+    given = {"run_id": "own", "input_key": "inputs/own.parquet"}
+    deployment.invoke(STEPS[Step.LOAD_DATA], given)
+    assert deployment.invoke(SHARD, given | {"shard": 0})["made"] is False
+    deployment.invoke(STEPS[Step.PREPROCESS_DATA], given)
+    last = {"step": "preprocess_data", "status": "done"}
+    timeout = {"error": {"Error": "States.Timeout"}, "started_at": utc_now(), "last": last}
     assert deployment.invoke("RecordFailureFunction", {"run_id": "own", **timeout})["code"] == "TIMEOUT"
+    assert deployment.invoke("ExportRunFunction", {"run_id": "own", "execution": "own.all.1"})
     deployment.call("PipelineApiFunction", "POST", "/api/b3/clear-state")
+
+
+def new_quotes(deployment: Deployment, storage: S3Storage) -> None:
+    """Files that are put into the bucket, a table of corporate actions, and the newest quotes served."""
+    for day in (date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)):  # the third change tidies up after the first
+        key = f"inputs/cotahist/COTAHIST_D{day:%d%m%Y}.TXT"
+        storage.put(key, cotahist([Quote(day, ticker, 30.0) for ticker in SMALL["tickers"]], day.year, f"{day:%Y%m%d}"))
+        event = {"detail-type": "Object Created", "detail": {"bucket": {"name": BUCKET}, "object": {"key": key}}}
+        assert deployment.invoke("IngestQuotesFunction", event)["changed"] is True
+    storage.put("lake/actions/overrides.csv", b"ticker,date,split_factor\nPETR4,2024-01-03,2\n")
+    assert deployment.invoke("IngestQuotesFunction", {"key": "lake/actions/overrides.csv"})["changed"] is True
+    published = deployment.invoke("PublishServingFunction", {"refresh": True})
+    assert (published["published"], published["as_of"]) == (True, "2024-01-04")
 
 
 def versions(deployment: Deployment, first: str, second: str) -> None:
@@ -159,24 +200,28 @@ def test_a_function_could_spare_nothing_that_it_may_do(uses: dict[str, set[Use]]
 @pytest.mark.parametrize("function", functions())
 def test_parts_of_an_upload_may_be_cleared_where_files_are_written(function: str) -> None:
     held = {action: {g.resource for g in grants(function) if g.action == action} for action in ("s3:PutObject", *UNSEEN)}
-    assert held["s3:AbortMultipartUpload"] == (held["s3:PutObject"] if function in STEPS.values() else set())
+    assert held["s3:AbortMultipartUpload"] == (held["s3:PutObject"] if function in {*WORKERS, *INGEST} else set())
 
 
-def test_the_state_machine_may_call_what_its_definition_names_and_nothing_else() -> None:
-    definition = yaml_parse((ROOT / "infra" / "pipeline.asl.yaml").read_text(encoding="utf-8"))
-    names = RESOURCES["Pipeline"]["Properties"]["DefinitionSubstitutions"]
-    tasks = [state for state in definition["States"].values() if state["Type"] == "Task"]
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_state_machine_may_call_what_its_definition_names_and_nothing_else(machine: str) -> None:
+    definition = yaml_parse((ROOT / "infra" / MACHINES[machine]).read_text(encoding="utf-8"))
+    names = RESOURCES[machine]["Properties"]["DefinitionSubstitutions"]
+    states = list(definition["States"].values())
+    states += [inner for state in states for inner in state.get("ItemProcessor", {}).get("States", {}).values()]
+    tasks = [state for state in states if state["Type"] == "Task"]
     called = {found[1] for task in tasks if (found := re.fullmatch(r"\$\{(\w+)\}", task["Resource"]))}
     topics = {task["Parameters"]["TopicArn"].strip("${}") for task in tasks if task["Resource"].endswith(":sns:publish")}
-    assert len(called) + len(topics) == len(tasks)
+    assert all(re.fullmatch(r"\$\{(\w+)\}|.*:sns:publish", task["Resource"]) for task in tasks)
+    assert topics
     needed = [
         Grant(action, resolved(names[name]))
         for action, found in (("lambda:InvokeFunction", called), ("sns:Publish", topics))
         for name in found
     ]
-    assert sorted(needed) == sorted(g for g in grants("Pipeline") if not g.action.startswith("logs:"))
+    assert sorted(needed) == sorted(g for g in grants(machine) if not g.action.startswith("logs:"))
 
 
-def test_every_function_of_the_state_machine_is_a_step_or_records_a_failure() -> None:
+def test_every_function_of_the_state_machine_is_a_step_or_tells_how_it_ended() -> None:
     invoked = {grant.resource for grant in grants("Pipeline") if grant.action == "lambda:InvokeFunction"}
-    assert invoked == {f"{name}.Arn" for name in (*STEPS.values(), "RecordFailureFunction")}
+    assert invoked == {f"{name}.Arn" for name in (*WORKERS, "RecordFailureFunction", "ExportRunFunction")}

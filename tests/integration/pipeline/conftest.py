@@ -21,8 +21,14 @@ LOCAL = {"Environment": "LOCAL", "WaitSeconds": "600", "ApiTimeout": "900"}
 
 
 @pytest.fixture(scope="session")
-def stack() -> Iterator[LocalStack]:
-    with LocalStack(TEMPLATE, LOCAL | {"MaxRunning": "4"}) as stack:
+def warehouse(tmp_path_factory) -> Path:
+    """The DuckDB file that the stack's runs are exported to."""
+    return tmp_path_factory.mktemp("warehouse") / "b3.duckdb"
+
+
+@pytest.fixture(scope="session")
+def stack(warehouse) -> Iterator[LocalStack]:
+    with LocalStack(TEMPLATE, LOCAL | {"MaxRunning": "4", "Warehouse": str(warehouse)}) as stack:
         write_lake(ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=TICKERS)), storage_of(stack))
         yield stack
 

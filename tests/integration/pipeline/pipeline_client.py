@@ -15,7 +15,7 @@ from b3shared.storage import Storage, open_storage
 from infra.local import LocalStack
 from infra.local.aws import isolate_from_user
 
-PATIENCE = 180
+PATIENCE = 420
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:

@@ -1,6 +1,7 @@
 """What the tests of the pipeline run on: few tickers, a small forest, and a copy of the template with real faults."""
 
 import re
+import shutil
 from pathlib import Path
 
 TICKERS = ("PETR4", "VALE3", "ITUB4", "BBDC4", "ABEV3", "BBAS3", "WEGE3", "MGLU3")
@@ -27,6 +28,7 @@ def faulty_template(repository: Path, root: Path) -> Path:
     definition = _replaced(definition, r"IntervalSeconds: 5\n(\s+)BackoffRate: 2\n(\s+)MaxAttempts: 2",
                            r"IntervalSeconds: 1\n\1BackoffRate: 1.2\n\2MaxAttempts: 10")  # fmt: skip
     (root / "infra").mkdir()
+    shutil.copy(repository / "infra" / "ingest.asl.yaml", root / "infra")
     (root / "infra" / "pipeline.asl.yaml").write_text(definition, encoding="utf-8")
     return root / "template.yaml"
 

@@ -5,9 +5,7 @@ import requests
 from pipeline_client import error_of
 from pipeline_world import FOREST
 
-from b3shared.control.starting import execution_input
-from b3shared.params import PipelineParams, Step
-from b3shared.runs import Run
+from b3shared.params import Step
 
 
 @pytest.fixture(scope="module")
@@ -106,28 +104,6 @@ def test_data_of_the_users_own_that_is_not_there_is_his_fault(api, key):
     status, code, message = api.refused("load-data", {"input_key": key})
     assert (status, code) in ((404, "ARTIFACT_NOT_FOUND"), (400, "INVALID_PARAMETER"))
     assert key in message
-
-
-def test_the_lstm_is_not_available_yet_and_nothing_starts(api, split_run):
-    assert api.refused("complete-pipeline", {"run_id": "an-lstm", "model_type": "lstm_mtl"})[:2] == (
-        501,
-        "NOT_AVAILABLE_YET",
-    )
-    assert error_of(api.get("pipeline-status", run_id="an-lstm"))[:2] == (404, "UNKNOWN_RUN")
-    assert api.refused("train-model", split_run | {"model_type": "lstm"})[:2] == (501, "NOT_AVAILABLE_YET")
-    assert [name for name in api.executions("split-only") if ".train_model." in name] == []
-
-
-def test_the_state_machine_itself_ends_an_lstm_run_with_the_named_error(api, storage):
-    run = Run.create(storage, "direct-lstm", PipelineParams.of(model_type="lstm", period="3y"))
-    assert api.start("direct-lstm.all.1", execution_input(run, None, {}, {})) == "FAILED"
-    assert api.describe("direct-lstm.all.1")["error"] == "NOT_AVAILABLE_YET"
-    status = api.status("direct-lstm")
-    assert status["steps"]["split_data"]["status"] == "done"
-    assert status["steps"]["train_model"]["status"] == "failed"
-    assert status["steps"]["train_model"]["error"]["code"] == "NOT_AVAILABLE_YET"
-    assert status["pipeline_state"]["training_status"] == "failed"
-    assert "not available yet" in status["pipeline_state"]["training_error"]
 
 
 def test_an_error_that_nobody_foresaw_has_the_form_of_all_errors(api, storage):

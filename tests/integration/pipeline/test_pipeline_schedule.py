@@ -1,9 +1,11 @@
-"""The schedule of the template, fired by hand: one run per model type and week, and nobody's current run."""
+"""The schedules of the template, fired by hand: one run per model type and week, and nobody's current run."""
 
 from datetime import UTC, datetime
 
+import pytest
 from pipeline_client import until
 
+from b3shared.models import MODELS
 from b3shared.params import PipelineParams
 from b3shared.runs import Run, list_runs
 
@@ -11,10 +13,10 @@ SUNDAY = datetime(2024, 1, 7, 9, tzinfo=UTC)
 NEXT_SUNDAY = datetime(2024, 1, 14, 9, tzinfo=UTC)
 
 
-def strike(faulty, moment):
-    """Let the schedule strike and wait until the starter has dealt with it."""
+def strike(faulty, moment, model_type="rf"):
+    """Let a model type's schedule strike and wait until the starter has dealt with it."""
     log = faulty.stack.logs("StartRunFunction", 1000).count('"message":"schedule"')
-    fired = faulty.stack.fire_schedules("retrain", at=moment)
+    fired = faulty.stack.fire_schedules(f"retrain-{model_type}", at=moment)
     assert len(fired) == 1
     until(lambda: faulty.stack.logs("StartRunFunction", 1000).count('"message":"schedule"') > log, "the starter's answer")
 
@@ -30,16 +32,25 @@ def test_the_schedule_starts_one_run_per_week_whatever_becomes_of_it(faulty):
     assert api.executions("scheduled-rf-2024w01") == ["scheduled-rf-2024w01.all.1"]
     strike(faulty, NEXT_SUNDAY)
     assert api.executions("scheduled-rf-2024w02") == ["scheduled-rf-2024w02.all.1"]
-    scheduled = [run for run in list_runs(faulty.storage) if run.startswith("scheduled-")]
-    assert scheduled == ["scheduled-rf-2024w01", "scheduled-rf-2024w02"]
-    run = Run.open(faulty.storage, "scheduled-rf-2024w01")
-    assert run.params == PipelineParams()
-    assert run.meta == {"trigger": "schedule", "scheduled_time": "2024-01-07T09:00:00Z"}
-    assert api.status()["run_id"] is None
     api.ended("scheduled-rf-2024w02")
+    strike(faulty, SUNDAY, "lstm")  # at the same time as the forest's, on AWS; here one run is allowed at once
+    api.ended("scheduled-lstm-2024w01")
+    scheduled = [run for run in list_runs(faulty.storage) if run.startswith("scheduled-")]
+    assert scheduled == ["scheduled-lstm-2024w01", "scheduled-rf-2024w01", "scheduled-rf-2024w02"]
+    for model_type in ("rf", "lstm"):
+        run = Run.open(faulty.storage, f"scheduled-{model_type}-2024w01")
+        assert run.params == PipelineParams(model_type=model_type)
+        assert run.meta == {"trigger": "schedule", "scheduled_time": "2024-01-07T09:00:00Z"}
+    assert api.status()["run_id"] is None
 
 
-def test_a_scheduled_run_that_failed_says_why(faulty):
-    status = faulty.api.status("scheduled-rf-2024w01")
+def test_every_type_of_model_has_its_schedule(faulty):
+    names = [schedule["Name"] for schedule in faulty.stack.client("scheduler").list_schedules()["Schedules"]]
+    assert {name.rpartition("-retrain-")[2] for name in names if "-retrain-" in name} == set(MODELS)
+
+
+@pytest.mark.parametrize("model_type", sorted(MODELS))
+def test_a_scheduled_run_that_failed_says_why(faulty, model_type):
+    status = faulty.api.status(f"scheduled-{model_type}-2024w01")
     assert status["steps"]["load_data"]["error"]["code"] == "NO_QUOTES"
     assert status["pipeline_state"]["training_status"] == "failed"

@@ -13,7 +13,6 @@ from b3shared.errors import (
     B3Error,
     ConflictError,
     InvalidParameterError,
-    NotAvailableYetError,
     RunFailedError,
     StepNotReadyError,
     TooManyRunsError,
@@ -194,15 +193,15 @@ def test_one_run_too_many_is_refused_and_does_not_become_the_current_one(idle, s
     assert current_run(storage) == "b"
 
 
-def test_the_lstm_is_refused_before_a_run_is_made(control, storage):
-    with pytest.raises(NotAvailableYetError):
-        control.complete_pipeline({"run_id": "a", "model_type": "lstm"})
-    assert list_runs(storage) == []
+@pytest.mark.parametrize("name", ["lstm", "lstm_mtl"])
+def test_the_network_is_trained_as_the_forest_is(control, storage, name):
+    control.complete_pipeline({"run_id": "a", "model_type": name})
+    assert Run.open(storage, "a").params.model_type == "lstm"
     for step in ORDER[:3]:
-        control.step(step, {"run_id": "b", **({"model_type": "lstm"} if step is Step.LOAD_DATA else {})})
-    with pytest.raises(NotAvailableYetError):
-        control.step(Step.TRAIN_MODEL, {"run_id": "b"})
-    assert control.step(Step.TRAIN_MODEL, {"run_id": "b", "model_type": "random_forest"})[0] == 200
+        control.step(step, {"run_id": "b"})
+    assert control.step(Step.TRAIN_MODEL, {"run_id": "b", "model_type": name})[0] == 200
+    given = control.machine.inputs["b.train_model.1"]
+    assert given["model_type"] == "lstm"
 
 
 def test_the_status_without_a_current_run_says_that_nothing_is_there(control):

@@ -13,6 +13,7 @@ from b3shared.config import Settings
 from b3shared.errors import IncompatibleFeaturesError, StepNotReadyError
 from b3shared.params import PipelineParams, Step
 from b3shared.pipeline import run_pipeline, run_step
+from b3shared.pipeline.publish_serving import refresh
 from b3shared.quotes.lake import write_lake
 from b3shared.quotes.tables import write_parquet
 from b3shared.registry import Registry
@@ -159,3 +160,27 @@ def test_a_version_with_another_liquidity_limit_goes_live_when_its_features_are_
     assert not saved["live"]
     assert published["promoted"] == saved["model_version"]
     assert Release(store).state().live == {"models/rf": first, "wide/rf": saved["model_version"]}
+
+
+def test_new_quotes_are_served_without_a_run(store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path) -> None:
+    older = write_parquet(bundled[bundled["date"] <= "2023-12-27"], tmp_path / "older.parquet")
+    assert publish(store, older)["as_of"] == "2023-12-27"
+    live = Release(store).state().live
+    refreshed = refresh(Settings(storage=store.url))
+    assert (refreshed["published"], refreshed["as_of"]) == (True, "2023-12-28")
+    state = Release(store).state()
+    assert (state.live, state.as_of, state.events[-1]["who"]) == (live, "2023-12-28", "ingest")
+    before = store.read(KEY)
+    assert refresh(Settings(storage=store.url)) == refreshed
+    assert store.read(KEY) == before
+    assert refresh(Settings(storage=store.url, quotes=str(older)))["published"] is False
+    assert store.read(KEY) == before
+
+
+def test_with_nothing_live_a_refresh_does_nothing_and_says_so(tmp_path: Path) -> None:
+    store = FolderStorage(tmp_path / "store")
+    assert refresh(Settings(storage=store.url)) == {
+        "published": False,
+        "reason": "no version is live; its run will publish the newest quotes",
+    }
+    assert store.list() == []

@@ -1,0 +1,89 @@
+"""Where a training that is called again finds its work: one object beside the step's artifacts, held by one attempt."""
+
+import json
+import secrets
+import time
+from typing import Any
+
+from b3shared.errors import ArtifactCorruptError, ConflictError, SupersededError
+from b3shared.storage import Storage
+
+_TRIES = 20
+"""Takeovers that may be crossed by somebody else's writing; each such means that another attempt got ahead."""
+
+
+class StepCheckpoint:
+    """The :class:`b3shared.models.base.Checkpoint` of a step.
+
+    An attempt takes over when it first loads or saves: it writes what is there again under a token of its own, by
+    compare-and-swap. From then on it writes only over its own last word, so whoever held the checkpoint before is
+    refused at his next save. The newest attempt wins: it is the one that somebody waits for.
+
+    Args:
+        storage: of the run.
+        key: of the checkpoint.
+    """
+
+    def __init__(self, storage: Storage, key: str) -> None:
+        self._storage, self._key = storage, key
+        self._head: dict[str, Any] = {"token": secrets.token_hex(16), "started": time.time()}
+        self._etag: str | None = None
+
+    @property
+    def started(self) -> float:
+        """When the first attempt that left its work here began, in seconds since 1970; this one's beginning otherwise."""
+        return float(self._head["started"])
+
+    def load(self) -> bytes | None:
+        """Take over, and return what was saved last; None if nothing was.
+
+        Raises:
+            SupersededError: Others take over all the time.
+            ArtifactCorruptError: What is there is no checkpoint.
+        """
+        for _ in range(_TRIES):
+            found = self._storage.read_versioned(self._key)
+            try:
+                if found is None:
+                    self._etag = self._storage.create(self._key, self._enveloped(b""))
+                    return None
+                head, data = self._opened(found[0])
+                self._head["started"] = head["started"]
+                self._etag = self._storage.replace(self._key, self._enveloped(data), found[1])
+                return data or None
+            except ConflictError:
+                continue
+        raise self._superseded()
+
+    def save(self, data: bytes) -> None:
+        """Keep this in place of what was saved before.
+
+        Raises:
+            SupersededError: Another attempt has taken over, or has finished the step.
+        """
+        if self._etag is None:
+            self.load()
+        assert self._etag is not None  # noqa: S101 - load sets it
+        try:
+            self._etag = self._storage.replace(self._key, self._enveloped(data), self._etag)
+        except ConflictError:
+            raise self._superseded() from None
+
+    def remove(self) -> None:
+        """The step is finished: nothing is left to go on with. Nothing happens if nothing was ever taken over."""
+        if self._etag is not None:
+            self._storage.delete(self._key)
+
+    def _enveloped(self, data: bytes) -> bytes:
+        return json.dumps(self._head).encode() + b"\n" + data
+
+    def _opened(self, stored: bytes) -> tuple[dict[str, Any], bytes]:
+        line, _, data = stored.partition(b"\n")
+        try:
+            head = json.loads(line)
+            return {"started": float(head["started"])}, data
+        except (ValueError, KeyError, TypeError) as error:
+            raise ArtifactCorruptError(f"{self._key!r} is not a checkpoint: {error}", key=self._key) from error
+
+    def _superseded(self) -> SupersededError:
+        return SupersededError(f"another attempt has taken over {self._key!r}; this one stops", key=self._key)

@@ -1,0 +1,24 @@
+"""Writes what came of an execution into the warehouse, for those who look on with SQL."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from b3shared.config import Settings
+from b3shared.runs import Run
+from b3shared.storage import open_storage
+from b3shared.warehouse import export_run
+
+logger = Logger()
+settings = Settings.from_environment()
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    """Export ``{"run_id", "execution"}``; returns rows by table."""
+    logger.append_keys(run_id=event["run_id"], correlation_id=event["execution"])
+    run = Run.open(open_storage(settings.storage), event["run_id"])
+    answer = export_run(run, event["execution"], settings.warehouse)
+    logger.info("run exported", extra=answer)
+    return answer

@@ -1,0 +1,23 @@
+"""New quotes into the lake: the sessions that it lacks, years that are asked for, a file that was put into the bucket."""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from b3shared.config import Settings
+from b3shared.pipeline.ingest_quotes import RESERVE_SECONDS, IngestRequest, ingest_quotes
+
+logger = Logger()
+settings = Settings.from_environment()
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take in what the event asks for, as far as the time allows; ``request`` of the answer asks for the rest."""
+    request = IngestRequest.of(event)
+    answer = ingest_quotes(
+        request, settings, more_time=lambda: context.get_remaining_time_in_millis() > 1000 * RESERVE_SECONDS
+    )
+    logger.info("quotes ingested", extra={"answer": answer})
+    return answer

@@ -1,0 +1,174 @@
+"""Loading, features, labels, split and training input of more quotes than fit into memory: time, peak memory, growth.
+
+``PYTHONPATH=. python tests/bench/bench_scale.py [millions of rows ...]``, by default 1.6 5 20. The quotes are those of
+``../shared/data/b3_daily_adjusted.parquet`` (458 tickers, 2000 to 2022), repeated under other ticker names with a jitter
+that each ticker has on each date, in a lake partitioned by year. Every step of a run is a process of its own, as a Lambda
+function is; its peak is ``ru_maxrss``, mapped files that are in memory included. The peer is vectorised pandas (the formulas
+of ``bench_features.py``) on the first size, in memory, in the same run.
+"""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from b3shared.config import Settings
+from b3shared.params import PipelineParams, Step
+from b3shared.pipeline.runner import run_step
+from b3shared.runs import Run
+from b3shared.storage import FolderStorage
+
+SOURCE = Path(__file__).resolve().parents[3] / "shared" / "data" / "b3_daily_adjusted.parquet"
+SIZES = (1.6, 5.0, 20.0)
+STEPS = ("load_data", "preprocess_data", "split_data", "training_input")
+BATCH = 4096
+PARAMS = {"start": "2000-01-01", "max_missing_sessions": 10_000, "min_turnover": 200_000.0}
+"""Prices and volumes are adjusted back to 2000, so the turnover of then is smaller than what was traded."""
+
+
+def make_lake(folder: Path, millions: float) -> int:
+    """Write a lake of about so many rows, one file a year; returns how many they are."""
+    with duckdb.connect(config={"threads": 2, "memory_limit": "3GB"}) as connection:
+        connection.execute(f"CREATE VIEW source AS FROM '{SOURCE}'")
+        rows, tickers = connection.execute("SELECT count(*), count(DISTINCT ticker) FROM source").fetchone()
+        wanted = round(millions * 1e6 / rows * tickers)
+        connection.execute(
+            "CREATE TABLE names AS SELECT ticker, row_number() OVER (ORDER BY ticker) - 1 AS n "
+            "FROM (SELECT DISTINCT ticker FROM source)"
+        )
+        root = " || ".join(f"chr(65 + ((n + {tickers} * copy) // {26**place} % 26)::INT)" for place in (3, 2, 1, 0))
+        jitter = f"exp(0.02 * ((hash(n + {tickers} * copy, date) % 1000) / 1000.0 - 0.5))"
+        prices = ", ".join(f"{c} * {jitter} AS {c}" for c in ("open", "high", "low", "close"))
+        copies = wanted // tickers + 1
+        for year in range(2000, 2023):
+            target = folder / f"year={year}"
+            target.mkdir(parents=True)
+            connection.execute(
+                f"COPY (SELECT {root} || '3' AS ticker, date, {prices}, volume FROM source JOIN names USING (ticker), "
+                f"range({copies}) AS c(copy) WHERE year(date) = {year} AND n + {tickers} * copy < {wanted} "
+                f"ORDER BY 1, 2) TO '{target}/quotes.parquet' (FORMAT parquet, COMPRESSION zstd)"
+            )
+        return connection.execute(f"SELECT count(*) FROM '{folder}/**/*.parquet'").fetchone()[0]
+
+
+def training_input(run: Run) -> None:
+    """Map the table and gather the training rows once, shuffled, as a trainer does."""
+    from b3shared.dataset import Dataset
+
+    with tempfile.TemporaryDirectory(dir=os.environ["SCRATCH"]) as folder:
+        data = Dataset.load(run.fetch(Step.PREPROCESS_DATA, Path(folder)))
+        with np.load(run.fetch(Step.SPLIT_DATA, Path(folder)) / "split.npz") as split:
+            rows = np.random.default_rng(0).permutation(split["train"])
+        total = 0.0
+        for begin in range(0, len(rows), BATCH):
+            batch = rows[begin : begin + BATCH]
+            total += float(data.X[batch].sum()) + float(data.label[batch].sum())
+        assert np.isfinite(total)
+
+
+def pandas_peer(run: Run) -> None:
+    """The same features and label by pandas and by ours, in memory."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    from bench_features import with_pandas
+
+    from b3shared.preprocess import preprocess
+    from b3shared.quotes.sources import ParquetSource, QuoteQuery
+
+    with tempfile.TemporaryDirectory(dir=os.environ["SCRATCH"]) as folder:
+        names = run.record(Step.LOAD_DATA).artifacts
+        fetched = run.fetch(Step.LOAD_DATA, Path(folder))
+        frame = pd.concat([ParquetSource(fetched / name).read(QuoteQuery()) for name in sorted(names)], ignore_index=True)
+    seconds = {}
+    for who, work in (("pandas", with_pandas), ("ours", lambda frame: preprocess(frame, run.params))):
+        started = time.perf_counter()
+        work(frame)
+        seconds[who] = time.perf_counter() - started
+    print(json.dumps(seconds | {"quotes": len(frame)}))
+
+
+def child(what: str, folder: str) -> None:
+    """Do one step in this process and print what it took."""
+    storage = FolderStorage(Path(folder, "storage"))
+    run = Run.create(storage, "scale", PipelineParams.of(PARAMS))
+    started = time.perf_counter()
+    if what in ("training_input", "pandas_peer"):
+        globals()[what](run)
+        summary = {}
+    else:
+        settings = Settings(storage=str(Path(folder, "storage")), quotes=str(Path(folder, "lake")))
+        summary = run_step(run, Step(what), settings=settings).summary
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    kept = {name: summary[name] for name in ("rows", "shards") if name in summary}
+    took = {"seconds": time.perf_counter() - started, "cpu": used.ru_utime + used.ru_stime}
+    print(json.dumps(took | {"peak_gib": used.ru_maxrss / 2**20} | kept))
+
+
+def measured(what: str, folder: Path) -> dict[str, float]:
+    """A step in a process of its own."""
+    environ = os.environ | {"SCRATCH": str(folder), "TMPDIR": str(folder), "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(
+        [sys.executable, __file__, "--child", what, str(folder)], env=environ, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"{what}: {done.stderr[-2000:]}")
+    found: dict[str, float] = {}
+    for line in done.stdout.splitlines():
+        found |= json.loads(line)
+    return found
+
+
+def main() -> None:
+    """Print the table."""
+    if not SOURCE.exists():
+        print(f"skipped: {SOURCE} is absent")
+        return
+    sizes = tuple(map(float, sys.argv[1:])) or SIZES
+    print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}")
+    print(
+        f"{'rows':>11}{'shards':>8}{'table rows':>12}"
+        + "".join(f"{s + ' s':>19}{'GiB':>6}" for s in STEPS)
+        + f"{'all s':>8}"
+    )
+    before: tuple[int, float, float] | None = None
+    for number, millions in enumerate(sizes):
+        with tempfile.TemporaryDirectory(prefix="b3-scale-") as scratch:
+            folder = Path(scratch)
+            rows = make_lake(folder / "lake", millions)
+            took = {step: measured(step, folder) for step in STEPS}
+            seconds, cpu = (sum(t[what] for t in took.values()) for what in ("seconds", "cpu"))
+            line = f"{rows:>11,}{took['load_data']['shards']:>8}{took['preprocess_data']['rows']:>12,}"
+            line += (
+                "".join(f"{took[s]['seconds']:>19.1f}{took[s]['peak_gib']:>6.2f}" for s in STEPS)
+                + f"{seconds:>8.0f}{cpu:>8.0f}"
+            )
+            print(line, flush=True)
+            if before:
+                wall, work = (
+                    np.log(now / then) / np.log(rows / before[0])
+                    for now, then in zip((seconds, cpu), before[1:], strict=True)
+                )
+                print(f"{'':>11} growth exponent of the time {wall:.2f}, of the CPU time {work:.2f}", flush=True)
+            before = rows, seconds, cpu
+            if not number:
+                peer = measured("pandas_peer", folder)
+                print(
+                    f"{'':>11} features and label of its {peer['quotes']:,} clean rows, in memory: "
+                    f"pandas {peer['pandas']:.1f} s, ours {peer['ours']:.1f} s, ratio {peer['ours'] / peer['pandas']:.2f}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(*sys.argv[2:])
+    else:
+        main()

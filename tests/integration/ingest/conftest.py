@@ -1,0 +1,91 @@
+"""The real template on the emulator, with a server of the exchange's files and a live version."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from cotahist_text import Quote, cotahist, zipped
+from small_run import SMALL
+
+from b3shared.config import BUNDLED_QUOTES
+from b3shared.quotes.lake import write_lake
+from b3shared.quotes.sources import ParquetSource, QuoteQuery
+from b3shared.release import Release
+from b3shared.storage import Storage, open_storage
+from infra.local import LocalStack
+from infra.local.aws import isolate_from_user
+
+TEMPLATE = Path(__file__).resolve().parents[3] / "template.yaml"
+
+
+@dataclass
+class Market:
+    """What a test sees of the deployment."""
+
+    stack: LocalStack
+    storage: Storage
+    published: dict[str, bytes] = field(default_factory=dict)
+
+    def day(self, day: date) -> bytes:
+        """A daily file with a quote of every ticker."""
+        return cotahist([Quote(day, ticker, 30.0) for ticker in SMALL["tickers"]], day.year, f"{day:%Y%m%d}")
+
+    def publish(self, year: int, days: list[date]) -> None:
+        """Let the exchange have an annual file."""
+        quotes = [Quote(day, ticker, 30.0) for day in days for ticker in SMALL["tickers"]]
+        self.published[f"/COTAHIST_A{year}.ZIP"] = zipped(cotahist(quotes, year), f"COTAHIST_A{year}.TXT")
+
+    def executions(self) -> list[str]:
+        """Status of every execution of the ingest, newest first."""
+        arn = self.stack.outputs["IngestArn"]
+        found = self.stack.client("stepfunctions").list_executions(stateMachineArn=arn)["executions"]
+        return [e["status"] for e in sorted(found, key=lambda e: e["startDate"], reverse=True)]
+
+
+def bucket(stack: LocalStack) -> Storage:
+    with pytest.MonkeyPatch.context() as shell:
+        for name, value in (isolate_from_user() | {"AWS_ENDPOINT_URL": stack.aws_url}).items():
+            shell.setenv(name, value)
+        storage = open_storage(f"s3://{stack.outputs['BucketName']}")
+        storage.exists("anything")
+    return storage
+
+
+@pytest.fixture(scope="session")
+def market() -> Iterator[Market]:
+    published: dict[str, bytes] = {}
+
+    class Exchange(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = published.get(self.path, b"")
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/COTAHIST_{{period}}.ZIP"
+    parameters = {"Environment": "LOCAL", "WaitSeconds": "600", "ApiTimeout": "900", "CotahistAddress": address}
+    with LocalStack(TEMPLATE, parameters) as stack:
+        storage = bucket(stack)
+        write_lake(ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=tuple(SMALL["tickers"]))), storage)
+        answer = requests.post(f"{stack.api_url}/api/b3/complete-pipeline", json=SMALL, timeout=60)
+        assert answer.status_code == 202, answer.text
+        machine = stack.client("stepfunctions")
+        while machine.describe_execution(executionArn=answer.json()["execution_arn"])["status"] == "RUNNING":
+            time.sleep(0.2)
+        assert Release(storage).state().snapshot
+        yield Market(stack, storage, published)
+    server.shutdown()
+    server.server_close()

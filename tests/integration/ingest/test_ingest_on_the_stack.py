@@ -1,0 +1,73 @@
+"""A file that is put into the bucket, and the exchange's new files of an evening, reach predictions without a retraining."""
+
+import json
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+
+import requests
+
+from b3shared.clock import today
+from b3shared.quotes.lake import Lake
+from b3shared.release import Release
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not happen within two minutes")
+
+
+def test_a_file_put_into_the_bucket_is_served(market) -> None:
+    day = date(2024, 1, 2)
+    before = Release(market.storage).state()
+    market.storage.put("inputs/cotahist/COTAHIST_D02012024.TXT", market.day(day))
+    until(lambda: Release(market.storage).state().as_of == str(day), "the new snapshot")
+    after = Release(market.storage).state()
+    assert after.live == before.live
+    assert after.events[-1]["who"] == "ingest"
+    until(lambda: "RUNNING" not in market.executions(), "the end of the execution")
+    assert market.executions() == ["SUCCEEDED"]
+    assert Lake(market.storage).manifest().years[2024][0].last == str(day)
+    answer = requests.post(f"{market.stack.api_url}/predict", json={"ticker": "PETR4"}, timeout=60).json()
+    assert (answer["as_of"], answer["last_price"]) == (str(day), 30.0)
+
+
+def test_a_file_that_is_none_fails_with_a_record_and_changes_nothing(market) -> None:
+    lake = market.storage.read("lake/quotes/manifest.json")
+    ended = len(market.executions())
+    market.storage.put("inputs/cotahist/COTAHIST_D03012024.ZIP", b"<html>Access denied</html>")
+    until(lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(), "the end of the execution")
+    assert market.executions()[0] == "FAILED"
+    assert market.storage.read("lake/quotes/manifest.json") == lake
+    records = [json.loads(market.storage.read(key)) for key in market.storage.list("lake/ingested/")]
+    (failed,) = [record for record in records if record["status"] == "failed"]
+    assert "HTML" in failed["error"]["message"]
+
+
+def test_the_schedule_fetches_what_the_lake_lacks(market) -> None:
+    for year in range(2024, today().year + 1):
+        market.publish(year, [date(2024, 1, 3)] if year == 2024 else [date(year, 1, 6)])
+    ended = len(market.executions())
+    assert len(market.stack.fire_schedules("-ingest")) == 1
+    until(lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(), "the end of the execution")
+    assert market.executions()[0] == "SUCCEEDED"
+    manifest = Lake(market.storage).manifest()
+    assert (manifest.years[2024][0].first, manifest.years[2024][0].last) == ("2024-01-02", "2024-01-03")
+    assert max(manifest.years) == today().year
+
+
+def test_nothing_new_is_no_error_and_changes_nothing(market) -> None:
+    """The sessions since then are published day by day, and today's are not there yet."""
+    lake = market.storage.read("lake/quotes/manifest.json")
+    ended = len(market.executions())
+    market.published.clear()
+    arn, since = market.stack.outputs["IngestArn"], today() - timedelta(days=4)
+    market.stack.client("stepfunctions").start_execution(stateMachineArn=arn, input=json.dumps({"since": str(since)}))
+    until(lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(), "the end of the execution")
+    assert market.executions()[0] == "SUCCEEDED"
+    assert market.storage.read("lake/quotes/manifest.json") == lake

@@ -1,0 +1,41 @@
+"""With a warehouse, what came of an execution is there as SQL rows when it has ended, whether well or not."""
+
+import json
+import time
+from pathlib import Path
+
+import duckdb
+
+from b3shared.warehouse import EVALUATIONS, REQUESTS
+
+
+def rows(warehouse: Path, sql: str, value: str) -> list[dict]:
+    """Another test's execution may be writing just now: DuckDB lets one process at a time into a file."""
+    for _ in range(50):
+        try:
+            with duckdb.connect(str(warehouse), read_only=True) as connection:
+                return connection.execute(sql, [value]).df().to_dict("records")
+        except duckdb.IOException:
+            time.sleep(0.2)
+    raise TimeoutError(warehouse)
+
+
+def requests_of(warehouse: Path, execution: str) -> list[dict]:
+    return rows(warehouse, f"SELECT * FROM {REQUESTS} WHERE response_payload ->> 'execution' = ?", execution)
+
+
+def test_a_run_that_went_well_is_there_with_both_evaluations(full_run, warehouse):
+    (request,) = requests_of(warehouse, "full-run.all.1")
+    assert (request["endpoint"], request["status"], request["error_message"]) == ("complete-pipeline", "success", None)
+    assert json.loads(request["response_payload"])["last"]["published"] is True
+    found = rows(warehouse, f"SELECT * FROM {EVALUATIONS} WHERE evaluation_id LIKE ? ORDER BY 1", "full-run-%")
+    assert [(row["dataset_type"], row["model_name"]) for row in found] == [("test", "rf"), ("validation", "rf")]
+
+
+def test_a_run_that_failed_is_there_with_its_reason_and_is_failed_all_the_same(api, warehouse):
+    api.post("complete-pipeline", {"run_id": "never-there", "tickers": ["ZZZZ3"]})
+    status = api.ended("never-there")
+    assert status["pipeline_state"]["training_status"] == "failed"
+    (request,) = requests_of(warehouse, "never-there.all.1")
+    assert request["status"] == "error"
+    assert "ZZZZ3" in request["error_message"]
