@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from b3shared.errors import ConflictError, SourceUnavailableError
+from b3shared.executions import last_step_of, run_of
 
 
 def read_secret(arn: str) -> str:
@@ -33,7 +34,7 @@ class Execution:
 
     Attributes:
         arn: its ARN.
-        name: ``<run_id>.<stop_after|all>.<attempt>``.
+        name: as :mod:`b3shared.executions` makes it, or any other if it was started by hand.
         status: RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
     """
 
@@ -44,12 +45,12 @@ class Execution:
     @property
     def run_id(self) -> str:
         """The run that it belongs to."""
-        return self.name.split(".")[0]
+        return run_of(self.name)
 
     @property
     def stop_after(self) -> str:
         """The last step that it does, or "all"."""
-        return self.name.split(".")[1]
+        return last_step_of(self.name)
 
 
 class StateMachine:

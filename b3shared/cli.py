@@ -12,7 +12,8 @@ from typing import Any
 from b3shared import terminal
 from b3shared.errors import B3Error, InvalidParameterError
 from b3shared.params import MODEL_TYPES, PipelineParams, Step
-from b3shared.quotes.lake import LAKE, write_lake
+from b3shared.quotes.ingest import Ingest
+from b3shared.quotes.lake import LAKE, Lake, write_lake
 from b3shared.quotes.sources import QuoteQuery, open_source
 from b3shared.registry import Registry
 from b3shared.release import Release
@@ -148,14 +149,9 @@ def copy_report(run: Run, folder: Path) -> dict[str, Any]:
 
 def _predict(options: argparse.Namespace) -> None:
     model = B3Model(options.quotes, options.storage)
-    quotes = B3DataLoadingService(model.settings.quotes).load_data()
-    answer = model.predict(
-        quotes,
-        options.model_dir,
-        model_type=options.model_type,
-        model_version=options.model_version,
-        tickers=options.tickers or None,
-    )
+    which = {"model_type": options.model_type, "model_version": options.model_version}
+    quotes = model.newest_quotes(options.model_dir, **which)
+    answer = model.predict(quotes, options.model_dir, **which, tickers=options.tickers or None)
     print(terminal.forecasts(answer))
 
 
@@ -164,8 +160,14 @@ def _ingest(options: argparse.Namespace) -> None:
     service = B3IngestionService(model.settings, display.progress)
     given: dict[str, Any] = {"years": options.year, "since": options.since}
     local = options.file or options.folder
+    if options.partial and not local:
+        raise InvalidParameterError("--partial is for --file and --folder: the exchange's own files are whole")
     for file in service.ingest_local(local, partial=options.partial) if local else service.ingest_published(**given):
         display.ingested(file)
+    if service.actions_changed:
+        print("  corporate actions made anew")
+    for row in service.overrides_without_effect:
+        print(f"  override without effect: {row}")
     lake = f"{model.storage.url}/{LAKE}"
     print(f"{lake}: newest session {open_source(lake).newest()}; use it with --quotes {lake}")
 
@@ -176,6 +178,8 @@ def _lake(options: argparse.Namespace) -> None:
     source.newest()  # no quotes are an error, not a lake that stays as it was
     for key in write_lake(source.read(QuoteQuery()), model.storage):
         print(f"{model.storage.url}/{key}")
+    if Lake(model.storage).manifest().actions is not None:  # somebody looked for corporate actions: in other quotes
+        Ingest(model.storage).actions()
 
 
 def _models(options: argparse.Namespace) -> None:

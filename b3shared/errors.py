@@ -75,6 +75,12 @@ class NotPublishedError(B3Error):
     code = "NOT_PUBLISHED"
 
 
+class IncompleteIngestError(B3Error):
+    """Some of the files that a lake lacks could not be taken in; the others were."""
+
+    code = "INCOMPLETE_INGEST"
+
+
 class TooLittleHistoryError(B3Error):
     """There are quotes, but too few sessions for the features, the labels or the split."""
 

@@ -1,12 +1,23 @@
-"""The code that makes features, as a hash: a model must be fed by the same code that it was trained with."""
+"""The code that makes something that is kept, as a hash: what other code made is told from what today's code makes."""
 
 import hashlib
 from pathlib import Path
 
-_SOURCES = ("features.py", "series.py", "cross_section.py", "moving.py", "quotes/adjustment.py", "quotes/panel.py")
+_FEATURES = ("features.py", "series.py", "cross_section.py", "moving.py", "quotes/adjustment.py", "quotes/panel.py")
+_DETECTION = tuple(f"quotes/{n}.py" for n in ("detection", "likelihood", "actions", "overrides", "renaming", "instruments"))
 
 
 def feature_code() -> str:
-    """First 16 hex digits of the SHA-256 of the source files that define the features."""
+    """Of what defines the features: a model must be fed by the same code that it was trained with."""
+    return _hash(_FEATURES)
+
+
+def detection_code() -> str:
+    """Of what finds corporate actions and renamed tickers."""
+    return _hash(_DETECTION)
+
+
+def _hash(sources: tuple[str, ...]) -> str:
+    """First 16 hex digits of the SHA-256 of source files."""
     here = Path(__file__).parent
-    return hashlib.sha256(b"".join((here / name).read_bytes() for name in _SOURCES)).hexdigest()[:16]
+    return hashlib.sha256(b"".join((here / name).read_bytes() for name in sources)).hexdigest()[:16]

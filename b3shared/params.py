@@ -111,10 +111,15 @@ class LSTMParams(_Params):
 
     epochs: int = Field(default=25, ge=1, le=1000, description="passes over the training windows, at most")
     batch_size: int = Field(default=256, ge=1, le=65_536, description="windows a gradient step sees")
-    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="of Adam, at the start; lr for short")
+    learning_rate: float = Field(default=3e-4, gt=0, le=1, description="of Adam, at the start; lr for short")
     units: int = Field(default=64, ge=1, le=1024, description="size of the LSTM's state")
-    dropout: float = Field(default=0.4, ge=0, lt=1, description="share of the last state that training leaves out")
-    loss_weight_action: float = Field(default=1.0, ge=0, le=1000, description="weight of the action's focal loss")
+    dropout: float = Field(default=0.6, ge=0, lt=1, description="share of the last state that training leaves out")
+    loss_weight_action: float = Field(
+        default=1.0,
+        gt=0,
+        le=1000,
+        description="weight of the action's focal loss; not 0: the head that decides would stay untrained",
+    )
     loss_weight_return: float = Field(default=0.3, ge=0, le=1000, description="weight of the return's loss")
     loss_return: Literal["huber", "mse"] = Field(
         default="huber", description="loss of the return, which is counted in volatilities over the horizon"
@@ -129,7 +134,7 @@ class LSTMParams(_Params):
     early_stopping_patience: int = Field(default=5, ge=1, le=1000, description="epochs without a better validation loss")
     early_stopping_min_delta: float = Field(default=0.0, ge=0, le=100, description="by how much better counts as better")
     gradient_clip_norm: float = Field(default=1.0, gt=0, le=1000, description="greatest norm of a step's gradient")
-    weight_decay: float = Field(default=1e-4, ge=0, le=1, description="L2 penalty of Adam")
+    weight_decay: float = Field(default=1e-3, ge=0, le=1, description="L2 penalty of Adam")
     lr_scheduler_patience: int = Field(
         default=2, ge=0, le=1000, description="epochs without improvement until the rate falls"
     )

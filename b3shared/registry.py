@@ -61,7 +61,10 @@ class Registry:
         model_type = checked_model_type(model_type)
         train_end = iso_date(manifest.get("train_end"), "train_end")
         described = _described(files)
-        digest = hashlib.sha256(to_json({name: facts["sha256"] for name, facts in described.items()})).hexdigest()
+        made_of = {name: facts["sha256"] for name, facts in described.items()}
+        if code := manifest.get("feature_code"):  # the same files, learnt from features of other code: not the same version
+            made_of["feature_code"] = code
+        digest = hashlib.sha256(to_json(made_of)).hexdigest()
         version = f"{train_end:%Y%m%d}-{digest[:8]}"
         document = manifest | {
             "train_end": train_end.isoformat(),

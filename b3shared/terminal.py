@@ -38,8 +38,9 @@ class ProgressDisplay:
         """A file of quotes was taken in."""
         years = ", ".join(told for year in file["years"] if (told := _year_change(year)))
         refused = f"; {file['rejected']} lines rejected" if file["rejected"] else ""
+        nothing = "corporate actions made anew" if file["changed"] else "nothing new"
         days = " to ".join(sorted({file["first_session"], file["last_session"]}))
-        self._line(f"  {file['name']:<24} {file['rows']:>9,} quotes, {days}: {years or 'nothing new'}{refused}")
+        self._line(f"  {file['name']:<24} {file['rows']:>9,} quotes, {days}: {years or nothing}{refused}")
 
     def _line(self, text: str, end: str = "\n") -> None:
         clear = "\r\033[K" if self._live else ""

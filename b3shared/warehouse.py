@@ -13,6 +13,7 @@ import duckdb
 from b3shared.dataset import CLASSES
 from b3shared.documents import from_json, to_json
 from b3shared.errors import SourceUnavailableError
+from b3shared.executions import ALL, last_step_of
 from b3shared.params import Step
 from b3shared.quotes.databases import first_line, open_database
 from b3shared.runs import Run
@@ -116,14 +117,14 @@ def _averages(figures: Row) -> Row:
 
 
 def _request(run: Run, execution: str) -> Row:
-    stop_after = execution.split(".")[1]
+    stop_after = last_step_of(execution)
     state = run.state()
     errors = [s.error for s in state.values() if s.error]
     error = max(errors, key=lambda found: str(found["at"]))["message"] if errors else None
     done = {str(step): s.record.summary for step, s in state.items() if s.record and s.status == "done"}
     last = list(done.values())[-1] if done else {}
     return {
-        "endpoint": "complete-pipeline" if stop_after == "all" else stop_after.replace("_", "-"),
+        "endpoint": "complete-pipeline" if stop_after == ALL else stop_after.replace("_", "-"),
         "request_payload": to_json(run.params.model_dump(mode="json")).decode(),
         "response_payload": to_json(
             {"run_id": run.run_id, "execution": execution, "steps": list(done), "last": last}

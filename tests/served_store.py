@@ -54,7 +54,15 @@ def tiny_onnx(seed: int, sequences: bool) -> bytes:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
 
 
-def register_tiny(storage: Storage, folder: Path, seed: int, kind: str = "rf", skill: str = "weak", **params: Any) -> str:
+def register_tiny(
+    storage: Storage,
+    folder: Path,
+    seed: int,
+    kind: str = "rf",
+    skill: str = "weak",
+    feature_code: str | None = None,
+    **params: Any,
+) -> str:
     """Register a model of :func:`tiny_onnx`; of sequences if it is to be an LSTM. Returns its version."""
     folder.mkdir(exist_ok=True, parents=True)
     shares = [0.25, 0.45, 0.3]
@@ -76,6 +84,7 @@ def register_tiny(storage: Storage, folder: Path, seed: int, kind: str = "rf", s
         "features": list(FEATURES),
         "target": "direction, horizon 2, width 0.5",
         "evaluated": {"skill": skill},
+        "feature_code": feature_code,
         "params": PipelineParams.of({"model_type": kind} | params).model_dump(mode="json"),
     }
     return Registry(storage, "models").register(kind, files, manifest)

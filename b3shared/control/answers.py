@@ -30,6 +30,7 @@ HTTP_STATUS = {
     "TOO_MANY_SLICES": 422,
     "TOO_MANY_RUNS": 429,
     "SOURCE_UNAVAILABLE": 503,
+    "INCOMPLETE_INGEST": 503,
     "NOTHING_LIVE": 503,
 }
 """HTTP status of an error code; what is not listed is our fault, 500."""

@@ -20,6 +20,7 @@ from b3shared.errors import (
     StepNotReadyError,
     UnknownRunError,
 )
+from b3shared.executions import ALL
 from b3shared.params import NAMESPACE_PATTERN, PipelineParams, Step
 from b3shared.registry import Registry
 from b3shared.release import Release
@@ -86,7 +87,7 @@ class Control:
         run_id, input_key, params = taken_apart(body)
         run = self._whole_run(run_id, params, idempotency_key)
         running = self._running(run)
-        if running and running.stop_after != "all":
+        if running and running.stop_after != ALL:
             raise ConflictError(
                 f"run {run.run_id!r} is running up to {running.stop_after}: ask again when that has ended",
                 execution=running.name,

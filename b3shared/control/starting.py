@@ -8,6 +8,7 @@ from typing import Any
 from b3shared.aws import Execution, StateMachine
 from b3shared.documents import from_json, to_json, utc_now
 from b3shared.errors import ConflictError, TooManyRunsError
+from b3shared.executions import ALL, execution_name
 from b3shared.params import Step
 from b3shared.runs import Run
 
@@ -55,9 +56,8 @@ class Starter:
                 running=[execution.name for execution in running],
             )
         given = execution_input(run, stop_after, overrides or {}, input_keys or {})
-        label = f"{run.run_id}.{stop_after or 'all'}"
         for attempt in range(1, MAX_ATTEMPTS):
-            name = f"{label}.{attempt}"
+            name = execution_name(run.run_id, stop_after, attempt)
             try:  # one winner per number, whoever asks at the same time
                 run.storage.create(_claim_key(run, name), to_json({"at": utc_now(), "input": given}))
             except ConflictError:
@@ -65,7 +65,7 @@ class Starter:
                     return execution
                 continue
             return self.machine.start(name, given)
-        raise ConflictError(f"{label} was started {MAX_ATTEMPTS} times: use another run_id")
+        raise ConflictError(f"{run.run_id} up to {stop_after or ALL} was started {MAX_ATTEMPTS} times: use another run_id")
 
     def _underway(self, run: Run, name: str, given: dict[str, Any]) -> Execution | None:
         """The running execution that another caller claimed; None if it has ended, or he never started it."""
@@ -97,7 +97,7 @@ def execution_input(
     return {
         "run_id": run.run_id,
         "model_type": trained.model_type,
-        "stop_after": str(stop_after) if stop_after else "all",
+        "stop_after": str(stop_after or ALL),
         "last": None,
         "steps": {
             str(step): {"overrides": dict(overrides.get(step, {})), "input_key": input_keys.get(step)} for step in Step

@@ -28,6 +28,10 @@ class Checkpoint(Protocol):
         """What was saved last, by this attempt or one before it; None if nothing was."""
         ...
 
+    def restart(self) -> None:
+        """What was loaded, if anything, is not of this training: it begins now."""
+        ...
+
     def save(self, data: bytes) -> None:
         """Keep this in place of what was saved before.
 

@@ -1,7 +1,8 @@
 """The return head's unit and its interval: returns are learnt in volatilities over the horizon. NumPy only: predict too."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any, Self
 
 import numpy as np
@@ -9,14 +10,20 @@ import numpy as np
 from b3shared.dataset import FloatArray
 from b3shared.errors import TooLittleHistoryError
 
+SHRINKAGE = (0.1, 1.0)
+"""Bounds of the shrinkage: never more than the network says, and never so little that its order of the shares is lost."""
+
 
 @dataclass(frozen=True)
 class ReturnScale:
     """From returns in units of volatility to fractions, with a split-conformal interval.
 
     The unit of a row is its trailing daily volatility times sqrt(horizon), so that calm and wild shares weigh alike.
-    The interval is that of split conformal prediction with a scaled score (Lei et al. 2018; Vovk et al. 2005)::
+    What a network says of returns is mostly too much: it is shrunk towards zero by the slope of the least-squares line
+    through the origin, outcomes on forecasts, as the temperature tempers probabilities. The interval is that of split
+    conformal prediction with a scaled score (Lei et al. 2018; Vovk et al. 2005)::
 
+        r_hat = shrinkage * unit * what the network says
         score = |r - r_hat| / unit    on rows that came after those used for training and for stopping
         quantile = the ceil((n + 1) * level)-th smallest score
         interval = r_hat -+ quantile * unit
@@ -27,15 +34,17 @@ class ReturnScale:
         horizon: sessions from the close of t to the outcome.
         level: share of outcomes that the interval is to cover.
         quantile: half-width in units.
+        shrinkage: factor within :data:`SHRINKAGE`.
     """
 
     horizon: int
     level: float
     quantile: float
+    shrinkage: float = 1.0
 
     @classmethod
     def fit(cls, scaled: FloatArray, volatility: FloatArray, future: FloatArray, *, horizon: int, level: float) -> Self:
-        """The quantile of rows that the model has not seen.
+        """The shrinkage and the quantile of rows that the model has not seen.
 
         Args:
             scaled: (rows,) forecast returns in units.
@@ -47,20 +56,22 @@ class ReturnScale:
         Raises:
             TooLittleHistoryError: Too few rows for the level.
         """
-        score = np.abs(future / unit_of(volatility, horizon) - scaled)
+        happened, said = future / unit_of(volatility, horizon), np.asarray(scaled, dtype=np.float64)
+        shrinkage = float(np.clip(said @ happened / (said @ said), *SHRINKAGE)) if said.any() else 1.0
+        score = np.abs(happened - shrinkage * said)
         rank = int(np.ceil((len(score) + 1) * level))
         if rank > len(score):
-            needed = int(np.ceil(level / (1 - level)))
+            needed = next(n for n in count(rank) if np.ceil((n + 1) * level) <= n)
             raise TooLittleHistoryError(
                 f"{len(score)} rows to set the interval on; a level of {level} needs at least {needed}",
                 rows=len(score),
                 needed=needed,
             )
-        return cls(horizon, level, float(np.partition(score, rank - 1)[rank - 1]))
+        return cls(horizon, level, float(np.partition(score, rank - 1)[rank - 1]), shrinkage)
 
     def returns(self, scaled: FloatArray, volatility: FloatArray) -> FloatArray:
         """(rows,) float64 returns as fractions, of returns in units."""
-        values: FloatArray = np.asarray(scaled, dtype=np.float64) * unit_of(volatility, self.horizon)
+        values: FloatArray = self.shrinkage * np.asarray(scaled, dtype=np.float64) * unit_of(volatility, self.horizon)
         return values
 
     def intervals(self, returns: FloatArray, volatility: FloatArray) -> FloatArray:
@@ -70,12 +81,12 @@ class ReturnScale:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON types; :meth:`from_json` reads it."""
-        return {"horizon": self.horizon, "level": self.level, "quantile": self.quantile}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_json` gave."""
-        return cls(int(stored["horizon"]), float(stored["level"]), float(stored["quantile"]))
+        return cls(**stored)
 
 
 def unit_of(volatility: FloatArray, horizon: int) -> FloatArray:

@@ -18,7 +18,7 @@ from b3shared.models.lstm_importance import permutation_importance
 from b3shared.models.lstm_network import MultiTaskLSTM
 from b3shared.models.lstm_onnx import assert_network_parity, assert_served_parity, export_network, spread
 from b3shared.models.lstm_training import Task, Training
-from b3shared.models.windows import Examples, Windows, moments, whole
+from b3shared.models.windows import Examples, Windows, center_and_spread, whole
 from b3shared.params import PipelineParams
 
 
@@ -254,7 +254,7 @@ class LSTMModel(Model):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.params.random_state)
             network = MultiTaskLSTM(len(data.feature_names), units, lstm.dropout)
-        network.scale_by(*moments(data.X, learn.windows.rows_of(learn.rows)))
+        network.scale_by(*center_and_spread(data.X, learn.windows.rows_of(learn.rows)))
         self.network = network.to(_device())
         training = Training(self.network, task, self.params, session)
         training.run()
@@ -273,7 +273,7 @@ class LSTMModel(Model):
             "interval": self.scale.to_json(),
             "class_counts": dict(zip(CLASSES, counts, strict=True)),
             "parameters": sum(p.numel() for p in self.network.parameters()),
-            "device": self.network.mean.device.type,
+            "device": self.network.center.device.type,
             "slices": training.state.slices,
             "seconds": round(time.perf_counter() - started, 3),
         }

@@ -45,7 +45,7 @@ def outputs(
         rows: newest row of each window.
         between: called before every batch; it may raise to stop.
     """
-    device = network.mean.device
+    device = network.center.device
     batches = Batches(windows, min(INFERENCE_BATCH, max(1, len(rows))), device)
     logits, returns = (
         torch.empty(len(rows), network.action.out_features, device=device),

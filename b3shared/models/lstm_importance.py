@@ -37,7 +37,7 @@ def permutation_importance(
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(examples))[:SAMPLE]
     other = np.roll(chosen, 1)  # a cycle: no window keeps its own
-    features, device = examples.windows.X.shape[1], network.mean.device
+    features, device = examples.windows.X.shape[1], network.center.device
     batches, others = (Batches(examples.windows, min(INFERENCE_BATCH, len(chosen)), device) for _ in range(2))
     loss = np.zeros(features + 1)  # the last is with every feature in place
     network.eval()

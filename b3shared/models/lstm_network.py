@@ -12,11 +12,14 @@ from b3shared.dataset import CLASSES, FloatArray, IntArray
 from b3shared.params import LSTMParams
 
 CLIP = 5.0
-"""Scaled features lie within plus and minus this, so that one wild value cannot saturate the state."""
+"""Scaled features lie within plus and minus this, some 74 spreads from the centre."""
 
 
 class MultiTaskLSTM(nn.Module):
     """Scaler, LSTM, dropout on the last state, and two heads: the action, and the return in units of volatility.
+
+    The scaler is asinh((x - median) / spread): nearly linear where most values lie, so that a rule's threshold near the
+    centre can be seen, and logarithmic far away, so that a wild value cannot saturate the state.
 
     Args:
         n_features: columns of a window.
@@ -24,22 +27,22 @@ class MultiTaskLSTM(nn.Module):
         dropout: share of the last state that training leaves out.
     """
 
-    mean: Tensor
-    deviation: Tensor
+    center: Tensor
+    spread: Tensor
 
     def __init__(self, n_features: int, units: int, dropout: float) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(n_features))
-        self.register_buffer("deviation", torch.ones(n_features))
+        self.register_buffer("center", torch.zeros(n_features))
+        self.register_buffer("spread", torch.ones(n_features))
         self.lstm = nn.LSTM(n_features, units, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.action = nn.Linear(units, len(CLASSES))
         self.returns = nn.Linear(units, 1)
 
-    def scale_by(self, mean: FloatArray, deviation: FloatArray) -> None:
-        """Set the scaler: (features,) of the rows that it is trained on, and of no others."""
-        self.mean.copy_(torch.from_numpy(mean))
-        self.deviation.copy_(torch.from_numpy(deviation))
+    def scale_by(self, center: FloatArray, spread: FloatArray) -> None:
+        """Set the scaler: (features,) medians and spreads of the rows that it is trained on, and of no others."""
+        self.center.copy_(torch.from_numpy(center))
+        self.spread.copy_(torch.from_numpy(spread))
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         """Score windows.
@@ -50,7 +53,7 @@ class MultiTaskLSTM(nn.Module):
         Returns:
             (batch, 3) logits in the order of :data:`b3shared.dataset.CLASSES`, and (batch,) returns in units.
         """
-        scaled = ((windows - self.mean) / self.deviation).clamp(-CLIP, CLIP)
+        scaled = torch.asinh((windows - self.center) / self.spread).clamp(-CLIP, CLIP)
         _, (state, _) = self.lstm(scaled)
         last = self.dropout(state[-1])
         return self.action(last), self.returns(last).squeeze(-1)

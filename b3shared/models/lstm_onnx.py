@@ -42,7 +42,7 @@ def export_network(network: MultiTaskLSTM, lookback: int) -> bytes:
         (batch, 3), uncalibrated, and "returns" float32 (batch,), in units of volatility.
     """
     served = _Served(copy.deepcopy(network).cpu()).eval()
-    example = torch.zeros(2, lookback, len(network.mean))
+    example = torch.zeros(2, lookback, len(network.center))
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     with warnings.catch_warnings():

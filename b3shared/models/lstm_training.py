@@ -64,7 +64,7 @@ class Training:
 
     def __init__(self, network: MultiTaskLSTM, task: Task, params: PipelineParams, session: TrainingSession) -> None:
         self.network, self.task, self.params, self._session = network, task, params, session
-        lstm, train, device = params.lstm, task.train, network.mean.device
+        lstm, train, device = params.lstm, task.train, network.center.device
         self._device, self._epochs = device, len(task.rates) or lstm.epochs
         self.balance = ClassBalance.of(train.labels, lstm)
         self.prior = Calibration.of_weighted(train.labels, self.balance.total)
@@ -133,8 +133,10 @@ class Training:
         else:
             torch.manual_seed(self.params.random_state)
             self.state.totals = self.state.totals.to(self._device)
+            if checkpoint is not None:
+                checkpoint.restart()
         limit = self.params.lstm.max_slices
-        if self.state.slices >= limit:
+        if not self.state.finished and self.state.slices >= limit:
             raise TooManySlicesError(
                 f"the training was interrupted {limit} times, max_slices = {limit}, and is in epoch "
                 f"{self.state.epoch + 1} of {self._epochs}: raise max_slices, or lower epochs or units",
@@ -251,7 +253,7 @@ class Training:
     def _about(self) -> str:
         parts = [self.task.train] + ([self.task.stop] if self.task.stop is not None else [])
         columns = [column for part in parts for column in (part.rows, part.labels, part.returns)]
-        scaler = [self.network.mean.cpu().numpy(), self.network.deviation.cpu().numpy()]
+        scaler = [self.network.center.cpu().numpy(), self.network.spread.cpu().numpy()]
         about = {
             "phase": self.task.phase,
             "rates": self.task.rates,

@@ -26,12 +26,13 @@ class StepCheckpoint:
 
     def __init__(self, storage: Storage, key: str) -> None:
         self._storage, self._key = storage, key
-        self._head: dict[str, Any] = {"token": secrets.token_hex(16), "started": time.time()}
+        self._began = time.time()
+        self._head: dict[str, Any] = {"token": secrets.token_hex(16), "started": self._began}
         self._etag: str | None = None
 
     @property
     def started(self) -> float:
-        """When the first attempt that left its work here began, in seconds since 1970; this one's beginning otherwise."""
+        """When the first attempt at the work that lies here began, in seconds since 1970; this one's beginning otherwise."""
         return float(self._head["started"])
 
     def load(self) -> bytes | None:
@@ -54,6 +55,10 @@ class StepCheckpoint:
             except ConflictError:
                 continue
         raise self._superseded()
+
+    def restart(self) -> None:
+        """The work begins with this attempt, whatever an abandoned one has left here; the next save says so."""
+        self._head["started"] = self._began
 
     def save(self, data: bytes) -> None:
         """Keep this in place of what was saved before.

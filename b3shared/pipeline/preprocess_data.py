@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from b3shared.fingerprint import feature_code
 from b3shared.npz import map_npz
 from b3shared.params import Step
 from b3shared.pipeline.load_data import QUOTES
@@ -27,11 +28,16 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     else:
         frame = ParquetSource(context.inputs(Step.LOAD_DATA, QUOTES) / QUOTES).read(QuoteQuery())
     made = preprocess(frame, context.params)
-    return made.data.save(context.out), made.report
+    return made.data.save(context.out), _said(made.report)
 
 
 def _joined(context: Context, shards: Shards) -> tuple[list[Path], dict[str, Any]]:
     """The same out of core: shard by shard (unless that is done already), then what needs all of them."""
     parts: list[Callable[[], Part]] = [partial(map_npz, shards.local(number)) for number in range(len(shards))]
     join = TableJoin(parts, context.params.features, scratch=context.folder)
-    return join.save(context.out), describe(join, shards.coverage, context.params)
+    return join.save(context.out), _said(describe(join, shards.coverage, context.params))
+
+
+def _said(report: dict[str, Any]) -> dict[str, Any]:
+    """With the code that made the features: by the time the version is saved another may be deployed."""
+    return report | {"feature_code": feature_code()}

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from b3shared.errors import ArtifactNotFoundError, IncompatibleFeaturesError
-from b3shared.fingerprint import feature_code
 from b3shared.gate import OUTCOMES_FILE, Decision, Outcomes, decide, target_of
 from b3shared.params import Step
 from b3shared.pipeline.runner import Context
@@ -70,14 +69,15 @@ def _decide(context: Context, registry: Registry, outcomes: Outcomes, version: s
 def _manifest(context: Context) -> dict[str, Any]:
     records = context.plan.upstream
     loaded, refit = records[Step.LOAD_DATA].summary, records[Step.REFIT_MODEL].summary
+    made = records[Step.PREPROCESS_DATA].summary
     return {
         "train_end": refit["train_end"],
         "refit": refit["refit"],
         "evaluated": records[Step.EVALUATE_MODEL].summary,
         "split": records[Step.SPLIT_DATA].summary,
-        "features": records[Step.PREPROCESS_DATA].summary["feature_names"],
+        "features": made["feature_names"],
         "feature_set": context.params.features,
-        "feature_code": feature_code(),
+        "feature_code": made.get("feature_code"),  # None of a run that was begun before the step told it
         "cross_section": refit["cross_section"],
         "target": target_of(context.params),
         "params": context.params.model_dump(mode="json"),

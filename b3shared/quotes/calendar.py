@@ -28,6 +28,9 @@ FIRST = date(1994, 7, 4)
 CROWD = 0.5
 """Share of the tickers around it that a day must have to count as a session whatever the calendar says."""
 
+FEWEST_TICKERS = 10
+"""Tickers around a day from which they overrule the calendar: of one or two, a vendor's row on a holiday is everybody."""
+
 NEIGHBOURS = 21
 """Sessions around a day whose median number of tickers is what it is compared with."""
 
@@ -85,7 +88,8 @@ def closed_days(frame: pd.DataFrame, market: Attendance | None = None) -> tuple[
 
     Args:
         frame: quotes with ticker and date.
-        market: of all quotes, where ``frame`` has some of the tickers only.
+        market: of all quotes, where ``frame`` has some of the tickers only. Of fewer than :data:`FEWEST_TICKERS` the
+            calendar alone decides.
 
     Returns:
         Mask of the rows to drop, and a finding of days that are kept (``unknown_session``), of the whole market.
@@ -94,7 +98,8 @@ def closed_days(frame: pd.DataFrame, market: Attendance | None = None) -> tuple[
     days, counts = market.days, market.tickers
     known = (days >= np.datetime64(FIRST)) & (days <= np.datetime64(today()))  # no day and the future are told elsewhere
     odd = known & ~np.isin(days, sessions(FIRST, today()))
-    crowded = counts >= CROWD * _usual(counts)
+    usual = _usual(counts)
+    crowded = (usual >= FEWEST_TICKERS) & (counts >= CROWD * usual)
     kept = days[odd & crowded]
     examples = tuple(f"{day}: {n} tickers" for day, n in zip(kept, counts[odd & crowded], strict=True))[:EXAMPLES]
     rows = int(counts[odd & crowded].sum())

@@ -45,6 +45,10 @@ LONGEST_HOLE = 45
 """Calendar days without a trade; over more the ratio of two prices tells no factor any more."""
 LEAST_CONFIDENCE = 0.05
 """What is less probable is not worth a row."""
+LATE_LISTING = 5
+"""Sessions from a jump within which a vendor's own factor of that size is the same action, listed late or early."""
+EXPLAINED = 1.25
+"""A listed factor explains a jump if what is left of it is no greater than this, or than its inverse."""
 FEWEST_PEERS = 20
 """Tickers of a session from which its median gap counts as the market's."""
 TICK = 0.01
@@ -60,7 +64,8 @@ def detect_actions(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.D
         connection: where the relation can be read.
         relation: what may stand after FROM. Needs ticker, date, close; uses open, high, low, volume, type (ESPECI), isin
             and dismes where it has them; and split_factor: what quotes list themselves, on the same session or the one
-            beside it, is not detected once more. Prices as traded; of several rows for a ticker and date one is taken.
+            beside it, is not detected once more, nor is a jump that a factor listed within :data:`LATE_LISTING` sessions
+            explains. Prices as traded; of several rows for a ticker and date one is taken.
 
     Returns:
         The actions, columns as in :data:`b3shared.quotes.actions.ACTION_TYPES`, sorted; those with confidence below
@@ -91,6 +96,7 @@ def _candidates(relation: str, found: set[str]) -> str:
     values = {name: f'"{name}"' if name in found else "NULL" for name in _OPTIONAL}
     columns = ", ".join(f'CAST({values[name]} AS {kind}) AS "{name}"' for name, kind in _OPTIONAL.items())
     traded = "close > 0" + (" AND coalesce(volume, 1) > 0" if "volume" in found else "")
+    own = "CASE WHEN split_factor > 0 AND split_factor <> 1 THEN split_factor END"
     before = 'PARTITION BY ticker ORDER BY "date"'
     return f"""
     WITH traded AS (
@@ -107,6 +113,8 @@ def _candidates(relation: str, found: set[str]) -> str:
             lag(isin) OVER w AS previous_isin, lag(dismes) OVER w AS previous_dismes, lag(mark) OVER w AS previous_mark,
             coalesce(split_factor, 1) <> 1 OR coalesce(lag(split_factor) OVER w, 1) <> 1
                 OR coalesce(lead(split_factor) OVER w, 1) <> 1 AS listed,
+            last_value({own} IGNORE NULLS) OVER (w ROWS {LATE_LISTING} PRECEDING) AS listed_before,
+            first_value({own} IGNORE NULLS) OVER (w ROWS BETWEEN CURRENT ROW AND {LATE_LISTING} FOLLOWING) AS listed_after,
             CASE WHEN high >= low AND low > 0 THEN greatest(ln(high / low), 1e-3) END AS spread
         FROM one_a_day WINDOW w AS ({before})
     ), usual AS (
@@ -130,12 +138,22 @@ def _candidates(relation: str, found: set[str]) -> str:
 
 def _judged(rows: pd.DataFrame) -> pd.DataFrame:
     """Actions on the number of shares among the suspicious rows."""
-    rows = rows[((rows["date"] - rows["previous_date"]).dt.days <= LONGEST_HOLE) & ~rows["listed"].astype(bool)]
+    rows = rows[((rows["date"] - rows["previous_date"]).dt.days <= LONGEST_HOLE) & ~_is_listed(rows)]
     evidence = _evidence(rows)
     verdict = judge(evidence)
     kept = np.flatnonzero(verdict.confidence >= LEAST_CONFIDENCE)
     facts = [_facts(rows.iloc[i], verdict, int(i)) for i in kept]
     return _table(rows.iloc[kept], kind_of(verdict.factor[kept]), verdict.factor[kept], verdict.confidence[kept], facts)
+
+
+def _is_listed(rows: pd.DataFrame) -> Any:
+    """Mask of the jumps that the quotes' own factors account for."""
+    listed: Any = rows["listed"].to_numpy(dtype=bool)
+    jump = (rows["gap"] - rows["market_gap"]).to_numpy(dtype=np.float64)
+    for column in ("listed_before", "listed_after"):
+        left = np.abs(jump + np.log(rows[column].to_numpy(dtype=np.float64, na_value=np.nan)))
+        listed = listed | (left < np.minimum(np.log(EXPLAINED), np.abs(jump) / 2))
+    return listed
 
 
 def _ex_marks(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Files from the exchange's address: one connection, few and patient attempts, bounded size and time, content checked."""
 
+import math
 import ssl
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ ABSENT = frozenset({404, 410})
 
 _STARTS = {b"PK\x03\x04": "zip", b"\x1f\x8b": "gzip", b"00": "COTAHIST text"}
 _CHUNK = 1 << 18
+_LEAST_SECONDS = 0.01  # a timeout must be positive
 _REDIRECTS = Retry(total=3, connect=0, read=0, other=0, respect_retry_after_header=False)
 
 
@@ -34,7 +36,7 @@ class Patience:
         attempts: how often it is tried.
         connect_seconds: to get a connection.
         read_seconds: between two pieces of the answer.
-        total_seconds: for one attempt, so that a server that drips does not hold the caller.
+        total_seconds: for one attempt, so that a server that drips does not hold the caller; a caller may have less.
         backoff_seconds: before the second attempt; doubles from there.
         longest_wait: what a server may ask for with Retry-After; beyond that it is given up.
         max_bytes: of the file as it is sent. The largest annual files have about 100 MB.
@@ -62,39 +64,50 @@ class QuoteServer:
         if urlsplit(address).scheme not in ("http", "https") or address.count("{") != 1 or "{period}" not in address:
             raise InvalidParameterError(f"address {address!r}: http(s)://... with {{period}} in it once is allowed")
         self._address, self._patience, self._sleep = address, patience, sleep
-        timeout = Timeout(connect=patience.connect_seconds, read=patience.read_seconds)
-        self._pool = urllib3.PoolManager(
-            maxsize=1, block=True, timeout=timeout, retries=False, headers={"User-Agent": USER_AGENT}
-        )
+        self._pool = urllib3.PoolManager(maxsize=1, block=True, retries=False, headers={"User-Agent": USER_AGENT})
 
     def url(self, period: Period) -> str:
         """Address of the file of a period."""
         return self._address.replace("{period}", period_name(period))
 
-    def download(self, period: Period, folder: Path) -> Path:
+    def download(self, period: Period, folder: Path, within: float = math.inf) -> Path:
         """Fetch the file of a period into a folder.
+
+        Args:
+            period: a year, a month or a day.
+            folder: where to.
+            within: seconds that the caller has for it, all attempts and the waits between them together.
 
         Raises:
             NotPublishedError: The server has no such file: a day without a session, or not there yet.
-            SourceUnavailableError: No whole answer in all attempts.
+            SourceUnavailableError: No whole answer in all attempts, or in that time.
             UnreadableFileError: What came is no such file: a web page, another type, too large.
         """
         url = self.url(period)
         path = folder / f"COTAHIST_{period_name(period)}.ZIP"  # by this name the content must be of the period
+        ends = time.monotonic() + within
         for attempt in range(1, self._patience.attempts + 1):
             try:
-                return self._attempt(url, path)
+                return self._attempt(url, path, ends - time.monotonic())
             except _PassingError as error:
                 wait = self._patience.backoff_seconds * 2 ** (attempt - 1) if error.wait is None else error.wait
-                if attempt == self._patience.attempts or wait > self._patience.longest_wait:
+                late = time.monotonic() + wait >= ends
+                if attempt == self._patience.attempts or wait > self._patience.longest_wait or late:
                     asked = "" if error.wait is None else f"; it asks to wait {error.wait:.0f} s"
+                    asked += f"; no time for another in {within:.0f} s" if late else ""
                     raise SourceUnavailableError(f"{url}: {error} (attempt {attempt}{asked})", url=url) from error
                 self._sleep(wait)
         raise AssertionError("there is at least one attempt")
 
-    def _attempt(self, url: str, path: Path) -> Path:
+    def _attempt(self, url: str, path: Path, within: float) -> Path:
+        p = self._patience
+        seconds = max(min(p.total_seconds, within), _LEAST_SECONDS)
+        began = time.monotonic()
+        timeout = Timeout(connect=min(p.connect_seconds, seconds), read=min(p.read_seconds, seconds))
         try:
-            answer = self._pool.request("GET", url, preload_content=False, redirect=True, retries=_REDIRECTS)
+            answer = self._pool.request(
+                "GET", url, preload_content=False, redirect=True, retries=_REDIRECTS, timeout=timeout
+            )
         except SSLError as error:
             raise SourceUnavailableError(f"{url}: no trusted connection: {error}", url=url) from error
         except HTTPError as error:
@@ -102,7 +115,7 @@ class QuoteServer:
         try:
             self._check(answer, url)
             with path.open("wb") as file:
-                self._receive(answer, file, url)
+                self._receive(answer, file, url, began, seconds)
             return path
         except (HTTPError, ssl.SSLError, OSError) as error:
             path.unlink(missing_ok=True)
@@ -126,8 +139,7 @@ class QuoteServer:
             raise UnreadableFileError(f"{url} answers with a web page ({kind}), not with a file of quotes", url=url)
         self._check_size(_announced(answer) or 0, url)
 
-    def _receive(self, answer: urllib3.BaseHTTPResponse, file: BinaryIO, url: str) -> None:
-        ends = time.monotonic() + self._patience.total_seconds
+    def _receive(self, answer: urllib3.BaseHTTPResponse, file: BinaryIO, url: str, began: float, seconds: float) -> None:
         size, announced = 0, _announced(answer)
         while piece := answer.read1(_CHUNK, decode_content=False):  # what there is: read() would wait for all of it
             if size == 0:
@@ -135,8 +147,8 @@ class QuoteServer:
             size += len(piece)
             self._check_size(size, url)
             file.write(piece)
-            if time.monotonic() > ends:
-                raise _PassingError(f"not done after {self._patience.total_seconds:.0f} s, {size:,} bytes came")
+            if time.monotonic() - began > seconds:
+                raise _PassingError(f"not done after {seconds:.0f} s, {size:,} bytes came")
         if size == 0:
             raise _PassingError("an empty answer")
         if announced is not None and size != announced:

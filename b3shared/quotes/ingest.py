@@ -1,26 +1,27 @@
 """The exchange's files into the lake: parse, merge, look for corporate actions, commit all in one step, keep a record."""
 
-import io
+import math
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pandas as pd
 
 from b3shared.documents import file_sha256, from_json, to_json, utc_now
-from b3shared.errors import B3Error, InvalidActionsError, NoQuotesError, NotPublishedError, SourceUnavailableError
+from b3shared.errors import B3Error, NoQuotesError, NotPublishedError, SourceUnavailableError
+from b3shared.fingerprint import detection_code
 from b3shared.quotes.actions import apply_overrides
 from b3shared.quotes.cotahist import CotahistFile, CotahistReport
 from b3shared.quotes.cotahist_file import Period
 from b3shared.quotes.detection import detect_actions
 from b3shared.quotes.download import QuoteServer
-from b3shared.quotes.lake import Draft, Lake, relation_of
-from b3shared.quotes.manifest import Manifest
+from b3shared.quotes.lake import Detected, Draft, Lake, relation_of
+from b3shared.quotes.manifest import Manifest, origin
 from b3shared.quotes.merging import MEMORY, StagedQuotes, YearChange
+from b3shared.quotes.overrides import OVERRIDES, read_overrides, without_effect
 from b3shared.quotes.periods import period_name
 from b3shared.quotes.renaming import renamed_tickers
 from b3shared.quotes.tables import write_parquet
@@ -28,9 +29,6 @@ from b3shared.storage import Storage
 
 RECORDS = "lake/ingested"
 """Prefix of the records of ingested files, by the files' hash."""
-
-OVERRIDES = "lake/actions/overrides.csv"
-"""The user's own table of corporate actions; see :func:`b3shared.quotes.actions.apply_overrides`."""
 
 FILES = ("*.txt", "*.txt.gz", "*.zip")
 """What a folder is searched for, in any case."""
@@ -72,30 +70,39 @@ class Ingested:
 class Ingest:
     """Brings files into the lake of a storage.
 
+    Corporate actions and renamed tickers are looked for in all quotes together: with a single file in the same step, of
+    several files (``more``) once, with the last. Whatever ends in between, the manifest tells that they are behind the
+    quotes; readers have those of before, and the next file, or :meth:`actions`, makes up for it even if it changes nothing.
+
     Args:
         storage: of the deployment.
         server: where the exchange's files are; None where none is to be fetched.
         progress: told of the work.
+
+    Attributes:
+        without_effect: rows of the user's table of actions that changed nothing when they were last looked at.
     """
 
     def __init__(self, storage: Storage, server: QuoteServer | None = None, progress: Progress | None = None) -> None:
         self._storage, self._server, self._lake = storage, server, Lake(storage)
         self._tell = progress or (lambda words: None)
+        self.without_effect: list[str] = []
 
-    def file(self, path: Path, *, partial: bool = False, source: str | None = None) -> Ingested:
+    def file(self, path: Path, *, partial: bool = False, source: str | None = None, more: bool = False) -> Ingested:
         """Bring one file in: its sessions replace exactly those of the lake.
 
         Args:
             path: of a COTAHIST file.
             partial: it is a subset of the exchange's file: only rows of the same ticker and session are replaced.
             source: where it comes from, for the record; None is the path.
+            more: others follow, and corporate actions wait for the last.
 
         Raises:
             B3Error: The file is not what it should be; the lake is as before, and the record says why.
         """
         record = _Record(self._storage, path, source or str(path), partial)
         try:
-            return self._ingest(path, partial, record)
+            return self._ingest(path, record, partial=partial, more=more)
         except B3Error as error:
             record.failed(error)
             raise
@@ -112,8 +119,10 @@ class Ingest:
         found = {file for pattern in FILES for file in path.glob(pattern, case_sensitive=False) if file.is_file()}
         if not found:
             raise NoQuotesError(f"{path} holds no COTAHIST file ({', '.join(FILES)})")
-        for file in sorted(found, key=lambda file: (self._made(file, partial), file.name)):
-            yield self.file(file, partial=partial)
+        queue = sorted(found, key=lambda file: (self._made(file, partial), file.name))
+        with self.batch():
+            while queue:
+                yield self.file(queue.pop(0), partial=partial, more=bool(queue))
 
     def key(self, key: str, *, partial: bool = False) -> Ingested:
         """Bring in a file that lies in the storage."""
@@ -121,8 +130,13 @@ class Ingest:
             path = self._storage.download(key, Path(folder, key.rpartition("/")[2]))
             return self.file(path, partial=partial, source=f"{self._storage.url}/{key}")
 
-    def period(self, period: Period) -> Ingested:
+    def period(self, period: Period, *, more: bool = False, within: float = math.inf) -> Ingested:
         """Fetch the exchange's file of a period and bring it in.
+
+        Args:
+            period: a year, a month or a day.
+            more: see :meth:`file`.
+            within: seconds that the download may take.
 
         Raises:
             NotPublishedError: There is no such file.
@@ -133,16 +147,26 @@ class Ingest:
         self._tell({"step": period_name(period), "phase": "downloading"})
         with tempfile.TemporaryDirectory(prefix="b3-ingest-") as folder:
             try:
-                path = self._server.download(period, Path(folder))
+                path = self._server.download(period, Path(folder), within)
             except NotPublishedError:
                 raise
             except B3Error as error:
                 self._unread(period, self._server.url(period), error)
                 raise
-            return self.file(path, source=self._server.url(period))
+            return self.file(path, source=self._server.url(period), more=more)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Around files with ``more``: if one is refused, corporate actions are looked for in those before it."""
+        try:
+            yield
+        except B3Error:
+            with suppress(B3Error):  # the file's own error is what matters
+                self.actions()
+            raise
 
     def actions(self) -> bool:
-        """Look for corporate actions anew, after the user's table changed; whether any differ."""
+        """Look for corporate actions if they are behind the quotes or the user's table; whether the lake is another now."""
         before, after = self._lake.change(lambda before, folder: self._completed(before, {}, folder))
         return after is not before
 
@@ -151,7 +175,7 @@ class Ingest:
         facts = {"source": url, "status": "failed", "at": utc_now(), "error": {"code": error.code, "message": error.message}}
         self._storage.put(f"{RECORDS}/unread-{period_name(period)}.json", to_json(facts))
 
-    def _ingest(self, path: Path, partial: bool, record: "_Record") -> Ingested:
+    def _ingest(self, path: Path, record: "_Record", *, partial: bool, more: bool) -> Ingested:
         with tempfile.TemporaryDirectory(prefix="b3-ingest-") as folder, StagedQuotes(Path(folder)) as staged:
             report = self._staged(path, partial, staged)
             changes: dict[int, YearChange] = {}
@@ -160,12 +184,11 @@ class Ingest:
                 self._tell({"step": path.name, "phase": "merging"})
                 years, found = self._merged(before, staged, folder, whole_days=not partial)
                 changes.update(found)
-                whole = self._completed(before, years, folder)
+                whole = Draft(years) if more else self._completed(before, years, folder)
                 record.committing(report, found)
                 return whole
 
             before, after = self._lake.change(draft)
-            years = tuple(changes[year] for year in sorted(changes))
             done = Ingested(
                 name=path.name,
                 sha256=report.sha256,
@@ -174,7 +197,7 @@ class Ingest:
                 rows=report.cash_records,
                 rejected=len(report.rejected),
                 duplicates=report.duplicates,
-                years=years,
+                years=tuple(changes[year] for year in sorted(changes)),
                 changed=after is not before,
             )
             record.done(report, done, after)
@@ -206,8 +229,13 @@ class Ingest:
     def _completed(self, before: Manifest, years: dict[int, Path | None], folder: Path) -> Draft:
         """New years with what all quotes of the lake, as it will be, tell: renamed tickers, and corporate actions.
 
-        The user's word on the actions is included.
+        The user's word on the actions is included. Where it was made from the same already, the draft changes nothing.
         """
+        found = self._storage.read_versioned(OVERRIDES)
+        said = None if found is None else found[0]
+        rules = f"{detection_code()} {said!r}"
+        if not years and before.detected_from == origin(before.years, rules):
+            return Draft(years)
         kept = [file for year, files in before.years.items() if year not in years for file in files]
         quotes = [self._lake.fetch(file, folder) for file in kept] + [path for path in years.values() if path]
         if not quotes:
@@ -215,19 +243,15 @@ class Ingest:
         self._tell({"step": "corporate actions", "phase": "detecting"})
         config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": str(folder / "spill")}
         with duckdb.connect(config=config) as connection:
-            renames = write_parquet(renamed_tickers(connection, relation_of(quotes)), folder / "renames.parquet")
-            actions = detect_actions(connection, relation_of(quotes, renames))
-        return Draft(years, write_parquet(self._overridden(actions), folder / "actions.parquet"), renames)
-
-    def _overridden(self, actions: pd.DataFrame) -> pd.DataFrame:
-        found = self._storage.read_versioned(OVERRIDES)
-        if found is None:
-            return actions
-        try:
-            given = pd.read_csv(io.BytesIO(found[0]), dtype={"ticker": str, "date": str}, skipinitialspace=True)
-        except ValueError as error:  # of pandas' parser, and of text that is not UTF-8
-            raise InvalidActionsError(f"{OVERRIDES} is not a CSV file: {error}") from error
-        return apply_overrides(actions, given)
+            renamed = renamed_tickers(connection, relation_of(quotes))
+            renames = write_parquet(renamed, folder / "renames.parquet")
+            relation, self.without_effect = relation_of(quotes, renames), []
+            final = actions = detect_actions(connection, relation)
+            if said is not None:
+                table = read_overrides(said, renamed)
+                final = apply_overrides(actions, table)
+                self.without_effect = without_effect(table, actions, final, connection, relation)
+        return Draft(years, Detected(write_parquet(final, folder / "actions.parquet"), renames, rules))
 
     @staticmethod
     def _made(path: Path, partial: bool) -> str:

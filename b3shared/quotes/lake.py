@@ -13,9 +13,9 @@ import pandas as pd
 from b3shared.clock import today
 from b3shared.documents import file_sha256
 from b3shared.errors import ArtifactNotFoundError, ConflictError, NoQuotesError
-from b3shared.quotes.actions import with_actions
+from b3shared.quotes.actions import sorted_actions, with_actions
 from b3shared.quotes.databases import literal
-from b3shared.quotes.manifest import LakeFile, Manifest, commit, file_key, read_manifest, sweep
+from b3shared.quotes.manifest import LakeFile, Manifest, commit, file_key, origin, read_manifest, sweep
 from b3shared.quotes.sources import DuckDBReader, QuoteQuery, QuoteSource
 from b3shared.quotes.tables import write_parquet
 from b3shared.storage import Storage, open_storage
@@ -30,19 +30,32 @@ _ACTIONS = "lake_actions"
 
 
 @dataclass(frozen=True)
+class Detected:
+    """What all quotes of a lake tell together; files are local.
+
+    Attributes:
+        actions: the corporate actions.
+        renames: the renamed tickers.
+        rules: by which they were found; see :func:`b3shared.quotes.manifest.origin`. None: they are behind the quotes.
+    """
+
+    actions: Path
+    renames: Path
+    rules: str | None
+
+
+@dataclass(frozen=True)
 class Draft:
     """What a change wants the lake to be; files are local.
 
     Attributes:
         years: year -> its new file; None removes the year. Years that are not here stay.
-        actions: file of the corporate actions; None keeps what there is.
-        renames: file of the renamed tickers; None keeps what there is.
+        detected: in the quotes as they will be; None keeps what there is.
         forget: the quotes are others altogether; what was detected does not apply to them.
     """
 
     years: Mapping[int, Path | None]
-    actions: Path | None = None
-    renames: Path | None = None
+    detected: Detected | None = None
     forget: bool = False
 
 
@@ -103,16 +116,18 @@ class Lake:
                 years.pop(year, None)
             else:
                 years[year] = (self._stored(path, f"year={year}", before, years.get(year, ())),)
-        detected = {"actions": (draft.actions, before.actions), "renames": (draft.renames, before.renames)}
-        files = {
-            name: self._stored(path, name, before, (there,) if there else ()) if path else None if draft.forget else there
-            for name, (path, there) in detected.items()
-        }
-        return before.successor(years, **files)
+        if draft.forget:
+            return before.successor(years, None, None, None)
+        if (new := draft.detected) is None:
+            return before.successor(years, before.actions, before.renames, before.detected_from)
+        actions = self._stored(new.actions, "actions", before, (before.actions,))
+        renames = self._stored(new.renames, "renames", before, (before.renames,))
+        return before.successor(years, actions, renames, None if new.rules is None else origin(years, new.rules))
 
-    def _stored(self, path: Path, folder: str, before: Manifest, there: tuple[LakeFile, ...]) -> LakeFile:
+    def _stored(self, path: Path, folder: str, before: Manifest, there: tuple[LakeFile | None, ...]) -> LakeFile:
+        """A file of the lake with this content: the one that is there, or a new one."""
         digest = file_sha256(path)
-        if len(there) == 1 and there[0].sha256 == digest:
+        if len(there) == 1 and there[0] is not None and there[0].sha256 == digest:
             return there[0]
         key = file_key(folder, before.sequence + 1, digest)
         self.storage.upload(path, self.prefix + key)
@@ -138,6 +153,10 @@ class LakeSource(DuckDBReader):
             if found := self._newest(QuoteQuery(date(year, 1, 1), date(year, 12, 31))):
                 return found
         raise self._no_quotes()
+
+    def state(self) -> str | None:
+        """The content of the lake as a hash; None for one with files that only a folder names, which may change."""
+        return self._lake.manifest().content()
 
     def _years(self, manifest: Manifest) -> Mapping[int, tuple[LakeFile, ...]]:
         if not manifest.years:
@@ -193,10 +212,32 @@ def write_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> lis
     """Put quotes into a lake, one file a year; a year that is there is replaced as a whole. Returns the keys.
 
     Years without a quote stay as they are; rows without a date go with the newest year, so that a load counts them.
+    Corporate actions that were detected in what a year held before do not apply to what it holds now, and go with it.
     """
     lake = Lake(storage, prefix)
-    _, after = lake.change(lambda _, folder: Draft(_by_year(frame, folder)))
+
+    def draft(before: Manifest, folder: Path) -> Draft:
+        years = _by_year(frame, folder)
+        digests = {year: file_sha256(path) for year, path in years.items() if path}
+        replaced = [year for year, digest in digests.items() if digest not in {f.sha256 for f in before.years.get(year, ())}]
+        return Draft(years, _without(lake, before, replaced, folder))
+
+    _, after = lake.change(draft)
     return _keys(lake, after, _by_year_numbers(frame))
+
+
+def _without(lake: Lake, before: Manifest, years: list[int], folder: Path) -> Detected | None:
+    """What was detected, without the actions of some years; the user's own stay. None if that changes nothing."""
+    if before.actions is None or before.renames is None:
+        return None
+    actions = lake.fetch(before.actions, folder)
+    gone = f"year(date) IN (SELECT unnest({years}::INTEGER[])) AND source = 'detected'"
+    with duckdb.connect() as connection:
+        table = connection.execute(f"SELECT *, {gone} AS gone FROM read_parquet({literal(actions)})").df()
+    if not table["gone"].any():
+        return None
+    kept = sorted_actions(table[~table["gone"]])
+    return Detected(write_parquet(kept, folder / "actions-kept.parquet"), lake.fetch(before.renames, folder), None)
 
 
 def replace_lake(source: QuoteSource, storage: Storage, prefix: str = LAKE) -> list[str]:

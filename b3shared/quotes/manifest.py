@@ -4,6 +4,7 @@ Files are immutable and the manifest is one object, changed by one compare-and-s
 together or not at all, and what nobody committed is never read.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -46,6 +47,8 @@ class Manifest:
         years: year -> its files; one after a write, perhaps more where a user put them there.
         actions: the corporate actions that were detected; None if nobody looked for them.
         renames: the tickers that went on under another one; None as above.
+        detected_from: what both were made from (:func:`origin`): if it is not what there is, they are behind the quotes,
+            and hold until somebody looks again; None as above.
         sequence: number of changes so far.
         superseded: keys that the manifest before named and this one does not: kept for readers that still follow it.
         changed_at: when, ISO 8601 in UTC.
@@ -55,6 +58,7 @@ class Manifest:
     years: Mapping[int, tuple[LakeFile, ...]] = field(default_factory=dict)
     actions: LakeFile | None = None
     renames: LakeFile | None = None
+    detected_from: str | None = None
     sequence: int = 0
     superseded: tuple[str, ...] = ()
     changed_at: str | None = None
@@ -65,15 +69,33 @@ class Manifest:
         found = {file.key for files in self.years.values() for file in files}
         return found | {file.key for file in (self.actions, self.renames) if file}
 
+    def content(self) -> str | None:
+        """The content of all its files as a hash; None if it does not know that of one."""
+        files = [file for files in self.years.values() for file in files] + [f for f in (self.actions, self.renames) if f]
+        if not all(file.sha256 for file in files):
+            return None
+        return hashlib.sha256(to_json([[file.key, file.sha256] for file in files])).hexdigest()
+
     def successor(
-        self, years: Mapping[int, tuple[LakeFile, ...]], actions: LakeFile | None, renames: LakeFile | None
+        self,
+        years: Mapping[int, tuple[LakeFile, ...]],
+        actions: LakeFile | None,
+        renames: LakeFile | None,
+        detected_from: str | None,
     ) -> "Manifest":
         """The manifest after a change; the same one if nothing differs."""
-        if (years, actions, renames) == (self.years, self.actions, self.renames):
+        years = dict(sorted(years.items()))
+        after = replace(self, years=years, actions=actions, renames=renames, detected_from=detected_from)
+        if after == self:
             return self
-        after = replace(self, years=dict(sorted(years.items())), actions=actions, renames=renames)
         superseded = tuple(sorted(self.keys() - after.keys()))
         return replace(after, sequence=self.sequence + 1, superseded=superseded, changed_at=utc_now())
+
+
+def origin(years: Mapping[int, tuple[LakeFile, ...]], rules: str) -> str:
+    """What corporate actions and renames are made from, as a hash: the quotes, and the rules by which they are found."""
+    quotes = {str(year): [file.sha256 or file.key for file in files] for year, files in years.items()}
+    return hashlib.sha256(to_json([quotes, rules])).hexdigest()
 
 
 def read_manifest(storage: Storage, prefix: str) -> Manifest:
@@ -87,6 +109,7 @@ def read_manifest(storage: Storage, prefix: str) -> Manifest:
             years={int(year): tuple(LakeFile(**file) for file in files) for year, files in document["years"].items()},
             actions=None if document["actions"] is None else LakeFile(**document["actions"]),
             renames=None if document["renames"] is None else LakeFile(**document["renames"]),
+            detected_from=document.get("detected_from"),  # manifests of before it had a name have none
             sequence=document["sequence"],
             superseded=tuple(document["superseded"]),
             changed_at=document["changed_at"],

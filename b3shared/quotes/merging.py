@@ -87,6 +87,8 @@ class StagedQuotes:
     def merge(self, year: int, existing: Sequence[Path], target: Path, *, whole_days: bool) -> YearChange:
         """Write a year of the lake with the new quotes in it, sorted by ticker and date; the same rows, the same bytes.
 
+        What the exchange's files do not tell and the lake knows of a ticker and date stays: a vendor's corporate actions.
+
         Args:
             year: which.
             existing: the year's files so far.
@@ -111,10 +113,20 @@ class StagedQuotes:
         )
         change = self._change(year, whole_days=whole_days)
         run(
-            f"COPY (SELECT * FROM (SELECT * FROM there WHERE {kept} UNION ALL BY NAME SELECT * FROM new) "
+            f"COPY (SELECT * FROM (SELECT * FROM there WHERE {kept} UNION ALL BY NAME {self._with_known()}) "
             f"ORDER BY ticker, date) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd)"
         )
         return change
+
+    def _with_known(self) -> str:
+        """SQL of the new rows, with the columns that only the lake has."""
+        there = [str(row[0]) for row in self._rows("DESCRIBE there")]
+        known = ", ".join('"' + name.replace('"', '""') + '"' for name in there if name not in STAGED_TYPES)
+        if not known:
+            return "SELECT * FROM new"
+        one = f"PARTITION BY ticker, date ORDER BY volume DESC NULLS LAST, {known}"
+        was = f"SELECT ticker, date, {known} FROM there QUALIFY row_number() OVER ({one}) = 1"
+        return f"SELECT * FROM new LEFT JOIN ({was}) USING (ticker, date)"
 
     def _change(self, year: int, *, whole_days: bool) -> YearChange:
         differing = self._count(f"SELECT * FROM new EXCEPT SELECT {_COLUMNS} FROM there")

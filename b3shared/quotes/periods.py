@@ -9,8 +9,8 @@ from b3shared.clock import today
 from b3shared.errors import InvalidCotahistError, InvalidParameterError
 from b3shared.quotes.cotahist_file import Period, named_period
 
-FIRST_YEAR = 1986
-"""Of the exchange's annual files."""
+FIRST_YEAR = 1994
+"""In which the real came. The exchange has files from 1986 on; their prices are in the currencies of before."""
 
 MANY_DAYS = 5
 """Missing sessions of a month that is over beyond which its monthly file is asked for, rather than daily ones."""
@@ -20,9 +20,8 @@ MANY_MONTHS = 2
 
 
 def annual(year: int) -> Period:
-    """A whole year; InvalidParameterError before the first file and after the current year."""
-    if not FIRST_YEAR <= year <= today().year:
-        raise InvalidParameterError(f"year = {year}: {FIRST_YEAR} to {today().year} are allowed")
+    """A whole year; InvalidParameterError before :data:`FIRST_YEAR` and after the current year."""
+    check_year("year", year)
     return Period("annual", date(year, 1, 1), date(year, 12, 31))
 
 
@@ -51,7 +50,15 @@ def period_of(name: str) -> Period:
         found = None
     if found is None or period_name(found) != name:
         raise InvalidParameterError(f"period {name!r}: a year A2020, a month M012020 or a day D02012020 is allowed")
+    check_year(f"period {name!r}: year", found.first.year)
     return found
+
+
+def check_year(what: str, year: int) -> None:
+    """InvalidParameterError, beginning with ``what``, for a year of which no file is taken in."""
+    if not FIRST_YEAR <= year <= today().year:
+        why = "; prices of before are not in R$" if year < FIRST_YEAR else ""
+        raise InvalidParameterError(f"{what} = {year}: {FIRST_YEAR} to {today().year} are allowed{why}")
 
 
 def covering(days: Iterable[date]) -> list[Period]:

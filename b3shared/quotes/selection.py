@@ -19,6 +19,12 @@ def are_of(frame: pd.DataFrame, instruments: Collection[str] | None) -> pd.Serie
     return kind.isna() | kind.isin(list(instruments))
 
 
+def are_among(frame: pd.DataFrame, tickers: Collection[str] | None, instruments: Collection[str] | None) -> pd.Series:
+    """Mask of the rows of these tickers and kinds of paper: those that a model ranks against each other."""
+    mask = are_of(frame, instruments)
+    return mask if tickers is None else mask & frame["ticker"].isin(list(tickers))
+
+
 def select(frame: pd.DataFrame, instruments: Collection[str] | None) -> tuple[pd.DataFrame, list[Finding]]:
     """The rows of these kinds, with a fresh index, and a finding that counts the others by kind."""
     mask = are_of(frame, instruments)

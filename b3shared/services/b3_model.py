@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,15 +15,20 @@ from b3shared.config import Settings
 from b3shared.dataset import CLASSES, FloatArray
 from b3shared.errors import IncompatibleFeaturesError, TooLittleHistoryError, UnknownTickerError
 from b3shared.features import build_features
+from b3shared.fingerprint import feature_code
 from b3shared.models.base import Forecast, Progress
 from b3shared.models.scorer import Scorer
 from b3shared.params import MODEL_TYPES, PipelineParams, Step
 from b3shared.pipeline import run_pipeline
 from b3shared.pipeline.table import last_of_each
+from b3shared.quotes.selection import are_among
 from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.runs import Run, StepRecord, new_run_id
+from b3shared.services.data_loading import B3DataLoadingService
 from b3shared.services.preprocessing import tidy
+from b3shared.serving.offer import is_other_code, universe_of
+from b3shared.serving.predictor import OTHER_CODE
 from b3shared.serving.windows import longest_gap, newest_windows
 from b3shared.storage import Storage, open_storage
 
@@ -102,8 +108,9 @@ class B3Model:
         """Forecast from the newest row of every ticker.
 
         Args:
-            new_data: quotes; the history that the features need (252 sessions are safe), and, for the feature set v2,
-                the market around: ranks among few tickers mean something else than what the model learnt.
+            new_data: quotes, such as :meth:`newest_quotes`; the history that the features need (252 sessions are safe),
+                and, for the feature set v2, the market around: ranks among few tickers mean something else than what the
+                model learnt. Tickers and kinds of paper that it did not learn among are left out.
             model_dir: namespace of the registry.
             model_type: "rf" or "lstm", or another name of these.
             model_version: a version; None is the live one.
@@ -120,13 +127,16 @@ class B3Model:
             IncompatibleFeaturesError: The quotes cannot give the model's features.
             TooLittleHistoryError: No ticker has enough history.
             UnknownTickerError: A ticker that was asked for is not among the quotes, or has no forecast.
+
+        Warns:
+            UserWarning: The features are made by other code than the version learnt from.
         """
-        kind = MODEL_TYPES.get(model_type, model_type)
-        registry = Registry(self.storage, model_dir)
-        version = model_version or Release(self.storage).live(model_dir, kind)
-        manifest = registry.manifest(kind, version)
+        manifest = self._manifest(model_dir, model_type, model_version)
+        kind, version = manifest["model_type"], manifest["version"]
+        if is_other_code(manifest, feature_code()):
+            warnings.warn(f"version {version}: {OTHER_CODE}", stacklevel=2)
         with tempfile.TemporaryDirectory() as folder:
-            scorer = Scorer.load(registry.fetch(kind, version, Path(folder)))
+            scorer = Scorer.load(Registry(self.storage, model_dir).fetch(kind, version, Path(folder)))
         frame = tidy(new_data)
         X, volatility, newest = _newest_features(frame, manifest, of_sequences=scorer.takes_sequences)
         forecast = scorer.score(X, volatility)
@@ -136,16 +146,41 @@ class B3Model:
         answer = answer.assign(**_expected(forecast, answer["last_price"].to_numpy()), model_version=version)
         return answer if tickers is None else _of(answer, [t.strip().upper() for t in tickers], frame)
 
+    def newest_quotes(
+        self, model_dir: str = "models", *, model_type: str = "rf", model_version: str | None = None
+    ) -> pd.DataFrame:
+        """The newest of the deployment's quotes as a version learnt from them: its kinds of paper, its length of history.
+
+        Args:
+            model_dir: namespace of the registry.
+            model_type: "rf" or "lstm", or another name of these.
+            model_version: a version; None is the live one.
+
+        Raises:
+            NothingLiveError, UnknownModelError: There is no such model.
+            B3Error: See :func:`b3shared.quotes.loading.load_quotes`.
+        """
+        params: dict[str, Any] = self._manifest(model_dir, model_type, model_version)["params"]
+        # its tickers are chosen when it predicts: one that is gone since must not keep the others from an answer
+        newest = params | {"tickers": None, "start": None, "end": None, "instruments": universe_of(params).instruments}
+        return B3DataLoadingService(self.settings.quotes).load_data(**newest)
+
+    def _manifest(self, model_dir: str, model_type: str, version: str | None) -> dict[str, Any]:
+        """Of a version, or of the live one."""
+        kind = MODEL_TYPES.get(model_type, model_type)
+        return Registry(self.storage, model_dir).manifest(kind, version or Release(self.storage).live(model_dir, kind))
+
 
 def _newest_features(
     frame: pd.DataFrame, manifest: dict[str, Any], *, of_sequences: bool
 ) -> tuple[FloatArray, FloatArray, pd.DataFrame]:
     """The model's input for every ticker's newest row that has one, its volatility, and those rows of the quotes."""
     params = PipelineParams.of(manifest["params"])
-    if params.tickers:  # ranked among those that it learnt among
-        frame = frame[frame["ticker"].isin(params.tickers)].reset_index(drop=True)
-        if frame.empty:
-            raise UnknownTickerError(f"the model knows {', '.join(params.tickers)}; none of them is among the quotes")
+    universe = universe_of(manifest["params"])  # ranked among those that it learnt among
+    frame = frame[are_among(frame, universe.tickers, universe.instruments)].reset_index(drop=True)
+    if frame.empty:
+        known = ", ".join(universe.tickers or universe.instruments or ())
+        raise UnknownTickerError(f"the model knows {known}; none of them is among the quotes")
     features = build_features(frame, params.features, params.min_turnover)
     if list(features.names) != manifest["features"]:
         missing = sorted(set(manifest["features"]) - set(features.names))

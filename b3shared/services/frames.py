@@ -8,13 +8,14 @@ import pandas as pd
 
 from b3shared.dataset import CLASSES, UNLABELLED, Dataset, IntArray
 from b3shared.errors import InvalidQuotesError
+from b3shared.models import OF_SEQUENCES
 
 LEVELS = ["ticker", "date", "label_end"]
 """Levels of the index that features and labels carry: what a leak-proof split has to know of a row."""
 ROW = ["ticker", "date"]
 """Levels that name a row."""
 
-NEEDED: dict[str, tuple[str, ...]] = {"lstm": ("session", "close", "volatility", "future_return")}
+NEEDED = dict.fromkeys(OF_SEQUENCES, ("session", "close", "volatility", "future_return"))
 """Model type -> columns of ``df_processed`` that it cannot do without: the sessions that make windows, and the return."""
 
 _FACTS = [f.name for f in fields(Dataset) if f.name not in ("X", "feature_names", "ticker", "date", "label_end", "label")]

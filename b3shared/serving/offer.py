@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from b3shared.documents import from_json
+from b3shared.models import OF_SEQUENCES
 from b3shared.quotes.schema import SHARES
 from b3shared.storage import Storage
 
 FEATURE_SETS = ("v1", "v2")
-OF_SEQUENCES = ("lstm",)
-"""Model types whose input is a window and not a row."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +66,28 @@ class Offer:
     Attributes:
         features: name of a set of windows -> its features.
         lookback: rows in a window.
+        feature_code: of what made it (:func:`b3shared.fingerprint.feature_code`); empty for snapshots that did not say.
     """
 
     features: dict[str, list[str]]
     lookback: int
+    feature_code: str = ""
 
 
 def read_offer(storage: Storage, snapshot: str) -> Offer:
     """What a stored snapshot has, by its key."""
     key = offer_key(snapshot)
     stored = from_json(storage.read(key), key)
-    return Offer(stored["features"], int(stored.get("lookback", 1)))  # schema 1 did not say: good for single rows
+    lookback = int(stored.get("lookback", 1))  # schema 1 did not say: good for single rows
+    return Offer(stored["features"], lookback, stored.get("feature_code", ""))
+
+
+def is_other_code(manifest: Mapping[str, Any], feature_code: str) -> bool:
+    """Whether features come from other code than a version learnt from; not if one of the two is not known.
+
+    Args:
+        manifest: of the version.
+        feature_code: of what made the features.
+    """
+    learnt = manifest.get("feature_code")
+    return bool(learnt and feature_code) and learnt != feature_code

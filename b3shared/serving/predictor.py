@@ -13,13 +13,15 @@ from b3shared.models.base import Forecast
 from b3shared.registry import checked_model_type
 from b3shared.serving.explanation import explain
 from b3shared.serving.live import Live, Version
+from b3shared.serving.offer import is_other_code
 from b3shared.serving.snapshot import Snapshot
 from b3shared.serving.windows import NO_ROW, longest_gap
 
 FRESH_SESSIONS = 3
-"""Weekdays since a ticker's last session up to which an answer is fresh: a long weekend, a late file."""
+"""Sessions of the exchange since a ticker's last one up to which an answer is fresh: a long weekend, a late file."""
 GONE_SESSIONS = 20
 """Sessions of the market without the ticker after which it is taken for delisted, renamed or suspended."""
+OTHER_CODE = "features are computed by other code than the version learnt from: retrain"
 SUCCESS = "Prediction completed successfully"
 
 
@@ -164,6 +166,8 @@ class Predictor:
             reasons.append(f"the newest quote is of {snapshot.date[row]}, {age} sessions ago")
         if behind := int(snapshot.age[row]):
             reasons.append(f"the ticker did not trade in the market's last {behind} session{'s' if behind > 1 else ''}")
+        if is_other_code(version.manifest, snapshot.feature_code):
+            reasons.append(OTHER_CODE)
         return reasons + self.live.doubts(kind, version)
 
 

@@ -6,7 +6,7 @@ from b3shared.errors import IncompatibleFeaturesError
 from b3shared.params import MODEL_TYPES
 from b3shared.registry import Registry
 from b3shared.release import UNSET, Release, ReleaseState
-from b3shared.serving.offer import needed_lookback, needed_offer, read_offer
+from b3shared.serving.offer import is_other_code, needed_lookback, needed_offer, read_offer
 from b3shared.storage import Storage
 
 
@@ -26,13 +26,16 @@ def promote(
 
     Raises:
         UnknownModelError: Not registered.
-        IncompatibleFeaturesError: The snapshot that is served lacks features or sessions that the version needs.
+        IncompatibleFeaturesError: The snapshot that is served lacks features or sessions that the version needs, or its
+            features were made by other code than the version learnt from.
         ConflictError: Another version is live than ``expected``, or the race was lost.
     """
     kind = MODEL_TYPES.get(model_type, model_type)
     manifest = Registry(storage, namespace).manifest(kind, version)
     release = Release(storage)
-    check_features(storage, manifest, release.state().snapshot)
+    snapshot = release.state().snapshot
+    check_features(storage, manifest, snapshot)
+    check_code(storage, manifest, snapshot)
     skill = manifest.get("evaluated", {}).get("skill", "none")
     return release.promote(namespace, kind, version, who=who, why=why, skill=skill, expected=expected)
 
@@ -57,6 +60,19 @@ def check_features(storage: Storage, manifest: dict[str, Any], snapshot: str | N
             f"{offer.lookback}: publish a snapshot that fits first",
             have=offer.lookback,
             needed=lookback,
+        )
+
+
+def check_code(storage: Storage, manifest: dict[str, Any], snapshot: str | None) -> None:
+    """IncompatibleFeaturesError if a snapshot is served whose features other code made than the version learnt from.
+
+    For a version that is to replace another. What is live already, and what a rollback goes back to, must answer after a
+    change of the code too; its answers are marked as degraded.
+    """
+    if snapshot is not None and is_other_code(manifest, read_offer(storage, snapshot).feature_code):
+        raise IncompatibleFeaturesError(
+            f"version {manifest['version']} learnt from features of other code than those of the snapshot {snapshot}: "
+            "publish a snapshot that fits first, or train again if the code has changed since the training"
         )
 
 

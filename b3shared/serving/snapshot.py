@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -54,6 +54,7 @@ class Snapshot:
             so that differences are gaps; -1 where there is no row. Empty for a snapshot of schema 1.
         upcoming: (:data:`AHEAD`,) datetime64[D], the exchange's sessions after ``as_of``: predict tells the age of an
             answer by them. Weekdays for a snapshot of schema 1.
+        feature_code: of what made the features (:func:`b3shared.fingerprint.feature_code`); empty if it is not known.
     """
 
     as_of: np.datetime64
@@ -70,6 +71,7 @@ class Snapshot:
     windows: dict[str, FloatArray]
     slots: dict[str, IntArray]
     upcoming: Array
+    feature_code: str = field(default_factory=feature_code)
 
     @classmethod
     def of(cls, frame: "pd.DataFrame", lookback: int, universes: Collection[Universe]) -> Self:
@@ -86,7 +88,7 @@ class Snapshot:
         from b3shared.features import build_features  # pandas: predict reads snapshots and never makes one
         from b3shared.quotes.calendar import sessions_after
         from b3shared.quotes.panel import Panel
-        from b3shared.quotes.selection import are_of
+        from b3shared.quotes.selection import are_among
         from b3shared.series import Series
 
         panel = Panel(frame)
@@ -94,9 +96,7 @@ class Snapshot:
         names, windows, slots = {}, {}, {}
         refused = InvalidQuotesError("none of the tickers is among the quotes")
         for feature_set, universe in product(FEATURE_SETS, universes):
-            chosen = are_of(frame, universe.instruments)
-            if universe.tickers is not None:
-                chosen &= frame["ticker"].isin(universe.tickers)
+            chosen = are_among(frame, universe.tickers, universe.instruments)
             among = frame[chosen].reset_index(drop=True)
             if among.empty:
                 continue
@@ -148,7 +148,7 @@ class Snapshot:
             path,
             allow_pickle=False,
             schema=np.array(SCHEMA),
-            feature_code=np.array(feature_code()),
+            feature_code=np.array(self.feature_code),
             as_of=np.array(self.as_of),
             upcoming=self.upcoming,
             **{name: getattr(self, name) for name in COLUMNS},
@@ -159,7 +159,8 @@ class Snapshot:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         key = f"{PREFIX}/{self.as_of}-{digest}.npz"
         offered = {version: list(names) for version, names in self.names.items()}
-        storage.put(offer_key(key), to_json({"schema": SCHEMA, "lookback": self.lookback, "features": offered}))
+        offer = {"schema": SCHEMA, "lookback": self.lookback, "feature_code": self.feature_code, "features": offered}
+        storage.put(offer_key(key), to_json(offer))
         storage.upload(path, key)
         return key
 
@@ -175,6 +176,7 @@ class Snapshot:
                 windows={name: stored[f"window_{name}"] for name in offers},
                 slots={name: stored[f"slots_{name}"] for name in offers if f"slots_{name}" in stored},
                 upcoming=stored["upcoming"] if "upcoming" in stored else _weekdays_after(stored["as_of"][()]),
+                feature_code=str(stored["feature_code"]) if "feature_code" in stored else "",
             )
 
 

@@ -16,8 +16,10 @@ settings = Settings.from_environment()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take in what the event asks for, as far as the time allows; ``request`` of the answer asks for the rest."""
     request = IngestRequest.of(event)
-    answer = ingest_quotes(
-        request, settings, more_time=lambda: context.get_remaining_time_in_millis() > 1000 * RESERVE_SECONDS
-    )
+
+    def seconds_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    answer = ingest_quotes(request, settings, more_time=lambda: seconds_left() > RESERVE_SECONDS, seconds_left=seconds_left)
     logger.info("quotes ingested", extra={"answer": answer})
     return answer

@@ -66,7 +66,7 @@ def run(arm: str, folder: Path, batch: int, epochs: int) -> dict[str, float]:
     from b3shared.models.base import TrainingSession
     from b3shared.models.lstm_network import MultiTaskLSTM
     from b3shared.models.lstm_training import Task, Training
-    from b3shared.models.windows import Examples, moments, whole
+    from b3shared.models.windows import Examples, center_and_spread, whole
     from b3shared.params import PipelineParams
 
     before = peak()
@@ -78,7 +78,7 @@ def run(arm: str, folder: Path, batch: int, epochs: int) -> dict[str, float]:
     cpu_before, started = cpu(), time.perf_counter()
     if arm == "ours":
         examples = Examples.of(data, rows, LOOKBACK, HORIZON)
-        network.scale_by(*moments(data.X, examples.windows.rows_of(rows)))
+        network.scale_by(*center_and_spread(data.X, examples.windows.rows_of(rows)))
         rates = (params.lstm.learning_rate,) * epochs
         Training(network, Task("bench", examples, rates=rates), params, TrainingSession()).run()
     else:

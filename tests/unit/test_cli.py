@@ -117,12 +117,29 @@ def test_ingest_says_what_came_of_every_file_and_where_the_lake_is(tmp_path: Pat
     assert f"{store}/lake/quotes: newest session 2020-01-06; use it with --quotes {store}/lake/quotes" in done.stdout
 
 
+def test_ingest_says_that_the_users_table_changed_the_lake_and_which_row_did_not(tmp_path: Path) -> None:
+    day = date(2020, 1, 6)
+    daily(tmp_path, day, [Quote(day), Quote(day, "VALE3", 50.0)])
+    store = tmp_path / "store"
+    b3("--storage", str(store), "ingest", "--folder", str(tmp_path))
+    (store / "lake" / "actions").mkdir(parents=True)
+    table = "ticker,date,dividend\nPETR4,2020-01-06,1\nITUB4,2020-01-06,1\n"
+    (store / "lake" / "actions" / "overrides.csv").write_text(table)
+    said = b3("--storage", str(store), "ingest", "--folder", str(tmp_path)).stdout
+    assert "2 quotes, 2020-01-06: corporate actions made anew" in said
+    assert "nothing new" not in said
+    assert "override without effect: ITUB4 2020-01-06: the lake has no quote of it" in said
+    assert "override without effect: PETR4" not in said
+
+
 def test_ingest_refuses_what_is_no_quotes_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "COTAHIST_A2020.ZIP"
     path.write_text("<html></html>")
     for words, code in (
         (("--file", str(path)), "UNREADABLE_FILE"),
         (("--year", "1970"), "INVALID_PARAMETER"),
+        (("--year", "2020", "--partial"), "INVALID_PARAMETER"),
+        (("--since", "2020-01-02", "--partial"), "INVALID_PARAMETER"),
         ((), "NO_QUOTES"),
     ):
         refused = b3("--storage", str(tmp_path / "store"), "ingest", *words)

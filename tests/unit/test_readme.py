@@ -34,7 +34,7 @@ def test_the_python_examples_run_as_they_stand(example: str, tmp_path: Path) -> 
 
 
 def test_the_readme_has_python_examples_to_run() -> None:
-    assert len(PYTHON) == 2
+    assert len(PYTHON) == 3
 
 
 def test_both_languages_show_the_same_code() -> None:

@@ -72,6 +72,13 @@ def test_a_run_that_failed_early_is_a_request_with_its_error_and_no_evaluation(t
     assert (row["status"], row["error_message"]) == ("error", "the source is 'away'; try later")
 
 
+def test_an_execution_that_was_started_by_hand_under_any_name_is_a_request_for_all(evaluated: Run, warehouse: str) -> None:
+    name = "5b0ad9a2-0d2e-4b6a-9d3c-0f6a4f2c7e11"
+    export_run(evaluated, name, warehouse)
+    (row,) = rows(warehouse, REQUESTS)
+    assert (row["endpoint"], json.loads(row["response_payload"])["execution"]) == ("complete-pipeline", name)
+
+
 def test_tables_of_the_reference_project_with_rows_of_its_own_are_kept(evaluated: Run, warehouse: str) -> None:
     with duckdb.connect(warehouse) as connection:
         connection.execute(f"CREATE SEQUENCE {REQUESTS}_log_id_seq")

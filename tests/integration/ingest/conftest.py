@@ -37,6 +37,10 @@ class Market:
         """A daily file with a quote of every ticker."""
         return cotahist([Quote(day, ticker, 30.0) for ticker in SMALL["tickers"]], day.year, f"{day:%Y%m%d}")
 
+    def zipped_day(self, day: date) -> bytes:
+        """The same as the exchange sends it."""
+        return zipped(self.day(day), f"COTAHIST_D{day:%d%m%Y}.TXT")
+
     def publish(self, year: int, days: list[date]) -> None:
         """Let the exchange have an annual file."""
         quotes = [Quote(day, ticker, 30.0) for day in days for ticker in SMALL["tickers"]]
@@ -47,6 +51,13 @@ class Market:
         arn = self.stack.outputs["IngestArn"]
         found = self.stack.client("stepfunctions").list_executions(stateMachineArn=arn)["executions"]
         return [e["status"] for e in sorted(found, key=lambda e: e["startDate"], reverse=True)]
+
+    def newest_error(self) -> dict[str, Any]:
+        """What the newest execution of the ingest ended with."""
+        client = self.stack.client("stepfunctions")
+        found = client.list_executions(stateMachineArn=self.stack.outputs["IngestArn"])["executions"]
+        newest: str = max(found, key=lambda e: e["startDate"])["executionArn"]
+        return dict(client.describe_execution(executionArn=newest))
 
 
 def bucket(stack: LocalStack) -> Storage:

@@ -9,6 +9,8 @@ from typing import Any
 import requests
 
 from b3shared.clock import today
+from b3shared.quotes.calendar import sessions
+from b3shared.quotes.ingest import Ingest
 from b3shared.quotes.lake import Lake
 from b3shared.release import Release
 
@@ -71,3 +73,41 @@ def test_nothing_new_is_no_error_and_changes_nothing(market) -> None:
     until(lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(), "the end of the execution")
     assert market.executions()[0] == "SUCCEEDED"
     assert market.storage.read("lake/quotes/manifest.json") == lake
+
+
+def test_one_bad_day_fails_loudly_after_the_others_are_served(market) -> None:
+    days = sessions(today() - timedelta(days=30), today() - timedelta(days=1)).tolist()[-3:]
+    path = f"inputs/elsewhere/COTAHIST_D{days[0]:%d%m%Y}.ZIP"
+    market.storage.put(path, market.zipped_day(days.pop(0)))
+    Ingest(market.storage).key(path)  # so near to today that days are asked for, not years
+    market.published[f"/COTAHIST_D{days[0]:%d%m%Y}.ZIP"] = b"<html>Access denied</html>"
+    market.published[f"/COTAHIST_D{days[1]:%d%m%Y}.ZIP"] = market.zipped_day(days[1])
+    ended = len(market.executions())
+    market.stack.fire_schedules("-ingest")
+    until(lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(), "the end of the execution")
+    assert market.executions()[0] == "FAILED"
+    error = market.newest_error()
+    assert error["error"] == "IncompleteIngestError"
+    (failed,) = json.loads(error["cause"])
+    assert (failed["period"], failed["code"]) == (f"D{days[0]:%d%m%Y}", "UNREADABLE_FILE")
+    assert Release(market.storage).state().as_of == str(days[1])
+
+
+def test_what_an_execution_before_has_left_unserved_is_served_although_nothing_changes(market) -> None:
+    """As after a crash between the lake's change and the function's answer."""
+    served = Release(market.storage).state().as_of
+    lake = Lake(market.storage)
+    newest = max(lake.manifest().years[max(lake.manifest().years)], key=lambda file: file.last)
+    assert newest.last == served
+    day = next(d for d in sessions(date.fromisoformat(served) - timedelta(days=9), today()).tolist() if str(d) < served)
+    path = f"inputs/elsewhere/COTAHIST_D{day:%d%m%Y}.ZIP"
+    market.storage.put(path, market.zipped_day(day))
+    Ingest(market.storage).key(path)
+    before = Release(market.storage).state().snapshot
+    ended = len(market.executions())
+    market.published.clear()
+    arn = market.stack.outputs["IngestArn"]
+    market.stack.client("stepfunctions").start_execution(stateMachineArn=arn, input=json.dumps({"since": str(today())}))
+    until(lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(), "the end of the execution")
+    assert market.executions()[0] == "SUCCEEDED"
+    assert Release(market.storage).state().snapshot != before

@@ -1,7 +1,8 @@
 """`sam local invoke`: load_data in a container of Lambda's base image with its layers under /opt; the trainer's own image.
 
 Needs podman and the development kit's images; without them it is skipped (SAM_LOCAL=1: it fails instead). The trainer's
-image is built only where SAM_LOCAL_TORCH says with which PyTorch: an index's name (cpu), or empty for the locked files.
+image takes gigabytes and is a wish of its own, with SAM_LOCAL=1 too: it is built only where SAM_LOCAL_TORCH says with which
+PyTorch, an index's name (cpu), or empty for the locked files; its test is skipped elsewhere.
 """
 
 import json

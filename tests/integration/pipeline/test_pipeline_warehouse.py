@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 
 import duckdb
+import pytest
+from pipeline_client import until
 
 from b3shared.warehouse import EVALUATIONS, REQUESTS
 
@@ -39,3 +41,46 @@ def test_a_run_that_failed_is_there_with_its_reason_and_is_failed_all_the_same(a
     (request,) = requests_of(warehouse, "never-there.all.1")
     assert request["status"] == "error"
     assert "ZZZZ3" in request["error_message"]
+
+
+@pytest.fixture
+def lost_warehouse(warehouse):
+    """The warehouse cannot be opened for a while: a folder lies where its file was."""
+    kept = warehouse.with_suffix(".kept")
+    if warehouse.exists():
+        warehouse.rename(kept)
+    warehouse.mkdir()
+    yield
+    warehouse.rmdir()
+    if kept.exists():
+        kept.rename(warehouse)
+
+
+@pytest.fixture
+def told(stack):
+    """What subscribers of the failure topic get: messages by subject, once there is one."""
+    sqs = stack.client("sqs")
+    queue = sqs.create_queue(QueueName="onlooker")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = stack.outputs["FailureTopicArn"]
+    subscription = stack.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+
+    def received():
+        found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        return {body["Subject"]: body["Message"] for body in (json.loads(message["Body"]) for message in found)}
+
+    yield lambda: until(received, "a notification")
+    stack.client("sns").unsubscribe(SubscriptionArn=subscription)
+    sqs.delete_queue(QueueUrl=queue)
+
+
+def test_a_run_that_cannot_be_exported_ends_as_it_would_have_and_somebody_is_told(api, lost_warehouse, told):
+    api.ok("load-data", {"run_id": "kept-back"})
+    said = told()
+    assert list(said) == ["B3 Asset Predict run kept-back not exported"]
+    reason = json.loads(said["B3 Asset Predict run kept-back not exported"])
+    assert reason["Error"] == "SourceUnavailableError"
+    assert "b3.duckdb cannot be opened" in reason["Cause"]
+    until(lambda: not api.status("kept-back")["running"], "the end of the run")
+    assert api.describe("kept-back.load_data.1")["status"] == "SUCCEEDED"
+    assert "error" not in api.status("kept-back")["steps"]["load_data"]

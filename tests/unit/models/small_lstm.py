@@ -37,6 +37,9 @@ class Kept:
     def load(self) -> bytes | None:
         return self.data
 
+    def restart(self) -> None:
+        """Nothing to do: it does not say when its work began."""
+
     def save(self, data: bytes) -> None:
         if self.saves == self._dies_at:
             raise KeyboardInterrupt

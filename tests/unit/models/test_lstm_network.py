@@ -1,5 +1,7 @@
 """The network and its losses, against plain formulas."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -65,9 +67,18 @@ def test_the_scaler_is_inside_and_a_wild_value_cannot_saturate():
     for a, b in zip(plain, network(moved), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
     wild, bound = moved.clone(), moved.clone()
-    wild[:, :, 0], bound[:, :, 0] = 1e30, 10.0 + CLIP * 4.0
+    wild[:, :, 0], bound[:, :, 0] = 1e30, 10.0 + math.sinh(CLIP) * 4.0
     for a, b in zip(network(wild), network(bound), strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_the_scale_is_fine_near_the_centre_and_coarse_far_away():
+    network = MultiTaskLSTM(1, 1, 0.0)
+    seen = []
+    network.lstm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network.scale_by(np.array([2.0]), np.array([0.5]))
+    network(torch.tensor([2.0, 2.05, 2.5, 52.0]).reshape(1, 4, 1))
+    torch.testing.assert_close(seen[0].flatten(), torch.asinh(torch.tensor([0.0, 0.1, 1.0, 100.0])).clamp(max=CLIP))
 
 
 def test_dropout_leaves_out_in_training_only():

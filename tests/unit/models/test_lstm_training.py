@@ -16,7 +16,7 @@ from b3shared.models.base import TrainingSession, Unfinished
 from b3shared.models.lstm_batches import outputs
 from b3shared.models.lstm_network import MultiTaskLSTM
 from b3shared.models.lstm_training import Task, Training
-from b3shared.models.windows import Examples, moments, whole
+from b3shared.models.windows import Examples, center_and_spread, whole
 
 DATA = small_dataset()
 
@@ -28,7 +28,7 @@ def training(params=None, session=None, rates=(), data=DATA, device="cpu", phase
     learn, stop = (Examples.of(data, rows, params.lookback, params.horizon) for rows in parts)
     torch.manual_seed(0)
     network = MultiTaskLSTM(len(data.feature_names), params.lstm.units, params.lstm.dropout)
-    network.scale_by(*moments(data.X, learn.windows.rows_of(learn.rows)))
+    network.scale_by(*center_and_spread(data.X, learn.windows.rows_of(learn.rows)))
     task = Task(phase, learn, None if rates else stop, rates)
     return Training(network.to(device), task, params, session or TrainingSession())
 
@@ -267,6 +267,13 @@ def test_more_slices_than_allowed_are_an_error():
         ran(params=params, session=TrainingSession(checkpoint=checkpoint))
     more = small_params(max_slices=4)
     assert ran(params=more, session=TrainingSession(checkpoint=checkpoint)).state.slices == 4, "the work is not lost"
+
+
+def test_a_training_that_is_done_is_not_refused_for_the_slices_that_it_took():
+    params, checkpoint = small_params(max_slices=1), Kept()
+    with pytest.raises(Unfinished):  # what follows the training is left to the next slice
+        ran(params=params, session=TrainingSession(checkpoint=checkpoint, seconds_left=lambda: 20.0))
+    assert ran(params=params, session=TrainingSession(checkpoint=checkpoint)).state.finished
 
 
 def test_progress_tells_of_every_epoch():

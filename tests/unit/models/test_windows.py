@@ -10,7 +10,7 @@ from synthetic import planted_dataset
 
 from b3shared.dataset import Dataset
 from b3shared.errors import InvalidQuotesError
-from b3shared.models.windows import Examples, Windows, moments, unbroken, whole
+from b3shared.models.windows import Examples, Windows, center_and_spread, unbroken, whole
 
 
 def table(tickers, sessions) -> Dataset:
@@ -82,14 +82,19 @@ def test_windows_of_a_memory_map_are_those_of_memory(tmp_path):
     assert isinstance(mapped.X, np.memmap)
 
 
-def test_moments_are_those_of_the_rows_however_many_and_a_constant_has_deviation_one():
+def test_center_and_spread_are_those_of_the_rows_and_wild_values_do_not_move_them():
     rng = np.random.default_rng(0)
-    X = (rng.normal(size=(40_000, 3)) * [1, 100, 0] + [0, 1e4, 0.1]).astype(np.float32)
+    X = (rng.normal(size=(40_000, 4)) * [1, 100, 0, 1] + [0, 1e4, 0.1, 0]).astype(np.float32)
     rows = np.sort(rng.choice(40_000, 35_000, replace=False))
-    mean, deviation = moments(X, rows)
-    np.testing.assert_allclose(mean, X[rows].astype(np.float64).mean(axis=0), rtol=1e-9)
-    np.testing.assert_allclose(deviation[:2], X[rows].astype(np.float64).std(axis=0)[:2], rtol=1e-9)
-    assert deviation[2] == 1
+    X[rows[:50], 0] = 1e6
+    X[:, 3] = rng.random(40_000) < 0.1
+    center, spread = center_and_spread(X, rows)
+    low, high = (np.quantile(X[rows].astype(np.float64), q, axis=0) for q in (0.25, 0.75))
+    np.testing.assert_allclose(center, np.median(X[rows].astype(np.float64), axis=0), rtol=1e-9)
+    np.testing.assert_allclose(spread[:2], ((high - low) / 1.349)[:2], rtol=1e-9)
+    assert spread[0] == pytest.approx(1, abs=0.02)  # as of the normal values, in spite of the wild ones
+    assert spread[2] == 1  # never changes
+    assert spread[3] == pytest.approx(X[rows, 3].astype(np.float64).std())  # a rare yes
 
 
 def test_examples_carry_returns_in_units_of_volatility():

@@ -27,6 +27,8 @@ class SlicedForest(RandomForestModel):
         seed, _, count = (session.checkpoint.load() or b"").partition(b" ")
         mine = b"%d" % self.params.random_state
         done = int(count) if seed == mine else 0
+        if not done:
+            session.checkpoint.restart()
         while done < CALLS:
             done += 1
             session.checkpoint.save(mine + b" %d" % done)

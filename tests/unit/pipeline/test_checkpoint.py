@@ -113,6 +113,20 @@ def test_the_beginning_is_that_of_the_first_attempt(storage: Storage) -> None:
     assert third.started == first.started
 
 
+def test_a_training_that_begins_anew_does_not_count_the_time_of_an_abandoned_one(storage: Storage) -> None:
+    abandoned = attempt(storage)
+    abandoned.save(b"epoch 1")
+    other = attempt(storage)
+    began = other.started
+    other.load()
+    other.restart()
+    assert other.started == began > abandoned.started
+    other.save(b"epoch 1 of other parameters")
+    last = attempt(storage)
+    last.load()
+    assert last.started == began
+
+
 def test_what_is_no_checkpoint_is_refused(storage: Storage) -> None:
     for junk in (b"", b"\x00\xff", b"[]\n", b'{"token": "x"}\ndata', b'{"started": "now"}\ndata'):
         storage.put(KEY, junk)

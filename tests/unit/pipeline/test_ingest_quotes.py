@@ -13,10 +13,18 @@ from cotahist_text import Quote, cotahist, zipped
 
 from b3shared.clock import today
 from b3shared.config import COTAHIST_ADDRESS, Settings
-from b3shared.errors import InvalidParameterError, NoQuotesError, NotPublishedError
-from b3shared.pipeline.ingest_quotes import IngestRequest, ingest_quotes, missing_days
+from b3shared.errors import (
+    IncompleteIngestError,
+    InvalidParameterError,
+    NoQuotesError,
+    NotPublishedError,
+    SourceUnavailableError,
+    UnreadableFileError,
+)
+from b3shared.pipeline.ingest_quotes import INGEST_SECONDS, RESERVE_SECONDS, IngestRequest, ingest_quotes, missing_days
 from b3shared.quotes.calendar import sessions
 from b3shared.quotes.lake import LAKE, Lake, LakeSource
+from b3shared.quotes.overrides import OVERRIDES
 from b3shared.quotes.periods import annual, covering, period_name, period_of
 from b3shared.quotes.sources import QuoteQuery
 from b3shared.services import B3IngestionService
@@ -49,7 +57,8 @@ def world(tmp_path: Path) -> Iterator[World]:
         def do_GET(self) -> None:
             name = self.path.removeprefix("/").removesuffix(".ZIP")
             asked.append(name)
-            self.send_response(200 if name in files else 404)
+            status = self.path.partition("?status=")[2]
+            self.send_response(int(status) if status else 200 if name in files else 404)
             self.end_headers()
             self.wfile.write(files.get(name, b""))
 
@@ -95,6 +104,45 @@ def test_a_change_of_an_early_slice_is_not_forgotten_by_a_late_one(world: World)
     assert ingest_quotes(asking(periods=["A2019"]), world.settings)["changed"] is False
 
 
+def test_corporate_actions_are_looked_for_once_all_slices_are_done(world: World) -> None:
+    for year in (2019, 2020, 2021):
+        world.publish(f"A{year}", date(year, 1, 4))
+    looked: list[int] = []
+
+    def told(words: dict[str, Any]) -> None:
+        if words["step"] == "corporate actions":
+            looked.append(Lake(world.storage).manifest().sequence)
+
+    left: Any = {"years": [2019, 2020, 2021]}
+    for slice_ in range(3):
+        assert looked == []
+        answer = ingest_quotes(IngestRequest.of(left), world.settings, more_time=lambda: False, progress=told)
+        left = answer["request"]
+        assert (Lake(world.storage).manifest().actions is not None) == (slice_ == 2)
+    assert looked == [2], "on the way from the second change to the third: with the last quotes"
+    ingest_quotes(asking(years=[2019, 2020, 2021]), world.settings, progress=told)
+    assert looked == [2], "nothing changed"
+
+
+@pytest.mark.parametrize("event", [{"periods": ["A2019"]}, {"periods": ["D04012021"], "optional": True}, {"since": today()}])
+def test_the_next_request_completes_what_slices_without_an_end_have_left(world: World, event: dict[str, Any]) -> None:
+    for year in (2019, 2020):
+        world.publish(f"A{year}", date(year, 1, 4))
+    ingest_quotes(asking(years=[2019, 2020]), world.settings, more_time=lambda: False)
+    assert Lake(world.storage).manifest().actions is None
+    answer = ingest_quotes(asking(**event), world.settings)
+    assert (answer["status"], answer["changed"]) == ("done", True), "so that predictions are refreshed"
+    assert Lake(world.storage).manifest().actions is not None
+    assert ingest_quotes(asking(**event), world.settings)["changed"] is False
+
+
+def test_a_request_that_fails_on_its_way_completes_what_it_has_brought(world: World) -> None:
+    world.publish("A2019", date(2019, 1, 4))
+    with pytest.raises(NotPublishedError):
+        ingest_quotes(asking(years=[2019, 2020, 2021]), world.settings)
+    assert Lake(world.storage).manifest().actions is not None
+
+
 def test_what_the_lake_lacks_is_asked_for_and_a_day_that_is_not_there_is_no_error(world: World) -> None:
     last = sessions(today() - timedelta(days=30), today() - timedelta(days=1)).tolist()[-4:]
     world.publish(f"D{last[0]:%d%m%Y}", last[0])
@@ -111,6 +159,61 @@ def test_what_the_lake_lacks_is_asked_for_and_a_day_that_is_not_there_is_no_erro
     assert str(last[1]) in world.lake_days()
 
 
+def test_what_is_left_of_a_functions_time_beyond_the_ingest_is_the_downloads(world: World) -> None:
+    first = recent(3)[0]
+    world.publish(f"D{first:%d%m%Y}", first)
+    busy = replace(world.settings, cotahist_address=f"{world.settings.cotahist_address}?status=503")
+    with pytest.raises(SourceUnavailableError, match="attempt 1; no time for another in 1 s"):
+        ingest_quotes(asking(periods=["A2020"]), busy, seconds_left=lambda: INGEST_SECONDS + 1.0)
+    assert INGEST_SECONDS < RESERVE_SECONDS < 900
+
+
+def recent(count: int) -> list[date]:
+    days: list[date] = sessions(today() - timedelta(days=30), today() - timedelta(days=1)).tolist()[-count:]
+    return days
+
+
+@pytest.mark.parametrize("slices", [False, True])
+def test_one_bad_day_does_not_keep_the_newer_ones_from_the_lake(world: World, slices: bool) -> None:
+    first, bad, newer = recent(3)
+    world.publish(f"D{first:%d%m%Y}", first)
+    ingest_quotes(asking(periods=[f"D{first:%d%m%Y}"]), world.settings)
+    world.files[f"D{bad:%d%m%Y}"] = b"<html>Access denied</html>"
+    world.publish(f"D{newer:%d%m%Y}", newer)
+    answer = ingest_quotes(asking(), world.settings, more_time=lambda: not slices)
+    while answer["status"] == "partial":
+        answer = ingest_quotes(IngestRequest.of(answer["request"]), world.settings, more_time=lambda: not slices)
+    (failed,) = answer["failed"]
+    assert (failed["period"], failed["code"]) == (f"D{bad:%d%m%Y}", "UNREADABLE_FILE")
+    assert "web page" in failed["message"]
+    assert answer["changed"] is True
+    assert set(world.lake_days()) == {str(first), str(newer)}
+    with pytest.raises(IncompleteIngestError, match=f"D{bad:%d%m%Y}: UNREADABLE_FILE: .*web page"):
+        list(B3IngestionService(world.settings).ingest_published())
+    with pytest.raises(UnreadableFileError):
+        ingest_quotes(asking(periods=[f"D{bad:%d%m%Y}"]), world.settings)
+
+
+def test_a_table_of_the_user_that_cannot_be_read_is_told_and_the_older_days_are_in_the_lake(world: World) -> None:
+    days = recent(3)
+    world.publish(f"D{days[0]:%d%m%Y}", days[0])
+    ingest_quotes(asking(periods=[f"D{days[0]:%d%m%Y}"]), world.settings)
+    for day in days[1:]:
+        world.publish(f"D{day:%d%m%Y}", day)
+    world.storage.put(OVERRIDES, b"colour")
+    answer = ingest_quotes(asking(), world.settings)
+    assert {failed["code"] for failed in answer["failed"]} == {"INVALID_ACTIONS"}
+    assert str(days[1]) in world.lake_days()
+
+
+def test_a_server_that_gives_nothing_at_all_is_an_error_to_be_retried(world: World) -> None:
+    first = recent(3)[0]
+    world.publish(f"D{first:%d%m%Y}", first)
+    ingest_quotes(asking(periods=[f"D{first:%d%m%Y}"]), world.settings)
+    with pytest.raises(SourceUnavailableError):
+        ingest_quotes(asking(), replace(world.settings, cotahist_address=f"{world.settings.cotahist_address}?status=403"))
+
+
 def test_a_year_or_a_day_that_is_asked_for_by_name_must_be_there(world: World) -> None:
     for event in ({"years": [2019]}, {"periods": ["D02012020"]}):
         with pytest.raises(NotPublishedError, match="is not there"):
@@ -122,7 +225,7 @@ def test_a_month_that_is_not_there_yet_is_fetched_by_its_days(world: World) -> N
     days = [f"D{day:%d%m%Y}" for day in sessions(date(2020, 3, 1), date(2020, 3, 31)).tolist()]
     answer = ingest_quotes(asking(periods=["M032020"], optional=True), world.settings, more_time=lambda: False)
     assert (answer["status"], answer["not_published"]) == ("partial", ["M032020"])
-    assert answer["request"] == {"periods": days, "optional": True, "changed": False}
+    assert answer["request"] == {"periods": days, "optional": True, "changed": False, "failed": []}
 
 
 def test_an_empty_lake_is_told_and_left_to_a_person(world: World) -> None:
@@ -154,6 +257,15 @@ def test_an_object_in_the_bucket_is_taken_in_whole_or_as_a_part(world: World) ->
     assert frame[["ticker", "close"]].to_numpy().tolist() == [["PETR4", 11.0], ["VALE3", 10.0]]
 
 
+@pytest.mark.parametrize("name", ["", "README.txt", "partial/"])
+def test_an_object_that_is_no_file_of_quotes_by_its_name_is_left_alone(world: World, name: str) -> None:
+    event = {"detail-type": "Object Created", "detail": {"object": {"key": f"inputs/cotahist/{name}"}}}
+    answer = ingest_quotes(IngestRequest.of(event), world.settings)
+    assert (answer["status"], answer["changed"], answer["failed"]) == ("done", False, [])
+    assert "is no COTAHIST file by its name" in answer["reason"]
+    assert world.storage.list() == []
+
+
 @pytest.mark.parametrize(
     "event",
     [
@@ -161,6 +273,12 @@ def test_an_object_in_the_bucket_is_taken_in_whole_or_as_a_part(world: World) ->
         {"years": ["MMXX"]},
         {"since": "yesterday"},
         {"detail-type": "Object Created", "detail": {}},
+        {"key": "inputs/cotahist/COTAHIST_A2020.ZIP", "years": [2020]},
+        {"key": "inputs/cotahist/COTAHIST_A2020.ZIP", "since": "2020-01-02"},
+        {"years": [2020], "partial": True},
+        {"partial": True},
+        {"since": str(today() + timedelta(days=1))},
+        {"since": "1993-12-01"},
         ["A2020"],
         None,
     ],
@@ -170,10 +288,21 @@ def test_what_is_no_request_is_refused(event: Any) -> None:
         IngestRequest.of(event)
 
 
-@pytest.mark.parametrize("event", [{"years": [1985]}, {"years": [2999]}, {"periods": ["A20"]}, {"key": "runs/x"}])
+@pytest.mark.parametrize(
+    "event", [{"years": [2020, 1993]}, {"periods": ["M061993"]}, {"years": [2999]}, {"periods": ["A20"]}, {"key": "runs/x"}]
+)
 def test_what_the_exchange_cannot_have_is_refused(world: World, event: Any) -> None:
     with pytest.raises(InvalidParameterError):
         ingest_quotes(IngestRequest.of(event), world.settings)
+    assert world.asked == []
+
+
+def test_years_of_another_currency_are_refused_before_any_file_is_fetched(world: World) -> None:
+    world.publish("A2020", date(2020, 1, 6))
+    with pytest.raises(
+        InvalidParameterError, match=r"year = 1990: 1994 to \d+ are allowed; prices of before are not in R\$"
+    ):
+        list(B3IngestionService(world.settings).ingest_published([2020, 1990]))
     assert world.asked == []
 
 

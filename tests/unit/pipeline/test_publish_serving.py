@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -10,16 +11,20 @@ import pytest
 from small_run import SMALL
 
 from b3shared.config import Settings
+from b3shared.documents import from_json, to_json
 from b3shared.errors import IncompatibleFeaturesError, StepNotReadyError
+from b3shared.fingerprint import feature_code
 from b3shared.params import PipelineParams, Step
 from b3shared.pipeline import run_pipeline, run_step
-from b3shared.pipeline.publish_serving import refresh
-from b3shared.quotes.lake import write_lake
+from b3shared.pipeline.publish_serving import _lookback, refresh
+from b3shared.quotes.lake import LAKE, write_lake
 from b3shared.quotes.tables import write_parquet
 from b3shared.registry import Registry
 from b3shared.release import KEY, Release
 from b3shared.runs import Run
+from b3shared.serving.live import Live
 from b3shared.serving.offer import Universe
+from b3shared.serving.predictor import OTHER_CODE, Predictor
 from b3shared.serving.promotion import promote
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage, open_storage
@@ -63,10 +68,10 @@ def test_a_run_of_some_tickers_and_an_older_period_publishes_all_of_the_newest(
     snapshot = served(store, tmp_path)
     assert snapshot.ticker.tolist() == sorted(set(bundled["ticker"]))
     recent = bundled[bundled["date"] > "2020-12-28"].reset_index(drop=True)
-    expected = Snapshot.of(recent, 8, {Universe(PARAMS.min_turnover, PARAMS.tickers)})
+    expected = Snapshot.of(recent, 1, {Universe(PARAMS.min_turnover, PARAMS.tickers)})
     for version, windows in expected.windows.items():
         pd.testing.assert_frame_equal(pd.DataFrame(snapshot.windows[version][:, -1]), pd.DataFrame(windows[:, -1]))
-        assert snapshot.windows[version].shape[1] == 8
+        assert snapshot.windows[version].shape[1] == 1
     state = Release(store).state()
     assert (state.as_of, state.snapshot) == ("2023-12-28", summary["snapshot"])
     assert state.live == json.loads(store.read(KEY))["live"] != {}
@@ -175,6 +180,50 @@ def test_new_quotes_are_served_without_a_run(store: FolderStorage, bundled: pd.D
     assert store.read(KEY) == before
     assert refresh(Settings(storage=store.url, quotes=str(older)))["published"] is False
     assert store.read(KEY) == before
+
+
+def test_the_first_refresh_after_a_change_of_the_features_code_goes_on_serving_what_is_live(store: FolderStorage) -> None:
+    version = Release(store).state().live["models/rf"]
+    key = f"models/models/rf/{version}/manifest.json"
+    manifest = from_json(store.read(key), key)
+    assert manifest["feature_code"] == feature_code()
+    store.put(key, to_json(manifest | {"feature_code": "0123456789abcdef"}))
+    assert refresh(Settings(storage=store.url))["published"] is True
+    live = Live(store)
+    answer = Predictor(live, lambda: date(2023, 12, 28)).predict("PETR4")
+    assert (answer["model_version"], answer["degraded"], answer["message"]) == (version, True, OTHER_CODE)
+
+
+def test_a_refresh_of_the_same_lake_makes_nothing_again_and_one_of_another_does(
+    store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path
+) -> None:
+    publish(store)
+    lake = Settings(storage=store.url, quotes=f"{store.url}/{LAKE}")
+    write_lake(bundled[bundled["date"] >= "2020-01-01"], store)
+    first = refresh(lake)
+    assert first["published"] is True
+    key = str(first["snapshot"])
+    stored = store.read(key)
+    store.delete(key)  # who makes it again stores it again
+    assert refresh(lake) == first
+    assert not store.exists(key)
+    store.put(key, stored)
+    changed = bundled[bundled["date"] >= "2023-01-01"].copy()
+    changed.loc[changed["ticker"] == "PETR4", "close"] *= 1.01
+    write_lake(changed, store)
+    second = refresh(lake)
+    assert (second["published"], second["as_of"]) == (True, first["as_of"])
+    assert Release(store).state().snapshot == second["snapshot"] != first["snapshot"]
+    Release(store).set_snapshot(key, "2023-12-28", who="maria")
+    assert refresh(lake) == second, "somebody else's is served: it is published again"
+    assert Release(store).state().snapshot == second["snapshot"]
+
+
+def test_rows_alone_are_kept_where_no_model_of_sequences_is_fed(store: FolderStorage, tmp_path: Path) -> None:
+    publish(store)
+    assert served(store, tmp_path).lookback == 1
+    manifests = [{"model_type": kind, "params": {"lookback": 8}} for kind in ("rf", "lstm")]
+    assert [_lookback(manifests[:1]), _lookback(manifests)] == [1, 8]
 
 
 def test_with_nothing_live_a_refresh_does_nothing_and_says_so(tmp_path: Path) -> None:

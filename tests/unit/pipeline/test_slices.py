@@ -112,6 +112,18 @@ def test_other_parameters_do_not_go_on_with_the_work_of_these(run: Run) -> None:
     assert checkpoints(run) == []
 
 
+def test_the_time_of_a_step_does_not_count_an_abandoned_training(run: Run) -> None:
+    with pytest.raises(Unfinished):
+        train(run, seconds_left=no_time)
+    last_year = StepCheckpoint(run.storage, checkpoints(run)[0])
+    work = last_year.load()
+    last_year._head["started"] -= 365 * 86_400
+    last_year.save(work or b"")
+    record = run_step(run, Step.TRAIN_MODEL, {"random_state": 5}, settings=settings_of(run))
+    assert record.seconds < 86_400
+    assert _seconds(record.started_at) > last_year.started + 86_400
+
+
 def test_parameters_that_change_nothing_of_the_work_go_on_with_it(run: Run) -> None:
     with pytest.raises(Unfinished):
         train(run, seconds_left=no_time)

@@ -152,6 +152,22 @@ def test_a_day_on_which_everybody_traded_is_kept_though_the_calendar_does_not_kn
     assert (unknown.rows, unknown.examples) == (len(everybody), (f"2021-03-13: {len(everybody)} tickers",))
 
 
+@pytest.mark.parametrize("tickers", [["PETR4"], ["PETR4", "VALE3"], None])
+def test_what_a_few_tickers_have_on_a_holiday_is_dropped_and_counted(
+    tickers: list[str] | None, bundled: pd.DataFrame
+) -> None:
+    """Of one or two tickers a vendor's row of Christmas is a day on which "everybody" traded."""
+    chosen = bundled[bundled["ticker"].isin(tickers or bundled["ticker"].unique()[:9])]
+    christmas = chosen[chosen["date"] == "2023-12-22"]
+    christmas = christmas.assign(date=np.datetime64("2023-12-25", "s"), dividend=0.0, split_factor=1.0)
+    frame = pd.concat([chosen, christmas]).sort_values(["ticker", "date"]).reset_index(drop=True)
+    frame.attrs = bundled.attrs
+    cleaned, findings = clean(frame)
+    assert kinds(findings)["closed_day"] == len(christmas)
+    assert "unknown_session" not in kinds(findings)
+    pd.testing.assert_frame_equal(cleaned, clean(chosen.reset_index(drop=True))[0])
+
+
 def test_days_to_come_and_no_day_at_all_are_left_to_other_findings() -> None:
     frame = pd.DataFrame({"ticker": ["PETR4", "VALE3"], "date": pd.to_datetime([None, date.today() + timedelta(days=9)])})
     dropped, (unknown,) = closed_days(frame)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from b3shared.errors import InvalidQuotesError
 from b3shared.quotes.actions import ACTION_TYPES, MINIMAL_CONFIDENCE
-from b3shared.quotes.detection import LONGEST_HOLE, detect_actions, detect_in
+from b3shared.quotes.detection import LATE_LISTING, LONGEST_HOLE, detect_actions, detect_in
 
 PLANTED = 120
 """Session of a walk on which something happens."""
@@ -88,13 +88,25 @@ def test_nothing_is_found_in_a_walk_without_a_split(seed: int, volatility: float
     assert applied(detect_in(walk(seed, volatility))) == []
 
 
-@given(st.integers(0, 10_000), st.sampled_from([0.5, 2.0, 5.0, 7.0, 10.0]))
+def spiked(frame: pd.DataFrame, factor: float) -> pd.DataFrame:
+    """The same quotes with another price on one session."""
+    out = frame.copy()
+    for column in ("open", "high", "low", "close"):
+        out.loc[PLANTED, column] = round(out[column].iloc[PLANTED] * factor, 2)
+    return out
+
+
+@given(st.integers(0, 10_000), st.sampled_from([5.0, 7.0, 10.0]))
 @settings(max_examples=15, deadline=None)
 def test_a_price_that_goes_back_is_no_split(seed: int, factor: float) -> None:
-    frame = walk(seed)
-    for column in ("open", "high", "low", "close"):
-        frame.loc[PLANTED, column] = round(frame[column].iloc[PLANTED] * factor, 2)
-    assert applied(detect_in(frame)) == []
+    assert applied(detect_in(spiked(walk(seed), factor))) == []
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_a_price_that_doubles_or_halves_for_a_session_is_seldom_a_split(factor: float) -> None:
+    """Two sessions of a walk now and then look like a new level, and two for one is what companies do most."""
+    spikes = pd.concat([spiked(walk(seed, ticker=f"AA{seed // 10}{chr(65 + seed % 10)}3"), factor) for seed in range(100)])
+    assert len(applied(detect_in(spikes))) <= 8
 
 
 def test_a_spike_of_the_newest_day_is_less_certain_than_a_level_that_stayed() -> None:
@@ -227,11 +239,29 @@ def test_rows_of_other_tickers_order_and_twins_change_nothing() -> None:
     assert applied(detect_in(mixed)) == [("PETR4", day(frame), 3.0)]
 
 
-@pytest.mark.parametrize(("listed", "found"), [(0, []), (-1, []), (1, []), (3, [2.0])])
-def test_a_split_that_the_quotes_list_themselves_is_not_detected_once_more(listed: int, found: list[float]) -> None:
-    frame = split(walk(), 2.0).assign(split_factor=1.0)
-    frame.loc[PLANTED + listed, "split_factor"] = 2.0
+@pytest.mark.parametrize(
+    ("at", "listed", "found"),
+    [
+        *[(at, 10.0, []) for at in (0, -1, 1, -2, 2, 3, -LATE_LISTING, LATE_LISTING)],
+        *[(at, 10.0, [10.0]) for at in (-LATE_LISTING - 1, LATE_LISTING + 1)],
+        *[(at, 9.0, []) for at in (-2, 3)],  # about the same: the price of a session lies between
+        *[(at, factor, [10.0]) for at in (-2, 3) for factor in (0.1, 2.0, 1.1, 0.0, -10.0, None)],  # another action, or none
+    ],
+)
+def test_a_split_that_the_quotes_list_themselves_is_not_detected_once_more(
+    at: int, listed: float | None, found: list[float]
+) -> None:
+    frame = split(walk(price=3_000.0), 10.0).assign(split_factor=1.0)
+    frame.loc[PLANTED + at, "split_factor"] = listed
     assert [factor for _, _, factor in applied(detect_in(frame))] == found
+
+
+def test_a_small_factor_that_is_listed_does_not_hide_a_greater_one() -> None:
+    frame = marked(split(walk(volatility=0.005), 1.25), "EB").assign(split_factor=1.0)
+    alone = applied(detect_in(frame))
+    assert [found[:2] for found in alone] == [("PETR4", day(frame))]
+    frame.loc[PLANTED + 3, "split_factor"] = 1.1
+    assert applied(detect_in(frame)) == alone
 
 
 def test_what_comes_later_than_two_sessions_changes_no_verdict() -> None:

@@ -179,6 +179,17 @@ def test_a_fault_is_named_and_the_lake_stays(storage: FolderStorage, fault: str)
     assert len(records) == (error is not NotPublishedError)
 
 
+@pytest.mark.parametrize(("answer", "words"), [(drips, "not done after"), (hangs, "timed out"), (says(b"", 503), "503")])
+def test_the_time_that_a_caller_has_bounds_all_attempts_together(tmp_path: Path, answer: Answer, words: str) -> None:
+    waits: list[float] = []
+    with exchange(answer) as server:
+        served = client(server, waits, attempts=4, read_seconds=60.0, total_seconds=600.0)
+        with pytest.raises(SourceUnavailableError, match=f"{words}.*attempt 1; no time for another in 1 s"):
+            served.download(YEAR, tmp_path, within=0.6)
+        assert len(server.asked) == 1
+    assert (waits, list(tmp_path.iterdir())) == ([], [])
+
+
 def test_after_the_fault_the_same_question_is_answered(storage: FolderStorage) -> None:
     waits: list[float] = []
     script = says(b"", 500), cut, says(b"busy", 429, Retry_After="7"), says(GOOD)

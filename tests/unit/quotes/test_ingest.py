@@ -12,12 +12,14 @@ import duckdb
 import pandas as pd
 import pytest
 from cotahist_text import Quote, annual, daily
+from dying_storage import Dying
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from b3shared.errors import B3Error, InvalidActionsError, InvalidCotahistError, NoQuotesError, SourceUnavailableError
-from b3shared.quotes.ingest import OVERRIDES, RECORDS, Ingest
+from b3shared.quotes.ingest import RECORDS, Ingest
 from b3shared.quotes.lake import LAKE, Lake, LakeSource, write_lake
+from b3shared.quotes.overrides import OVERRIDES
 from b3shared.quotes.sources import ParquetSource, QuoteQuery, open_source
 from b3shared.quotes.tables import write_parquet
 from b3shared.storage import FolderStorage, Storage
@@ -97,6 +99,32 @@ def test_a_corrected_file_replaces_exactly_its_days(storage: Storage, files: Pat
         ("PETR4", "2020-01-07"): 11.0,
     }
     assert [year.to_json() for year in done.years] == [{"year": 2020, "days": 1, "added": 1, "changed": 1, "removed": 1}]
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_corporate_actions_of_the_lakes_own_quotes_outlive_a_file_of_their_day(
+    storage: Storage, files: Path, partial: bool
+) -> None:
+    own = pd.DataFrame({"ticker": ["PETR4", "PETR4", "VALE3"], "date": pd.to_datetime([MONDAY, TUESDAY, TUESDAY])})
+    write_lake(
+        own.assign(close=[20.0, 10.0, 50.0], volume=9, split_factor=[1.0, 2.0, 1.0], dividend=[0.0, 0.3, 0.7]), storage
+    )
+    quotes = [Quote(TUESDAY, "PETR4", 10.5), Quote(TUESDAY, "VALE3", 51.0), Quote(TUESDAY, "ABEV3", 9.0)]
+    Ingest(storage).file(daily(files, TUESDAY, quotes), partial=partial)
+    found = lake_of(storage)[["ticker", "close", "split_factor", "dividend"]].to_numpy().tolist()
+    assert found == [
+        ["ABEV3", 9.0, 1.0, 0.0],
+        ["PETR4", 20.0, 1.0, 0.0],
+        ["PETR4", 10.5, 2.0, 0.3],
+        ["VALE3", 51.0, 1.0, 0.7],
+    ]
+
+
+def test_a_row_that_the_lake_has_twice_is_one_after_a_file_of_its_day(storage: Storage, files: Path) -> None:
+    twice = pd.DataFrame({"ticker": ["PETR4"] * 2, "date": pd.to_datetime([MONDAY] * 2), "close": [10.0, 11.0]})
+    write_lake(twice.assign(volume=[5, 9], split_factor=[3.0, 2.0]), storage)
+    Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY, "PETR4", 10.5)]))
+    assert lake_of(storage)[["close", "split_factor"]].to_numpy().tolist() == [[10.5, 2.0]]
 
 
 def test_a_subset_replaces_single_rows_and_must_be_called_one(storage: Storage, files: Path) -> None:
@@ -196,37 +224,6 @@ def test_actions_are_detected_with_the_quotes_and_the_users_word_wins(storage: S
     with pytest.raises(InvalidActionsError, match="split_factor"):
         Ingest(storage).file(daily(files, days[-1].date(), [Quote(days[-1].date(), "VALE3")]))
     assert content(storage, f"{LAKE}/") == {k: v for k, v in before.items() if k.startswith(f"{LAKE}/")}
-
-
-class Dying(FolderStorage):
-    """Ends the process, as it were, at the n-th write or deletion; it can also let that one through first."""
-
-    def __init__(self, path: Path, at: int, after: bool) -> None:
-        super().__init__(path)
-        self.left, self.after = at, after
-
-    def _counted(self, write: Callable[[], str | None]) -> str | None:
-        self.left -= 1
-        if self.left > 0:
-            return write()
-        if self.left == 0 and self.after:
-            write()
-        raise KeyboardInterrupt
-
-    def create(self, key: str, data: bytes) -> str:
-        return str(self._counted(lambda: FolderStorage.create(self, key, data)))
-
-    def replace(self, key: str, data: bytes, etag: str) -> str:
-        return str(self._counted(lambda: FolderStorage.replace(self, key, data, etag)))
-
-    def put(self, key: str, data: bytes) -> str:
-        return str(self._counted(lambda: FolderStorage.put(self, key, data)))
-
-    def delete(self, key: str) -> None:
-        self._counted(lambda: FolderStorage.delete(self, key))
-
-    def _send(self, path: Path, key: str) -> None:
-        self._counted(lambda: FolderStorage._send(self, path, key))  # type: ignore[func-returns-value]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after it"])

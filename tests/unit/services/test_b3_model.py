@@ -1,5 +1,7 @@
 """The whole product in two calls: run, predict; resumed, repeated, and with bad input."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,9 @@ from b3shared.errors import (
 from b3shared.models.scorer import Scorer
 from b3shared.params import Step
 from b3shared.preprocess import preprocess
+from b3shared.quotes.schema import SHARES
+from b3shared.quotes.sources import ParquetSource, QuoteQuery
+from b3shared.quotes.tables import write_parquet
 from b3shared.registry import Registry
 from b3shared.services.b3_model import RunResult
 
@@ -135,6 +140,58 @@ def test_quotes_that_cannot_feed_the_model_are_refused(trained: tuple[B3Model, R
         model.predict(eight, tickers=["PETR4", "XXXX3"])
     with pytest.raises(UnknownModelError):
         model.predict(eight, model_version="20200101-00000000")
+
+
+def test_a_version_that_learnt_from_features_of_other_code_answers_with_a_warning(
+    trained: tuple[B3Model, RunResult], eight: pd.DataFrame, tmp_path: Path
+) -> None:
+    model, result = trained
+    copied = shutil.copytree(model.storage.url, tmp_path / "store")
+    path = copied / "models" / "models" / "rf" / result.model_version / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"feature_code": "0123456789abcdef"}))
+    with pytest.warns(UserWarning, match="other code than the version learnt from: retrain"):
+        answer = B3Model(storage=copied).predict(eight)
+    pd.testing.assert_frame_equal(answer, model.predict(eight))
+
+
+@pytest.fixture(scope="module")
+def with_fund(eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Quotes of eight tickers, of which WEGE3 is a real-estate fund by its BDI code and ESPECI."""
+    own = eight["ticker"] == "WEGE3"
+    frame = eight.assign(bdi_code=eight["bdi_code"].mask(own, "12"), type=eight["type"].mask(own, "CI"))
+    return write_parquet(frame, tmp_path_factory.mktemp("fund") / "quotes.parquet")
+
+
+@pytest.mark.parametrize("instruments", [SHARES, None])
+def test_a_version_ranks_the_kinds_of_paper_that_it_learnt_among_whatever_it_is_given(
+    with_fund: Path, instruments: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    forest = {name: value for name, value in SMALL.items() if name != "tickers"}
+    model = B3Model(with_fund, tmp_path)
+    model.run(instruments=instruments, lookback=8, **forest)
+    everything = ParquetSource(with_fund).read(QuoteQuery())
+    of_shares = everything[everything["ticker"] != "WEGE3"]
+    answer = model.predict(everything)
+    assert ("WEGE3" in answer.index) == (instruments is None)
+    loaded = model.newest_quotes()
+    assert ("WEGE3" in set(loaded["ticker"])) == (instruments is None)
+    pd.testing.assert_frame_equal(model.predict(loaded), answer)
+    probabilities = [found.loc["PETR4", ["buy", "hold", "sell"]].tolist() for found in (answer, model.predict(of_shares))]
+    assert (probabilities[0] == probabilities[1]) == (instruments is not None), "a ticker more or less moves the ranks"
+
+
+def test_a_version_is_given_the_length_of_history_and_the_market_that_it_learnt_from(
+    trained: tuple[B3Model, RunResult], eight: pd.DataFrame, tmp_path: Path
+) -> None:
+    model, result = trained
+    young = eight["ticker"].eq("PETR4") & (eight["date"] < np.sort(eight["date"].unique())[-284])
+    path = write_parquet(eight[~young], tmp_path / "young.parquet")
+    assert model.run(lookback=8, random_state=3, run_id="short", **SMALL).records
+    version = Registry(model.storage, "models").versions("rf")[0]["version"]
+    young_model = B3Model(path, model.storage.url)
+    assert "PETR4" in set(young_model.newest_quotes(model_version=version)["ticker"]), "260 sessions are enough for it"
+    assert "PETR4" not in set(young_model.newest_quotes(model_version=result.model_version)["ticker"]), "and 286 needed here"
 
 
 def test_bad_parameters_leave_nothing_behind(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A version goes live only on a snapshot that can feed it, and only against the version that was expected."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,36 @@ def test_book_features_need_a_snapshot_with_the_book(
         promote(storage, "models", "rf", version, **WHO)
     assert caught.value.details["missing"] == list(BOOK)
     serve(storage, with_book, tmp_path)
+    assert promote(storage, "models", "rf", version, **WHO).live == {"models/rf": version}
+
+
+def test_a_version_that_learnt_from_features_of_other_code_waits_for_a_snapshot_of_its_own(
+    storage: Storage, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    """After a deployment: the live version goes on, a new one needs a new snapshot, and going back stays possible."""
+    names = list(snapshot.names[V2])
+    earlier = replace(snapshot, feature_code="0123456789abcdef")
+    serve(storage, earlier, tmp_path)
+    old = register(storage, tmp_path, "old", names, feature_code=earlier.feature_code)
+    new = register(storage, tmp_path, "new", names, feature_code=snapshot.feature_code)
+    promote(storage, "models", "rf", old, **WHO)
+    before = storage.read(KEY)
+    with pytest.raises(IncompatibleFeaturesError, match=f"version {new} learnt from features of other code"):
+        promote(storage, "models", "rf", new, **WHO)
+    assert storage.read(KEY) == before
+    check_live(storage, snapshot.save(storage, tmp_path))  # the snapshots of the new code feed the old version all the same
+    serve(storage, snapshot, tmp_path)
+    assert promote(storage, "models", "rf", new, **WHO).live == {"models/rf": new}
+    assert rollback(storage, "models", "rf", **WHO).live == {"models/rf": old}
+
+
+def test_a_snapshot_that_does_not_say_by_what_code_it_was_made_takes_every_version(
+    storage: Storage, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    key = serve(storage, snapshot, tmp_path)
+    stored = json.loads(storage.read(offer_key(key)))
+    storage.put(offer_key(key), to_json({name: value for name, value in stored.items() if name != "feature_code"}))
+    version = register(storage, tmp_path, "one", list(snapshot.names[V2]), feature_code="0123456789abcdef")
     assert promote(storage, "models", "rf", version, **WHO).live == {"models/rf": version}
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from b3shared.errors import InvalidQuotesError
 from b3shared.features import build_features
+from b3shared.fingerprint import feature_code
 from b3shared.params import PipelineParams
 from b3shared.preprocess import preprocess
 from b3shared.quotes.sources import PRECOMPUTED
@@ -148,7 +149,7 @@ def test_what_is_loaded_is_what_was_saved(snapshot: Snapshot, tmp_path: Path) ->
             np.testing.assert_array_equal(one, other)
             assert getattr(one, "dtype", type(one)) == getattr(other, "dtype", type(other))
     offered = {version: list(names) for version, names in snapshot.names.items()}
-    assert read_offer(storage, key) == Offer(offered, LOOKBACK)
+    assert read_offer(storage, key) == Offer(offered, LOOKBACK, feature_code())
 
 
 def test_a_stored_snapshot_of_schema_1_is_read_and_has_no_windows_of_more_than_a_row(

@@ -1,0 +1,37 @@
+"""A storage that dies at a given write, for tests of what is left then."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from b3shared.storage import FolderStorage
+
+
+class Dying(FolderStorage):
+    """Ends the process, as it were, at the n-th write or deletion; it can also let that one through first."""
+
+    def __init__(self, path: Path, at: int, after: bool) -> None:
+        super().__init__(path)
+        self.left, self.after = at, after
+
+    def _counted(self, write: Callable[[], str | None]) -> str | None:
+        self.left -= 1
+        if self.left > 0:
+            return write()
+        if self.left == 0 and self.after:
+            write()
+        raise KeyboardInterrupt
+
+    def create(self, key: str, data: bytes) -> str:
+        return str(self._counted(lambda: FolderStorage.create(self, key, data)))
+
+    def replace(self, key: str, data: bytes, etag: str) -> str:
+        return str(self._counted(lambda: FolderStorage.replace(self, key, data, etag)))
+
+    def put(self, key: str, data: bytes) -> str:
+        return str(self._counted(lambda: FolderStorage.put(self, key, data)))
+
+    def delete(self, key: str) -> None:
+        self._counted(lambda: FolderStorage.delete(self, key))
+
+    def _send(self, path: Path, key: str) -> None:
+        self._counted(lambda: FolderStorage._send(self, path, key))  # type: ignore[func-returns-value]
