@@ -101,5 +101,5 @@ def load_report(
         "tickers_with_too_little_history": short,
         "tickers_with_few_rows": {ticker: rows for ticker, rows in kept.items() if rows < FEW_ROWS},
         "corporate_actions": {"splits": facts.splits, "dividends": facts.dividends},
-        "findings": [f.to_json() for f in findings],
+        "findings": [f.to_json() for f in findings if f.rows],
     }

@@ -27,7 +27,8 @@ def read_overrides(data: bytes, renames: pd.DataFrame) -> pd.DataFrame:
         raise InvalidActionsError(f"{OVERRIDES} is not a CSV file: {error}") from error
     if "ticker" in table:
         name = table["ticker"].astype("string").str.strip().str.upper()
-        table["ticker"] = name.map(dict(zip(renames["old"], renames["new"], strict=True))).fillna(name)
+        newest = dict(zip(renames["old"], renames["new"], strict=True))
+        table["ticker"] = name.map(lambda ticker: newest.get(ticker, ticker), na_action="ignore").astype("string")
     return table
 
 

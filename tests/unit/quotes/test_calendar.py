@@ -180,3 +180,10 @@ def test_a_ticker_that_stopped_trading_is_stale(bundled: pd.DataFrame) -> None:
     (stale,) = [f for f in calendar_findings(days_of(bundled), gone) if f.kind == "stale_ticker"]
     ahead = len(sessions(date(2023, 11, 1), bundled["date"].max().date()))
     assert (stale.rows, stale.examples) == (1, (f"MGLU3 2023-10-31: {ahead} sessions ago",))
+
+
+def test_a_load_tells_only_what_there_is_to_tell(bundled: pd.DataFrame, tmp_path: Path) -> None:
+    report = load_quotes(ParquetSource(write_parquet(bundled, tmp_path / "quotes.parquet")), PipelineParams()).report
+    assert all(finding["rows"] and finding["examples"] for finding in report["findings"])
+    assert {"half_day", "thin_session"} <= {finding["kind"] for finding in report["findings"]}
+    assert "missing_session" not in {finding["kind"] for finding in report["findings"]}
