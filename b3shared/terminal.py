@@ -84,9 +84,10 @@ def told(record: StepRecord) -> str:
         case "publish_serving":
             return f"{s['tickers']} tickers as of {s['as_of']}{'' if s['published'] else ', not served: ' + s['reason']}"
         case _:
-            return (
-                f"{s.get('model_version', '')} {'is live' if s.get('live') else 'kept, not live'}: {s.get('decision', '')}"
+            state = (
+                "is live" if s.get("live") else "goes live when its windows are published" if s.get("pending") else "kept"
             )
+            return f"{s.get('model_version', '')} {state}: {s.get('decision', '')}"
 
 
 def _left_out(counts: Mapping[str, int]) -> str:

@@ -134,8 +134,9 @@ def _tell(run: Run, report: Path) -> None:
     print(f"\n{terminal.comparison(metrics)}\n\n{metrics['headline']}")
     for warning in metrics["warnings"]:
         print(f"warning: {warning}")
-    saved = records[Step.SAVE_MODEL].summary
-    print(f"\nversion {saved['model_version']} {'is live' if saved['live'] else 'is kept'}: {saved['decision']}")
+    saved, published = records[Step.SAVE_MODEL].summary, records[Step.PUBLISH_SERVING].summary
+    live = saved["live"] or published.get("promoted") == saved["model_version"]
+    print(f"\nversion {saved['model_version']} {'is live' if live else 'is kept'}: {saved['decision']}")
 
 
 def _predict(stack: LocalStack, run: Run) -> None:

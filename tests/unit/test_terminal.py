@@ -1,5 +1,7 @@
 """What a person reads of a run: what was left out and why, and what is odd about the quotes."""
 
+import pytest
+
 from b3shared import terminal
 from b3shared.params import Step
 from b3shared.runs import StepRecord
@@ -65,3 +67,16 @@ def test_a_model_without_expected_prices_has_no_column_for_them() -> None:
     head, row = terminal.served_forecasts({"predictions": [served("PETR4")], "errors": []}).split("\n")
     assert head.endswith("as of")
     assert row.endswith("2023-12-28")
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"live": True}, "is live"),
+        ({"live": False, "pending": "windows of 1"}, "goes live when its windows are published"),
+        ({"live": False, "pending": None}, "kept"),
+    ],
+)
+def test_what_becomes_of_a_version_is_told(facts: dict[str, object], said: str) -> None:
+    summary = {"model_version": "20231228-1", "decision": "the reason", **facts}
+    assert told(StepRecord.model_construct(step=Step.SAVE_MODEL, summary=summary)) == f"20231228-1 {said}: the reason"
