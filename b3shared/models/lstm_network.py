@@ -53,8 +53,15 @@ class MultiTaskLSTM(nn.Module):
         Returns:
             (batch, 3) logits in the order of :data:`b3shared.dataset.CLASSES`, and (batch,) returns in units.
         """
-        scaled = torch.asinh((windows - self.center) / self.spread).clamp(-CLIP, CLIP)
-        _, (state, _) = self.lstm(scaled)
+        return self.answer(torch.asinh(self.distance(windows)))
+
+    def distance(self, windows: Tensor) -> Tensor:
+        """How many spreads each value is from the centre."""
+        return (windows - self.center) / self.spread
+
+    def answer(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` says of windows that are scaled, but for the clipping."""
+        _, (state, _) = self.lstm(scaled.clamp(-CLIP, CLIP))
         last = self.dropout(state[-1])
         return self.action(last), self.returns(last).squeeze(-1)
 
