@@ -81,6 +81,8 @@ def test_the_state_machine_passes_ids_and_no_data(full_run, api):
         for e in events
         if e["type"] == "LambdaFunctionSucceeded"
     ]
+    *answers, exported = answers
+    assert exported == {"b3_model_evaluation": 2, "b3_training_requests": 1}
     assert [answer["step"] for answer in answers] == [str(step) for step in Step]
     assert answers[0].pop("shards") == [0]
     assert all(answer.keys() == {"run_id", "step", "status", "seconds", "before"} for answer in answers)
