@@ -29,6 +29,8 @@ def variables(function: Packaged) -> dict[str, str]:
     defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
 
     def resolved(value: Any) -> str:
+        if isinstance(value, dict) and "Fn::If" in value:
+            return resolved(value["Fn::If"][1])  # what holds with the defaults
         if isinstance(value, dict) and "Fn::Sub" in value:
             return re.sub(r"\$\{(.+?)\}", lambda found: found[1].lower(), value["Fn::Sub"])
         return str(defaults.get(value["Ref"], value["Ref"]) if isinstance(value, dict) else value)

@@ -6,6 +6,7 @@ What a function imports on the way, long after it has started, is found (or miss
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,6 +22,7 @@ from b3shared.storage import S3Storage
 from infra.packaging.built import Packaged
 
 BUCKET = "packaged-functions"
+COTAHIST = ROOT / "tests" / "data" / "cotahist" / "COTAHIST_D04022022_subset.TXT.gz"
 RUN_ID = "isolated"
 STEPS = {
     Step.LOAD_DATA: "LoadDataFunction",
@@ -32,7 +34,15 @@ STEPS = {
     Step.SAVE_MODEL: "SaveModelFunction",
     Step.PUBLISH_SERVING: "PublishServingFunction",
 }
-OTHERS = {"RecordFailureFunction", "StartRunFunction", "PipelineApiFunction", "PredictFunction"}
+OTHERS = {
+    "RecordFailureFunction",
+    "StartRunFunction",
+    "PipelineApiFunction",
+    "PredictFunction",
+    "PreprocessShardFunction",
+    "ExportRunFunction",
+    "IngestQuotesFunction",
+}
 
 
 @dataclass(frozen=True)
@@ -141,6 +151,28 @@ def _ask(
     answer = cloud.isolated.invoke(function, event)
     assert answer["statusCode"] == 200, answer
     return json.loads(answer["body"])
+
+
+def test_a_shard_is_made(answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged]) -> None:
+    answer = cloud.isolated.invoke(built["PreprocessShardFunction"], {"run_id": RUN_ID, "shard": 0})
+    assert isinstance(answer["made"], bool)
+
+
+def test_a_run_is_exported(answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged], tmp_path: Path) -> None:
+    exporter = replace(
+        cloud.isolated, environment=cloud.isolated.environment | {"B3_WAREHOUSE": str(tmp_path / "b3.duckdb")}
+    )
+    answer = exporter.invoke(built["ExportRunFunction"], {"run_id": RUN_ID, "execution": f"{RUN_ID}.all.1"})
+    assert answer == {"b3_model_evaluation": 2, "b3_training_requests": 1}
+
+
+def test_a_file_of_the_exchange_comes_into_the_lake(
+    answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged]
+) -> None:
+    key = f"inputs/cotahist/partial/{COTAHIST.name}"
+    cloud.client("s3").upload_file(str(COTAHIST), BUCKET, key)
+    answer = cloud.isolated.invoke(built["IngestQuotesFunction"], {"key": key, "partial": True})
+    assert (answer["status"], answer["changed"]) == ("done", True)
 
 
 def test_the_schedule_starts_the_state_machine(cloud: Cloud, built: dict[str, Packaged]) -> None:
