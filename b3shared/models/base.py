@@ -1,5 +1,6 @@
 """What a model is to the rest of the project. Adding one means writing one subclass and naming it in ``MODELS``."""
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 
 from b3shared.dataset import Array, Dataset, FloatArray, IntArray
+from b3shared.errors import ArtifactNotFoundError
 from b3shared.models import MODELS
 from b3shared.params import PipelineParams
 
@@ -136,6 +138,24 @@ class Model(ABC):
     @abstractmethod
     def load(cls, folder: Path, params: PipelineParams) -> Self:
         """Read the native model file that this project itself wrote (checked by hash before by the caller)."""
+
+    def _write_served(self, folder: Path, onnx: bytes, text: str) -> tuple[Path, list[Path]]:
+        """Write ``model.onnx`` and ``model.json``, both checked; return where the native file goes, and all three paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        native, exported, described = (folder / name for name in (self.params.model_file, ONNX_FILE, METADATA_FILE))
+        exported.write_bytes(onnx)
+        described.write_text(text + "\n", encoding="utf-8")
+        return native, [native, exported, described]
+
+    @staticmethod
+    def _read_metadata(folder: Path, params: PipelineParams) -> tuple[Path, dict[str, Any]]:
+        """The native file, and the content of ``model.json``; ArtifactNotFoundError unless both are there."""
+        native, described = folder / params.model_file, folder / METADATA_FILE
+        for path in (native, described):
+            if not path.is_file():
+                raise ArtifactNotFoundError(f"{folder} has no {path.name}; saving a model writes it there")
+        metadata: dict[str, Any] = json.loads(described.read_text(encoding="utf-8"))
+        return native, metadata
 
 
 def model_class(model_type: str) -> type[Model]:

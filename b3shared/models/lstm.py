@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from b3shared.dataset import CLASSES, Array, Dataset, FloatArray, IntArray
-from b3shared.errors import ArtifactNotFoundError, IncompatibleFeaturesError, SingleClassError, TooLittleHistoryError
-from b3shared.models.base import METADATA_FILE, ONNX_FILE, Forecast, Model, TrainingSession
+from b3shared.errors import IncompatibleFeaturesError, SingleClassError, TooLittleHistoryError
+from b3shared.models.base import Forecast, Model, TrainingSession
 from b3shared.models.calibration import Calibration
 from b3shared.models.conformal import ReturnScale
 from b3shared.models.lstm_batches import raw_forecast
@@ -172,12 +172,9 @@ class LSTMModel(Model):
         text = json.dumps(self._metadata() | {"parity": parity}, indent=1, allow_nan=False)
         rows = spread(covered)
         assert_served_parity(onnx, json.loads(text), X, data.volatility[rows], self.forecast(data, rows))
-        folder.mkdir(parents=True, exist_ok=True)
-        native, exported, described = (folder / n for n in (self.params.model_file, ONNX_FILE, METADATA_FILE))
+        native, paths = self._write_served(folder, onnx, text)
         torch.save({name: tensor.cpu() for name, tensor in self.network.state_dict().items()}, native)
-        exported.write_bytes(onnx)
-        described.write_text(text + "\n", encoding="utf-8")
-        return [native, exported, described]
+        return paths
 
     @classmethod
     def load(cls, folder: Path, params: PipelineParams) -> Self:
@@ -186,11 +183,7 @@ class LSTMModel(Model):
         Raises:
             ArtifactNotFoundError: The file of the network or ``model.json`` is not there.
         """
-        native, described = folder / params.model_file, folder / METADATA_FILE
-        for path in (native, described):
-            if not path.is_file():
-                raise ArtifactNotFoundError(f"{folder} has no {path.name}; saving an LSTM writes it there")
-        metadata = json.loads(described.read_text(encoding="utf-8"))
+        native, metadata = cls._read_metadata(folder, params)
         model = cls(params)
         model.lookback, model.max_gap = metadata["lookback"], metadata["max_gap"]
         model.chosen, model.summary = metadata["chosen"], metadata["summary"]

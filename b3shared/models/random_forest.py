@@ -12,14 +12,13 @@ from sklearn.ensemble import RandomForestClassifier
 
 from b3shared.dataset import CLASSES, UNLABELLED, Dataset, FloatArray, IntArray
 from b3shared.errors import (
-    ArtifactNotFoundError,
     IncompatibleFeaturesError,
     InvalidQuotesError,
     ModelTooLargeError,
     SingleClassError,
     TooLittleHistoryError,
 )
-from b3shared.models.base import METADATA_FILE, ONNX_FILE, Forecast, Model, Progress, TrainingSession
+from b3shared.models.base import Forecast, Model, Progress, TrainingSession
 from b3shared.models.calibration import Calibration
 from b3shared.models.forest_search import raw_probabilities, search_forest
 from b3shared.models.onnx import TOLERANCE, assert_close, assert_parity, export_forest, threshold_probes
@@ -145,12 +144,9 @@ class RandomForestModel(Model):
         served = Scorer(onnx, json.loads(text)).score(X).probabilities
         # a temperature below 1 magnifies float32 rounding by as much
         assert_close(served, self.calibration.apply(raw), TOLERANCE / min(1.0, self.calibration.temperature))
-        folder.mkdir(parents=True, exist_ok=True)
-        native, exported, described = (folder / n for n in (self.params.model_file, ONNX_FILE, METADATA_FILE))
+        native, paths = self._write_served(folder, onnx, text)
         joblib.dump(self.estimator, native, compress=3)
-        exported.write_bytes(onnx)
-        described.write_text(text + "\n", encoding="utf-8")
-        return [native, exported, described]
+        return paths
 
     @classmethod
     def load(cls, folder: Path, params: PipelineParams) -> Self:
@@ -159,11 +155,7 @@ class RandomForestModel(Model):
         Raises:
             ArtifactNotFoundError: The joblib file or ``model.json`` is not there.
         """
-        native, described = folder / params.model_file, folder / METADATA_FILE
-        for path in (native, described):
-            if not path.is_file():
-                raise ArtifactNotFoundError(f"{folder} has no {path.name}; saving a forest writes it there")
-        metadata = json.loads(described.read_text(encoding="utf-8"))
+        native, metadata = cls._read_metadata(folder, params)
         model = cls(params)
         # Unpickling runs code: the file is our own, and the caller has compared it with the hash recorded at saving.
         model.estimator = joblib.load(native).set_params(n_jobs=params.rf.n_jobs)
