@@ -18,22 +18,32 @@ def faulty_template(repository: Path, root: Path) -> Path:
 
     Quotes come from ``root/quotes.parquet``, TrainRf has a second, and a passing fault is retried at once, but longer.
     """
+    copy = _copied(repository, root)
+    _edit(copy, r"B3_QUOTES: .*", f"B3_QUOTES: {root}/quotes.parquet")
+    _edit(copy, r"(?s)(\n  TrainRfFunction:\n.*?Timeout: )\d+", r"\g<1>1")
+    _edit(copy.with_name("infra") / "pipeline.asl.yaml", r"IntervalSeconds: 5\n(\s+)BackoffRate: 2\n(\s+)MaxAttempts: 2",
+          r"IntervalSeconds: 1\n\1BackoffRate: 1.2\n\2MaxAttempts: 10")  # fmt: skip
+    return copy
+
+
+def sliced_template(repository: Path, root: Path) -> Path:
+    """The same, with the machine as it is, where a call of the LSTM's trainer has time for one gradient step, on any computer."""
+    copy = _copied(repository, root)
+    _edit(copy, r"B3_SLICE_SECONDS: .*", 'B3_SLICE_SECONDS: "0"')
+    return copy
+
+
+def _copied(repository: Path, root: Path) -> Path:
+    """The template and its machines under ``root``, beside links to the code."""
     for name in ("functions", "b3shared"):
         (root / name).symlink_to(repository / name)
-    text = (repository / "template.yaml").read_text(encoding="utf-8")
-    text = _replaced(text, r"B3_QUOTES: .*", f"B3_QUOTES: {root}/quotes.parquet")
-    text = _replaced(text, r"(?s)(\n  TrainRfFunction:\n.*?Timeout: )\d+", r"\g<1>1")
-    (root / "template.yaml").write_text(text, encoding="utf-8")
-    definition = (repository / "infra" / "pipeline.asl.yaml").read_text(encoding="utf-8")
-    definition = _replaced(definition, r"IntervalSeconds: 5\n(\s+)BackoffRate: 2\n(\s+)MaxAttempts: 2",
-                           r"IntervalSeconds: 1\n\1BackoffRate: 1.2\n\2MaxAttempts: 10")  # fmt: skip
     (root / "infra").mkdir()
-    shutil.copy(repository / "infra" / "ingest.asl.yaml", root / "infra")
-    (root / "infra" / "pipeline.asl.yaml").write_text(definition, encoding="utf-8")
-    return root / "template.yaml"
+    for definition in (repository / "infra").glob("*.asl.yaml"):
+        shutil.copy(definition, root / "infra")
+    return Path(shutil.copy(repository / "template.yaml", root))
 
 
-def _replaced(text: str, pattern: str, replacement: str) -> str:
-    changed, count = re.subn(pattern, replacement, text)
-    assert count, f"the template has no {pattern!r} any more"
-    return changed
+def _edit(file: Path, pattern: str, replacement: str) -> None:
+    changed, count = re.subn(pattern, replacement, file.read_text(encoding="utf-8"))
+    assert count, f"{file.name} has no {pattern!r} any more"
+    file.write_text(changed, encoding="utf-8")

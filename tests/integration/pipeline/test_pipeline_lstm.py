@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from pipeline_client import Client, storage_of, until
-from pipeline_world import TICKERS
+from pipeline_world import TICKERS, sliced_template
 from small_run import NETWORK
 
 from b3shared.config import BUNDLED_QUOTES, Settings
@@ -24,19 +24,18 @@ from b3shared.storage import FolderStorage
 from infra.local import LocalStack, LocalStackError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-SLICE = 9
-"""Seconds; five of them are for the checkpoint."""
-LONG = NETWORK | {"epochs": 12, "units": 24, "early_stopping_patience": 12, "max_slices": 1000}
+LONG = NETWORK | {"batch_size": 1024, "epochs": 5, "units": 24, "early_stopping_patience": 12, "max_slices": 1000}
 LONG |= {"model_type": "lstm", "refit": False}
-"""A training of several such slices; of very many on a busy machine."""
+"""A training of thirty gradient steps, six an epoch."""
 PROGRESS = "runs/{}/steps/train_model.progress.json"
 
 
 @pytest.fixture(scope="module")
-def sliced():
-    """A stack whose trainer is called again after a few seconds."""
-    parameters = {"Environment": "LOCAL", "WaitSeconds": "600", "ApiTimeout": "900", "SliceSeconds": str(SLICE)}
-    with LocalStack(REPOSITORY / "template.yaml", parameters) as stack:
+def sliced(tmp_path_factory):
+    """A stack whose trainer is called again after every gradient step."""
+    template = sliced_template(REPOSITORY, tmp_path_factory.mktemp("sliced"))
+    parameters = {"Environment": "LOCAL", "WaitSeconds": "600", "ApiTimeout": "900"}
+    with LocalStack(template, parameters) as stack:
         write_lake(ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=TICKERS)), storage_of(stack))
         yield stack
 
@@ -107,9 +106,9 @@ def network(api):
 def test_the_trainer_is_called_again_until_it_is_done(network, api):
     said = answers(api, "network.all.1", "train_model")
     assert [answer["status"] for answer in said[:-1]] == ["partial"] * (len(said) - 1)
-    assert len(said) >= 2
+    assert len(said) > LONG["epochs"], "it was interrupted within epochs"
     assert said[-1]["status"] == "done"
-    assert all(answer["progress"]["epochs"] == 12 for answer in said[:-1])
+    assert all(answer["progress"]["epochs"] == LONG["epochs"] for answer in said[:-1])
     assert network[1]["progress"] == 1.0
     assert network[1]["pipeline_state"]["training_status"] == "completed"
     assert network[1]["pipeline_state"]["training_results"]["live"]
@@ -145,6 +144,18 @@ def test_the_version_is_registered_with_its_own_file_and_forecasts(network, slic
         assert answer["predicted_price"] == pytest.approx(answer["last_price"] * (1 + answer["predicted_return"]))
 
 
+def failures(api, execution):
+    return [event for event in api.history(execution) if event["type"] == "LambdaFunctionFailed"]
+
+
+def kill(processes):
+    """Kill them, and say whether there were any."""
+    victims = list(processes)
+    for victim in victims:
+        victim.kill()
+    return bool(victims)
+
+
 @pytest.fixture(scope="module")
 def killed(network, api, bucket):
     """A run whose trainer was killed when it was going on with its own work, at the end."""
@@ -155,16 +166,12 @@ def killed(network, api, bucket):
         return bucket.exists(key) and json.loads(bucket.read(key)).get("slice", 0) >= 2
 
     until(trains, "a second slice")
-    victims = list(api.workers("train_lstm"))
-    for victim in victims:
-        victim.kill()
-    assert victims
+    until(lambda: kill(api.workers("train_lstm")) and failures(api, "killed.all.1"), "the death of a trainer at work")
     return api.ended("killed")
 
 
 def test_a_killed_trainer_goes_on_from_its_checkpoint_to_the_same_network(killed, api, straight, bucket, tmp_path):
-    failures = [e for e in api.history("killed.all.1") if e["type"] == "LambdaFunctionFailed"]
-    assert len(failures) == 1
+    assert failures(api, "killed.all.1")
     assert killed["progress"] == 1.0
     assert "training_error" not in killed["pipeline_state"]
     assert same(weights(Run.open(bucket, "killed"), tmp_path), straight)
@@ -191,7 +198,7 @@ def test_of_two_trainers_at_once_the_newer_goes_on_and_the_other_stops(stack, st
 
 def test_the_refit_too_is_done_by_the_trainer_in_slices(api, bucket):
     body = {"run_id": "step-by-step"}
-    api.ok("load-data", {**body, "tickers": TICKERS, **NETWORK})
+    api.ok("load-data", {**body, "tickers": TICKERS, **NETWORK, "batch_size": 4096})
     api.ok("preprocess-data", body)
     api.ok("split-data", body | {"test_size": 0.2, "val_size": 0.2})
     trained = api.ok("train-model", body | {"model_type": "lstm_mtl"})
