@@ -200,6 +200,8 @@ def _evidence(rows: pd.DataFrame) -> Evidence:
     before = np.nanmedian([numbers("previous"), numbers("previous_2"), numbers("previous_3")], axis=0)
     closes = [numbers("close"), numbers("next_1"), numbers("next_2")]
     level = np.where(np.isnan(closes[1]), np.nan, np.log(np.nanmedian(closes, axis=0) / before))
+    with np.errstate(invalid="ignore"):
+        around, rebound = np.log(closes[1] / numbers("previous")), np.log(closes[0] / numbers("previous_2"))
     typed = (rows["type"].notna() & rows["previous_type"].notna() & rows["dismes"].notna()).to_numpy(dtype=bool)
     fresh = _fresh_letters(rows)
     with np.errstate(divide="ignore"):
@@ -207,6 +209,8 @@ def _evidence(rows: pd.DataFrame) -> Evidence:
     return Evidence(
         gap=gap,
         level=level,
+        around=around,
+        rebound=rebound,
         scale=scale,
         volume=volume,
         range=np.log(numbers("spread")) - numbers("usual_spread"),

@@ -49,10 +49,11 @@ NIGHT = Tail(0.0, 0.3)
 """Gap from the close to the next open, market's gap removed, in volatilities; with its tail also that of real jumps."""
 FIRST_PRICE = Tail(0.1, 0.6, 2.0)
 """The same around the expected price after an action: the first trades in a new unit are less certain."""
-DRIFT = Tail(0.0, 1.2)
+DRIFT = Tail(0.0, 2.0)
 """What the level of some closes adds to the gap, in volatilities."""
-STAYS = Tail(0.0, 1.3, 2.0)
-"""The level of some closes around the expected one after an action, in volatilities."""
+STAYS = Tail(0.0, 2.0)
+"""The level of some closes around the expected one after an action, in volatilities. With a heavier tail than the drift's,
+a price that goes back to where it was would still pass for a split."""
 VOLUME_OF_SPLIT, VOLUME_OF_MOVE = Tail(0.2, 1.1), Tail(0.8, 1.8)
 """Log of shares traded over their usual number; after a split the usual number is f times as many."""
 RANGE_OF_SPLIT, RANGE_OF_MOVE = Tail(0.5, 0.7), Tail(1.1, 0.8)
@@ -101,6 +102,9 @@ class Evidence:
     Attributes:
         gap: log of the first price over the last close of before, market's gap removed.
         level: log of the median close from the row on over the median close before it; NaN on the newest day.
+        around: log of the next close over the last one of before: no jump if the row's price alone is wrong; NaN on the
+            newest day.
+        rebound: log of the close over the last one but one of before: no jump if the price of before alone is wrong.
         scale: volatility of a night, with the rounding of prices to the cent.
         volume: log of shares traded over their usual number.
         range: log of (log high over low) over its usual size.
@@ -110,6 +114,8 @@ class Evidence:
 
     gap: FloatArray
     level: FloatArray
+    around: FloatArray
+    rebound: FloatArray
     scale: FloatArray
     volume: FloatArray
     range: FloatArray
@@ -149,8 +155,8 @@ def judge(evidence: Evidence) -> Verdict:
     ordinary = _named(IDENTITY, e, 1) * _unmarked(e)
     after = DRIFT.density((level - gap) / scale)  # the level stays where the gap put it
     move = NIGHT.density(gap / scale) / scale * after * crowd * ordinary
-    back = np.where(np.isnan(level), 1.0, DRIFT.density(level / scale))
-    tick = BAD_TICK_PRIOR / BAD_TICK_WIDTH * back * crowd * ordinary
+    back = DRIFT.density(e.around / e.scale) + DRIFT.density(e.rebound / e.scale)
+    tick = BAD_TICK_PRIOR / BAD_TICK_WIDTH * back[:, None] * crowd * ordinary
     total = action.sum(axis=1) + move[:, 0] + tick[:, 0]
     best = action.argmax(axis=1)
     near = np.abs(log_f - log_f[0, best][:, None]) < np.log(NEAR)

@@ -96,17 +96,10 @@ def spiked(frame: pd.DataFrame, factor: float) -> pd.DataFrame:
     return out
 
 
-@given(st.integers(0, 10_000), st.sampled_from([5.0, 7.0, 10.0]))
-@settings(max_examples=15, deadline=None)
-def test_a_price_that_goes_back_is_no_split(seed: int, factor: float) -> None:
-    assert applied(detect_in(spiked(walk(seed), factor))) == []
-
-
-@pytest.mark.parametrize("factor", [0.5, 2.0])
-def test_a_price_that_doubles_or_halves_for_a_session_is_seldom_a_split(factor: float) -> None:
-    """Two sessions of a walk now and then look like a new level, and two for one is what companies do most."""
-    spikes = pd.concat([spiked(walk(seed, ticker=f"AA{seed // 10}{chr(65 + seed % 10)}3"), factor) for seed in range(100)])
-    assert len(applied(detect_in(spikes))) <= 8
+@given(st.integers(0, 10_000), st.floats(0.008, 0.02), st.sampled_from([0.1, 0.5, 2.0, 3.0, 7.0, 10.0]))
+@settings(max_examples=60, deadline=None)
+def test_a_price_that_goes_back_is_no_split(seed: int, volatility: float, factor: float) -> None:
+    assert applied(detect_in(spiked(walk(seed, volatility), factor))) == []
 
 
 def test_a_spike_of_the_newest_day_is_less_certain_than_a_level_that_stayed() -> None:
