@@ -27,7 +27,7 @@ def faulty_template(repository: Path, root: Path) -> Path:
 
 
 def sliced_template(repository: Path, root: Path) -> Path:
-    """The same, with the machine as it is, where a call of the LSTM's trainer has time for one gradient step, on any computer."""
+    """The same but for the faults, where a call of the LSTM's trainer has time for one gradient step, on any computer."""
     copy = _copied(repository, root)
     _edit(copy, r"B3_SLICE_SECONDS: .*", 'B3_SLICE_SECONDS: "0"')
     return copy
