@@ -123,10 +123,13 @@ def prepare_quotes(
 
 
 def period_start(end: date, period: str) -> date:
-    """First day of a period such as ``250d``, ``18m`` or ``5y`` that ends on ``end`` (calendar days)."""
+    """First day of a period such as ``250d``, ``18m`` or ``5y`` that ends on ``end`` (calendar days); no day before year 1."""
     count = int(period[:-1])
     offset = {"d": pd.DateOffset(days=count), "m": pd.DateOffset(months=count), "y": pd.DateOffset(years=count)}[period[-1]]
-    return (pd.Timestamp(end) - offset + pd.Timedelta(days=1)).date()
+    try:
+        return (pd.Timestamp(end) - offset + pd.Timedelta(days=1)).date()
+    except (ValueError, OverflowError):  # there is none so long ago
+        return date.min
 
 
 def _counts(findings: list[Finding]) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from b3shared.config import BUNDLED_QUOTES
 from b3shared.errors import InvalidParameterError, NoQuotesError, TooLittleHistoryError, UnknownTickerError
@@ -45,6 +47,18 @@ def test_the_bundled_sample_is_what_the_notice_says() -> None:
 )
 def test_a_period_counts_back_from_its_end(period: str, start: date) -> None:
     assert period_start(date(2023, 12, 28), period) == start
+
+
+@given(st.dates(), st.from_regex(r"[1-9]\d{0,3}[dmy]", fullmatch=True))
+def test_every_period_of_every_day_begins_on_a_day(end: date, period: str) -> None:
+    assert date.min <= period_start(end, period) <= end
+
+
+def test_a_period_before_all_quotes_is_told_and_a_longer_one_than_there_are_dates_is_all_of_them() -> None:
+    with pytest.raises(NoQuotesError, match="from 0001-01-01 to 0004-01-01"):
+        load_quotes(SOURCE, PipelineParams(end=date(4, 1, 1)))
+    everything = load_quotes(SOURCE, PipelineParams(start=date(1990, 1, 1))).frame
+    assert len(load_quotes(SOURCE, PipelineParams(period="9999y")).frame) == len(everything)
 
 
 def test_start_and_end_win_over_the_period_and_an_end_in_the_future_is_the_newest() -> None:
