@@ -26,7 +26,8 @@ from b3shared.errors import (
     StepNotReadyError,
     UnknownRunError,
 )
-from b3shared.params import FAMILIES, RUN_ID_PATTERN, PipelineParams, Step, nested, owner_of
+from b3shared.model_params import FAMILIES, nested
+from b3shared.params import RUN_ID_PATTERN, PipelineParams, Step, owner_of
 from b3shared.steps import (
     CODE_VERSION,
     Artifact,

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from b3shared.params import ALIASES, Step, flat_schemas, owner_of
+from b3shared.model_params import ALIASES
+from b3shared.params import Step, flat_schemas, owner_of
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "functions" / "pipeline_api" / "openapi.json"

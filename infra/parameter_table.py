@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from b3shared.params import LSTMParams, flat_schemas
+from b3shared.model_params import LSTMParams
+from b3shared.params import flat_schemas
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "LSTM.md"

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from b3shared.dataset import CLASSES, FloatArray, IntArray
-from b3shared.params import LSTMParams
+from b3shared.model_params import LSTMParams
 
 CLIP = 5.0
 """Scaled features lie within plus and minus this, some 74 spreads from the centre."""

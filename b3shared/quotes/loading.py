@@ -123,7 +123,7 @@ def prepare_quotes(
 
 
 def period_start(end: date, period: str) -> date:
-    """First day of a period such as ``250d``, ``18m`` or ``5y`` that ends on ``end`` (calendar days); no day before year 1."""
+    """First day of a period like ``250d``, ``18m`` or ``5y`` (calendar days) that ends on ``end``, never before year 1."""
     count = int(period[:-1])
     offset = {"d": pd.DateOffset(days=count), "m": pd.DateOffset(months=count), "y": pd.DateOffset(years=count)}[period[-1]]
     try:

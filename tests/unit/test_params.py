@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b3shared.errors import InvalidParameterError
-from b3shared.params import FAMILY_OF, STEP_PARAMS, PipelineParams, Step, flat_schemas
+from b3shared.model_params import FAMILY_OF
+from b3shared.params import STEP_PARAMS, PipelineParams, Step, flat_schemas
 
 
 def test_every_parameter_has_exactly_one_owner() -> None:

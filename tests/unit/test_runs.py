@@ -20,7 +20,8 @@ from b3shared.errors import (
     StepNotReadyError,
     UnknownRunError,
 )
-from b3shared.params import PipelineParams, RandomForestParams, Step
+from b3shared.model_params import RandomForestParams
+from b3shared.params import PipelineParams, Step
 from b3shared.runs import CODE_VERSION, Run, list_runs, new_run_id
 from b3shared.storage import FolderStorage
 

@@ -7,7 +7,8 @@ from records import finish
 
 from b3shared.control.bodies import own_params, resumed_params, run_id_of, taken_apart
 from b3shared.errors import B3Error, InvalidParameterError
-from b3shared.params import FAMILY_OF, PipelineParams, Step
+from b3shared.model_params import FAMILY_OF
+from b3shared.params import PipelineParams, Step
 from b3shared.runs import Run
 
 NAMES = [*PipelineParams.model_fields, *FAMILY_OF, "run_id", "input_key", "colour"]

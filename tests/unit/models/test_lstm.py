@@ -25,6 +25,7 @@ from b3shared.errors import (
     TooLittleHistoryError,
     TooManySlicesError,
 )
+from b3shared.model_params import LSTMParams
 from b3shared.models import lstm_onnx
 from b3shared.models.base import TrainingSession, Unfinished, model_class
 from b3shared.models.lstm import LSTMModel
@@ -32,7 +33,7 @@ from b3shared.models.lstm_batches import raw_forecast
 from b3shared.models.lstm_onnx import export_network
 from b3shared.models.scorer import Scorer
 from b3shared.models.windows import Examples, Windows, center_and_spread, whole
-from b3shared.params import LSTMParams, PipelineParams
+from b3shared.params import PipelineParams
 
 NOBODY = TrainingSession()
 

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 
 from b3shared.dataset import BUY, HOLD, SELL
+from b3shared.model_params import LSTMParams
 from b3shared.models.lstm_network import CLIP, ClassBalance, MultiTaskLSTM, Objective, focal_loss, return_loss
-from b3shared.params import LSTMParams
 
 ONES = torch.ones(3)
 
