@@ -9,7 +9,6 @@ from typing import Any
 
 _PUBLIC = {
     "Evaluation": "evaluate",
-    "measure": "evaluate",
     "skill_verdict": "verdict",
     "plot_action_samples_by_ticker": "plots",
     "plot_confusion_matrix": "plots",

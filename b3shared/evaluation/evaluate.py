@@ -1,8 +1,9 @@
 """The evaluation of one model: every figure, the baselines beside it, the pictures and the report."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,21 @@ class Evaluation:
             ``importance``; of a model with returns ``return_bins``, with intervals ``return_interval`` (level, and how
             persistence's was fitted), with epochs ``training`` (:func:`training.curves_of`), else None; ``skill``,
             ``warnings``, ``headline``; ``label``, ``classes``, ``bootstrap``, ``params``, ``context``.
-        figures: name -> PNG bytes.
-        report_html: one self-contained page.
+        draw: makes the figures.
     """
 
     metrics: dict[str, Any]
-    figures: dict[str, bytes]
-    report_html: str
+    draw: Callable[[], dict[str, bytes]] = field(repr=False, compare=False)
+
+    @cached_property
+    def figures(self) -> dict[str, bytes]:
+        """Name -> PNG bytes; drawn when first asked for."""
+        return self.draw()
+
+    @cached_property
+    def report_html(self) -> str:
+        """One self-contained page."""
+        return render_report(self.metrics, self.figures)
 
     @property
     def skill(self) -> str:
@@ -97,42 +106,7 @@ def evaluate(
         InvalidParameterError: A part is missing, or a forecast is not one probability row per row of its part.
         TooLittleHistoryError: A part has no labelled row.
     """
-    metrics, test, courses = _measure(
-        data, parts, forecasts, base_rates, params, importance, training or {}, context or {}, costs or Costs()
-    )
-    figures = draw_figures(data, test.rows, test.actions, test.forecast.returns, metrics, courses)
-    return Evaluation(metrics, figures, render_report(metrics, figures))
-
-
-def measure(
-    data: Dataset,
-    parts: Mapping[str, IntArray],
-    forecasts: Mapping[str, Forecast],
-    base_rates: FloatArray,
-    params: PipelineParams,
-    importance: Mapping[str, float],
-    *,
-    training: Mapping[str, Any] | None = None,
-    context: Mapping[str, Any] | None = None,
-    costs: Costs | None = None,
-) -> dict[str, Any]:
-    """The metrics of :func:`evaluate` without pictures and report: for many models, or for tests of the pipeline."""
-    return _measure(data, parts, forecasts, base_rates, params, importance, training or {}, context or {}, costs or Costs())[
-        0
-    ]
-
-
-def _measure(
-    data: Dataset,
-    parts: Mapping[str, IntArray],
-    forecasts: Mapping[str, Forecast],
-    base_rates: FloatArray,
-    params: PipelineParams,
-    importance: Mapping[str, float],
-    training: Mapping[str, Any],
-    context: Mapping[str, Any],
-    costs: Costs,
-) -> tuple[dict[str, Any], Part, Courses]:
+    training, context, costs = training or {}, context or {}, costs or Costs()
     scored = score_parts(data, parts, forecasts, base_rates, params)
     test = scored["test"]
     baselines, interval = _baselines(data, scored, training, params)
@@ -165,7 +139,9 @@ def _measure(
     metrics = to_json(metrics | {"gaps": _gaps(metrics["model"])})
     metrics |= {"skill": skill_verdict(metrics), "warnings": warnings_of(metrics)}
     metrics |= {"headline": headline_of(metrics)}
-    return metrics, test, courses
+    return Evaluation(
+        metrics, lambda: draw_figures(data, test.rows, test.actions, test.forecast.returns, metrics, courses)
+    )
 
 
 def _baselines(

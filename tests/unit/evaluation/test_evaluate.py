@@ -9,7 +9,7 @@ import pytest
 from b3shared.dataset import BUY, CLASSES, HOLD, SELL
 from b3shared.errors import InvalidParameterError, TooLittleHistoryError
 from b3shared.evaluation import metrics as m
-from b3shared.evaluation.evaluate import evaluate, measure
+from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.ranking import daily_rank_ic
 from b3shared.evaluation.scorecard import FIGURES
 from b3shared.models.base import Forecast
@@ -33,15 +33,15 @@ def forecasts_of(data, parts, kind="informed", returns=False):
     return {name: Forecast(p[rows], expected[rows] if returns else None) for name, rows in parts.items()}
 
 
-def run(data, parts, kind="informed", params=PARAMS, returns=False, context=None, how=evaluate):
+def run(data, parts, kind="informed", params=PARAMS, returns=False, context=None):
     base_rates = m.class_shares(data.label[parts["train"]][data.label[parts["train"]] >= 0])
     forecasts = forecasts_of(data, parts, kind, returns)
-    return how(data, parts, forecasts, base_rates, params, IMPORTANCE, context=context or {})
+    return evaluate(data, parts, forecasts, base_rates, params, IMPORTANCE, context=context or {})
 
 
 def metrics_of(data, parts, **options):
     """Without pictures, which take most of the time."""
-    return run(data, parts, how=measure, **options)
+    return run(data, parts, **options).metrics
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +172,7 @@ def test_one_or_two_classes_do_not_crash(market, parts, classes):
     label = np.where(market.label < 0, -1, np.take(classes, market.label % len(classes))).astype(np.int8)
     found = run(replace(market, label=label), parts)
     assert json.dumps(found.metrics, allow_nan=False)
+    assert found.report_html
     supports = {name: figures["support"] > 0 for name, figures in found.metrics["model"]["test"]["per_class"].items()}
     assert supports == {name: code in classes for code, name in enumerate(CLASSES)}
     assert any("the train part has no" in warning for warning in found.metrics["warnings"])
@@ -193,7 +194,9 @@ def test_rows_without_a_known_outcome_are_left_out(market, parts):
 
 
 def test_the_same_input_gives_the_same_output(market, parts, evaluation):
-    assert run(market, parts, returns=True, context=evaluation.metrics["context"]) == evaluation
+    again = run(market, parts, returns=True, context=evaluation.metrics["context"])
+    assert (again.metrics, again.figures) == (evaluation.metrics, evaluation.figures)
+    assert again.report_html == evaluation.report_html
 
 
 def test_bad_forecasts_are_refused_by_name(market, parts):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from b3shared.errors import InvalidParameterError, TooLittleHistoryError
-from b3shared.evaluation.evaluate import evaluate, measure
+from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.metrics import class_shares
 from b3shared.evaluation.return_report import return_tables
 from b3shared.models.base import Forecast
@@ -42,15 +42,20 @@ def forecasts_of(market, parts, *, strength=0.007, width=1.6449):
     return {name: Forecast(p[rows], expected[rows], intervals[rows]) for name, rows in parts.items()}
 
 
-def run(market, parts, forecasts, how=measure, **options):
+def run(market, parts, forecasts, **options):
+    """The metrics: without pictures, which take most of the time."""
+    return evaluated(market, parts, forecasts, **options).metrics
+
+
+def evaluated(market, parts, forecasts, **options):
     rates = class_shares(market.label[parts["train"]])
-    return how(market, parts, forecasts, rates, options.pop("params", PARAMS), {"f0": 1.0}, **options)
+    return evaluate(market, parts, forecasts, rates, options.pop("params", PARAMS), {"f0": 1.0}, **options)
 
 
 @pytest.fixture(scope="module")
 def evaluation(market, parts):
     training = {"history": HISTORY, "rows": {"calibrate": len(later_half(market, parts["val"]))}}
-    return run(market, parts, forecasts_of(market, parts), how=evaluate, training=training)
+    return evaluated(market, parts, forecasts_of(market, parts), training=training)
 
 
 def later_half(market, rows):
@@ -166,7 +171,7 @@ def test_an_oracle_of_returns_is_suspected_of_a_leak(market, parts):
 
 def test_a_model_without_returns_has_none_of_it_and_else_the_same(evaluation, market, parts):
     classes = {name: Forecast(said.probabilities) for name, said in forecasts_of(market, parts).items()}
-    found, full = run(market, parts, classes, how=evaluate), evaluation.metrics
+    found, full = evaluated(market, parts, classes), evaluation.metrics
     assert not PICTURES & set(found.figures)
     assert [found.metrics[name] for name in ("return_bins", "return_interval", "training")] == [None] * 3
     said = found.metrics["model"]["test"]
