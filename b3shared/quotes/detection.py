@@ -21,7 +21,7 @@ import pandas as pd
 from b3shared.dataset import FloatArray
 from b3shared.errors import InvalidQuotesError
 from b3shared.quotes.actions import ACTION_TYPES, kind_of, no_actions, sorted_actions
-from b3shared.quotes.likelihood import Evidence, Verdict, judge
+from b3shared.quotes.likelihood import GROUPED, GROWN, NO_MARK, OTHER, SEVERAL, UNKNOWN, Evidence, Verdict, judge
 
 MARKS = {
     "D": "dividend",
@@ -42,7 +42,8 @@ SMALLEST_GAP = 0.08
 CALM = 4.0
 """Nor is one of less than this many volatilities."""
 LONGEST_HOLE = 45
-"""Calendar days without a trade; over more the ratio of two prices tells no factor any more."""
+"""Calendar days without a trade; over more the ratio of two prices tells no factor any more, unless a mark says that there
+is one."""
 LEAST_CONFIDENCE = 0.05
 """What is less probable is not worth a row."""
 LATE_LISTING = 5
@@ -138,7 +139,9 @@ def _candidates(relation: str, found: set[str]) -> str:
 
 def _judged(rows: pd.DataFrame) -> pd.DataFrame:
     """Actions on the number of shares among the suspicious rows."""
-    rows = rows[((rows["date"] - rows["previous_date"]).dt.days <= LONGEST_HOLE) & ~_is_listed(rows)]
+    short = (rows["date"] - rows["previous_date"]).dt.days <= LONGEST_HOLE
+    marked = pd.Series(_fresh_letters(rows), rows.index).str.contains("[BG]")
+    rows = rows[(short | marked) & ~_is_listed(rows)]
     evidence = _evidence(rows)
     verdict = judge(evidence)
     kept = np.flatnonzero(verdict.confidence >= LEAST_CONFIDENCE)
@@ -203,7 +206,6 @@ def _evidence(rows: pd.DataFrame) -> Evidence:
     with np.errstate(invalid="ignore"):
         around, rebound = np.log(closes[1] / numbers("previous")), np.log(closes[0] / numbers("previous_2"))
     typed = (rows["type"].notna() & rows["previous_type"].notna() & rows["dismes"].notna()).to_numpy(dtype=bool)
-    fresh = _fresh_letters(rows)
     with np.errstate(divide="ignore"):
         volume = np.log(numbers("volume")) - numbers("usual_volume")
     return Evidence(
@@ -216,9 +218,14 @@ def _evidence(rows: pd.DataFrame) -> Evidence:
         range=np.log(numbers("spread")) - numbers("usual_spread"),
         dismes=changed("dismes"),
         isin=changed("isin"),
-        grown=np.where(typed, ["B" in letters for letters in fresh], np.nan),
-        grouped=np.where(typed, ["G" in letters for letters in fresh], np.nan),
+        mark=np.where(typed, [_mark(letters) for letters in _fresh_letters(rows)], UNKNOWN).astype(np.int64),
     )
+
+
+def _mark(letters: str) -> int:
+    """What the letters of an ex-mark say of the number of shares."""
+    told = {"B": GROWN, "G": GROUPED, "X": SEVERAL}
+    return next((kind for letter, kind in told.items() if letter in letters), OTHER if letters else NO_MARK)
 
 
 def _fresh_letters(rows: pd.DataFrame) -> list[str]:

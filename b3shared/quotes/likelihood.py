@@ -1,7 +1,8 @@
-"""How probable it is that a share was split, given what its quotes did: Bayes' rule over three stories of a jump.
+"""How probable it is that a share was split, given what its quotes did: Bayes' rule over four stories of a jump.
 
 * **action**: one share became f; the price opens at the last close over f, as usual up to the volatility of a night.
 * **move**: nothing happened to the shares; the price really jumped. Such days trade much and far.
+* **right**: something else left the price: a great dividend, a subscription right, a part of the company.
 * **bad tick**: one price is wrong; the levels before and after it agree.
 
 Every piece of evidence multiplies the odds; what a source lacks says nothing. All scales are in units of the ticker's own
@@ -14,7 +15,7 @@ from math import gamma, pi, sqrt
 
 import numpy as np
 
-from b3shared.dataset import Array, FloatArray
+from b3shared.dataset import Array, FloatArray, IntArray
 
 MARKET_PRIOR = 5e-4
 """Splits, reverse splits and bonuses a session of a share: about one in eight years."""
@@ -22,6 +23,10 @@ BAD_TICK_PRIOR = 1e-4
 BAD_TICK_WIDTH = 6.0
 """Wrong prices, of a whole session or of its open alone, a session of a share. Such a price may lie anywhere within e**3
 times or parts of the right one: log uniform, so density 1/6."""
+SHOCK_PRIOR, SHOCK_WIDTH = 3e-6, 4.0
+"""News that no volatility foretells, a session of a share; the price may lie anywhere within e**2 times or parts of before."""
+GREAT_RIGHT, GREATEST_RIGHT = 0.005, 2.3
+"""Share of rights other than on the number of shares that are worth a good part of the price; up to nine tenths of it."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,17 @@ RANGE_OF_SPLIT, RANGE_OF_MOVE = Tail(0.5, 0.7), Tail(1.1, 0.8)
 
 IDENTITY = {"dismes": (0.98, 0.025), "isin": (0.15, 0.002)}
 """Chance that the distribution number or the ISIN changes on the day of an action, and on any other."""
-SHARE_COUNT_MARK = (0.97, 2e-5)
-"""Chance of a new mark ex-bonus or ex-grouping on the day of such an action, and on any other."""
+UNKNOWN, NO_MARK, GROWN, GROUPED, OTHER, SEVERAL = -1, 0, 1, 2, 3, 4
+"""What the ex-mark of a session says: a bonus or split, a grouping, another right, several at once."""
+MARK_OF_ACTION = {NO_MARK: 0.027, OTHER: 0.003, SEVERAL: 0.02}
+"""Chance of a mark on the day of an action, but for the one that says so; the mark of the opposite action is no better than
+chance."""
+RIGHT_MARK, WRONG_MARK = 0.95, 2e-5
+MARK_OTHERWISE = {
+    False: {NO_MARK: 0.9989, OTHER: 1e-3, SEVERAL: 1e-4, GROWN: 1e-5, GROUPED: 1e-5},
+    True: {NO_MARK: 0.05, OTHER: 0.93, SEVERAL: 0.0184, GROWN: 8e-4, GROUPED: 8e-4},
+}
+"""The same on other days, by whether the distribution number changed."""
 
 
 def plausible_factors() -> tuple[FloatArray, FloatArray]:
@@ -109,7 +123,7 @@ class Evidence:
         volume: log of shares traded over their usual number.
         range: log of (log high over low) over its usual size.
         dismes, isin: 1 where it changed, 0 where not.
-        grown, grouped: 1 where a mark ex-bonus (or split), or ex-grouping, appeared; 0 where marks are known and it did not.
+        mark: (rows,) int: the mark that appeared; :data:`UNKNOWN` where marks are not known.
     """
 
     gap: FloatArray
@@ -121,8 +135,7 @@ class Evidence:
     range: FloatArray
     dismes: FloatArray
     isin: FloatArray
-    grown: FloatArray
-    grouped: FloatArray
+    mark: IntArray
 
 
 @dataclass(frozen=True)
@@ -150,14 +163,16 @@ def judge(evidence: Evidence) -> Verdict:
     action = MARKET_PRIOR * FACTOR_PRIOR * FIRST_PRICE.density((gap + log_f) / scale) / scale
     action = action * STAYS.density((level + log_f) / scale)
     action = action * VOLUME_OF_SPLIT.density(volume, log_f) * RANGE_OF_SPLIT.density(spread)
-    action = action * _named(IDENTITY, e, 0) * _marked(e, log_f)
-    crowd = VOLUME_OF_MOVE.density(volume) * RANGE_OF_MOVE.density(spread)
-    ordinary = _named(IDENTITY, e, 1) * _unmarked(e)
+    action = action * _named(e, 0) * _marked(e.mark[:, None], log_f)
+    ordinary = _named(e, 1) * _marked_otherwise(e)
     after = DRIFT.density((level - gap) / scale)  # the level stays where the gap put it
-    move = NIGHT.density(gap / scale) / scale * after * crowd * ordinary
+    crowd = VOLUME_OF_MOVE.density(volume) * RANGE_OF_MOVE.density(spread)
+    calm = VOLUME_OF_SPLIT.density(volume) * RANGE_OF_SPLIT.density(spread)
+    move = (NIGHT.density(gap / scale) / scale + SHOCK_PRIOR / SHOCK_WIDTH) * after * crowd * ordinary
+    left = _right_left(e) * after * calm * ordinary
     back = DRIFT.density(e.around / e.scale) + DRIFT.density(e.rebound / e.scale)
     tick = BAD_TICK_PRIOR / BAD_TICK_WIDTH * back[:, None] * crowd * ordinary
-    total = action.sum(axis=1) + move[:, 0] + tick[:, 0]
+    total = action.sum(axis=1) + (move + left + tick)[:, 0]
     best = action.argmax(axis=1)
     near = np.abs(log_f - log_f[0, best][:, None]) < np.log(NEAR)
     return Verdict(
@@ -167,25 +182,29 @@ def judge(evidence: Evidence) -> Verdict:
     )
 
 
-def _named(chances: dict[str, tuple[float, float]], e: Evidence, story: int) -> FloatArray:
+def _named(e: Evidence, story: int) -> FloatArray:
     """Probability of what ISIN and distribution number did, (rows, 1); ``story`` 0 an action, 1 none."""
     out = np.ones(len(e.gap))
-    for name, chance in chances.items():
+    for name, chance in IDENTITY.items():
         changed: Array = getattr(e, name)
         out *= np.where(np.isnan(changed), 1.0, np.where(changed == 1, chance[story], 1 - chance[story]))
     return out[:, None]
 
 
-def _marked(e: Evidence, log_f: FloatArray) -> FloatArray:
-    """Probability of the marks if one share became f, (rows, factors): growth marks B, grouping marks G."""
-    seen, by_chance = SHARE_COUNT_MARK
-    mark = np.where(log_f > 0, e.grown[:, None], e.grouped[:, None])
-    other = np.where(log_f > 0, e.grouped[:, None], e.grown[:, None])
-    right = np.where(np.isnan(mark), 1.0, np.where(mark == 1, seen, 1 - seen))
-    return right * np.where(other == 1, by_chance, 1.0)
+def _marked(mark: IntArray, log_f: FloatArray) -> FloatArray:
+    """Probability of a mark if one share became f, (rows, factors): growth is marked B, grouping G."""
+    says_so = np.where(log_f > 0, GROWN, GROUPED)
+    seen = np.select([mark == kind for kind in MARK_OF_ACTION], list(MARK_OF_ACTION.values()), WRONG_MARK)
+    return np.where(mark == UNKNOWN, 1.0, np.where(mark == says_so, RIGHT_MARK, seen))
 
 
-def _unmarked(e: Evidence) -> FloatArray:
-    """Probability of the marks if nothing happened to the number of shares, (rows, 1)."""
-    _, by_chance = SHARE_COUNT_MARK
-    return ((np.where(e.grown == 1, by_chance, 1.0)) * np.where(e.grouped == 1, by_chance, 1.0))[:, None]
+def _marked_otherwise(e: Evidence) -> FloatArray:
+    """Probability of a mark if nothing happened to the number of shares, (rows, 1)."""
+    chances = [np.select([e.mark == k for k in table], list(table.values()), 1.0) for table in MARK_OTHERWISE.values()]
+    return np.where(e.dismes == 1, chances[True], chances[False])[:, None]
+
+
+def _right_left(e: Evidence) -> FloatArray:
+    """Density of the gap if another right left the price, (rows, 1); 0 where there was none or the price rose."""
+    there = (e.dismes == 1) | np.isin(e.mark, (OTHER, SEVERAL))
+    return np.where(there & (e.gap < 0), GREAT_RIGHT / GREATEST_RIGHT, 0.0)[:, None]

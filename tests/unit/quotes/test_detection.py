@@ -125,6 +125,40 @@ def test_a_crash_on_huge_volume_that_goes_on_all_day_is_no_split_when_dismes_sta
     assert np.isnan(worst) or worst < 0.01
 
 
+def jump(factor: float, times_volume: float, seed: int, volatility: float = 0.02) -> pd.DataFrame:
+    """A fall to 1 / factor of the price on so many times the usual shares."""
+    before = walk(seed, volatility, price=40.0)
+    after = split(before, factor).assign(volume=before["volume"])
+    after.loc[PLANTED, "volume"] *= times_volume
+    return after
+
+
+@pytest.mark.parametrize(("factor", "times_volume", "spread"), [(2, 8, 1.03), (4, 8, 1.03), (5, 10, 1.2), (10, 10, 1.2)])
+@pytest.mark.parametrize("volatility", [0.02, 0.03])
+def test_nor_is_a_crash_to_a_round_part_of_the_price(
+    factor: float, times_volume: float, spread: float, volatility: float
+) -> None:
+    for seed in range(8):
+        frame = jump(factor, times_volume, seed, volatility)
+        frame.loc[PLANTED, "high"] *= spread
+        frame.loc[PLANTED, "low"] /= spread
+        assert applied(detect_in(frame.assign(dismes=117, type="ON      NM", isin="BRAMERACNOR6"))) == []
+
+
+@pytest.mark.parametrize("mark", ["ED", "EJ", "ES", "EC", "EA", "EDJ"])
+@pytest.mark.parametrize(("part", "times_volume"), [(0.8, 1), (0.67, 1), (0.5, 1), (0.5, 8), (0.25, 8)])
+def test_a_fall_on_the_ex_date_of_another_right_is_no_split(mark: str, part: float, times_volume: float) -> None:
+    for seed in range(4):
+        assert applied(detect_in(marked(jump(1 / part, times_volume, seed), mark))) == []
+
+
+@pytest.mark.parametrize(("mark", "factor"), [("EB", 2.0), ("EB", 1.25), ("EDB", 3.0), ("EG", 0.1), ("EX", 2.0)])
+def test_a_marked_action_is_found_beside_other_rights(mark: str, factor: float) -> None:
+    for seed in range(4):
+        frame = marked(split(walk(seed, 0.01, price=60.0), factor), mark)
+        assert applied(detect_in(frame)) == [("PETR4", day(frame), factor)]
+
+
 def test_dismes_that_rose_speaks_for_an_action_and_one_that_stood_still_against_it() -> None:
     frame = split(walk(4, 0.025), 1.5).drop(columns=["volume", "high", "low"])
     rose = np.arange(len(frame)) >= PLANTED
@@ -215,6 +249,15 @@ def test_over_a_long_hole_a_ratio_of_prices_says_nothing() -> None:
     long.loc[PLANTED:, "date"] += pd.Timedelta(days=LONGEST_HOLE)
     assert [f for _, _, f in applied(detect_in(short))] == [2.0]
     assert applied(detect_in(long)) == []
+
+
+@pytest.mark.parametrize("days", [LONGEST_HOLE + 1, 200, 700])
+def test_a_marked_grouping_is_found_after_any_hole(days: int) -> None:
+    frame = marked(split(walk(2, 0.02), 0.1), "EG")
+    frame.loc[PLANTED:, "date"] += pd.Timedelta(days=days)
+    [(_, date, factor)] = applied(detect_in(frame))
+    assert date == day(frame)
+    assert 0.05 <= factor <= 0.2, "over a long hole the price moves too"
 
 
 def test_closes_alone_are_enough_and_days_without_trade_are_passed_over() -> None:
