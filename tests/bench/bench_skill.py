@@ -11,14 +11,16 @@ the reference's own features, beside today's rule. ``--set epochs=3`` changes an
 
 Train to 2020-12-14; 2021 is validation, where a network also stops (on its earlier part) and sets its interval (on its
 later part); test 2022-01-03 to 2023-12-14, no refit. ``--test-year 2020`` is the same two years earlier: a second sample of
-how good a model is, though settings were chosen on its second year. The forest: 150 trees, depth 8, leaf 200, a third of the rows per
-tree, classes balanced, nothing searched; for the rule deeper trees and small leaves, as a rule is sharp.
+how good a model is, though settings were chosen on its second year. The forest: 150 trees, depth 8, leaf 200, a third of
+the rows per tree, classes balanced, nothing searched; for the rule deeper trees and small leaves, as a rule is sharp.
 """
 
 import argparse
 import os
 import platform
+import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +122,16 @@ def measure(frame: pd.DataFrame, horizon: int) -> dict[str, float]:
     }
 
 
-def one_model(frame: pd.DataFrame, params: PipelineParams, year: int) -> None:
+def only(data: Dataset, columns: str) -> Dataset:
+    """The table with those features whose name the pattern is found in."""
+    kept = [i for i, name in enumerate(data.feature_names) if re.search(columns, name)]
+    return replace(data, X=np.ascontiguousarray(data.X[:, kept]), feature_names=tuple(data.feature_names[i] for i in kept))
+
+
+def one_model(frame: pd.DataFrame, params: PipelineParams, year: int, columns: str) -> None:
     """Train once and print every figure beside what it has to beat."""
     started = time.perf_counter()
-    data = preprocess(frame, params).data
+    data = only(preprocess(frame, params).data, columns)
     model = model_class(params.model_type)(params)
     summary = model.fit(data, *parts(data, year)[:2], TrainingSession(progress=_told))
     train, val, test = (rows[model.covers(data, rows)] for rows in parts(data, year))
@@ -279,6 +287,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--signal-lag", type=int, default=0, help="0: the rule of the same day, 1: of the next")
     parser.add_argument("--horizon", type=int, help="sessions; the table has 1, 2 and 5, one model 2")
     parser.add_argument("--test-year", type=int, choices=PERIODS, default=2022, help="first year of the test, one model")
+    parser.add_argument("--columns", default="", metavar="PATTERN", help="only these features, one model: rank, ^(?!market)")
     parser.add_argument("--dividends", choices=DIVIDENDS, default="ex-date")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any parameter of a run")
     return parser.parse_args()
@@ -298,7 +307,7 @@ def main() -> None:
     params = PipelineParams.of(chosen | dict(pair.split("=", 1) for pair in given.set))
     if params.model_type == "lstm" and params.label == "direction":
         print(f"anchor: {ANCHOR_LSTM}")
-    one_model(quotes(given.folder, given.dividends), params, given.test_year)
+    one_model(quotes(given.folder, given.dividends), params, given.test_year, given.columns)
 
 
 if __name__ == "__main__":
