@@ -2,7 +2,16 @@
 
 import sys
 
-from b3shared.cli import main
+
+def _main() -> int:
+    try:
+        from b3shared.cli import main  # takes a second, in which somebody may think better of it
+
+        return main()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())

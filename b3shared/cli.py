@@ -10,32 +10,70 @@ from pathlib import Path
 from typing import Any
 
 from b3shared import terminal
+from b3shared.config import Settings
 from b3shared.errors import B3Error, InvalidParameterError
+from b3shared.executions import execution_name
+from b3shared.outside import CODE, outside_error, was_interrupted
 from b3shared.params import MODEL_TYPES, PipelineParams, Step
-from b3shared.quotes.ingest import Ingest
-from b3shared.quotes.lake import LAKE, Lake, write_lake
-from b3shared.quotes.sources import QuoteQuery, open_source
+from b3shared.quotes.filling import fill_lake
+from b3shared.quotes.lake import LAKE, LakeSource
+from b3shared.quotes.sources import open_source
 from b3shared.registry import Registry
 from b3shared.release import Release
-from b3shared.runs import Run
+from b3shared.runs import Run, new_run_id
 from b3shared.services import B3DataLoadingService, B3IngestionService, B3Model
 from b3shared.serving.promotion import promote, rollback
+from b3shared.warehouse import export_run
 
 SHOWN = ("PETR4", "VALE3", "ITUB4", "BBDC4", "ABEV3")
 """Tickers whose forecasts ``run`` prints."""
 
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as a shell has it."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status. An error of ours is one line, never a traceback."""
-    options = _parser().parse_args(arguments)
+    """Run a command; returns the exit status.
+
+    What is wrong with the input, the machine or the network is one line; only an error of the program's own is a traceback.
+    """
+    options = parse(arguments)
     try:
         options.command(options)
-    except B3Error as error:
-        print(f"{error.code}: {error.message}", file=sys.stderr)
-        return 2
     except BrokenPipeError:
         return 1
+    except (Exception, KeyboardInterrupt) as error:
+        if was_interrupted(error):
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
+        if (reason := _in_a_line(error, options)) is None:
+            raise
+        print(reason, file=sys.stderr)
+        return 2
     return 0
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command and its options; the words of a command may stand on all sides of its options."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    words = getattr(options, getattr(options, "words", ""), None)
+    if rest and (words is None or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if words is not None:
+        words += rest
+    return options
+
+
+def _in_a_line(error: BaseException, options: argparse.Namespace) -> str | None:
+    """What a person has to know of an error; None for one that is the program's own."""
+    if isinstance(error, B3Error):
+        return f"{error.code}: {error.message}"
+    settings = Settings.from_environment()
+    places = (options.storage or settings.storage, options.quotes or settings.quotes)
+    reason = outside_error(error, places)
+    return None if reason is None else f"{CODE}: {reason}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,13 +90,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--run-id", help="name of the run; the same name resumes it")
     run.add_argument("--report", type=Path, help="copy the report and the pictures to this folder")
-    run.set_defaults(command=_run)
+    run.set_defaults(command=_run, words="params")
 
     predict = commands.add_parser("predict", help="forecast from the newest quotes")
     predict.add_argument("tickers", nargs="*", help="tickers; none is all of them")
     predict.add_argument("--version", dest="model_version", help="model version; default: the live one")
     _model_options(predict)
-    predict.set_defaults(command=_predict)
+    predict.set_defaults(command=_predict, words="tickers")
 
     ingest = commands.add_parser("ingest", help="the exchange's own files into the lake; without a choice, what is missing")
     which = ingest.add_mutually_exclusive_group()
@@ -67,6 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--file", type=Path, help="one COTAHIST file: .TXT, .TXT.gz or .ZIP")
     which.add_argument("--folder", type=Path, help="all COTAHIST files of a folder, oldest first")
     ingest.add_argument("--partial", action="store_true", help="the files are subsets: replace single rows only")
+    ingest.add_argument(
+        "--force", action="store_true", help="replace also what the lake has from files that were made later"
+    )
     ingest.set_defaults(command=_ingest)
 
     lake = commands.add_parser("lake", help="put the quotes into the lake of the storage, one file a year")
@@ -96,26 +137,44 @@ def _model_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     params = parse_params(options.params)
+    p = PipelineParams.of(params)
     model = B3Model(options.quotes, options.storage)
     display = terminal.ProgressDisplay()
-    print(f"quotes {model.settings.quotes}\nstorage {model.storage.url}")
-    result = model.run(run_id=options.run_id, progress=display.progress, finished=display.finished, **params)
-    print(f"\nrun {result.run_id}")
+    run = Run.create(model.storage, options.run_id or new_run_id(), p)
+    print(f"quotes {model.settings.quotes}\nstorage {model.storage.url}\nrun {run.run_id}\n", flush=True)
+    try:
+        result = model.run(run_id=run.run_id, progress=display.progress, finished=display.finished, **params)
+    except Exception as error:
+        if not was_interrupted(error):
+            _export(run, model.settings.warehouse, options)
+        raise
+    print()
     for note in terminal.findings(result.records[Step.LOAD_DATA].summary):
         print(f"  note: {note}")
     print(f"\n{terminal.comparison(result.metrics)}\n\n{result.metrics['headline']}")
     for warning in result.metrics["warnings"]:
         print(f"  warning: {warning}")
-    state = "is live" if result.live else "is registered, not live"
-    print(f"\nversion {result.model_version} {state}: {result.decision}")
+    print(f"\n{terminal.standing(result.records, live=result.live)}")
     if options.report:
-        copy_report(Run.open(model.storage, result.run_id), options.report)
+        copy_report(run, options.report)
         print(f"report {options.report / 'report.html'}")
-    p = PipelineParams.of(params)
+    _export(run, model.settings.warehouse, options)
     quotes = B3DataLoadingService(model.settings.quotes).load_data(**params)
     answer = model.predict(quotes, p.model_dir, model_type=p.model_type, model_version=result.model_version)
     chosen = [t for t in SHOWN if t in answer.index] or list(answer.index[:5])
     print(f"\n{terminal.forecasts(answer.loc[chosen])}")
+
+
+def _export(run: Run, warehouse: str, options: argparse.Namespace) -> None:
+    """Write what came of a run into the warehouse, where there is one; a run does not fail when that does."""
+    if not warehouse:
+        return
+    try:
+        print(terminal.exported(warehouse, export_run(run, execution_name(run.run_id, None, 1), warehouse)))
+    except Exception as error:
+        if (reason := _in_a_line(error, options)) is None:
+            raise
+        print(f"warning: the run is not in the warehouse: {reason}", file=sys.stderr)
 
 
 def parse_params(words: Sequence[str]) -> dict[str, Any]:
@@ -148,11 +207,11 @@ def copy_report(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    model = B3Model(options.quotes, options.storage)
-    which = {"model_type": options.model_type, "model_version": options.model_version}
+    model, tickers = B3Model(options.quotes, options.storage), options.tickers or None
+    which = {"model_type": options.model_type, "model_version": options.model_version, "tickers": tickers}
     quotes = model.newest_quotes(options.model_dir, **which)
-    answer = model.predict(quotes, options.model_dir, **which, tickers=options.tickers or None)
-    print(terminal.forecasts(answer))
+    print(f"quotes {quotes.attrs['report']['source']}")
+    print(terminal.forecasts(model.predict(quotes, options.model_dir, **which)))
 
 
 def _ingest(options: argparse.Namespace) -> None:
@@ -162,24 +221,28 @@ def _ingest(options: argparse.Namespace) -> None:
     local = options.file or options.folder
     if options.partial and not local:
         raise InvalidParameterError("--partial is for --file and --folder: the exchange's own files are whole")
-    for file in service.ingest_local(local, partial=options.partial) if local else service.ingest_published(**given):
+    if options.force and not local:
+        raise InvalidParameterError("--force is for --file and --folder: what the exchange gives away is its newest")
+    how = {"partial": options.partial, "force": options.force}
+    for file in service.ingest_local(local, **how) if local else service.ingest_published(**given):
         display.ingested(file)
+    if service.not_published:
+        print(f"  not published: {terminal.some(service.not_published)}")
     if service.actions_changed:
         print("  corporate actions made anew")
     for row in service.overrides_without_effect:
         print(f"  override without effect: {row}")
     lake = f"{model.storage.url}/{LAKE}"
-    print(f"{lake}: newest session {open_source(lake).newest()}; use it with --quotes {lake}")
+    print(f"{lake}: newest session {LakeSource(lake).newest()}; use it with --quotes {lake}")
 
 
 def _lake(options: argparse.Namespace) -> None:
     model = B3Model(options.quotes, options.storage)
-    source = open_source(model.settings.quotes)
-    source.newest()  # no quotes are an error, not a lake that stays as it was
-    for key in write_lake(source.read(QuoteQuery()), model.storage):
+    filled = fill_lake(open_source(model.settings.quotes), model.storage)
+    for key in filled.keys:
         print(f"{model.storage.url}/{key}")
-    if Lake(model.storage).manifest().actions is not None:  # somebody looked for corporate actions: in other quotes
-        Ingest(model.storage).actions()
+    for note in filled.notes():
+        print(f"  note: {note}")
 
 
 def _models(options: argparse.Namespace) -> None:

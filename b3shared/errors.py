@@ -117,6 +117,12 @@ class ParityError(B3Error):
     code = "PARITY_FAILED"
 
 
+class DiskFullError(B3Error):
+    """The disk for temporary files is too small for the data; trying again does not help, a greater disk does."""
+
+    code = "DISK_FULL"
+
+
 class ArtifactNotFoundError(B3Error):
     """A key that should exist does not."""
 

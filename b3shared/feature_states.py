@@ -73,7 +73,7 @@ class Update:
     """How a state was brought up to date.
 
     Attributes:
-        state: after the newest session.
+        state: after the newest session of the quotes.
         fresh: features of the sessions that were appended; None where the whole history was counted in anew, or
             nothing was new.
         since: the session after which they were appended, ISO text; None as with ``fresh``.
@@ -89,15 +89,18 @@ class Update:
 def bring_up_to_date(states: FeatureStates, frame: pd.DataFrame) -> Update:
     """Carry the newest state that the quotes still agree with to their newest session, and save it.
 
+    Quotes that end before a saved state, from an older file, say nothing of the sessions after: that state stays for
+    those that reach it, and what is carried is an earlier one.
+
     Args:
-        states: the saved ones; those that the quotes contradict are dropped.
+        states: the saved ones; those up to the quotes' newest session that they contradict are dropped.
         frame: clean quotes sorted by ticker and date. Sessions before its first are taken as they were counted.
 
     Raises:
         InvalidQuotesError: The feature set cannot be had from these quotes.
     """
-    corrected = None
-    for day in reversed(states.dates()):
+    corrected, newest = None, frame["date"].max()
+    for day in reversed([day for day in states.dates() if pd.Timestamp(day) <= newest]):
         state = states.load(day)
         if (found := state.first_difference(frame)) is None:
             break

@@ -145,13 +145,12 @@ class FeatureState:
     def first_difference(self, frame: pd.DataFrame) -> np.datetime64 | None:
         """The first session up to :attr:`as_of` whose rows are not those that were counted in; None if there is none.
 
-        Sessions before the first of ``frame`` are not compared.
+        Sessions before the first of ``frame`` and after its last are not compared: it says nothing of them.
         """
-        frame = frame[frame["date"] <= pd.Timestamp(self.as_of)]
-        sessions, digests = session_digests(frame)
+        sessions, digests = session_digests(frame[frame["date"] <= pd.Timestamp(self.as_of)])
         if not len(sessions):
             return None
-        mine = self.sessions >= sessions[0]
+        mine = (self.sessions >= sessions[0]) & (self.sessions <= sessions[-1])
         every = np.union1d(self.sessions[mine], sessions)
         here, there = (np.zeros(len(every), dtype=np.uint64) for _ in range(2))
         here[np.searchsorted(every, self.sessions[mine])] = self.digests[mine]

@@ -100,7 +100,12 @@ class LSTMParams(Params):
     price_col: Literal["close"] = Field(
         default="close", description="column whose return is forecast; labels, features and last_price are of the close"
     )
-    max_gap: int = Field(default=5, ge=1, le=252, description="sessions of the market that a window may jump over, at most")
+    max_gap: int = Field(
+        default=5,
+        ge=1,
+        le=252,
+        description="sessions of the market from a row of a window to the next, at most: 5 lets 4 be missing, 1 none",
+    )
     interval_level: float = Field(default=0.9, gt=0, lt=1, description="share of outcomes that an interval is to cover")
     max_slices: int = Field(default=48, ge=1, le=1000, description="calls of the trainer that one training may take")
 

@@ -10,7 +10,7 @@ from b3shared.dataset import CLASSES, Array, Dataset
 from b3shared.errors import SingleClassError, TooLittleHistoryError
 from b3shared.features import Coverage, coverage_of
 from b3shared.params import PipelineParams
-from b3shared.series import BOOK
+from b3shared.series import BOOK, LIQUIDITY_WINDOW
 from b3shared.table_parts import TableJoin, table_part
 
 
@@ -79,7 +79,8 @@ def describe(join: TableJoin, coverage: Coverage, params: PipelineParams) -> dic
         "labelled_rows": sum(counts.values()),
         "target_distribution": counts,
         "left_out": {
-            "illiquid": join.quotes - join.liquid,
+            "median_turnover_not_known": join.unknown,
+            "illiquid": join.quotes - join.unknown - join.liquid,
             "incomplete_features": join.liquid - join.complete,
             "outcome_not_known_yet": unknown,
         },
@@ -88,6 +89,8 @@ def describe(join: TableJoin, coverage: Coverage, params: PipelineParams) -> dic
 
 
 def _why_nothing(join: TableJoin, params: PipelineParams) -> str:
+    if join.unknown == join.quotes:
+        return f"no ticker has the {LIQUIDITY_WINDOW} sessions whose median turnover tells whether it is liquid"
     if not join.liquid:
         return (
             f"no row's trailing median turnover exceeds min_turnover = R$ {params.min_turnover:,.0f}; "

@@ -197,6 +197,7 @@ _ERROR_STATUSES = {
     500: "Our fault",
     501: "Not available yet",
     503: "Nothing is live yet, or a source is out of reach",
+    507: "The disk for temporary files is too small for the data",
 }
 
 

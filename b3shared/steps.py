@@ -12,7 +12,7 @@ from b3shared.params import PipelineParams, Step
 
 CODE_VERSION: dict[Step, int] = dict.fromkeys(Step, 1) | {
     Step.LOAD_DATA: 2,
-    Step.PREPROCESS_DATA: 2,
+    Step.PREPROCESS_DATA: 3,
     Step.TRAIN_MODEL: 2,
     Step.EVALUATE_MODEL: 2,
     Step.PUBLISH_SERVING: 2,

@@ -21,7 +21,8 @@ from b3shared.params import PipelineParams
 
 Part = Mapping[str, Array]
 """Columns of a part's liquid rows by name; ``X_<feature>`` are its features (float32). ``calendar``: all its dates;
-``quotes``: how many rows it was made of."""
+``quotes``: how many rows it was made of; ``unknown``: those that are not liquid because their median turnover is not
+known, as in a ticker's first 60 sessions."""
 
 COLUMN_TYPES = {
     "date": "datetime64[D]",
@@ -89,6 +90,7 @@ def table_part(frame: pd.DataFrame, params: PipelineParams, coverage: Coverage) 
         "complete": complete,
         "calendar": panel.calendar,
         "quotes": np.array(len(frame)),
+        "unknown": np.array(np.count_nonzero(np.isnan(panel.rows(series.median_turnover())) & ~features.liquid)),
     }
 
 
@@ -113,7 +115,7 @@ class TableJoin:
         self._market: dict[str, FloatArray] = {}
         if version == "v2":
             self._market = market_features(self._market_return())
-        self.quotes = sum(int(part()["quotes"]) for part in parts)
+        self.quotes, self.unknown = (sum(int(part()[name]) for part in parts) for name in ("quotes", "unknown"))
         self._count_complete()
         self._ranks: dict[str, Callable[[], FloatArray]] = self._made_ranks() if version == "v2" else {}
 

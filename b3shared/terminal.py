@@ -8,6 +8,7 @@ from typing import Any, TextIO
 import pandas as pd
 
 from b3shared.dataset import CLASSES
+from b3shared.params import Step
 from b3shared.runs import StepRecord
 
 _COLUMNS = (
@@ -37,10 +38,12 @@ class ProgressDisplay:
     def ingested(self, file: Mapping[str, Any]) -> None:
         """A file of quotes was taken in."""
         years = ", ".join(told for year in file["years"] if (told := _year_change(year)))
-        refused = f"; {file['rejected']} lines rejected" if file["rejected"] else ""
+        refused = f"; {_rejected(file)}" if file["rejected"] else ""
+        newer = [day for year in file["years"] for day in year["kept_newer"]]
+        kept = f"; {some(newer)} kept as a newer file has it (--force replaces it)" if newer else ""
         nothing = "corporate actions made anew" if file["changed"] else "nothing new"
         days = " to ".join(sorted({file["first_session"], file["last_session"]}))
-        self._line(f"  {file['name']:<24} {file['rows']:>9,} quotes, {days}: {years or nothing}{refused}")
+        self._line(f"  {file['name']:<24} {file['rows']:>9,} quotes, {days}: {years or nothing}{refused}{kept}")
 
     def _line(self, text: str, end: str = "\n") -> None:
         clear = "\r\033[K" if self._live else ""
@@ -48,8 +51,14 @@ class ProgressDisplay:
         self._stream.flush()
 
 
+def _rejected(file: Mapping[str, Any]) -> str:
+    more = ", ..." if file["rejected"] > len(file["rejected_lines"]) else ""
+    lines = ", ".join(map(str, file["rejected_lines"])) + more
+    return f"{file['rejected']} lines rejected ({lines}: lake/ingested/{file['sha256']}.json), so nothing is removed"
+
+
 def _year_change(year: Mapping[str, int]) -> str:
-    counts = {"new": year["added"], "corrected": year["changed"], "removed": year["removed"]}
+    counts = {"new": year["added"], "corrected": year["changed"], "removed": year["removed"], "confirmed": year["confirmed"]}
     told = " ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
     return told and f"{year['year']}: {told}"
 
@@ -94,6 +103,38 @@ def _left_out(counts: Mapping[str, int]) -> str:
     """How many rows were left out and why, where there are any."""
     reasons = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in counts.items() if n)
     return f"; left out: {reasons}" if reasons else ""
+
+
+def standing(records: Mapping[Step, StepRecord], *, live: bool) -> str:
+    """What became of a run's version, in a sentence.
+
+    Args:
+        records: of all its steps.
+        live: whether the version is live now.
+    """
+    saved, published = records[Step.SAVE_MODEL].summary, records[Step.PUBLISH_SERVING].summary
+    version = saved["model_version"]
+    if live:
+        state = f"is live: {saved['decision']}"
+    elif saved["live"] or published.get("promoted") == version:
+        state = f"was made live ({saved['decision']}) and is not live any more"
+    elif saved.get("pending"):
+        state = f"is registered, not live: {published.get('reason') or saved['pending']}"
+    else:
+        state = f"is registered, not live: {saved['decision']}"
+    return f"version {version} {state}"
+
+
+def exported(warehouse: str, rows: Mapping[str, int]) -> str:
+    """What was written where, of :func:`b3shared.warehouse.export_run`."""
+    counts = ", ".join(f"{count} row{'' if count == 1 else 's'} of {table}" for table, count in rows.items())
+    return f"warehouse {warehouse}: {counts}"
+
+
+def some(names: Sequence[str], shown: int = 5) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def comparison(metrics: Mapping[str, Any]) -> str:

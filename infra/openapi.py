@@ -85,10 +85,15 @@ def _add_bodies(spec: dict[str, Any]) -> None:
     text = {"type": "string", "maxLength": 500}
     schemas["PromoteRequest"] = {
         "type": "object",
+        "additionalProperties": False,
         "required": ["model_version"],
         "properties": {"model_version": text, "model_dir": text, "why": text, "expected": {"type": ["string", "null"]}},
     }
-    schemas["RollbackRequest"] = {"type": "object", "properties": {"model_dir": text, "why": text}}
+    schemas["RollbackRequest"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"model_dir": text, "why": text},
+    }
     _take(spec, "/api/b3/models/{model_type}/promote", "PromoteRequest", required=True)
     _take(spec, "/api/b3/models/{model_type}/rollback", "RollbackRequest")
 

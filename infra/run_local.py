@@ -5,6 +5,7 @@ that is asked for), says what came of it, and serves.
 """
 
 import argparse
+import json
 import os
 import sys
 import threading
@@ -16,11 +17,15 @@ import requests
 
 from b3shared import terminal
 from b3shared.cli import SHOWN, copy_report, parse_params
+from b3shared.config import Settings
+from b3shared.control.failure import message_of
 from b3shared.errors import B3Error
 from b3shared.models import MODELS
 from b3shared.params import Step
-from b3shared.quotes.lake import replace_lake
+from b3shared.quotes.databases import is_motherduck
+from b3shared.quotes.filling import fill_lake
 from b3shared.quotes.sources import open_source
+from b3shared.release import Release
 from b3shared.runs import Run
 from b3shared.storage import Storage, open_storage
 from infra.local import LocalStack, LocalStackError
@@ -33,20 +38,26 @@ PARAMETERS = {"Environment": "LOCAL", "WaitSeconds": "600", "ApiTimeout": "900",
 def main() -> int:
     """Run until Ctrl-C, or until the result is printed; returns the exit status."""
     options = _options()
-    stack = LocalStack(
-        ROOT / "template.yaml", PARAMETERS, port=options.port if options.serve else 0, state_dir=options.state_dir
-    )
     started = time.monotonic()
     try:
+        warehouse = warehouse_of(Settings.from_environment())
+        stack = LocalStack(
+            ROOT / "template.yaml",
+            PARAMETERS | {"Warehouse": warehouse},
+            port=options.port if options.serve else 0,
+            state_dir=options.state_dir,
+        )
         with stack:
             print(f"stack      deployed from template.yaml in {time.monotonic() - started:.1f} s, API {stack.api_url}")
             _use(stack)
             storage = open_storage(f"s3://{stack.outputs['BucketName']}")
-            written = replace_lake(open_source(options.data), storage)
-            print(f"lake       {options.data} in {len(written)} yearly files")
+            filled = fill_lake(open_source(options.data), storage, replace=True)
+            print(f"lake       {options.data} in {len(filled.keys)} yearly files")
+            for note in filled.notes():
+                print(f"note: {note}")
             params = parse_params(options.params)
             for model_type in [params["model_type"]] if "model_type" in params else MODELS:
-                if not _run(stack, storage, params | {"model_type": model_type}, options.report):
+                if not _run(stack, storage, params | {"model_type": model_type}, options.report, warehouse):
                     return 1
             print(f"\nall done   in {time.monotonic() - started:.0f} s")
             if options.serve:
@@ -68,7 +79,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--no-serve", dest="serve", action="store_false", help="end when the result is printed")
     parser.add_argument("--report", type=Path, default=ROOT / "artifacts" / "report", help="folder for the reports")
     parser.add_argument("params", nargs="*", metavar="name=value", help="parameters of the run")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
+
+
+def warehouse_of(settings: Settings) -> str:
+    """The template's parameter Warehouse as the settings have it: the functions run in folders of their own."""
+    place = settings.warehouse
+    return place if not place or is_motherduck(place) else str(Path(place).absolute())
 
 
 def _use(stack: LocalStack) -> None:
@@ -83,7 +100,7 @@ def _use(stack: LocalStack) -> None:
     os.environ.update(isolated)
 
 
-def _run(stack: LocalStack, storage: Storage, params: dict[str, Any], reports: Path) -> bool:
+def _run(stack: LocalStack, storage: Storage, params: dict[str, Any], reports: Path, warehouse: str) -> bool:
     """One run of the state machine, followed and told; whether it came to its end."""
     answer = requests.post(f"{stack.api_url}/api/b3/complete-pipeline", json=params, timeout=60)
     body = answer.json()
@@ -92,20 +109,31 @@ def _run(stack: LocalStack, storage: Storage, params: dict[str, Any], reports: P
         return False
     run = Run.open(storage, body["run_id"])
     print(f"\nrun        {run.run_id}, model type {run.params.model_type}")
-    if not _followed(stack, run, body["execution_arn"]):
+    if (ended := _followed(stack, run, body["execution_arn"])) is None:
         return False
     report = reports / run.params.model_type
     _tell(run, report)
+    if warehouse:
+        print(exported(warehouse, ended))
     _predict(stack, run)
     print(f"\nreport     {report / 'report.html'}")
     return True
 
 
-def _followed(stack: LocalStack, run: Run, execution: str) -> bool:
+def exported(warehouse: str, ended: dict[str, Any]) -> str:
+    """What came of the export at the end of an execution, of its output."""
+    if "exported" in ended:
+        return terminal.exported(warehouse, ended["exported"])
+    return f"warning: the run is not in the warehouse: {message_of(ended['unexported'])}"
+
+
+def _followed(stack: LocalStack, run: Run, execution: str) -> dict[str, Any] | None:
+    """Tell of a run until it ends; the execution's output, None if it failed."""
     display, told = terminal.ProgressDisplay(), set[Step]()
     machine = stack.client("stepfunctions")
     while True:
-        status = machine.describe_execution(executionArn=execution)["status"]
+        described = machine.describe_execution(executionArn=execution)
+        status = described["status"]
         state = run.state()
         for step in Step:
             record = state[step].record
@@ -118,10 +146,11 @@ def _followed(stack: LocalStack, run: Run, execution: str) -> bool:
             break
         time.sleep(0.5)
     if status == "SUCCEEDED":
-        return True
+        output: dict[str, Any] = json.loads(described["output"])
+        return output
     error = next((s.error for s in state.values() if s.error), {"code": status, "message": "see the logs"})
     print(f"{error['code']}: {error['message']}", file=sys.stderr)
-    return False
+    return None
 
 
 def _tell(run: Run, report: Path) -> None:
@@ -134,9 +163,8 @@ def _tell(run: Run, report: Path) -> None:
     print(f"\n{terminal.comparison(metrics)}\n\n{metrics['headline']}")
     for warning in metrics["warnings"]:
         print(f"warning: {warning}")
-    saved, published = records[Step.SAVE_MODEL].summary, records[Step.PUBLISH_SERVING].summary
-    live = saved["live"] or published.get("promoted") == saved["model_version"]
-    print(f"\nversion {saved['model_version']} {'is live' if live else 'is kept'}: {saved['decision']}")
+    live = Release(run.storage).state().live.get(f"{run.params.model_dir}/{run.params.model_type}")
+    print(f"\n{terminal.standing(records, live=live == records[Step.SAVE_MODEL].summary['model_version'])}")
 
 
 def _predict(stack: LocalStack, run: Run) -> None:

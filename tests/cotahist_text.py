@@ -57,8 +57,8 @@ def daily(folder: Path, day: date, quotes: Iterable[Quote], created: str | None 
     return path
 
 
-def annual(folder: Path, year: int, quotes: Iterable[Quote], name: str = "") -> Path:
+def annual(folder: Path, year: int, quotes: Iterable[Quote], name: str = "", created: str | None = None) -> Path:
     """An annual file in a folder."""
     path = folder / (name or f"COTAHIST_A{year}.TXT")
-    path.write_bytes(cotahist(quotes, year))
+    path.write_bytes(cotahist(quotes, year, created))
     return path

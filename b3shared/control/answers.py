@@ -32,6 +32,7 @@ HTTP_STATUS = {
     "SOURCE_UNAVAILABLE": 503,
     "INCOMPLETE_INGEST": 503,
     "NOTHING_LIVE": 503,
+    "DISK_FULL": 507,
 }
 """HTTP status of an error code; what is not listed is our fault, 500."""
 

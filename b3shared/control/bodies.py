@@ -1,7 +1,7 @@
 """What a caller sends, taken apart: the run, his own data, and parameters, each for the step that owns it."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from b3shared.errors import InvalidParameterError
@@ -31,6 +31,16 @@ def taken_apart(body: Body) -> tuple[str | None, str | None, dict[str, Any]]:
         )
     rest = {name: value for name, value in body.items() if name not in _NOT_PARAMETERS}
     return body.get("run_id"), body.get("input_key"), flattened(rest)
+
+
+def check_names(body: Body, allowed: Sequence[str]) -> None:
+    """Refuse what a body says beside what is allowed: it would be taken for heard.
+
+    Raises:
+        InvalidParameterError: It says something else.
+    """
+    if unknown := sorted(set(body) - set(allowed)):
+        raise InvalidParameterError(f"unknown: {', '.join(unknown)}; allowed are {', '.join(allowed)}", parameters=unknown)
 
 
 def own_params(run: Run, step: Step, params: Body) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from b3shared.aws import Execution, StateMachine
 from b3shared.control.answers import status_answer, step_answer
-from b3shared.control.bodies import Body, own_params, resumed_params, run_id_of, taken_apart
+from b3shared.control.bodies import Body, check_names, own_params, resumed_params, run_id_of, taken_apart
 from b3shared.control.current import current_run, set_current_run
 from b3shared.control.failure import reason
 from b3shared.control.starting import Starter
@@ -39,6 +39,12 @@ NEEDS = {
 
 STOPS = {Step.SAVE_MODEL: None}
 """Where a step's execution ends if not with the step: saving also publishes."""
+
+ROLLBACK = ("model_dir", "why")
+"""What the body of a rollback may say."""
+
+PROMOTE = ("model_version", "expected", *ROLLBACK)
+"""What the body of a promotion may say."""
 
 Answer = tuple[int, dict[str, Any]]
 """HTTP status and body."""
@@ -156,6 +162,7 @@ class Control:
 
     def promote(self, model_type: str, body: Body, who: str) -> Answer:
         """Make ``model_version`` live; 409 on a lost race or when ``expected`` is not what is live."""
+        check_names(body, PROMOTE)
         version = body.get("model_version")
         if not isinstance(version, str):
             raise InvalidParameterError(f"model_version = {version!r}: the name of a registered version is needed")
@@ -168,6 +175,7 @@ class Control:
 
     def rollback(self, model_type: str, body: Body, who: str) -> Answer:
         """Go back to the version that was live before."""
+        check_names(body, ROLLBACK)
         namespace = _namespace(body)
         release = Release(self.storage)
         before = release.state().live

@@ -42,7 +42,7 @@ def record_failure(run: Run, error: dict[str, Any], started_at: str, step: Step)
     """
     kind, known = str(error.get("Error", "")), run.state()[step].error
     if kind in CODES or known is None or datetime.fromisoformat(known["at"]) < datetime.fromisoformat(started_at):
-        run.fail(step, _message(error), code=_code(kind))
+        run.fail(step, message_of(error), code=_code(kind))
         known = run.state()[step].error or {}
     return {"run_id": run.run_id, "step": str(step), "code": known.get("code"), "message": known.get("message")}
 
@@ -70,7 +70,7 @@ def _subclasses(base: type[B3Error]) -> Iterator[type[B3Error]]:
         yield from _subclasses(error)
 
 
-def _message(error: dict[str, Any]) -> str:
+def message_of(error: dict[str, Any]) -> str:
     """The error's own words; a Lambda error's cause is JSON."""
     kind, cause = str(error.get("Error", "unknown error")), str(error.get("Cause", ""))
     try:

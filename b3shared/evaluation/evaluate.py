@@ -139,9 +139,7 @@ def evaluate(
     metrics = to_json(metrics | {"gaps": _gaps(metrics["model"])})
     metrics |= {"skill": skill_verdict(metrics), "warnings": warnings_of(metrics)}
     metrics |= {"headline": headline_of(metrics)}
-    return Evaluation(
-        metrics, lambda: draw_figures(data, test.rows, test.actions, test.forecast.returns, metrics, courses)
-    )
+    return Evaluation(metrics, lambda: draw_figures(data, test.rows, test.actions, test.forecast.returns, metrics, courses))
 
 
 def _baselines(

@@ -146,8 +146,8 @@ class LSTMModel(Model):
             )
         if (short := np.count_nonzero(~self.covers(data, rows))) > 0:
             raise TooLittleHistoryError(
-                f"{short} of the {len(rows)} rows end no window of {self.lookback} rows without a gap above "
-                f"{self.max_gap} sessions; leave them out",
+                f"{short} of the {len(rows)} rows end no window of {self.lookback} rows, one at most {self.max_gap} "
+                "sessions after the other; leave them out",
                 rows=short,
                 needed=self.lookback,
             )
@@ -202,8 +202,8 @@ class LSTMModel(Model):
         covered = rows[self.covers(data, rows)]
         if not len(covered):
             raise TooLittleHistoryError(
-                f"none of the {len(rows)} {part} rows ends a window of lookback = {self.lookback} rows of its ticker "
-                f"without a gap above max_gap = {self.max_gap} sessions",
+                f"none of the {len(rows)} {part} rows ends a window of lookback = {self.lookback} rows of its ticker, one "
+                f"at most max_gap = {self.max_gap} sessions after the other",
                 rows=len(rows),
                 needed=self.lookback,
             )

@@ -15,9 +15,9 @@ _CHUNK = 16_384
 
 
 def unbroken(data: Dataset, max_gap: int) -> IntArray:
-    """(rows,) int64: how many rows end here, this one included, of one ticker and without a jump over ``max_gap`` sessions.
+    """(rows,) int64: how many rows end here, this one included, of one ticker and each at most ``max_gap`` after the last.
 
-    Two consecutive rows are at most ``max_gap`` sessions of the market apart (1: no session between them is missing).
+    ``max_gap`` is counted in sessions of the market: 5 lets 4 between two rows be missing, 1 none.
 
     Args:
         data: rows sorted by ticker and date.

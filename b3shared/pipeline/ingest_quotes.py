@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from b3shared.clock import today
@@ -27,7 +26,6 @@ from b3shared.quotes.ingest import Ingest, Ingested, Progress
 from b3shared.quotes.lake import LAKE, LakeSource
 from b3shared.quotes.overrides import OVERRIDES
 from b3shared.quotes.periods import annual, check_year, covering, daily, period_name, period_of
-from b3shared.quotes.sources import QuoteQuery
 from b3shared.storage import open_storage
 
 INPUTS = "inputs/cotahist/"
@@ -250,11 +248,13 @@ def _periods(request: IngestRequest, lake: str) -> list[Period]:
 def missing_days(lake: LakeSource) -> list[date]:
     """Sessions up to today that a lake lacks: those after its newest, and holes of the fortnight before.
 
+    One that only subsets of the exchange's files tell of is lacking too: its other tickers are in none of them.
+
     Raises:
         NoQuotesError: The lake is empty.
     """
-    first = lake.newest() - LOOK_BACK
-    present = set(np.unique(lake.read(QuoteQuery(start=first))["date"].dropna().to_numpy().astype("datetime64[D]")).tolist())
+    first = lake.newest_whole() - LOOK_BACK
+    present = set(lake.whole_days(first, today()))
     return [day for day in _days(first, today()) if day not in present]
 
 

@@ -1,7 +1,6 @@
 """Step 8: the newest features of the deployment's whole lake, for predictions. Never a run's filtered data."""
 
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from b3shared.quotes.loading import period_start
 from b3shared.quotes.quality import clean
 from b3shared.quotes.sources import QuoteQuery, QuoteSource, open_source
 from b3shared.release import Release
+from b3shared.scratch import scratch
 from b3shared.serving.offer import needed_lookback, offer_name, universe_of
 from b3shared.serving.promotion import check_live, fed_manifests, promote
 from b3shared.serving.snapshot import SCHEMA, Snapshot, describe
@@ -59,8 +59,8 @@ def refresh(settings: Settings) -> dict[str, Any]:
     origin = _origin(source, fed)  # before the quotes are read: what changes meanwhile is seen the next time
     if origin is not None and (same := _served_from(storage, origin)):
         return same | {"published": True}
-    with tempfile.TemporaryDirectory(prefix="b3-refresh-") as folder:
-        about = _stored(storage, source, fed, Path(folder))
+    with scratch("publish_serving") as folder:
+        about = _stored(storage, source, fed, folder)
     try:
         _serve(storage, about, who="ingest")
     except (ConflictError, IncompatibleFeaturesError) as error:

@@ -10,7 +10,7 @@ import numpy as np
 from b3shared.models.base import METADATA_FILE, model_class
 from b3shared.params import Step
 from b3shared.pipeline.runner import Context
-from b3shared.pipeline.table import load_parts, load_table, newest_rows
+from b3shared.pipeline.table import load_parts, load_table, newest_covered
 from b3shared.pipeline.train_model import PREDICTIONS
 
 
@@ -32,7 +32,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         return copies, about
     model = model_class(context.params.model_type).load(trained, context.params)
     again = model.refit(data, rows, context.session)
-    return again.save(context.out, data, newest_rows(data)), about
+    return again.save(context.out, data, newest_covered(again, data)), about
 
 
 def _set_decision(path: Path, decision: str) -> None:

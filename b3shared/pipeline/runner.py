@@ -1,7 +1,6 @@
 """Run one step, or all of them: plan, work in a folder of its own, record. A finished step returns at once."""
 
 import math
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,6 +13,7 @@ from b3shared.models.base import Progress, TrainingSession, Unfinished
 from b3shared.params import PipelineParams, Step
 from b3shared.pipeline.checkpoint import StepCheckpoint
 from b3shared.runs import Run, StepPlan, StepRecord
+from b3shared.scratch import scratch
 from b3shared.storage import Storage
 
 
@@ -90,6 +90,7 @@ def run_step(
         InvalidParameterError: Overrides that are not the step's, or data for a step that takes none.
         Unfinished: A training's time is up; run the step again and it goes on. No failure: nothing of it is recorded.
         SupersededError: Another attempt at this training has taken over. Nothing is recorded: the step is the other's.
+        DiskFullError: The disk for temporary files is too small for the step.
         B3Error: What the step itself raises; it is recorded in the run first, as is any other error.
     """
     if input_key and step not in TAKES_INPUT:
@@ -109,19 +110,19 @@ def run_step(
             progress({"step": str(step), **words})
 
     session = TrainingSession(tell, checkpoint, seconds_left)
-    with tempfile.TemporaryDirectory(prefix=f"b3-{step}-") as folder:
-        try:
-            artifacts, summary = execute(Context(run, plan, settings, Path(folder), session))
+    try:
+        with scratch(step) as folder:
+            artifacts, summary = execute(Context(run, plan, settings, folder, session))
             record = run.finish(plan, artifacts, summary, checkpoint.started)
-        except Unfinished:
-            raise
-        except SupersededError:
-            if done := run.plan(step, overrides, input_key).record:
-                return done  # by the other attempt
-            raise
-        except Exception as error:
-            run.fail(step, error)
-            raise
+    except Unfinished:
+        raise
+    except SupersededError:
+        if done := run.plan(step, overrides, input_key).record:
+            return done  # by the other attempt
+        raise
+    except Exception as error:
+        run.fail(step, error)
+        raise
     checkpoint.remove()
     return record
 

@@ -5,7 +5,6 @@ that is written last and once, so a shard is done wholly or not at all, and one 
 """
 
 import secrets
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from b3shared.pipeline.requests import StepRequest
 from b3shared.pipeline.runner import Context
 from b3shared.quotes.sources import ParquetSource, QuoteQuery
 from b3shared.runs import Run
+from b3shared.scratch import scratch
 from b3shared.steps import Artifact
 from b3shared.storage import open_storage
 from b3shared.table_parts import table_part
@@ -116,11 +116,10 @@ def perform_shard(request: ShardRequest, settings: Settings) -> dict[str, Any]:
     plan = run.plan(Step.PREPROCESS_DATA, request.overrides, request.input_key)
     made = False
     if not plan.record and not plan.input:  # a user's own quotes are not those that were loaded
-        with tempfile.TemporaryDirectory(prefix="b3-shard-") as folder:
-            context = Context(run, plan, settings, Path(folder), TrainingSession())
-            try:
-                made = Shards(context).store(request.shard)
-            except Exception as error:
-                run.fail(Step.PREPROCESS_DATA, error)
-                raise
+        try:
+            with scratch("preprocess_shard") as folder:
+                made = Shards(Context(run, plan, settings, folder, TrainingSession())).store(request.shard)
+        except Exception as error:
+            run.fail(Step.PREPROCESS_DATA, error)
+            raise
     return {"run_id": run.run_id, "shard": request.shard, "made": made}

@@ -3,6 +3,7 @@
 import numpy as np
 
 from b3shared.dataset import Array, Dataset, IntArray
+from b3shared.models.base import Model
 from b3shared.params import Step
 from b3shared.pipeline.runner import Context
 from b3shared.pipeline.split_data import SPLIT
@@ -19,9 +20,11 @@ def load_parts(context: Context) -> dict[str, IntArray]:
         return {name: stored[name] for name in ("train", "val", "test")}
 
 
-def newest_rows(data: Dataset) -> IntArray:
-    """The last row of every ticker, labelled or not."""
-    return last_of_each(data.ticker)
+def newest_covered(model: Model, data: Dataset) -> IntArray:
+    """The last row of every ticker that the model covers, labelled or not; a gap may keep the ticker's newest ones out."""
+    rows = np.arange(len(data))
+    covered = rows[model.covers(data, rows)]
+    return covered[last_of_each(data.ticker[covered])]
 
 
 def last_of_each(ticker: Array) -> IntArray:

@@ -8,7 +8,7 @@ import numpy as np
 from b3shared.dataset import IntArray
 from b3shared.models.base import Forecast, model_class
 from b3shared.pipeline.runner import Context
-from b3shared.pipeline.table import load_parts, load_table, newest_rows
+from b3shared.pipeline.table import load_parts, load_table, newest_covered
 
 PREDICTIONS = "predictions.npz"
 
@@ -18,7 +18,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     data, parts = load_table(context), load_parts(context)
     model = model_class(context.params.model_type)(context.params)
     summary = model.fit(data, parts["train"], parts["val"], context.session)
-    files = model.save(context.out, data, newest_rows(data))
+    files = model.save(context.out, data, newest_covered(model, data))
     stored: dict[str, Any] = {}
     for name, rows in parts.items():
         covered = rows[model.covers(data, rows)]

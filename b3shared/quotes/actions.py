@@ -41,6 +41,8 @@ MINIMAL_CONFIDENCE = 0.4
 hidden, a split that is missed is reported as a jump, so precision counts double); see ``tests/bench/bench_actions.py``.
 An action below it stays in the table, for a person to confirm or reject."""
 
+_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+
 OVERRIDE_COLUMNS = ("ticker", "date", "split_factor", "dividend", "reject")
 
 
@@ -116,8 +118,8 @@ def apply_overrides(detected: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataF
 
     Args:
         detected: columns as in :data:`ACTION_TYPES`.
-        overrides: ``ticker``, ``date`` and at least one of ``split_factor`` (positive), ``dividend`` (R$ per share of
-            the session before, not negative) and ``reject`` (true: nothing happened that day).
+        overrides: ``ticker``, ``date`` (a day, as text YYYY-MM-DD) and at least one of ``split_factor`` (positive),
+            ``dividend`` (R$ per share of the session before, not negative) and ``reject`` (true: nothing happened then).
 
     Raises:
         InvalidActionsError: A column is unknown or lacking, a value is out of bounds, a row says nothing or contradicts
@@ -174,14 +176,14 @@ def _checked(overrides: pd.DataFrame) -> pd.DataFrame:
         said = [f"lack {', '.join(lacking)}"] * bool(lacking) + [f"have {', '.join(map(str, unknown))}"] * bool(unknown)
         raise InvalidActionsError(f"overrides {' and '.join(said)}; the columns are {', '.join(OVERRIDE_COLUMNS)}")
     out = pd.DataFrame({"ticker": overrides["ticker"].astype("string").str.strip().str.upper()})
-    out["date"] = pd.to_datetime(overrides["date"], errors="coerce", format="ISO8601").astype("datetime64[s]")
+    out["date"] = override_days(overrides)
     for column in ("split_factor", "dividend"):
         out[column] = _numbers(overrides, column)
     out["reject"] = _flags(overrides)
     says = out[["split_factor", "dividend"]].notna().any(axis=1)
     faults = [
         ("ticker", ~out["ticker"].str.fullmatch(CASH_EQUITY).fillna(False), "a ticker such as PETR4 is needed"),
-        ("date", out["date"].isna(), "an ISO date such as 2023-12-28 is needed"),
+        ("date", out["date"].isna(), "a day as YYYY-MM-DD is needed, such as 2023-12-28"),
         (
             "split_factor",
             ~(out["split_factor"].fillna(1).between(1e-6, 1e6)),
@@ -199,6 +201,16 @@ def _checked(overrides: pd.DataFrame) -> pd.DataFrame:
             who = f"{overrides['ticker'].iloc[row]} {overrides['date'].iloc[row]}"
             raise InvalidActionsError(f"overrides row {row + 1} ({who}): {column} = {value!r}: {allowed}", row=row + 1)
     return out.fillna({"split_factor": 1.0, "dividend": 0.0})
+
+
+def override_days(overrides: pd.DataFrame) -> pd.Series:
+    """The column ``date`` of overrides; what is not a day and nothing else is NaT.
+
+    A time of day would not be the ex-date that it stands for: dates of actions are matched to the second.
+    """
+    text = overrides["date"].astype("string").str.strip()
+    whole = text.str.fullmatch(_DAY).fillna(False)
+    return pd.to_datetime(text.where(whole), errors="coerce", format="%Y-%m-%d").astype("datetime64[s]")
 
 
 def _numbers(overrides: pd.DataFrame, column: str) -> Any:

@@ -16,6 +16,7 @@ from urllib3.util import Retry, Timeout
 from b3shared.errors import InvalidParameterError, NotPublishedError, SourceUnavailableError, UnreadableFileError
 from b3shared.quotes.cotahist_file import Period
 from b3shared.quotes.periods import period_name
+from b3shared.scratch import no_space
 
 USER_AGENT = "b3-asset-predict/0.1 (daily quotes for a self-hosted forecaster; one request at a time)"
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -119,6 +120,8 @@ class QuoteServer:
             return path
         except (HTTPError, ssl.SSLError, OSError) as error:
             path.unlink(missing_ok=True)
+            if no_space(error):
+                raise  # no fault of the server's
             raise _PassingError(_said(error)) from error
         except BaseException:
             path.unlink(missing_ok=True)

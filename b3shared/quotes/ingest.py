@@ -1,7 +1,6 @@
 """The exchange's files into the lake: parse, merge, look for corporate actions, commit all in one step, keep a record."""
 
 import math
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import duckdb
 
 from b3shared.documents import file_sha256, from_json, to_json, utc_now
-from b3shared.errors import B3Error, NoQuotesError, NotPublishedError, SourceUnavailableError
+from b3shared.errors import B3Error, InvalidActionsError, NoQuotesError, NotPublishedError, SourceUnavailableError
 from b3shared.fingerprint import detection_code
 from b3shared.quotes.actions import apply_overrides
 from b3shared.quotes.cotahist import CotahistFile, CotahistReport
@@ -20,15 +19,22 @@ from b3shared.quotes.detection import detect_actions
 from b3shared.quotes.download import QuoteServer
 from b3shared.quotes.lake import Detected, Draft, Lake, relation_of
 from b3shared.quotes.manifest import Manifest, origin
-from b3shared.quotes.merging import MEMORY, StagedQuotes, YearChange
+from b3shared.quotes.merging import MEMORY, StagedQuotes, Standing, YearChange
 from b3shared.quotes.overrides import OVERRIDES, read_overrides, without_effect
 from b3shared.quotes.periods import period_name
 from b3shared.quotes.renaming import renamed_tickers
 from b3shared.quotes.tables import write_parquet
+from b3shared.scratch import scratch
 from b3shared.storage import Storage
 
 RECORDS = "lake/ingested"
 """Prefix of the records of ingested files, by the files' hash."""
+
+REJECTED_TOLD = 5
+"""So many unusable lines are named outside the record."""
+
+WHO = "ingest_quotes"
+"""Whose temporary files those of an ingest are."""
 
 FILES = ("*.txt", "*.txt.gz", "*.zip")
 """What a folder is searched for, in any case."""
@@ -47,6 +53,7 @@ class Ingested:
         last_session: ISO date.
         rows: quotes of the cash market in it.
         rejected: lines that could not be used.
+        rejected_lines: numbers of the first of them; the record has all, with the reasons.
         duplicates: lines that were there twice.
         years: what changed, by year.
         changed: whether the lake is another now.
@@ -58,13 +65,15 @@ class Ingested:
     last_session: str
     rows: int
     rejected: int
+    rejected_lines: tuple[int, ...]
     duplicates: int
     years: tuple[YearChange, ...]
     changed: bool
 
     def to_json(self) -> dict[str, Any]:
         """JSON types."""
-        return asdict(self) | {"years": [year.to_json() for year in self.years]}
+        years = [year.to_json() for year in self.years]
+        return asdict(self) | {"years": years, "rejected_lines": list(self.rejected_lines)}
 
 
 class Ingest:
@@ -88,27 +97,38 @@ class Ingest:
         self._tell = progress or (lambda words: None)
         self.without_effect: list[str] = []
 
-    def file(self, path: Path, *, partial: bool = False, source: str | None = None, more: bool = False) -> Ingested:
-        """Bring one file in: its sessions replace exactly those of the lake.
+    def file(
+        self, path: Path, *, partial: bool = False, force: bool = False, source: str | None = None, more: bool = False
+    ) -> Ingested:
+        """Bring one file in: its sessions replace exactly those of the lake, but for what is there from a newer file.
+
+        A file with unusable lines removes nothing: what it lacks may be in those.
 
         Args:
             path: of a COTAHIST file.
             partial: it is a subset of the exchange's file: only rows of the same ticker and session are replaced.
+            force: also what is there from a file that the exchange made later is replaced.
             source: where it comes from, for the record; None is the path.
             more: others follow, and corporate actions wait for the last.
 
         Raises:
+            InvalidActionsError: The user's table of corporate actions has a bad row; the quotes are in the lake.
             B3Error: The file is not what it should be; the lake is as before, and the record says why.
         """
-        record = _Record(self._storage, path, source or str(path), partial)
+        record = _Record(self._storage, path, {"source": source or str(path), "partial": partial, "force": force})
         try:
-            return self._ingest(path, record, partial=partial, more=more)
+            return self._ingest(path, record, partial=partial, force=force, more=more)
         except B3Error as error:
             record.failed(error)
             raise
 
-    def folder(self, path: Path, *, partial: bool = False) -> Iterator[Ingested]:
+    def folder(self, path: Path, *, partial: bool = False, force: bool = False) -> Iterator[Ingested]:
         """Bring all files of a folder in, in the order in which the exchange made them: a correction comes last.
+
+        Args:
+            path: of the folder.
+            partial: see :meth:`file`.
+            force: see :meth:`file`.
 
         Raises:
             NoQuotesError: There is none.
@@ -122,11 +142,11 @@ class Ingest:
         queue = sorted(found, key=lambda file: (self._made(file, partial), file.name))
         with self.batch():
             while queue:
-                yield self.file(queue.pop(0), partial=partial, more=bool(queue))
+                yield self.file(queue.pop(0), partial=partial, force=force, more=bool(queue))
 
     def key(self, key: str, *, partial: bool = False) -> Ingested:
         """Bring in a file that lies in the storage."""
-        with tempfile.TemporaryDirectory(prefix="b3-ingest-") as folder:
+        with scratch(WHO) as folder:
             path = self._storage.download(key, Path(folder, key.rpartition("/")[2]))
             return self.file(path, partial=partial, source=f"{self._storage.url}/{key}")
 
@@ -145,9 +165,9 @@ class Ingest:
         if self._server is None:
             raise SourceUnavailableError("no address of the exchange's files is set")
         self._tell({"step": period_name(period), "phase": "downloading"})
-        with tempfile.TemporaryDirectory(prefix="b3-ingest-") as folder:
+        with scratch(WHO) as folder:
             try:
-                path = self._server.download(period, Path(folder), within)
+                path = self._server.download(period, folder, within)
             except NotPublishedError:
                 raise
             except B3Error as error:
@@ -175,16 +195,22 @@ class Ingest:
         facts = {"source": url, "status": "failed", "at": utc_now(), "error": {"code": error.code, "message": error.message}}
         self._storage.put(f"{RECORDS}/unread-{period_name(period)}.json", to_json(facts))
 
-    def _ingest(self, path: Path, record: "_Record", *, partial: bool, more: bool) -> Ingested:
-        with tempfile.TemporaryDirectory(prefix="b3-ingest-") as folder, StagedQuotes(Path(folder)) as staged:
+    def _ingest(self, path: Path, record: "_Record", *, partial: bool, force: bool, more: bool) -> Ingested:
+        with scratch(WHO) as folder, StagedQuotes(folder) as staged:
             report = self._staged(path, partial, staged)
+            standing = Standing(report.created, whole_days=not partial and not report.rejected, force=force)
             changes: dict[int, YearChange] = {}
+            bad_table: list[InvalidActionsError] = []
 
             def draft(before: Manifest, folder: Path) -> Draft:
                 self._tell({"step": path.name, "phase": "merging"})
-                years, found = self._merged(before, staged, folder, whole_days=not partial)
+                years, found = self._merged(before, staged, folder, standing)
                 changes.update(found)
-                whole = Draft(years) if more else self._completed(before, years, folder)
+                try:
+                    whole = Draft(years) if more else self._completed(before, years, folder)
+                except InvalidActionsError as error:  # no fault of the quotes
+                    bad_table[:] = [error]
+                    whole = Draft(years)
                 record.committing(report, found)
                 return whole
 
@@ -196,11 +222,16 @@ class Ingest:
                 last_session=str(report.last_session),
                 rows=report.cash_records,
                 rejected=len(report.rejected),
+                rejected_lines=tuple(number for number, _ in report.rejected[:REJECTED_TOLD]),
                 duplicates=report.duplicates,
                 years=tuple(changes[year] for year in sorted(changes)),
                 changed=after is not before,
             )
             record.done(report, done, after)
+            if bad_table:
+                raise InvalidActionsError(
+                    f"{bad_table[0].message}; the quotes of {path.name} are in the lake, corporate actions as they were"
+                ) from bad_table[0]
             return done
 
     def _staged(self, path: Path, partial: bool, staged: StagedQuotes) -> CotahistReport:
@@ -213,7 +244,7 @@ class Ingest:
             return file.report
 
     def _merged(
-        self, before: Manifest, staged: StagedQuotes, folder: Path, *, whole_days: bool
+        self, before: Manifest, staged: StagedQuotes, folder: Path, standing: Standing
     ) -> tuple[dict[int, Path | None], dict[int, YearChange]]:
         """The years that the new quotes change, as files, and what they change in every year."""
         files: dict[int, Path | None] = {}
@@ -221,7 +252,7 @@ class Ingest:
         for year in staged.years():
             existing = [self._lake.fetch(file, folder) for file in before.years.get(year, ())]
             target = folder / f"merged-{year}.parquet"
-            changes[year] = staged.merge(year, existing, target, whole_days=whole_days)
+            changes[year] = staged.merge(year, existing, target, standing)
             if changes[year].any:
                 files[year] = target
         return files, changes
@@ -266,12 +297,12 @@ class Ingest:
 class _Record:
     """The record of one file: ``committing`` just before the lake changes, so that a crash leaves a trace, then the end."""
 
-    def __init__(self, storage: Storage, path: Path, source: str, partial: bool) -> None:
+    def __init__(self, storage: Storage, path: Path, facts: dict[str, Any]) -> None:
         if not path.is_file():
             raise SourceUnavailableError(f"{path} is not a file; give a COTAHIST file")
         self._storage, self._sha256 = storage, file_sha256(path)
         self._key = f"{RECORDS}/{self._sha256}.json"
-        self._facts = {"name": path.name, "source": source, "sha256": self._sha256, "partial": partial}
+        self._facts = {"name": path.name, "sha256": self._sha256, **facts}
         found = storage.read_versioned(self._key)
         self._before: dict[str, Any] = {} if found is None else from_json(found[0], self._key)
 
@@ -282,13 +313,16 @@ class _Record:
 
     def done(self, report: CotahistReport, done: Ingested, manifest: Manifest) -> None:
         """The file is in the lake."""
-        anew, before = any(year.any for year in done.years), self._before.get("status")
-        if before == "done" and not anew:
-            return  # the same file once more
-        years = [year.to_json() for year in done.years]
-        if before == "committing" and not anew:
-            years = self._before["years"]  # it was this file that changed the lake, and a crash that kept it from saying so
-        self._write("done", report=report.to_json(), years=years, changed=done.changed, sequence=manifest.sequence)
+        years, before = [year.to_json() for year in done.years], self._before.get("status")
+        again = before in ("done", "committing") and not any(year.any for year in done.years)
+        if again:  # it was this file that changed the lake: long ago, or before a crash that kept it from saying so
+            kept = {year["year"]: year["kept_newer"] for year in years}
+            years = [year | {"kept_newer": kept.get(year["year"], [])} for year in self._before["years"]]
+        if not (again and before == "done"):
+            self._write("done", report=report.to_json(), years=years, changed=done.changed, sequence=manifest.sequence)
+        elif years != self._before["years"]:
+            self._storage.put(self._key, to_json({**self._before, "years": years, "at": utc_now()}))
+        self._before = self._before | {"status": "done"}
 
     def failed(self, error: B3Error) -> None:
         """The file was refused; that it went well before is not forgotten."""

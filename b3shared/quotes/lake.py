@@ -16,8 +16,12 @@ from b3shared.errors import ArtifactNotFoundError, ConflictError, NoQuotesError
 from b3shared.quotes.actions import sorted_actions, with_actions
 from b3shared.quotes.databases import literal
 from b3shared.quotes.manifest import LakeFile, Manifest, commit, file_key, origin, read_manifest, sweep
-from b3shared.quotes.sources import DuckDBReader, QuoteQuery, QuoteSource
+from b3shared.quotes.merging import NO_WHOLE_FILE, SESSION_CREATED
+from b3shared.quotes.query import typed
+from b3shared.quotes.schema import DEFAULTS
+from b3shared.quotes.sources import DuckDBReader, QuoteQuery
 from b3shared.quotes.tables import write_parquet
+from b3shared.scratch import scratch
 from b3shared.storage import Storage, open_storage
 
 LAKE = "lake/quotes"
@@ -92,21 +96,24 @@ class Lake:
         Raises:
             ConflictError: Others were quicker every time.
         """
-        for attempt in range(ATTEMPTS):
+        for _ in range(ATTEMPTS):
             before = self.manifest()
-            with tempfile.TemporaryDirectory(prefix="b3-lake-") as folder:
-                after = self._uploaded(before, make(before, Path(folder)))
-            if after is before:
-                break
             try:
+                with scratch("lake") as folder:
+                    after = self._uploaded(before, make(before, folder))
+                if after is before:
+                    return before, after
                 commit(self.storage, self.prefix, after)
-            except ConflictError:
-                if attempt == ATTEMPTS - 1:
+            except (ConflictError, ArtifactNotFoundError) as error:  # a file is gone when the lake has changed twice
+                if isinstance(error, ArtifactNotFoundError) and self.manifest() == before:
                     raise
+                overtaken = error
                 continue
             sweep(self.storage, self.prefix, before, after)
-            break
-        return before, after
+            return before, after
+        raise ConflictError(
+            f"others changed the lake {self.storage.url}/{self.prefix} first, {ATTEMPTS} times in a row; try again later"
+        ) from overtaken
 
     def _uploaded(self, before: Manifest, draft: Draft) -> Manifest:
         """The manifest that the draft leads to, its new files stored."""
@@ -153,6 +160,22 @@ class LakeSource(DuckDBReader):
             if found := self._newest(QuoteQuery(date(year, 1, 1), date(year, 12, 31))):
                 return found
         raise self._no_quotes()
+
+    def whole_days(self, start: date, end: date) -> list[date]:
+        """Those of :meth:`days` that not only subsets of the exchange's files tell of."""
+        day = typed("date")
+        with self._relation(QuoteQuery(start, end)) as (connection, relation):
+            known = SESSION_CREATED in self._columns(connection, relation)
+            whole = f"AND {SESSION_CREATED} IS DISTINCT FROM DATE '{NO_WHOLE_FILE}'" if known else ""
+            sql = f"SELECT DISTINCT {day} AS day FROM {relation} WHERE {day} BETWEEN ? AND ? {whole} ORDER BY day"
+            return [found.date() for found in self._fetch(connection, sql, [start, end])["day"]]
+
+    def newest_whole(self) -> date:
+        """The last of :meth:`whole_days` up to today; without one, the last session of all."""
+        for year in sorted(self._years(self._lake.manifest()), reverse=True):
+            if days := self.whole_days(date(year, 1, 1), min(date(year, 12, 31), today())):
+                return days[-1]
+        return self.newest()
 
     def state(self) -> str | None:
         """The content of the lake as a hash; None for one with files that only a folder names, which may change."""
@@ -212,6 +235,7 @@ def write_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> lis
     """Put quotes into a lake, one file a year; a year that is there is replaced as a whole. Returns the keys.
 
     Years without a quote stay as they are; rows without a date go with the newest year, so that a load counts them.
+    Columns that ``frame.attrs["missing"]`` says the source lacks are left out: what reading fills in is no fact.
     Corporate actions that were detected in what a year held before do not apply to what it holds now, and go with it.
     """
     lake = Lake(storage, prefix)
@@ -240,14 +264,8 @@ def _without(lake: Lake, before: Manifest, years: list[int], folder: Path) -> De
     return Detected(write_parquet(kept, folder / "actions-kept.parquet"), lake.fetch(before.renames, folder), None)
 
 
-def replace_lake(source: QuoteSource, storage: Storage, prefix: str = LAKE) -> list[str]:
-    """Make a lake hold all quotes of a source and no others, in one step. Returns the keys.
-
-    Raises:
-        NoQuotesError: The source has no quote up to today; the lake stays as it is.
-    """
-    source.newest()
-    frame = source.read(QuoteQuery())
+def replace_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> list[str]:
+    """Make a lake hold these quotes, as :func:`write_lake` does, and no others, in one step. Returns the keys."""
 
     def draft(before: Manifest, folder: Path) -> Draft:
         return Draft(dict.fromkeys(before.years) | _by_year(frame, folder), forget=True)
@@ -266,10 +284,19 @@ def _by_year(frame: pd.DataFrame, folder: Path) -> dict[int, Path | None]:
     """The rows of every year in a file of its own, sorted by ticker and date."""
     years = frame["date"].dt.year
     files: dict[int, Path | None] = {}
+    frame = frame.drop(columns=[column for column in frame.attrs.get("missing", ()) if _is_as_filled(frame, column)])
     for year, rows in frame.groupby(years.fillna(years.max()), sort=True):
         ordered = rows.sort_values(["ticker", "date"], kind="stable")
         files[int(year)] = write_parquet(ordered, folder / f"{int(year)}.parquet")
     return files
+
+
+def _is_as_filled(frame: pd.DataFrame, column: str) -> bool:
+    """Whether a column holds what reading gives one that the source lacks, and nothing else."""
+    if column not in frame:
+        return False
+    values = frame[column].dropna()
+    return bool((values == float(DEFAULTS[column])).all() if column in DEFAULTS else values.empty)
 
 
 def _keys(lake: Lake, manifest: Manifest, years: list[int]) -> list[str]:

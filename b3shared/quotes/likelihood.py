@@ -24,7 +24,7 @@ BAD_TICK_WIDTH = 6.0
 """Wrong prices, of a whole session or of its open alone, a session of a share. Such a price may lie anywhere within e**3
 times or parts of the right one: log uniform, so density 1/6."""
 SHOCK_PRIOR, SHOCK_WIDTH = 3e-6, 4.0
-"""News that no volatility foretells, a session of a share; the price may lie anywhere within e**2 times or parts of before."""
+"""News that no volatility foretells, a session of a share; the price may lie within e**2 times or parts of before."""
 GREAT_RIGHT, GREATEST_RIGHT = 0.005, 2.3
 """Share of rights other than on the number of shares that are worth a good part of the price; up to nine tenths of it."""
 

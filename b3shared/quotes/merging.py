@@ -1,4 +1,9 @@
-"""New quotes into a year of the lake: whole days replaced, or single rows, in bounded memory."""
+"""New quotes into a year of the lake: whole days replaced, or single rows, in bounded memory.
+
+Files may come in any order: every row remembers when the exchange made the file that it is from, and every session when
+the newest whole file of it was made. What is known from a newer file stays, so that the end is that of files in the order
+in which they were made.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,20 +23,28 @@ STAGED_TYPES = {name: kind for name, kind in QUOTE_TYPES.items() if name not in 
 MEMORY = "512MB"
 """What DuckDB may hold; beyond that it goes to disk."""
 
-_DAYS = "SELECT DISTINCT date FROM incoming"
+FILE_CREATED, SESSION_CREATED = "file_created", "session_created"
+"""Columns of the lake: the header's date of a row's file, and of the newest whole file of its session. NULL where that is
+not known: quotes of another source, or of before there were these columns. Any file may replace those."""
+
+NO_WHOLE_FILE = date(1900, 1, 1)
+"""What a session that only subsets of the exchange's files tell of has as the date of its whole file: before any."""
+
 _COLUMNS = ", ".join(STAGED_TYPES)
 
 
 @dataclass(frozen=True)
 class YearChange:
-    """What new quotes change in a year.
+    """What a file changes in a year.
 
     Attributes:
         year: which.
-        days: sessions of the new quotes.
+        days: sessions of the file.
         added: rows that were not there.
         changed: rows that were there with other values.
-        removed: rows of those sessions that the new quotes do not have.
+        removed: rows of those sessions that the file does not have.
+        confirmed: rows that stay as they are, of which the lake did not know that a file as new as this one says so.
+        kept_newer: sessions of the file of which the lake has rows from a newer one, and keeps them.
     """
 
     year: int
@@ -39,15 +52,37 @@ class YearChange:
     added: int
     changed: int
     removed: int
+    confirmed: int
+    kept_newer: tuple[date, ...]
 
     @property
     def any(self) -> bool:
         """Whether there is a change at all."""
-        return bool(self.added or self.changed or self.removed)
+        return bool(self.added or self.changed or self.removed or self.confirmed)
 
-    def to_json(self) -> dict[str, int]:
+    def to_json(self) -> dict[str, Any]:
         """JSON types."""
-        return asdict(self)
+        return asdict(self) | {"kept_newer": [str(day) for day in self.kept_newer]}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a file may replace.
+
+    Attributes:
+        created: date of its header.
+        whole_days: every row of its sessions, also of tickers that it lacks; else only rows of the same ticker and day.
+        force: also what is known from a newer file.
+    """
+
+    created: date
+    whole_days: bool = True
+    force: bool = False
+
+    @property
+    def keeps(self) -> str:
+        """SQL: what is known from a file of after this day stays."""
+        return f"DATE '{date.max if self.force else self.created}'"
 
 
 class StagedQuotes:
@@ -80,11 +115,7 @@ class StagedQuotes:
         """The years of the quotes, sorted."""
         return [int(row[0]) for row in self._rows("SELECT DISTINCT year(date) FROM incoming ORDER BY 1")]
 
-    def days(self) -> list[date]:
-        """The sessions of the quotes, sorted."""
-        return [row[0] for row in self._rows(f"{_DAYS} ORDER BY 1")]
-
-    def merge(self, year: int, existing: Sequence[Path], target: Path, *, whole_days: bool) -> YearChange:
+    def merge(self, year: int, existing: Sequence[Path], target: Path, standing: Standing) -> YearChange:
         """Write a year of the lake with the new quotes in it, sorted by ticker and date; the same rows, the same bytes.
 
         What the exchange's files do not tell and the lake knows of a ticker and date stays: a vendor's corporate actions.
@@ -93,51 +124,86 @@ class StagedQuotes:
             year: which.
             existing: the year's files so far.
             target: the file to write.
-            whole_days: every row of a session of the new quotes is replaced, also of tickers that they lack; else only
-                rows of the same ticker and day are.
+            standing: of the file of the new quotes.
         """
-        lake = "(SELECT * FROM incoming LIMIT 0)"  # gives what is there all columns and their order
-        if existing:
-            listed = ", ".join(literal(path) for path in existing)
-            lake += (
-                " UNION ALL BY NAME SELECT * REPLACE (CAST(date AS DATE) AS date) "
-                f"FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
-            )
         run = self._connection.execute
-        run(f"CREATE OR REPLACE TEMP TABLE there AS {lake}")
-        run(f"CREATE OR REPLACE TEMP VIEW new AS SELECT * FROM incoming WHERE year(date) = {int(year)}")
-        kept = (
-            f"date IS NULL OR date NOT IN ({_DAYS})"
-            if whole_days
-            else "NOT EXISTS (SELECT 1 FROM new WHERE new.ticker = there.ticker AND new.date = there.date)"
+        run(f"CREATE OR REPLACE TEMP TABLE there AS {self._there(existing)}")
+        run(f"CREATE OR REPLACE TEMP VIEW file AS SELECT * FROM incoming WHERE year(date) = {int(year)}")
+        run(f"CREATE OR REPLACE TEMP TABLE open AS {self._open(standing)}")
+        run(f"CREATE OR REPLACE TEMP VIEW newer AS SELECT * FROM there WHERE {FILE_CREATED} > {standing.keeps}")
+        stamped = (
+            f"SELECT file.*, DATE '{standing.created}' AS {FILE_CREATED}, {SESSION_CREATED} FROM file JOIN open USING (date)"
         )
-        change = self._change(year, whole_days=whole_days)
+        run(f"CREATE OR REPLACE TEMP VIEW new AS {stamped} ANTI JOIN newer USING (ticker, date)")
+        run(f"CREATE OR REPLACE TEMP VIEW kept AS {self._kept(standing)}")
         run(
-            f"COPY (SELECT * FROM (SELECT * FROM there WHERE {kept} UNION ALL BY NAME {self._with_known()}) "
+            f"COPY (SELECT * FROM (FROM kept UNION ALL BY NAME {self._with_known()}) "
             f"ORDER BY ticker, date) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd)"
         )
-        return change
+        return self._change(year, standing)
+
+    @staticmethod
+    def _there(existing: Sequence[Path]) -> str:
+        """SQL of the year so far, with all columns and in their order."""
+        lake = f"(SELECT *, NULL::DATE AS {FILE_CREATED}, NULL::DATE AS {SESSION_CREATED} FROM incoming LIMIT 0)"
+        if not existing:
+            return lake
+        listed = ", ".join(literal(path) for path in existing)
+        return (
+            f"{lake} UNION ALL BY NAME SELECT * REPLACE (CAST(date AS DATE) AS date) "
+            f"FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+        )
+
+    @staticmethod
+    def _open(standing: Standing) -> str:
+        """SQL of the sessions of the file that no newer whole file tells of, and what they are known from afterwards."""
+        known = f"SELECT date, true AS known, max({SESSION_CREATED}) AS was FROM there GROUP BY date"
+        unless_whole = f"CASE WHEN known THEN was ELSE DATE '{NO_WHOLE_FILE}' END"
+        afterwards = f"DATE '{standing.created}'" if standing.whole_days else unless_whole
+        return (
+            f"SELECT date, {afterwards} AS {SESSION_CREATED} FROM (SELECT DISTINCT date FROM file) "
+            f"LEFT JOIN ({known}) USING (date) WHERE was IS NULL OR was <= {standing.keeps}"
+        )
+
+    @staticmethod
+    def _kept(standing: Standing) -> str:
+        """SQL of the rows that stay."""
+        stays = (
+            f"open.date IS NULL OR {FILE_CREATED} > {standing.keeps}"
+            if standing.whole_days
+            else "NOT EXISTS (SELECT 1 FROM new WHERE new.ticker = there.ticker AND new.date = there.date)"
+        )
+        session = f"coalesce(open.{SESSION_CREATED}, there.{SESSION_CREATED}) AS {SESSION_CREATED}"
+        return f"SELECT there.* REPLACE ({session}) FROM there LEFT JOIN open ON there.date = open.date WHERE {stays}"
 
     def _with_known(self) -> str:
         """SQL of the new rows, with the columns that only the lake has."""
         there = [str(row[0]) for row in self._rows("DESCRIBE there")]
-        known = ", ".join('"' + name.replace('"', '""') + '"' for name in there if name not in STAGED_TYPES)
+        own = {*STAGED_TYPES, FILE_CREATED, SESSION_CREATED}
+        known = ", ".join('"' + name.replace('"', '""') + '"' for name in there if name not in own)
         if not known:
             return "SELECT * FROM new"
         one = f"PARTITION BY ticker, date ORDER BY volume DESC NULLS LAST, {known}"
         was = f"SELECT ticker, date, {known} FROM there QUALIFY row_number() OVER ({one}) = 1"
         return f"SELECT * FROM new LEFT JOIN ({was}) USING (ticker, date)"
 
-    def _change(self, year: int, *, whole_days: bool) -> YearChange:
-        differing = self._count(f"SELECT * FROM new EXCEPT SELECT {_COLUMNS} FROM there")
+    def _change(self, year: int, standing: Standing) -> YearChange:
+        values, all_ = f"SELECT {_COLUMNS} FROM", f"SELECT {_COLUMNS}, {FILE_CREATED}, {SESSION_CREATED} FROM"
+        differing = self._count(f"{values} new EXCEPT {values} there")
+        noted = self._count(f"({all_} new UNION ALL {all_} kept SEMI JOIN open USING (date)) EXCEPT {all_} there")
         added = self._count("FROM new ANTI JOIN there USING (ticker, date)")
-        of_days = f"FROM there ANTI JOIN new USING (ticker, date) WHERE date IN ({_DAYS})"
+        after = "SELECT ticker, date FROM kept UNION ALL SELECT ticker, date FROM new"
+        gone = f"FROM there SEMI JOIN open USING (date) ANTI JOIN ({after}) USING (ticker, date)"
+        of_newer = "date" if standing.whole_days else "ticker, date"
+        newer = f"FROM file ANTI JOIN open USING (date) UNION ALL FROM file SEMI JOIN newer USING ({of_newer})"
         return YearChange(
             year=year,
-            days=self._count("SELECT DISTINCT date FROM new"),
+            days=self._count("SELECT DISTINCT date FROM file"),
             added=added,
             changed=differing - added,
-            removed=self._count(of_days) if whole_days else 0,
+            removed=self._count(gone),
+            confirmed=noted - differing,
+            kept_newer=tuple(row[0] for row in self._rows(f"SELECT DISTINCT date FROM ({newer}) ORDER BY 1")),
         )
 
     def _count(self, query: str) -> int:

@@ -6,6 +6,7 @@ import duckdb
 import pandas as pd
 
 from b3shared.errors import InvalidActionsError
+from b3shared.quotes.actions import override_days
 
 OVERRIDES = "lake/actions/overrides.csv"
 """Where it lies in the deployment's storage; see :func:`b3shared.quotes.actions.apply_overrides`."""
@@ -59,7 +60,7 @@ def without_effect(
     sessions = {ticker: (first, last) for ticker, first, last in spans if first is not None}
     struck, given = _days(detected[detected["kind"] != "ex_mark"]), _days(final[final["source"] == "given"])
     told = []
-    for row in zip(overrides["ticker"], pd.to_datetime(overrides["date"], format="ISO8601").dt.date, strict=True):
+    for row in zip(overrides["ticker"], override_days(overrides).dt.date, strict=True):
         ticker, day = row
         if row in struck:
             continue

@@ -13,8 +13,8 @@ import pandas as pd
 
 from b3shared.config import Settings
 from b3shared.dataset import CLASSES, FloatArray
-from b3shared.errors import IncompatibleFeaturesError, TooLittleHistoryError, UnknownTickerError
-from b3shared.features import build_features
+from b3shared.errors import IncompatibleFeaturesError, SourceUnavailableError, TooLittleHistoryError, UnknownTickerError
+from b3shared.features import Features, build_features
 from b3shared.fingerprint import feature_code
 from b3shared.models.base import Forecast, Progress
 from b3shared.models.scorer import Scorer
@@ -27,6 +27,7 @@ from b3shared.release import Release
 from b3shared.runs import Run, StepRecord, new_run_id
 from b3shared.services.data_loading import B3DataLoadingService
 from b3shared.services.preprocessing import tidy
+from b3shared.services.silence import why_not_among, why_not_loaded, why_not_usable
 from b3shared.serving.offer import is_other_code, universe_of
 from b3shared.serving.predictor import OTHER_CODE
 from b3shared.serving.windows import longest_gap, newest_windows
@@ -42,8 +43,8 @@ class RunResult:
         records: what each step recorded.
         metrics: the evaluation, as in ``metrics.json``.
         model_version: the registered version.
-        live: whether it is live now.
-        decision: why, or why not.
+        live: whether it is live now: publishing may have promoted it, and somebody else another since.
+        decision: of the gate, and why.
     """
 
     run_id: str
@@ -58,7 +59,8 @@ class B3Model:
     """Train on quotes, evaluate honestly, register, predict.
 
     Args:
-        quotes: Parquet file or folder, or DuckDB file (``path#table``); None is the deployment's (else the bundled).
+        quotes: Parquet file or folder, or DuckDB file (``path#table``); None is the deployment's (else the bundled; and
+            for predictions, else those that the version was made from).
         storage: folder or ``s3://`` address for runs, models and the release; None is the deployment's (else
             ``artifacts`` in the current folder).
     """
@@ -67,6 +69,7 @@ class B3Model:
         settings = Settings.from_environment()
         self.settings = replace(settings, quotes=str(quotes or settings.quotes), storage=str(storage or settings.storage))
         self.storage: Storage = open_storage(self.settings.storage)
+        self._chosen = quotes is not None or settings.quotes != Settings.quotes
 
     def run(
         self,
@@ -88,13 +91,16 @@ class B3Model:
         Raises:
             B3Error: Named by its code; nothing is registered then.
         """
-        run = Run.create(self.storage, run_id or new_run_id(), PipelineParams.of(params))
+        p = PipelineParams.of(params)
+        run = Run.create(self.storage, run_id or new_run_id(), p)
         records = run_pipeline(run, settings=self.settings, progress=progress, finished=finished)
         with tempfile.TemporaryDirectory() as folder:
             path = run.fetch(Step.EVALUATE_MODEL, Path(folder), ["metrics.json"]) / "metrics.json"
             metrics = json.loads(path.read_text(encoding="utf-8"))
         saved = records[Step.SAVE_MODEL].summary
-        return RunResult(run.run_id, records, metrics, saved["model_version"], saved["live"], saved["decision"])
+        version = saved["model_version"]
+        live = Release(self.storage).state().live.get(f"{p.model_dir}/{p.model_type}") == version
+        return RunResult(run.run_id, records, metrics, version, live, saved["decision"])
 
     def predict(
         self,
@@ -126,7 +132,7 @@ class B3Model:
             NothingLiveError, UnknownModelError: There is no such model.
             IncompatibleFeaturesError: The quotes cannot give the model's features.
             TooLittleHistoryError: No ticker has enough history.
-            UnknownTickerError: A ticker that was asked for is not among the quotes, or has no forecast.
+            UnknownTickerError: A ticker that was asked for has no forecast; it says why.
 
         Warns:
             UserWarning: The features are made by other code than the version learnt from.
@@ -138,32 +144,63 @@ class B3Model:
         with tempfile.TemporaryDirectory() as folder:
             scorer = Scorer.load(Registry(self.storage, model_dir).fetch(kind, version, Path(folder)))
         frame = tidy(new_data)
-        X, volatility, newest = _newest_features(frame, manifest, of_sequences=scorer.takes_sequences)
-        forecast = scorer.score(X, volatility)
-        answer = pd.DataFrame(forecast.probabilities, columns=list(CLASSES), index=newest["ticker"].to_numpy(dtype=str))
+        newest = _Newest.of(frame, manifest, of_sequences=scorer.takes_sequences)
+        forecast, rows = scorer.score(newest.X, newest.volatility), newest.rows
+        answer = pd.DataFrame(forecast.probabilities, columns=list(CLASSES), index=rows["ticker"].to_numpy(dtype=str))
         answer.insert(0, "action", np.array(CLASSES)[scorer.decide(forecast)])
-        answer["as_of"], answer["last_price"] = newest["date"].to_numpy(), newest["close"].to_numpy()
+        answer["as_of"], answer["last_price"] = rows["date"].to_numpy(), rows["close"].to_numpy()
         answer = answer.assign(**_expected(forecast, answer["last_price"].to_numpy()), model_version=version)
-        return answer if tickers is None else _of(answer, [t.strip().upper() for t in tickers], frame)
+        if tickers is None:
+            return answer
+        wanted = _named(tickers)
+        _refuse({t: newest.why_not(t, frame) for t in wanted if t not in answer.index})
+        return answer.loc[wanted]
 
     def newest_quotes(
-        self, model_dir: str = "models", *, model_type: str = "rf", model_version: str | None = None
+        self,
+        model_dir: str = "models",
+        *,
+        model_type: str = "rf",
+        model_version: str | None = None,
+        tickers: list[str] | None = None,
     ) -> pd.DataFrame:
-        """The newest of the deployment's quotes as a version learnt from them: its kinds of paper, its length of history.
+        """The newest quotes as a version learnt from them: its kinds of paper, its length of history.
+
+        They are those that were chosen, or else those that the version was made from; ``frame.attrs["report"]["source"]``
+        says which.
 
         Args:
             model_dir: namespace of the registry.
             model_type: "rf" or "lstm", or another name of these.
             model_version: a version; None is the live one.
+            tickers: that must be among them.
 
         Raises:
             NothingLiveError, UnknownModelError: There is no such model.
+            UnknownTickerError: One of ``tickers`` is not among them; it says why.
             B3Error: See :func:`b3shared.quotes.loading.load_quotes`.
         """
-        params: dict[str, Any] = self._manifest(model_dir, model_type, model_version)["params"]
+        manifest = self._manifest(model_dir, model_type, model_version)
+        params: dict[str, Any] = manifest["params"]
+        universe = universe_of(params)
         # its tickers are chosen when it predicts: one that is gone since must not keep the others from an answer
-        newest = params | {"tickers": None, "start": None, "end": None, "instruments": universe_of(params).instruments}
-        return B3DataLoadingService(self.settings.quotes).load_data(**newest)
+        newest = params | {"tickers": None, "start": None, "end": None, "instruments": universe.instruments}
+        service = B3DataLoadingService(self._quotes_of(manifest))
+        try:
+            frame = service.load_data(**newest)
+        except SourceUnavailableError as error:
+            hint = f"version {manifest['version']} was made from them: name the quotes if they are elsewhere now"
+            raise error if self._chosen else SourceUnavailableError(f"{error.message}; {hint}") from error
+        loaded, p = set(frame["ticker"]), PipelineParams.of(newest)
+        _refuse({t: why_not_loaded(t, service.source, p, universe) for t in _named(tickers or []) if t not in loaded})
+        return frame
+
+    def _quotes_of(self, manifest: dict[str, Any]) -> str:
+        """Where the quotes for a version's predictions are."""
+        lineage = manifest.get("lineage", {})
+        if self._chosen or "source" not in lineage or Step.LOAD_DATA in lineage.get("given", {}):
+            return self.settings.quotes
+        return str(lineage["source"])
 
     def _manifest(self, model_dir: str, model_type: str, version: str | None) -> dict[str, Any]:
         """Of a version, or of the live one."""
@@ -171,37 +208,69 @@ class B3Model:
         return Registry(self.storage, model_dir).manifest(kind, version or Release(self.storage).live(model_dir, kind))
 
 
-def _newest_features(
-    frame: pd.DataFrame, manifest: dict[str, Any], *, of_sequences: bool
-) -> tuple[FloatArray, FloatArray, pd.DataFrame]:
-    """The model's input for every ticker's newest row that has one, its volatility, and those rows of the quotes."""
-    params = PipelineParams.of(manifest["params"])
-    universe = universe_of(manifest["params"])  # ranked among those that it learnt among
-    frame = frame[are_among(frame, universe.tickers, universe.instruments)].reset_index(drop=True)
-    if frame.empty:
-        known = ", ".join(universe.tickers or universe.instruments or ())
-        raise UnknownTickerError(f"the model knows {known}; none of them is among the quotes")
-    features = build_features(frame, params.features, params.min_turnover)
-    if list(features.names) != manifest["features"]:
-        missing = sorted(set(manifest["features"]) - set(features.names))
-        raise IncompatibleFeaturesError(f"the model needs features that these quotes cannot give: {', '.join(missing)}")
-    windows, sessions = newest_windows(features, params.lookback if of_sequences else 1)
-    whole = np.isfinite(windows).all(axis=(1, 2)) & (longest_gap(sessions) <= params.lstm.max_gap)
-    usable = last_of_each(frame["ticker"].to_numpy())[whole]
-    if not len(usable):
-        before = f", nor {params.lookback - 1} such rows before it without a long gap" if of_sequences else ""
-        raise TooLittleHistoryError(
-            f"no ticker's newest row has all {len(features.names)} features and a median turnover above "
-            f"R$ {params.min_turnover:,.0f}{before}: about {params.min_history if of_sequences else 252} sessions of "
-            f"history are needed; the longest has {frame.groupby('ticker').size().max()}"
-        )
-    if params.features == "v2" and len(usable) < manifest["cross_section"] / 2:
-        raise IncompatibleFeaturesError(
-            f"{len(usable)} tickers with complete features: the model learnt ranks among about "
-            f"{manifest['cross_section']}; give at least half as many"
-        )
-    volatility = features.shared.panel.rows(features.shared.volatility)[usable]
-    return windows[whole] if of_sequences else windows[whole, -1], volatility, frame.iloc[usable]
+@dataclass(frozen=True)
+class _Newest:
+    """What a version makes of the newest row of every ticker.
+
+    Attributes:
+        params: of the version.
+        frame: the quotes of those that it learnt among; ``features`` are of its rows.
+        X: the version's input for every ticker whose newest row has one.
+        rows: of the quotes, and their ``volatility``.
+    """
+
+    manifest: dict[str, Any]
+    params: PipelineParams
+    frame: pd.DataFrame
+    features: Features
+    X: FloatArray
+    volatility: FloatArray
+    rows: pd.DataFrame
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, manifest: dict[str, Any], *, of_sequences: bool) -> "_Newest":
+        """Make it of clean, sorted quotes."""
+        params = PipelineParams.of(manifest["params"])
+        universe = universe_of(manifest["params"])  # ranked among those that it learnt among
+        frame = frame[are_among(frame, universe.tickers, universe.instruments)].reset_index(drop=True)
+        if frame.empty:
+            known = ", ".join(universe.tickers or universe.instruments or ())
+            raise UnknownTickerError(f"the model knows {known}; none of them is among the quotes")
+        features = build_features(frame, params.features, params.min_turnover)
+        if list(features.names) != manifest["features"]:
+            missing = sorted(set(manifest["features"]) - set(features.names))
+            raise IncompatibleFeaturesError(f"the model needs features that these quotes cannot give: {', '.join(missing)}")
+        windows, sessions = newest_windows(features, params.lookback if of_sequences else 1)
+        whole = np.isfinite(windows).all(axis=(1, 2)) & (longest_gap(sessions) <= params.lstm.max_gap)
+        usable = last_of_each(frame["ticker"].to_numpy())[whole]
+        if not len(usable):
+            before = f", nor {params.lookback - 1} such rows before it without a long gap" if of_sequences else ""
+            raise TooLittleHistoryError(
+                f"no ticker's newest row has all {len(features.names)} features and a median turnover above "
+                f"R$ {params.min_turnover:,.0f}{before}: about {params.min_history if of_sequences else 252} sessions of "
+                f"history are needed; the longest has {frame.groupby('ticker').size().max()}"
+            )
+        if params.features == "v2" and len(usable) < manifest["cross_section"] / 2:
+            raise IncompatibleFeaturesError(
+                f"{len(usable)} tickers with complete features: the model learnt ranks among about "
+                f"{manifest['cross_section']}; give at least half as many"
+            )
+        volatility = features.shared.panel.rows(features.shared.volatility)[usable]
+        X = windows[whole] if of_sequences else windows[whole, -1]
+        return cls(manifest, params, frame, features, X, volatility, frame.iloc[usable])
+
+    def why_not(self, ticker: str, quotes: pd.DataFrame) -> str:
+        """Why a ticker has no row here, though it was asked for; ``quotes`` are all that were given."""
+        own = quotes[quotes["ticker"] == ticker]
+        if own.empty:
+            return f"no quotes of {ticker}"
+        if reason := why_not_among(ticker, own, universe_of(self.manifest["params"])):
+            return reason
+        (at,) = np.flatnonzero(self.frame["ticker"] == ticker)[-1:]
+        missing = [n for n, value in zip(self.features.names, self.features.X[at], strict=True) if not np.isfinite(value)]
+        series = self.features.shared
+        turnover = float(series.panel.rows(series.median_turnover())[at])
+        return why_not_usable(ticker, turnover, self.params, missing, len(own))
 
 
 def _expected(forecast: Forecast, price: FloatArray) -> dict[str, FloatArray]:
@@ -213,12 +282,11 @@ def _expected(forecast: Forecast, price: FloatArray) -> dict[str, FloatArray]:
     return returns | {name.replace("return", "price"): price * (1.0 + value) for name, value in returns.items()}
 
 
-def _of(answer: pd.DataFrame, tickers: list[str], frame: pd.DataFrame) -> pd.DataFrame:
-    if unknown := [t for t in tickers if t not in set(frame["ticker"])]:
-        raise UnknownTickerError(f"no quotes of {', '.join(unknown)}", tickers=unknown)
-    if silent := [t for t in tickers if t not in answer.index]:
-        raise UnknownTickerError(
-            f"no forecast of {', '.join(silent)}: too little history or too little turnover, or too long a gap",
-            tickers=silent,
-        )
-    return answer.loc[tickers]
+def _named(tickers: list[str]) -> list[str]:
+    return [ticker.strip().upper() for ticker in tickers]
+
+
+def _refuse(reasons: dict[str, str]) -> None:
+    """UnknownTickerError if there is a ticker without a forecast, with the reason for each."""
+    if reasons:
+        raise UnknownTickerError("; ".join(reasons.values()), tickers=list(reasons))

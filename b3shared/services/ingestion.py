@@ -1,12 +1,14 @@
 """The exchange's files into a lake, as a Python API: what the command line and a notebook use."""
 
+import os
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from b3shared.clock import today
 from b3shared.config import Settings
-from b3shared.errors import IncompleteIngestError, NoQuotesError
+from b3shared.errors import IncompleteIngestError, NoQuotesError, NotPublishedError
 from b3shared.pipeline.ingest_quotes import IngestRequest, ingest_quotes
 from b3shared.quotes.ingest import Ingest, Progress
 from b3shared.storage import open_storage
@@ -22,11 +24,12 @@ class B3IngestionService:
     Attributes:
         actions_changed: whether the last call made the corporate actions anew without a file.
         overrides_without_effect: rows of the user's table of actions that change nothing, where it looked at them.
+        not_published: files that it asked for and that the exchange does not have, by name (M012024, D02012024).
     """
 
     def __init__(self, settings: Settings | None = None, progress: Progress | None = None) -> None:
         self.settings, self._progress = settings or Settings.from_environment(), progress
-        self.actions_changed, self.overrides_without_effect = False, list[str]()
+        self.actions_changed, self.overrides_without_effect, self.not_published = False, list[str](), list[str]()
 
     def ingest_published(self, years: list[int] | None = None, since: date | str | None = None) -> Iterator[dict[str, Any]]:
         """Fetch files from the exchange: whole years, every session since a day, or else whatever the lake lacks.
@@ -36,15 +39,19 @@ class B3IngestionService:
 
         Raises:
             NoQuotesError: Nothing was named, and the lake is empty.
+            NotPublishedError: Of what was named, the exchange has nothing.
             IncompleteIngestError: Of what the lake lacks, some files could not be taken in; all others were.
             B3Error: See :func:`b3shared.pipeline.ingest_quotes.ingest_quotes`.
         """
         event: dict[str, Any] = {"years": years or [], "since": since}
+        self.not_published, found = [], False
         while True:  # one file at a time, so that each is told of when it is there
             answer = ingest_quotes(IngestRequest.of(event), self.settings, lambda: False, self._progress)
             if "reason" in answer:
                 raise NoQuotesError(answer["reason"])
+            found = found or bool(answer["files"])
             yield from answer["files"]
+            self.not_published += answer["not_published"]
             self.actions_changed = answer["actions_changed"]
             self.overrides_without_effect = answer["overrides_without_effect"]
             if answer["status"] == "done":
@@ -53,18 +60,33 @@ class B3IngestionService:
         if failed := answer["failed"]:
             told = "; ".join(f"{file['period']}: {file['code']}: {file['message']}" for file in failed)
             raise IncompleteIngestError(f"not taken in: {told}", failed=failed)
+        if since is not None and not found:
+            raise NotPublishedError(self._nothing(since), not_published=self.not_published)
 
-    def ingest_local(self, path: str | Path, *, partial: bool = False) -> Iterator[dict[str, Any]]:
+    def _nothing(self, since: date | str) -> str:
+        """Why a day that was named led to no file."""
+        if not self.not_published:
+            return f"since = {since}: there is no session of the exchange from then to {today()}"
+        return (
+            f"since = {since}: of {len(self.not_published)} files asked for, the first {self.not_published[0]} and the last "
+            f"{self.not_published[-1]}, none is published at {self.settings.cotahist_address}; the lake is as it was"
+        )
+
+    def ingest_local(self, path: str | Path, *, partial: bool = False, force: bool = False) -> Iterator[dict[str, Any]]:
         """Take in a COTAHIST file, or all of a folder, oldest first.
 
         Args:
             path: of the file or folder.
             partial: the files are subsets of the exchange's: only rows of the same ticker and session are replaced.
+            force: also what the lake has from files that the exchange made later is replaced.
 
         Yields:
             What came of every file.
         """
         ingest, path = Ingest(open_storage(self.settings.storage), progress=self._progress), Path(path)
-        for done in ingest.folder(path, partial=partial) if path.is_dir() else [ingest.file(path, partial=partial)]:
+        if path.is_dir():
+            os.listdir(path)  # what may not be read looks empty to a search for files
+        how: dict[str, Any] = {"partial": partial, "force": force}
+        for done in ingest.folder(path, **how) if path.is_dir() else [ingest.file(path, **how)]:
             yield done.to_json()
         self.overrides_without_effect = ingest.without_effect

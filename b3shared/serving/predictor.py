@@ -255,7 +255,7 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
 
 
 def check_gap(snapshot: Snapshot, row: int, version: Version) -> None:
-    """TooLittleHistoryError if a full window jumps over more sessions of the market than the version allows."""
+    """TooLittleHistoryError if two neighbours in a full window lie more sessions apart than the version allows."""
     lookback, allowed = _lookback(version), version.params.lstm.max_gap
     if lookback == 1:
         return

@@ -11,6 +11,7 @@ import pytest
 from cotahist_text import Quote, daily
 from small_run import SMALL
 
+from b3shared.cli import parse
 from b3shared.config import BUNDLED_QUOTES
 from b3shared.quotes.sources import ParquetSource, QuoteQuery
 
@@ -61,15 +62,86 @@ def test_models_promote_and_rollback(ran: subprocess.CompletedProcess[str], stor
 
 
 def test_predict_answers_one_line_a_ticker(ran: subprocess.CompletedProcess[str], store: Path) -> None:
-    said = b3("--storage", str(store), "predict", "petr4", "vale3")
-    assert [line.split()[0] for line in said.stdout.splitlines()] == ["ticker", "PETR4", "VALE3"]
+    said = b3("--storage", str(store), "predict", "petr4", "--model-type", "rf", "vale3").stdout.splitlines()
+    assert said[0] == f"quotes {BUNDLED_QUOTES}"
+    assert [line.split()[0] for line in said[1:]] == ["ticker", "PETR4", "VALE3"]
+
+
+def test_predict_uses_the_quotes_that_the_version_was_made_from(tmp_path: Path) -> None:
+    lake = f"{tmp_path}/lake/quotes"
+    b3("--storage", str(tmp_path), "lake")
+    b3("--storage", str(tmp_path), "--quotes", lake, "run", *WORDS)
+    assert b3("--storage", str(tmp_path), "predict", "PETR4").stdout.startswith(f"quotes {lake}\nticker")
+    assert b3("--storage", str(tmp_path), "--quotes", str(BUNDLED_QUOTES), "predict", "PETR4").stdout.startswith(
+        f"quotes {BUNDLED_QUOTES}\nticker"
+    )
+
+
+def test_words_may_stand_on_all_sides_of_an_option() -> None:
+    options = parse(["run", "horizon=5", "--run-id", "x", "n_jobs=1", "--report", "r", "period=3y"])
+    assert options.params == ["horizon=5", "n_jobs=1", "period=3y"]
+    assert (options.run_id, options.report) == ("x", Path("r"))
+    assert parse(["predict", "PETR4", "--model-type", "lstm", "VALE3"]).tickers == ["PETR4", "VALE3"]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["run", "horizon=5", "--horizons", "3"], "--horizons"),
+        (["ingest", "--year", "2020", "--partial", "2021"], "2021"),
+        (["promote", "one", "two"], "two"),
+    ],
+)
+def test_what_a_command_does_not_take_is_refused_by_name(
+    words: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse(words)
+    assert f"unrecognized arguments: {named}" in capsys.readouterr().err
 
 
 def test_lake_puts_the_quotes_there_one_file_a_year(tmp_path: Path) -> None:
-    said = b3("--storage", str(tmp_path), "lake").stdout.split()
+    *said, note = b3("--storage", str(tmp_path), "lake").stdout.splitlines()
     assert [path.rsplit("/", 2)[1] for path in said] == [f"year={year}" for year in range(2019, 2024)]
+    assert note == "  note: the source has no avg, best_buy, best_sell, trades, turnover"
     again = ParquetSource(tmp_path / "lake" / "quotes").read(QuoteQuery())
     pd.testing.assert_frame_equal(again, ParquetSource(BUNDLED_QUOTES).read(QuoteQuery()))
+
+
+@pytest.mark.parametrize("module", ["b3shared", "infra.run_local"])
+def test_quotes_without_splits_and_dividends_are_told_so_when_they_are_a_lake(module: str, tmp_path: Path) -> None:
+    bare, store = tmp_path / "nosplit.parquet", str(tmp_path / "store")
+    chosen = f"FROM '{BUNDLED_QUOTES}' WHERE list_contains({SMALL['tickers']}, ticker)"
+    duckdb.execute(f"COPY (SELECT * EXCLUDE (split_factor, dividend) {chosen}) TO '{bare}' (FORMAT parquet)")
+    lacks = "the source has no avg, best_buy, best_sell, trades, turnover"
+    ways = {
+        "b3shared": ["--quotes", str(bare), "--storage", store, "lake"],
+        "infra.run_local": ["--data", str(bare), "--no-serve", "--port", "0", "horizon=0"],  # no run follows
+    }
+    command = [sys.executable, "-m", module, *ways[module]]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert said.returncode == (0 if module == "b3shared" else 1), said.stderr
+    assert f"note: {lacks}, split_factor, dividend\n" in said.stdout
+    assert "note: splits and bonuses were looked for in the prices" in said.stdout
+    if module == "b3shared":
+        ran = b3("--quotes", f"{store}/lake/quotes", "--storage", store, "run", *WORDS)
+        assert f"note: {lacks}, dividend\n" in ran.stdout
+
+
+@pytest.mark.parametrize("module", ["b3shared", "infra.run_local"])
+def test_a_lake_is_refused_as_the_source_of_a_lake(module: str, tmp_path: Path) -> None:
+    day, store = date(2020, 1, 6), str(tmp_path / "store")
+    daily(tmp_path, day, [Quote(day)])
+    b3("--storage", store, "ingest", "--folder", str(tmp_path))
+    ways = {
+        "b3shared": ["--quotes", f"{store}/lake/quotes", "--storage", store, "lake"],
+        "infra.run_local": ["--data", f"{store}/lake/quotes", "--no-serve", "--port", "0"],
+    }
+    said = subprocess.run(
+        [sys.executable, "-m", module, *ways[module]], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert said.returncode == 2
+    assert said.stderr.startswith(f"INVALID_PARAMETER: quotes = {store}/lake/quotes: this is ")
 
 
 @pytest.mark.parametrize("module", ["b3shared", "infra.run_local"])
@@ -115,6 +187,18 @@ def test_ingest_says_what_came_of_every_file_and_where_the_lake_is(tmp_path: Pat
         assert "COTAHIST_D06012020.TXT" in done.stdout
         assert f"2 quotes, 2020-01-06: {change}" in done.stdout
     assert f"{store}/lake/quotes: newest session 2020-01-06; use it with --quotes {store}/lake/quotes" in done.stdout
+
+
+def test_ingest_says_which_sessions_it_keeps_from_a_newer_file_and_force_replaces_them(tmp_path: Path) -> None:
+    day = date(2020, 1, 6)
+    older = daily(tmp_path, day, [Quote(day, close=10.0)]).rename(tmp_path / "older.TXT")
+    newer = daily(tmp_path, day, [Quote(day, close=10.5)], created="20200110")
+    ingest = ("--storage", str(tmp_path / "store"), "ingest")
+    assert "2020: 1 new" in b3(*ingest, "--file", str(newer)).stdout
+    assert "nothing new; 2020-01-06 kept as a newer file has it" in b3(*ingest, "--file", str(older)).stdout
+    assert "2020: 1 corrected\n" in b3(*ingest, "--file", str(older), "--force").stdout
+    refused = b3(*ingest, "--year", "2020", "--force")
+    assert (refused.returncode, refused.stderr.split(":")[0]) == (2, "INVALID_PARAMETER")
 
 
 def test_ingest_says_that_the_users_table_changed_the_lake_and_which_row_did_not(tmp_path: Path) -> None:

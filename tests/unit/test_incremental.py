@@ -163,6 +163,45 @@ def test_a_correction_of_yesterday_costs_two_sessions_not_the_history(tmp_path: 
     assert_equal_to_the_whole(update.fresh, changed, "v2")
 
 
+def test_an_older_frame_gives_its_own_newest_state_and_leaves_the_newer_ones_as_they_are(tmp_path: Path) -> None:
+    frame = market(8, 200, 7)
+    states = FeatureStates(FolderStorage(tmp_path), "states", "v2", LIMIT)
+    for session in (190, 193, 195, 196):
+        bring_up_to_date(states, until(frame, session))
+    before = states.dates()
+    again = bring_up_to_date(states, until(frame, 193))
+    assert (str(again.state.as_of), again.fresh, again.corrected) == (str(CALENDAR[193].date()), None, None)
+    assert states.dates() == before
+    between_two = bring_up_to_date(states, until(frame, 194))
+    assert (between_two.since, between_two.corrected) == (str(CALENDAR[193].date()), None)
+    assert_equal_to_the_whole(between_two.fresh, until(frame, 194), "v2")
+    assert set(before) <= set(states.dates())
+    assert bring_up_to_date(states, until(frame, 199)).since == str(CALENDAR[196].date())
+
+
+def test_newer_states_that_an_older_frame_s_correction_makes_void_go_with_the_next_whole_one(tmp_path: Path) -> None:
+    frame = market(9, 200, 7)
+    states = FeatureStates(FolderStorage(tmp_path), "states", "v2", LIMIT)
+    for session in (190, 195, 197):
+        bring_up_to_date(states, until(frame, session))
+    frame.loc[frame["date"] == CALENDAR[193], "close"] += 0.01
+    older = bring_up_to_date(states, until(frame, 195))
+    assert (older.corrected, older.since) == (str(CALENDAR[193].date()), str(CALENDAR[190].date()))
+    newer = bring_up_to_date(states, until(frame, 198))
+    assert (newer.corrected, newer.since) == (str(CALENDAR[193].date()), str(CALENDAR[195].date()))
+    assert_equal_to_the_whole(newer.fresh, until(frame, 198), "v2")
+
+
+def test_sessions_that_a_frame_does_not_reach_are_no_difference() -> None:
+    frame = market(10, 120, 6)
+    state = FeatureState.of(until(frame, 110), "v1", LIMIT)
+    for session in (90, 110, 115):
+        assert state.first_difference(until(frame, session)) is None
+    gone = until(frame, 105)
+    gone = gone[gone["date"] != CALENDAR[100]]
+    assert state.first_difference(gone) == np.datetime64(CALENDAR[100], "D")
+
+
 def test_the_newest_states_and_one_a_month_stay(tmp_path: Path) -> None:
     frame = market(4, 300, 6)
     states = FeatureStates(FolderStorage(tmp_path), "states", "v1", LIMIT)

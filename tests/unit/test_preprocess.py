@@ -15,9 +15,20 @@ from b3shared.preprocess import preprocess
 def test_every_row_of_the_quotes_is_in_the_table_or_counted(eight: pd.DataFrame) -> None:
     made = preprocess(eight, PipelineParams())
     left_out = made.report["left_out"]
-    assert len(made.data) + left_out["illiquid"] + left_out["incomplete_features"] == len(eight)
+    before = ("median_turnover_not_known", "illiquid", "incomplete_features")
+    assert len(made.data) + sum(left_out[name] for name in before) == len(eight)
     assert made.report["labelled_rows"] + left_out["outcome_not_known_yet"] == len(made.data)
     assert sum(made.report["target_distribution"].values()) == made.report["labelled_rows"]
+
+
+@pytest.mark.parametrize("min_turnover", [2e6, 5e8])
+def test_rows_whose_median_turnover_is_not_known_yet_are_not_called_illiquid(
+    eight: pd.DataFrame, min_turnover: float
+) -> None:
+    left_out = preprocess(eight, PipelineParams.of(min_turnover=min_turnover)).report["left_out"]
+    median = (eight["close"] * eight["volume"]).groupby(eight["ticker"]).rolling(60).median()
+    assert left_out["median_turnover_not_known"] == median.isna().sum() == 8 * 59
+    assert left_out["illiquid"] == (median <= min_turnover).sum()
 
 
 def test_the_newest_rows_are_there_without_a_label(eight: pd.DataFrame) -> None:
@@ -99,5 +110,7 @@ def test_a_block_of_nan_takes_only_the_rows_that_need_it(eight: pd.DataFrame) ->
 def test_nothing_left_says_why(eight: pd.DataFrame) -> None:
     with pytest.raises(TooLittleHistoryError, match="min_turnover"):
         preprocess(eight, PipelineParams.of(min_turnover=1e15))
+    with pytest.raises(TooLittleHistoryError, match="60 sessions whose median turnover"):
+        preprocess(eight.groupby("ticker").head(59).reset_index(drop=True), PipelineParams())
     with pytest.raises(TooLittleHistoryError, match="return_120"):
         preprocess(eight.groupby("ticker").head(100).reset_index(drop=True), PipelineParams())

@@ -10,6 +10,7 @@ from samtranslator.yaml_helper import yaml_parse
 from b3shared.config import COTAHIST_ADDRESS
 
 TEMPLATE = yaml_parse((Path(__file__).resolve().parents[2] / "template.yaml").read_text(encoding="utf-8"))
+LAKE = Path(__file__).resolve().parents[2] / "docs" / "LAKE.md"
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
 TOKEN = "arn:aws:secretsmanager:sa-east-1:123456789012:secret:motherduck"
 
@@ -73,3 +74,19 @@ def test_the_form_of_an_address_is_checked(name: str, allowed: list[str], refuse
 
 def test_the_exchanges_address_is_stated_once() -> None:
     assert PARAMETERS["CotahistAddress"]["Default"] == ""
+
+
+def test_the_default_scratch_holds_what_the_largest_measured_load_needs() -> None:
+    """What ``tests/bench/bench_scale.py`` measured is in the table of docs/LAKE.md."""
+    needed = max(float(mib.replace(",", "")) for mib in re.findall(r"\| ([\d,]+) MiB \|", LAKE.read_text(encoding="utf-8")))
+    assert needed > 2_800
+    assert needed * 2**20 * 1.25 < PARAMETERS["ScratchSize"]["Default"] * 10**6
+
+
+def test_every_step_that_reads_quotes_or_the_table_has_that_scratch() -> None:
+    sized = {name for name, made in TEMPLATE["Resources"].items() if "EphemeralStorage" in made.get("Properties", {})}
+    steps = ("IngestQuotes", "LoadData", "PreprocessShard", "PreprocessData", "SplitData", "TrainRf", "TrainLstm")
+    assert sized == {f"{step}Function" for step in (*steps, "EvaluateModel", "RefitModel", "PublishServing")}
+    assert {str(TEMPLATE["Resources"][name]["Properties"]["EphemeralStorage"]) for name in sized} == {
+        str({"Size": {"Ref": "ScratchSize"}})
+    }

@@ -19,9 +19,14 @@ def preprocessed(left_out: dict[str, int]) -> StepRecord:
 
 
 def test_preprocessing_tells_how_many_rows_were_left_out_and_why() -> None:
-    said = told(preprocessed({"illiquid": 19500, "incomplete_features": 252, "outcome_not_known_yet": 0}))
+    said = told(
+        preprocessed(
+            {"median_turnover_not_known": 59, "illiquid": 19500, "incomplete_features": 252, "outcome_not_known_yet": 0}
+        )
+    )
     assert said == (
-        "1,200 labelled rows, 30 features; buy 25%, hold 50%, sell 25%; left out: 19,500 illiquid, 252 incomplete features"
+        "1,200 labelled rows, 30 features; buy 25%, hold 50%, sell 25%; "
+        "left out: 59 median turnover not known, 19,500 illiquid, 252 incomplete features"
     )
     assert told(preprocessed({"illiquid": 0})).endswith("sell 25%")
 
@@ -80,3 +85,35 @@ def test_a_model_without_expected_prices_has_no_column_for_them() -> None:
 def test_what_becomes_of_a_version_is_told(facts: dict[str, object], said: str) -> None:
     summary = {"model_version": "20231228-1", "decision": "the reason", **facts}
     assert told(StepRecord.model_construct(step=Step.SAVE_MODEL, summary=summary)) == f"20231228-1 {said}: the reason"
+
+
+@pytest.mark.parametrize(
+    ("saved", "published", "live", "said"),
+    [
+        ({"live": True}, {}, True, "version v1 is live: the reason"),
+        ({"live": False, "pending": "windows of 1"}, {"promoted": "v1"}, True, "version v1 is live: the reason"),
+        ({"live": False, "pending": None}, {"promoted": None}, False, "version v1 is registered, not live: the reason"),
+        (
+            {"live": False, "pending": "windows of 1"},
+            {"reason": "a race"},
+            False,
+            "version v1 is registered, not live: a race",
+        ),
+        ({"live": True}, {}, False, "version v1 was made live (the reason) and is not live any more"),
+        ({"live": False}, {"promoted": "v1"}, False, "version v1 was made live (the reason) and is not live any more"),
+    ],
+)
+def test_what_became_of_a_version_is_told_by_what_is_live_now(
+    saved: dict[str, object], published: dict[str, object], live: bool, said: str
+) -> None:
+    summaries = {
+        Step.SAVE_MODEL: {"model_version": "v1", "decision": "the reason", **saved},
+        Step.PUBLISH_SERVING: published,
+    }
+    records = {step: StepRecord.model_construct(step=step, summary=summary) for step, summary in summaries.items()}
+    assert terminal.standing(records, live=live) == said
+
+
+def test_many_names_are_told_by_the_first_and_a_count() -> None:
+    assert terminal.some(["a", "b"], shown=2) == "a, b"
+    assert terminal.some(["a", "b", "c"], shown=2) == "a, b and 1 more"

@@ -222,8 +222,20 @@ def test_clearing_the_state_leaves_runs_alone(control, storage):
     assert list_runs(storage) == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("call", "allowed"),
+    [("promote", "allowed are model_version, expected, model_dir, why"), ("rollback", "allowed are model_dir, why")],
+)
+def test_what_a_body_may_not_say_is_refused_by_name_with_what_it_may(control, call, allowed):
+    with pytest.raises(InvalidParameterError, match="unknown: other, version; ") as caught:
+        getattr(control, call)("rf", {"version": "zzz", "other": 1}, "me")
+    assert allowed in caught.value.message
+    assert caught.value.details == {"parameters": ["other", "version"]}
+
+
 @pytest.mark.parametrize("namespace", ["Not Allowed", "", 5, None, "../x"])
 @pytest.mark.parametrize("call", ["promote", "rollback"])
 def test_a_malformed_namespace_is_refused(control, namespace, call):
+    version = {"model_version": "20231228-00000000"} if call == "promote" else {}
     with pytest.raises(InvalidParameterError, match="model_dir"):
-        getattr(control, call)("rf", {"model_version": "20231228-00000000", "model_dir": namespace}, "me")
+        getattr(control, call)("rf", {**version, "model_dir": namespace}, "me")

@@ -70,6 +70,13 @@ def test_a_window_crosses_neither_a_ticker_nor_too_long_a_gap():
     assert unbroken(data, 3).tolist() == [1, 2, 3, 4, 1, 2, 3]
 
 
+@pytest.mark.parametrize("max_gap", [1, 2, 5])
+def test_a_window_holds_over_one_missing_session_less_than_max_gap(max_gap):
+    for missing in range(max_gap + 2):
+        data = table(["A", "A"], [7, 7 + missing + 1])
+        assert whole(data, np.array([1]), 2, max_gap).tolist() == [missing <= max_gap - 1]
+
+
 def test_windows_of_a_memory_map_are_those_of_memory(tmp_path):
     data = planted_dataset(n_dates=60)
     data.save(tmp_path)

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from cotahist_text import Quote, cotahist, zipped
 
@@ -21,12 +22,20 @@ from b3shared.errors import (
     SourceUnavailableError,
     UnreadableFileError,
 )
-from b3shared.pipeline.ingest_quotes import INGEST_SECONDS, RESERVE_SECONDS, IngestRequest, ingest_quotes, missing_days
+from b3shared.pipeline.ingest_quotes import (
+    INGEST_SECONDS,
+    LOOK_BACK,
+    RESERVE_SECONDS,
+    IngestRequest,
+    ingest_quotes,
+    missing_days,
+)
 from b3shared.quotes.calendar import sessions
-from b3shared.quotes.lake import LAKE, Lake, LakeSource
+from b3shared.quotes.lake import LAKE, Lake, LakeSource, write_lake
 from b3shared.quotes.overrides import OVERRIDES
 from b3shared.quotes.periods import annual, covering, period_name, period_of
 from b3shared.quotes.sources import QuoteQuery
+from b3shared.quotes.tables import write_parquet
 from b3shared.services import B3IngestionService
 from b3shared.storage import FolderStorage
 
@@ -37,6 +46,7 @@ class World:
     def __init__(self, settings: Settings, files: dict[str, bytes], asked: list[str]) -> None:
         self.settings, self.files, self.asked = settings, files, asked
         self.storage = FolderStorage(settings.storage)
+        self.folder = Path(settings.storage).parent
 
     def publish(self, name: str, *days: date) -> None:
         year = period_of(name).first.year
@@ -157,6 +167,63 @@ def test_what_the_lake_lacks_is_asked_for_and_a_day_that_is_not_there_is_no_erro
     world.publish(absent, last[1])  # late, after the day that follows it
     ingest_quotes(asking(), world.settings)
     assert str(last[1]) in world.lake_days()
+
+
+def put(world: World, folder: str, day: date, *tickers: str) -> dict[str, Any]:
+    """A file of a day into the bucket; what the ingest of it answers."""
+    key = f"inputs/cotahist/{folder}COTAHIST_D{day:%d%m%Y}.TXT"
+    world.storage.put(key, cotahist([Quote(day, ticker) for ticker in tickers], day.year, created=f"{day:%Y%m%d}"))
+    return ingest_quotes(
+        IngestRequest.of({"detail-type": "Object Created", "detail": {"object": {"key": key}}}), world.settings
+    )
+
+
+def test_a_day_of_which_only_a_subset_is_known_is_lacking_and_is_fetched(world: World) -> None:
+    first, part, last = recent(3)
+    put(world, "", first, "PETR4")
+    put(world, "partial/", part, "VALE3")
+    put(world, "", last, "PETR4")
+    lake = LakeSource(f"{world.settings.storage}/{LAKE}")
+    assert part in missing_days(lake)
+    assert not {first, last} & set(missing_days(lake))
+    world.publish(f"D{part:%d%m%Y}", part)
+    ingest_quotes(asking(), world.settings)
+    frame = lake.read(QuoteQuery(part, part))
+    assert frame["ticker"].tolist() == ["PETR4"], "the exchange's file of the day, and all of it"
+    assert part not in missing_days(lake)
+    put(world, "partial/", last, "VALE3")
+    assert last not in missing_days(lake), "a subset takes nothing from what is known as a whole"
+
+
+def test_a_subset_of_a_late_day_does_not_hide_the_days_between_it_and_the_last_whole_one(world: World) -> None:
+    days = sessions(today() - timedelta(days=90), today() - timedelta(days=1)).tolist()
+    put(world, "", days[0], "PETR4")
+    put(world, "partial/", days[-1], "VALE3")
+    assert set(days[1:]) <= set(missing_days(LakeSource(f"{world.settings.storage}/{LAKE}")))
+
+
+def test_a_lake_of_subsets_only_lacks_the_fortnight_before_its_newest_and_all_after_it(world: World) -> None:
+    days = sessions(today() - timedelta(days=90), today()).tolist()
+    part = days[-5]
+    put(world, "partial/", part, "VALE3")
+    lacking = missing_days(LakeSource(f"{world.settings.storage}/{LAKE}"))
+    assert lacking == [day for day in days if day >= part - LOOK_BACK]
+
+
+@pytest.mark.parametrize("manifest", [False, True], ids=["a folder", "with a manifest"])
+def test_a_day_of_a_lake_from_another_source_is_present_whatever_subset_follows(world: World, manifest: bool) -> None:
+    first, part = recent(2)
+    own = pd.DataFrame({"ticker": ["PETR4"] * 2, "date": pd.to_datetime([first, part]), "close": [10.0, 11.0]})
+    for year, rows in own.groupby(own["date"].dt.year):
+        if manifest:
+            write_lake(rows, world.storage)
+        else:
+            world.storage.upload(write_parquet(rows, world.folder / f"{year}.parquet"), f"{LAKE}/year={year}/own.parquet")
+    lake = LakeSource(f"{world.settings.storage}/{LAKE}")
+    before = missing_days(lake)
+    assert not {first, part} & set(before)
+    put(world, "partial/", part, "PETR4")
+    assert missing_days(lake) == before
 
 
 def test_what_is_left_of_a_functions_time_beyond_the_ingest_is_the_downloads(world: World) -> None:

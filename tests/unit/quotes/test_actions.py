@@ -1,5 +1,7 @@
 """Actions reach the quotes on read; a user's word wins over what was detected, and is checked first."""
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -214,7 +216,7 @@ BASE = {"ticker": "PETR4", "date": "2023-01-03", "split_factor": 2.0}
         ([{"ticker": "PETR4", "split_factor": 2.0}], "lack date"),
         ([BASE | {"ticker": "PETR4F"}], "ticker = 'PETR4F': a ticker such as PETR4"),
         ([BASE | {"ticker": None}], "ticker = None"),
-        ([BASE | {"date": "3/1/2023"}], "date = '3/1/2023': an ISO date"),
+        ([BASE | {"date": "3/1/2023"}], "date = '3/1/2023': a day as YYYY-MM-DD is needed"),
         ([BASE | {"split_factor": 0.0}], "split_factor = 0.0: a positive number"),
         ([BASE | {"split_factor": -2.0}], "split_factor = -2.0"),
         ([BASE | {"split_factor": np.inf}], "split_factor = inf"),
@@ -230,6 +232,41 @@ def test_an_override_that_cannot_be_meant_is_refused_by_row_and_value(rows: list
     with pytest.raises(InvalidActionsError) as caught:
         apply_overrides(actions({"date": DAYS[1]}), given_rows(*rows))
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "2023-01-03T03:00:00",
+        "2023-01-03 00:00:00",
+        "2023-01-03T00:00:00Z",
+        "2023-01-03T00:00:00-03:00",
+        "2023",
+        "2023-01",
+        "20230103",
+        "2023-W01-2",
+        "2023-02-30",
+        "2023-01-03x",
+        "",
+        None,
+        pd.Timestamp("2023-01-03 03:00"),
+        pd.Timestamp("2023-01-03", tz="America/Sao_Paulo"),
+    ],
+    ids=str,
+)
+def test_a_date_that_is_no_day_is_refused_by_row_and_value(moment: object) -> None:
+    table = given_rows(BASE | {"ticker": "VALE3"}, BASE | {"date": moment})
+    with pytest.raises(InvalidActionsError, match="a day as YYYY-MM-DD is needed") as caught:
+        apply_overrides(actions({"date": DAYS[1]}), table)
+    assert str(caught.value).startswith("overrides row 2 (PETR4 ")
+    assert f"date = {table['date'].tolist()[1]!r}" in str(caught.value)
+    assert caught.value.details == {"row": 2}
+
+
+@pytest.mark.parametrize("day", [" 2023-01-03 ", date(2023, 1, 3), pd.Timestamp("2023-01-03"), np.datetime64("2023-01-03")])
+def test_a_day_as_text_or_as_a_date_is_that_day(day: object) -> None:
+    table = given_rows(BASE | {"date": day, "split_factor": 8.0})
+    assert splits(with_actions(quotes(date=DAYS), apply_overrides(actions({"date": DAYS[1]}), table))) == [1.0, 8.0, 1.0]
 
 
 def test_a_fault_is_named_with_its_row() -> None:

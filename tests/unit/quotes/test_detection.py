@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from b3shared.errors import InvalidQuotesError
 from b3shared.quotes.actions import ACTION_TYPES, MINIMAL_CONFIDENCE
-from b3shared.quotes.detection import LATE_LISTING, LONGEST_HOLE, detect_actions, detect_in
+from b3shared.quotes.detection import LONGEST_HOLE, detect_actions, detect_in
+from b3shared.quotes.suspicion import LATE_LISTING
 
 PLANTED = 120
 """Session of a walk on which something happens."""

@@ -1,6 +1,9 @@
 """Files from a server that behaves as servers do: what goes wrong is named, and the lake stays as it was."""
 
+import errno
 import io
+import os
+import re
 import struct
 import threading
 import zipfile
@@ -163,6 +166,14 @@ FAULTS = {
     "empty": (says(b""), SourceUnavailableError, "empty"),
     "asks for an hour": (says(b"", status=429, Retry_After="3600"), SourceUnavailableError, "3600 s"),
 }
+
+
+def test_a_full_disk_is_no_fault_of_the_server_s_and_asks_it_but_once(tmp_path: Path) -> None:
+    (tmp_path / "COTAHIST_A2020.ZIP").symlink_to("/dev/full")
+    with exchange(says(GOOD)) as server:
+        with pytest.raises(OSError, match=re.escape(os.strerror(errno.ENOSPC))):
+            client(server, attempts=3).download(YEAR, tmp_path)
+        assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -6,7 +6,9 @@ import shutil
 import threading
 from collections.abc import Callable
 from datetime import date, timedelta
+from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -16,6 +18,7 @@ from dying_storage import Dying
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from b3shared.documents import file_sha256
 from b3shared.errors import B3Error, InvalidActionsError, InvalidCotahistError, NoQuotesError, SourceUnavailableError
 from b3shared.quotes.ingest import RECORDS, Ingest
 from b3shared.quotes.lake import LAKE, Lake, LakeSource, write_lake
@@ -56,6 +59,47 @@ def record(storage: Storage, sha256: str) -> dict[str, object]:
     return dict(json.loads(storage.read(f"{RECORDS}/{sha256}.json")))
 
 
+def change(**counts: Any) -> dict[str, Any]:
+    """What a record says of a year in which nothing but this happens."""
+    return {
+        "year": 2020,
+        "days": 0,
+        "added": 0,
+        "changed": 0,
+        "removed": 0,
+        "confirmed": 0,
+        "kept_newer": [],
+        **counts,
+    }
+
+
+def test_a_damaged_file_removes_nothing_and_names_its_bad_lines(storage: Storage, files: Path) -> None:
+    quotes = [Quote(MONDAY, ticker, 10.0 + n) for n, ticker in enumerate(("ABEV3", "PETR4", "VALE3"))]
+    Ingest(storage).file(daily(files, MONDAY, quotes))
+    path = daily(files, MONDAY, [Quote(MONDAY, "ABEV3", 10.5), *quotes[1:]], created="20200108")
+    lines = path.read_bytes().split(b"\r\n")
+    path.write_bytes(b"\r\n".join([*lines[:2], lines[2][:200], *lines[3:]]))
+    done = Ingest(storage).file(path)
+    assert (done.rejected, done.rejected_lines, done.years[0].removed) == (1, (3,), 0)
+    assert closes(storage) == {("ABEV3", "2020-01-06"): 10.5, ("PETR4", "2020-01-06"): 11.0, ("VALE3", "2020-01-06"): 12.0}
+    Ingest(storage).file(daily(files, MONDAY, quotes[:1], created="20200109"))
+    assert set(closes(storage)) == {("ABEV3", "2020-01-06")}, "a sound file without them says that they are not"
+
+
+def test_a_bad_row_of_the_users_table_keeps_no_quotes_out(storage: Storage, files: Path) -> None:
+    Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]))
+    actions = Lake(storage).manifest().actions
+    storage.put(OVERRIDES, b"ticker,date,split_factor\nPETR4,2020-01-06,-1\n")
+    path = daily(files, TUESDAY, [Quote(TUESDAY, close=10.5)])
+    with pytest.raises(InvalidActionsError, match=r"-1.*the quotes of COTAHIST_D07012020\.TXT are in the lake"):
+        Ingest(storage).file(path)
+    assert Lake(storage).manifest().actions == actions
+    assert record(storage, file_sha256(path))["status"] == "done"
+    storage.put(OVERRIDES, b"ticker,date,split_factor\nPETR4,2020-01-07,2\n")
+    assert Ingest(storage).actions(), "they were behind the quotes"
+    assert set(closes(storage)) == {("PETR4", "2020-01-06"), ("PETR4", "2020-01-07")}
+
+
 def test_a_file_of_the_exchange_is_in_the_lake_to_the_cent(storage: Storage, shared_data: Path) -> None:
     done = Ingest(storage).file(shared_data / "cotahist" / "COTAHIST_D25062021.TXT.gz")
     found = lake_of(storage)
@@ -79,26 +123,131 @@ def test_the_same_file_again_writes_nothing(storage: Storage, files: Path) -> No
 
 
 def test_the_order_of_files_leaves_no_trace_in_the_bytes(tmp_path: Path, files: Path) -> None:
-    paths = [daily(files, MONDAY, [Quote(MONDAY, "VALE3")]), daily(files, TUESDAY, [Quote(TUESDAY, "ABEV3")])]
-    hashes = []
-    for name, order in (("there", paths), ("back", paths[::-1])):
-        storage = FolderStorage(tmp_path / name)
+    part = daily(files, MONDAY, [Quote(MONDAY, "PETR4", 10.7)], created="20200108").rename(files / "part.TXT")
+    whole = daily(files, MONDAY, [Quote(MONDAY, "PETR4"), Quote(MONDAY, "VALE3")])
+    year = annual(files, 2020, [Quote(MONDAY, "VALE3", 50.0), Quote(TUESDAY, "ABEV3")], created="20200107")
+    hashes = set()
+    for order in permutations((part, whole, year)):
+        storage = FolderStorage(tmp_path / "-".join(path.name for path in order))
         for path in order:
-            Ingest(storage).file(path)
-        hashes.append(Lake(storage).manifest().years[2020][0].sha256)
-    assert hashes[0] == hashes[1]
+            Ingest(storage).file(path, partial=path == part)
+        assert closes(storage) == {
+            ("PETR4", "2020-01-06"): 10.7,
+            ("VALE3", "2020-01-06"): 50.0,
+            ("ABEV3", "2020-01-07"): 10.0,
+        }
+        hashes.add(Lake(storage).manifest().years[2020][0].sha256)
+    assert len(hashes) == 1
 
 
 def test_a_corrected_file_replaces_exactly_its_days(storage: Storage, files: Path) -> None:
     year = [Quote(MONDAY, "PETR4", 10.0), Quote(MONDAY, "OIBR3", 1.0), Quote(TUESDAY, "PETR4", 11.0)]
     Ingest(storage).file(annual(files, 2020, year))
-    done = Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY, "PETR4", 10.5), Quote(MONDAY, "VALE3", 50.0)]))
+    corrected = [Quote(MONDAY, "PETR4", 10.5), Quote(MONDAY, "VALE3", 50.0)]
+    done = Ingest(storage).file(daily(files, MONDAY, corrected, created="20210104"))
     assert closes(storage) == {
         ("PETR4", "2020-01-06"): 10.5,
         ("VALE3", "2020-01-06"): 50.0,
         ("PETR4", "2020-01-07"): 11.0,
     }
-    assert [year.to_json() for year in done.years] == [{"year": 2020, "days": 1, "added": 1, "changed": 1, "removed": 1}]
+    assert [year.to_json() for year in done.years] == [change(days=1, added=1, changed=1, removed=1)]
+
+
+CORRECTED = {"PETR4": 10.5, "VALE3": 50.0}
+"""What the exchange said on 2020-01-10 of the Monday."""
+
+
+@pytest.fixture
+def older_file(storage: Storage, files: Path) -> Path:
+    """A file that was made on its day, where the lake has the correction of four days later."""
+    quotes = [Quote(MONDAY, ticker, close) for ticker, close in CORRECTED.items()]
+    Ingest(storage).file(daily(files, MONDAY, quotes, created="20200110"))
+    return daily(files, MONDAY, [Quote(MONDAY, "PETR4", 10.0), Quote(MONDAY, "OIBR3", 1.0)], created="20200106")
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_file_that_was_made_before_the_one_that_the_lake_has_undoes_nothing_and_says_so(
+    storage: Storage, older_file: Path, partial: bool
+) -> None:
+    before = content(storage, f"{LAKE}/")
+    for _ in range(2):
+        done = Ingest(storage).file(older_file, partial=partial)
+        assert done.changed is False
+        assert done.to_json()["years"] == [change(days=1, kept_newer=["2020-01-06"])]
+        assert record(storage, done.sha256)["years"] == [change(days=1, kept_newer=["2020-01-06"])]
+    assert content(storage, f"{LAKE}/") == before
+
+
+def test_of_a_file_that_is_older_for_one_session_the_others_are_taken(
+    storage: Storage, files: Path, older_file: Path
+) -> None:
+    year = [Quote(MONDAY, "PETR4", 9.0), Quote(TUESDAY, "PETR4", 11.0)]
+    done = Ingest(storage).file(annual(files, 2020, year, created="20200107"))
+    expected = {(ticker, "2020-01-06"): close for ticker, close in CORRECTED.items()}
+    assert closes(storage) == expected | {("PETR4", "2020-01-07"): 11.0}
+    assert [year.to_json() for year in done.years] == [change(days=2, added=1, kept_newer=["2020-01-06"])]
+
+
+def test_a_file_that_was_taken_in_before_its_correction_says_so_when_it_comes_again(storage: Storage, files: Path) -> None:
+    path = daily(files, MONDAY, [Quote(MONDAY)])
+    sha256 = Ingest(storage).file(path).sha256
+    first = record(storage, sha256)
+    correction = daily(files, MONDAY, [Quote(MONDAY, close=10.5)], created="20200110").rename(files / "correction.TXT")
+    Ingest(storage).file(correction)
+    again = Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]))
+    assert (again.sha256, again.changed, closes(storage)) == (sha256, False, {("PETR4", "2020-01-06"): 10.5})
+    found = record(storage, sha256)
+    assert found["years"] == [change(days=1, added=1, kept_newer=["2020-01-06"])], "what it did once is not forgotten"
+    assert found | {"years": None, "at": None} == first | {"years": None, "at": None}
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_an_older_file_can_be_forced_and_any_newer_one_wins_again(storage: Storage, older_file: Path, partial: bool) -> None:
+    done = Ingest(storage).file(older_file, partial=partial, force=True)
+    older = {("PETR4", "2020-01-06"): 10.0, ("OIBR3", "2020-01-06"): 1.0}
+    assert closes(storage) == older | ({("VALE3", "2020-01-06"): 50.0} if partial else {})
+    assert (done.years[0].kept_newer, record(storage, done.sha256)["force"]) == ((), True)
+    newer = [Quote(MONDAY, ticker, close) for ticker, close in CORRECTED.items()]
+    Ingest(storage).file(daily(older_file.parent, MONDAY, newer, created="20200110"))
+    assert closes(storage) == {(ticker, "2020-01-06"): close for ticker, close in CORRECTED.items()}
+
+
+def test_a_newer_file_with_the_same_quotes_is_remembered(storage: Storage, files: Path) -> None:
+    """Else a file from between the two would replace what the newest one says."""
+    Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)], created="20200106"))
+    done = Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)], created="20200110"))
+    assert [year.to_json() for year in done.years] == [change(days=1, confirmed=1)]
+    Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY, close=9.0)], created="20200108"))
+    assert closes(storage) == {("PETR4", "2020-01-06"): 10.0}
+
+
+def test_of_files_of_one_date_the_last_wins(storage: Storage, files: Path) -> None:
+    for close in (10.0, 10.5, 10.0):
+        Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY, close=close)]))
+        assert closes(storage) == {("PETR4", "2020-01-06"): close}
+
+
+@pytest.mark.parametrize("manifest", [False, True], ids=["a folder", "another source's"])
+@pytest.mark.parametrize("partial", [False, True])
+def test_quotes_that_no_file_is_known_of_give_way_to_any_file(
+    storage: Storage, files: Path, manifest: bool, partial: bool
+) -> None:
+    own = pd.DataFrame({"ticker": ["PETR4", "OIBR3"], "date": pd.to_datetime([MONDAY] * 2), "close": [9.0, 1.0]})
+    if manifest:
+        write_lake(own.assign(volume=5), storage)
+    else:
+        storage.upload(write_parquet(own, files / "own.parquet"), f"{LAKE}/year=2020/own.parquet")
+    done = Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]), partial=partial)
+    assert closes(storage) == {("PETR4", "2020-01-06"): 10.0} | ({("OIBR3", "2020-01-06"): 1.0} if partial else {})
+    assert done.years[0].kept_newer == ()
+
+
+def test_what_replaces_a_year_from_another_source_takes_the_memory_of_its_files_with_it(
+    storage: Storage, older_file: Path
+) -> None:
+    write_lake(lake_of(storage), storage)
+    assert Ingest(storage).file(older_file).years[0].kept_newer == ()
+    assert closes(storage) == {("PETR4", "2020-01-06"): 10.0, ("OIBR3", "2020-01-06"): 1.0}
 
 
 @pytest.mark.parametrize("partial", [False, True])
@@ -170,7 +319,7 @@ def test_every_file_has_a_record_of_what_it_did(storage: Storage, files: Path) -
     found = record(storage, done.sha256)
     assert (found["status"], found["name"], found["source"]) == ("done", path.name, str(path))
     assert (found["changed"], found["sequence"], found["partial"]) == (True, 1, False)
-    assert found["years"] == [{"year": 2020, "days": 1, "added": 1, "changed": 0, "removed": 0}]
+    assert found["years"] == [change(days=1, added=1)]
     report = found["report"]
     assert isinstance(report, dict)
     assert (report["cash_records"], report["duplicates"], report["other_markets"]) == (1, 1, {"070": 1})
@@ -222,7 +371,7 @@ def test_actions_are_detected_with_the_quotes_and_the_users_word_wins(storage: S
     assert Ingest(storage).actions() is False
     storage.put(OVERRIDES, b"ticker,date,split_factor\nPETR4,2020-01-02,-1\n")
     with pytest.raises(InvalidActionsError, match="split_factor"):
-        Ingest(storage).file(daily(files, days[-1].date(), [Quote(days[-1].date(), "VALE3")]))
+        Ingest(storage).actions()
     assert content(storage, f"{LAKE}/") == {k: v for k, v in before.items() if k.startswith(f"{LAKE}/")}
 
 
@@ -250,7 +399,7 @@ def test_a_crash_at_any_write_leaves_the_lake_before_or_after_and_a_second_attem
         assert closes(storage) == expected
         found_record = record(storage, again.sha256)
         assert found_record["status"] == "done"
-        assert found_record["years"] == [{"year": 2020, "days": 2, "added": 1, "changed": 1, "removed": 0}]
+        assert found_record["years"] == [change(days=2, added=1, changed=1)]
         Ingest(storage).file(daily(files, date(2020, 1, 8), [Quote(date(2020, 1, 8))]))  # and the next tidies up
         manifest = Lake(storage).manifest()
         kept = {*manifest.keys(), *manifest.superseded, "manifest.json"}
@@ -335,23 +484,28 @@ ROWS = st.dictionaries(
 )
 
 
-@settings(max_examples=8, deadline=None)
-@given(st.lists(st.tuples(ROWS, st.booleans()), min_size=1, max_size=4))
-def test_any_sequence_of_files_equals_a_dictionary(
-    tmp_path_factory: pytest.TempPathFactory, given_files: list[tuple[dict[tuple[str, date], int], bool]]
+FILE = st.tuples(ROWS, st.booleans(), st.integers(1, 3))
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(FILE, min_size=1, max_size=5))
+def test_any_sequence_of_files_equals_a_dictionary_of_them_in_the_order_in_which_they_were_made(
+    tmp_path_factory: pytest.TempPathFactory, given_files: list[tuple[dict[tuple[str, date], int], bool, int]]
 ) -> None:
     folder = tmp_path_factory.mktemp("sequence")
-    storage, oracle = FolderStorage(folder / "store"), dict[tuple[str, str], float]()
-    for rows, partial in given_files:
+    storage, oracle, whole = FolderStorage(folder / "store"), dict[tuple[str, str], float](), set[date]()
+    for rows, partial, created in given_files:
         for year in sorted({day.year for _, day in rows}):
-            own = {key: close for key, close in rows.items() if key[1].year == year}
-            path = annual(folder, year, [Quote(day, ticker, close) for (ticker, day), close in own.items()])
-            Ingest(storage).file(path, partial=partial)
-            days = {str(day) for _, day in own}
-            if not partial:
-                oracle = {key: close for key, close in oracle.items() if key[1] not in days}
-            oracle |= {(ticker, str(day)): float(close) for (ticker, day), close in own.items()}
+            quotes = [Quote(day, ticker, close) for (ticker, day), close in rows.items() if day.year == year]
+            Ingest(storage).file(annual(folder, year, quotes, created=f"2022010{created}"), partial=partial, more=True)
+    for rows, partial, _ in sorted(given_files, key=lambda file: file[2]):
+        days = {day for _, day in rows}
+        if not partial:
+            oracle = {key: close for key, close in oracle.items() if key[1] not in set(map(str, days))}
+            whole |= days
+        oracle |= {(ticker, str(day)): float(close) for (ticker, day), close in rows.items()}
     assert closes(storage) == oracle
+    assert set(LakeSource(f"{storage.url}/{LAKE}").whole_days(DAYS[0], DAYS[-1])) == whole
     for files_ in Lake(storage).manifest().years.values():
         stored = duckdb.execute(f"SELECT ticker, date FROM '{storage.url}/{LAKE}/{files_[0].key}'").fetchall()
         assert stored == sorted(stored)

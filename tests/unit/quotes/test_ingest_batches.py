@@ -153,7 +153,7 @@ def test_readers_between_two_files_of_a_batch_have_the_former_actions(storage: C
     former = Lake(storage).manifest()
     last = date(2020, 1, 22)
     split = [Quote(last, "AB003", 2.0, 10_000, dismes=101), *(Quote(last, f"AB{k:02}3", 20.0) for k in range(1, 8))]
-    Ingest(storage).file(daily(files, last, split), more=True)
+    Ingest(storage).file(daily(files, last, split, created="20210104"), more=True)
     now = Lake(storage).manifest()
     assert (now.actions, now.renames, now.detected_from) == (former.actions, former.renames, former.detected_from)
     assert told_of(storage) == expected(YEARS)

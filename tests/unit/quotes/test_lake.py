@@ -1,5 +1,6 @@
 """A lake answers as the one file with the same rows does, and fetches only the years that a query needs."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -9,8 +10,16 @@ import pytest
 from moto import mock_aws
 
 from b3shared.config import BUNDLED_QUOTES
-from b3shared.errors import ArtifactCorruptError, InvalidParameterError, InvalidQuotesError, NoQuotesError
-from b3shared.quotes.lake import Lake, LakeSource, replace_lake, write_lake
+from b3shared.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    ConflictError,
+    InvalidParameterError,
+    InvalidQuotesError,
+    NoQuotesError,
+)
+from b3shared.quotes.lake import ATTEMPTS, Draft, Lake, LakeSource, replace_lake, write_lake
+from b3shared.quotes.manifest import Manifest
 from b3shared.quotes.sources import ParquetSource, QuoteQuery, open_source
 from b3shared.quotes.tables import write_parquet
 from b3shared.storage import S3Storage, Storage, open_storage
@@ -59,6 +68,7 @@ def test_a_lake_answers_as_the_one_file_with_the_same_rows(lake: LakeSource, que
     expected = ParquetSource(BUNDLED_QUOTES).read(query)
     found = lake.read(query)
     pd.testing.assert_frame_equal(found, expected)
+    assert found.attrs == expected.attrs
     assert lake.newest() == date(2023, 12, 28)
 
 
@@ -148,22 +158,15 @@ def test_replacing_leaves_exactly_the_new_quotes_and_nothing_else_is_touched(
     others_part = "lake/quotes/year=2022/part-1.parquet"
     storage.put(others_part, b"of another writer")
     new = ParquetSource(write_parquet(raw[raw["date"].dt.year.isin([2021, 2022])], tmp_path / "new.parquet"))
-    keys = replace_lake(new, storage)
+    keys = replace_lake(new.read(QuoteQuery()), storage)
     assert [key.rpartition("/")[0] for key in keys] == [f"lake/quotes/year={year}" for year in (2021, 2022)]
     assert Lake(storage).manifest().keys() == {key.removeprefix("lake/quotes/") for key in keys}
     pd.testing.assert_frame_equal(lake.read(QuoteQuery()), new.read(QuoteQuery()))
-    replace_lake(ParquetSource(BUNDLED_QUOTES), storage)  # and now nobody reads what the one before replaced
+    replace_lake(
+        ParquetSource(BUNDLED_QUOTES).read(QuoteQuery()), storage
+    )  # and now nobody reads what the one before replaced
     named = {"manifest.json", *Lake(storage).manifest().keys(), *Lake(storage).manifest().superseded}
     assert set(storage.list("lake/quotes/")) == {f"lake/quotes/{key}" for key in named} | {*others[:2], others_part}
-
-
-def test_a_source_without_quotes_is_named_and_the_lake_stays(storage: Storage, lake: LakeSource, tmp_path: Path) -> None:
-    before = {key: storage.sha256(key) for key in storage.list()}
-    rowless = tmp_path / "rowless.parquet"
-    duckdb.execute(f"COPY (FROM '{BUNDLED_QUOTES}' LIMIT 0) TO '{rowless}' (FORMAT parquet)")
-    with pytest.raises(NoQuotesError, match=r"rowless\.parquet holds no rows"):
-        replace_lake(ParquetSource(rowless), storage)
-    assert {key: storage.sha256(key) for key in storage.list()} == before
 
 
 def test_text_for_a_date_is_named(storage: Storage, tmp_path: Path) -> None:
@@ -219,3 +222,91 @@ def test_what_the_lake_lacks_is_null_and_reported(storage: Storage, raw: pd.Data
     assert {"open", "volume", "dividend"} <= set(frame.attrs["missing"])
     assert frame["volume"].isna().all()
     assert frame["split_factor"].eq(1.0).all()
+
+
+def appending(lake: Lake, ticker: str) -> Callable[[Manifest, Path], Draft]:
+    """Makes a draft of the year 2021 with a row more, its first one under another ticker."""
+
+    def draft(before: Manifest, folder: Path) -> Draft:
+        [file] = before.years[2021]
+        there = ParquetSource(lake.fetch(file, folder)).read(QuoteQuery())
+        more = pd.concat([there, there.head(1).assign(ticker=ticker)])
+        return Draft({2021: write_parquet(more, folder / "appended.parquet")})
+
+    return draft
+
+
+def test_a_writer_whom_two_others_overtake_before_it_fetches_begins_anew(storage: Storage, raw: pd.DataFrame) -> None:
+    """What the manifest at hand names is gone then; nothing of theirs is lost, and nothing of its own."""
+    of_2021 = raw[raw["date"].dt.year == 2021]
+    write_lake(of_2021, storage)
+    rival, seen = Lake(storage), []
+
+    def draft(before: Manifest, folder: Path) -> Draft:
+        seen.append(before.sequence)
+        if len(seen) == 1:
+            for name in ("RIVA3", "RIVB3"):
+                rival.change(appending(rival, name))
+        return appending(rival, "MINE3")(before, folder)
+
+    _, after = Lake(storage).change(draft)
+    assert (seen, after.sequence) == ([1, 3], 4)
+    found = lake_of(storage).read(QuoteQuery())
+    assert set(found["ticker"]) == {*TICKERS, "RIVA3", "RIVB3", "MINE3"}
+    assert len(found) == len(of_2021) + 3
+    kept = after.keys() | set(after.superseded)
+    assert set(storage.list("lake/quotes/")) == {f"lake/quotes/{key}" for key in {"manifest.json", *kept}}
+
+
+def test_a_writer_whom_others_always_overtake_says_so(storage: Storage, raw: pd.DataFrame) -> None:
+    of_2021 = raw[raw["date"].dt.year == 2021]
+    write_lake(of_2021, storage)
+    seen = []
+
+    def draft(before: Manifest, folder: Path) -> Draft:
+        seen.append(before.sequence)
+        for change in (1, 2):
+            write_lake(of_2021.assign(close=float(len(seen) + change / 10)), storage)
+        return appending(Lake(storage), "MINE3")(before, folder)
+
+    with pytest.raises(ConflictError, match="others"):
+        Lake(storage).change(draft)
+    assert seen == [1 + 2 * n for n in range(ATTEMPTS)]
+
+
+def test_a_file_that_is_gone_though_nobody_changed_the_lake_is_named_at_once(storage: Storage, raw: pd.DataFrame) -> None:
+    of_2021 = raw[raw["date"].dt.year == 2021]
+    [key] = write_lake(of_2021, storage)
+    storage.delete(key)
+    seen = []
+
+    def draft(before: Manifest, folder: Path) -> Draft:
+        seen.append(before.sequence)
+        return appending(Lake(storage), "MINE3")(before, folder)
+
+    with pytest.raises(ArtifactNotFoundError, match=key):
+        Lake(storage).change(draft)
+    assert seen == [1]
+
+
+@pytest.mark.parametrize("write", [write_lake, replace_lake])
+def test_what_reading_filled_in_is_no_fact_of_the_lake(
+    storage: Storage, raw: pd.DataFrame, tmp_path: Path, write: Callable[[pd.DataFrame, Storage], list[str]]
+) -> None:
+    lacking = ["company", "open", "split_factor", "dividend"]
+    source = ParquetSource(write_parquet(raw.drop(columns=lacking), tmp_path / "lacking.parquet"))
+    given = source.read(QuoteQuery())
+    write(given, storage)
+    found = lake_of(storage).read(QuoteQuery())
+    pd.testing.assert_frame_equal(found, given)
+    assert found.attrs["missing"] == given.attrs["missing"]
+    assert set(lacking) <= set(found.attrs["missing"])
+
+
+def test_what_was_given_since_the_reading_is_kept(storage: Storage, raw: pd.DataFrame, tmp_path: Path) -> None:
+    given = ParquetSource(write_parquet(raw.drop(columns=["dividend", "open"]), tmp_path / "q.parquet")).read(QuoteQuery())
+    known = given.assign(dividend=raw["dividend"], open=raw["open"])
+    write_lake(known, storage)
+    found = lake_of(storage).read(QuoteQuery())
+    pd.testing.assert_frame_equal(found, known)
+    assert not {"dividend", "open"} & set(found.attrs["missing"])

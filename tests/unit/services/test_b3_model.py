@@ -10,12 +10,13 @@ import pytest
 from small_run import SMALL
 
 from b3shared import B3Model, PipelineParams
-from b3shared.config import Settings
+from b3shared.config import BUNDLED_QUOTES, Settings
 from b3shared.errors import (
     ConflictError,
     IncompatibleFeaturesError,
     InvalidParameterError,
     NothingLiveError,
+    SourceUnavailableError,
     TooLittleHistoryError,
     UnknownModelError,
     UnknownTickerError,
@@ -27,6 +28,7 @@ from b3shared.quotes.schema import SHARES
 from b3shared.quotes.sources import ParquetSource, QuoteQuery
 from b3shared.quotes.tables import write_parquet
 from b3shared.registry import Registry
+from b3shared.release import Release
 from b3shared.services.b3_model import RunResult
 
 SMALL_TICKERS = sorted(SMALL["tickers"])
@@ -206,3 +208,89 @@ def test_the_environment_says_where_things_are(monkeypatch: pytest.MonkeyPatch, 
     assert B3Model().settings == Settings("LOCAL", str(tmp_path), "elsewhere.parquet")
     with pytest.raises(InvalidParameterError, match="AWS and LOCAL"):
         Settings.from_environment({"environment": "moon"})
+
+
+@pytest.fixture(scope="module")
+def odd(bundled: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Quotes with four tickers that nobody can forecast, each for another reason."""
+    petr = bundled[bundled["ticker"] == "PETR4"]
+    others = [
+        petr.assign(ticker="GONE3", date=petr["date"] - pd.DateOffset(years=8)),
+        petr.assign(ticker="YOUN3").tail(100),
+        petr.assign(ticker="FUND11", bdi_code="12", type="CI"),
+        petr.assign(ticker="THIN3", volume=petr["volume"] // 100_000),
+    ]
+    quotes = pd.concat([bundled, *others])
+    return write_parquet(quotes[list(bundled.columns)], tmp_path_factory.mktemp("odd") / "quotes.parquet")
+
+
+REASONS = {
+    "GONE3": r"GONE3 last traded on 2015-12-28, and quotes from 2018-12-29 on are used",
+    "YOUN3": r"YOUN3 has 100 sessions since 2018-12-29, and 286 are needed",
+    "FUND11": r"FUND11 is of the kind fii, and the version learnt ordinary, preferred, unit",
+    "XXXX3": r"no quotes of XXXX3 in .*quotes.parquet",
+}
+
+
+@pytest.fixture(scope="module")
+def of_odd(odd: Path, tmp_path_factory: pytest.TempPathFactory) -> B3Model:
+    model = B3Model(odd, tmp_path_factory.mktemp("of-odd"))
+    model.run(**{name: value for name, value in SMALL.items() if name != "tickers"})
+    return model
+
+
+@pytest.mark.parametrize("ticker", REASONS)
+def test_a_ticker_that_a_load_leaves_out_is_refused_with_the_true_reason(of_odd: B3Model, ticker: str) -> None:
+    with pytest.raises(UnknownTickerError, match=REASONS[ticker]) as caught:
+        of_odd.newest_quotes(tickers=["PETR4", f" {ticker.lower()}"])
+    assert caught.value.details == {"tickers": [ticker]}
+
+
+def test_a_ticker_without_a_forecast_is_refused_with_the_true_reason(
+    of_odd: B3Model, odd: Path, eight: pd.DataFrame
+) -> None:
+    everything = ParquetSource(odd).read(QuoteQuery())
+    for ticker, reason in {
+        "THIN3": r"THIN3 trades too little: its median turnover is R\$ \d+,\d+ a session, .* above R\$ 2,000,000",
+        "YOUN3": "YOUN3 has 100 sessions, and 286 are needed",
+        "FUND11": "FUND11 is of the kind fii",
+        "XXXX3": "no quotes of XXXX3",
+    }.items():
+        with pytest.raises(UnknownTickerError, match=reason):
+            of_odd.predict(everything, tickers=[ticker])
+
+
+def test_a_ticker_that_the_version_did_not_learn_among_is_told(trained: tuple[B3Model, RunResult]) -> None:
+    model, result = trained
+    quotes = model.newest_quotes(model_version=result.model_version, tickers=["PETR4"])
+    with pytest.raises(UnknownTickerError, match="learnt 8 tickers, and RENT3 is not among them"):
+        model.predict(quotes, model_version=result.model_version, tickers=["RENT3"])
+
+
+def test_predictions_are_made_from_the_quotes_of_the_version_unless_others_are_chosen(of_odd: B3Model, odd: Path) -> None:
+    unchosen = B3Model(storage=of_odd.storage.url)
+    assert unchosen.newest_quotes().attrs["report"]["source"] == str(odd)
+    assert B3Model(BUNDLED_QUOTES, of_odd.storage.url).newest_quotes().attrs["report"]["source"] == str(BUNDLED_QUOTES)
+
+
+def test_quotes_of_a_version_that_are_gone_are_named_with_what_to_do(of_odd: B3Model, odd: Path) -> None:
+    away = odd.rename(odd.with_suffix(".away"))
+    try:
+        with pytest.raises(
+            SourceUnavailableError, match=r"quotes\.parquet does not exist.*was made from them: name the quotes"
+        ):
+            B3Model(storage=of_odd.storage.url).newest_quotes()
+    finally:
+        away.rename(odd)
+
+
+def test_a_version_that_publishing_made_live_is_told_to_be_live(tmp_path: Path) -> None:
+    model = B3Model(storage=tmp_path)
+    first = model.run(run_id="first", **SMALL)
+    second = model.run(run_id="second", model_dir="mine", min_turnover=5e6, **SMALL)
+    assert not second.records[Step.SAVE_MODEL].summary["live"], "only the snapshot kept it from that"
+    assert second.live
+    third = model.run(run_id="third", random_state=7, **SMALL)
+    Release(model.storage).promote("models", "rf", third.model_version, who="me", why="by hand")
+    assert not model.run(run_id="first", **SMALL).live, "another is live since"
+    assert first.live

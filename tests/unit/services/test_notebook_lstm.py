@@ -165,7 +165,7 @@ def test_a_ticker_with_a_gap_in_its_window_has_no_forecast(product: tuple[B3Mode
     away = eight[~((eight["ticker"] == "MGLU3") & (eight["date"] >= days[-12]) & (eight["date"] < days[-3]))]
     answer = made.predict(away, model_type="lstm")
     assert sorted(answer.index) == sorted(set(SMALL["tickers"]) - {"MGLU3"})
-    with pytest.raises(UnknownTickerError, match=r"no forecast of MGLU3: .* too long a gap"):
+    with pytest.raises(UnknownTickerError, match=r"MGLU3 has no window of 8 usable sessions without too long a gap"):
         made.predict(away, model_type="lstm", tickers=["MGLU3"])
     with pytest.raises(TooLittleHistoryError, match="nor 7 such rows before it without a long gap: about 262 sessions"):
         made.predict(eight.groupby("ticker").tail(125), model_type="lstm")

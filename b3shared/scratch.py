@@ -1,0 +1,65 @@
+"""A folder for temporary files; when its disk is full the error says so, and what to do about it."""
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from b3shared.errors import DiskFullError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_WORDS = ("No space left on device", "max_temp_directory_size")
+"""DuckDB's, where it writes and where it spills: that limit is the room on the disk, since nobody sets another."""
+
+_LEAST = 1 << 16
+"""With fewer bytes free a failed write is a full disk's: NumPy and PyTorch do not tell why they could not write."""
+
+
+@contextmanager
+def scratch(who: str) -> Iterator[Path]:
+    """An empty folder, removed afterwards.
+
+    Args:
+        who: the step or function that works in it.
+
+    Raises:
+        DiskFullError: In place of the error that a full disk led to.
+    """
+    with tempfile.TemporaryDirectory(prefix=f"b3-{who}-") as name:
+        folder = Path(name)
+        try:
+            yield folder
+        except DiskFullError:
+            raise
+        except Exception as error:
+            if no_space(error) or _unsaid(error, folder):
+                raise _disk_full(who, folder) from error
+            raise
+
+
+def no_space(error: BaseException) -> bool:
+    """Whether an error, or what led to it, says that a disk is full: the system's number, or DuckDB's words."""
+    if (isinstance(error, OSError) and error.errno in _FULL) or any(words in str(error) for words in _WORDS):
+        return True
+    led = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return led is not None and no_space(led)
+
+
+def _unsaid(error: Exception, folder: Path) -> bool:
+    """Whether a write failed on a full disk without saying so."""
+    return isinstance(error, OSError | RuntimeError) and shutil.disk_usage(folder).free < _LEAST
+
+
+def _disk_full(who: str, folder: Path) -> DiskFullError:
+    disk = shutil.disk_usage(folder)
+    free, total = (round(size / 2**20, 1) for size in (disk.free, disk.total))
+    return DiskFullError(
+        f"{who}: no space left for temporary files: {free:,} of {total:,} MiB are free in {folder.parent}. On AWS raise the "
+        "template's ScratchSize (MB, up to 10240); elsewhere make room there, or point TMPDIR to a larger disk",
+        who=who,
+        folder=str(folder.parent),
+        free_mib=free,
+        total_mib=total,
+    )

@@ -1,0 +1,60 @@
+"""Training on quotes that end badly: what was learnt is kept."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_run import NETWORK, SMALL
+
+from b3shared.config import Settings
+from b3shared.dataset import Dataset
+from b3shared.models.base import METADATA_FILE, model_class
+from b3shared.params import PipelineParams, Step
+from b3shared.pipeline import run_pipeline
+from b3shared.pipeline.table import last_of_each, newest_covered
+from b3shared.quotes.tables import write_parquet
+from b3shared.runs import Run
+from b3shared.storage import FolderStorage
+
+PARAMS = {"tickers": SMALL["tickers"], "model_type": "lstm", "features": "v1", "max_gap": 5} | NETWORK | {"epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def suspended(eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run through the refit on quotes in which every ticker was suspended for eight sessions shortly before the end."""
+    sessions = np.unique(eight["date"])
+    early = eight["ticker"].isin(SMALL["tickers"][:4])  # somebody trades at any time, or there would be no session
+    gone = (early & eight["date"].isin(sessions[-15:-7])) | (~early & eight["date"].isin(sessions[-9:-1]))
+    folder = tmp_path_factory.mktemp("suspended")
+    quotes = write_parquet(eight[~gone].reset_index(drop=True), folder / "quotes.parquet")
+    run = Run.create(FolderStorage(folder / "store"), "first", PipelineParams.of(PARAMS))
+    settings = Settings(storage=str(folder / "store"), quotes=str(quotes))
+    run_pipeline(run, settings=settings, stop_after=Step.REFIT_MODEL)
+    return run
+
+
+@pytest.mark.parametrize("step", [Step.TRAIN_MODEL, Step.REFIT_MODEL])
+def test_a_network_is_saved_though_no_ticker_s_newest_row_ends_a_whole_window(
+    suspended: Run, step: Step, tmp_path: Path
+) -> None:
+    data = Dataset.load(suspended.fetch(Step.PREPROCESS_DATA, tmp_path))
+    trained = suspended.fetch(step, tmp_path)
+    model = model_class("lstm").load(trained, suspended.params)
+    assert not model.covers(data, last_of_each(data.ticker)).any()
+    assert json.loads((trained / METADATA_FILE).read_text(encoding="utf-8"))["parity"]["rows"] == len(SMALL["tickers"])
+
+
+def test_the_export_is_checked_on_the_newest_row_of_every_ticker_that_the_model_covers(
+    suspended: Run, tmp_path: Path
+) -> None:
+    data = Dataset.load(suspended.fetch(Step.PREPROCESS_DATA, tmp_path))
+    network, forest = (model_class(kind)(suspended.params) for kind in ("lstm", "rf"))
+    rows = newest_covered(network, data)
+    assert data.ticker[rows].tolist() == sorted(SMALL["tickers"])
+    for row in rows:
+        later = np.flatnonzero(data.ticker == data.ticker[row])
+        assert network.covers(data, np.array([row])).all()
+        assert not network.covers(data, later[later > row]).any()
+    np.testing.assert_array_equal(newest_covered(forest, data), last_of_each(data.ticker))
