@@ -4,7 +4,10 @@ import hashlib
 from pathlib import Path
 
 _FEATURES = ("features.py", "series.py", "cross_section.py", "moving.py", "quotes/adjustment.py", "quotes/panel.py")
-_DETECTION = tuple(f"quotes/{n}.py" for n in ("detection", "likelihood", "actions", "overrides", "renaming", "instruments"))
+_DETECTION = tuple(
+    f"quotes/{name}.py"
+    for name in ("detection", "suspicion", "likelihood", "actions", "overrides", "renaming", "instruments")
+)
 
 
 def feature_code() -> str:

@@ -1,8 +1,7 @@
 """Splits, reverse splits, bonuses and ex-dates found in unadjusted daily quotes, of any number of rows.
 
-DuckDB's window functions look at every row once (it spills to disk where memory ends); only rows that could be an action,
-one in some hundreds, come back with a few facts about their neighbours and are judged by
-:mod:`b3shared.quotes.likelihood`.
+:mod:`b3shared.quotes.suspicion` looks at every row, some tickers at a time; only rows that could be an action, one in some
+hundreds, come back with a few facts about their neighbours and are judged by :mod:`b3shared.quotes.likelihood`.
 
 What is known when: ex-marks, DISMES, ISIN and the gap at the open are of the day itself and of sessions before it. Two
 facts are later ones: the session's own volume and range are known at its close, and whether the new price level stays needs
@@ -22,6 +21,7 @@ from b3shared.dataset import FloatArray
 from b3shared.errors import InvalidQuotesError
 from b3shared.quotes.actions import ACTION_TYPES, kind_of, no_actions, sorted_actions
 from b3shared.quotes.likelihood import GROUPED, GROWN, NO_MARK, OTHER, SEVERAL, UNKNOWN, Evidence, Verdict, judge
+from b3shared.quotes.suspicion import ROWS_AT_ONCE, suspicious_rows
 
 MARKS = {
     "D": "dividend",
@@ -37,36 +37,27 @@ MARKS = {
 """Letter after the E of an ex-mark in ESPECI -> the right that left the price. A mark stays for some sessions; its first, on
 which DISMES rises, is the ex-date."""
 
-SMALLEST_GAP = 0.08
-"""Without a mark or a change of DISMES or ISIN a smaller jump is not looked at: any share makes it now and then."""
-CALM = 4.0
-"""Nor is one of less than this many volatilities."""
 LONGEST_HOLE = 45
 """Calendar days without a trade; over more the ratio of two prices tells no factor any more, unless a mark says that there
 is one."""
 LEAST_CONFIDENCE = 0.05
 """What is less probable is not worth a row."""
-LATE_LISTING = 5
-"""Sessions from a jump within which a vendor's own factor of that size is the same action, listed late or early."""
 EXPLAINED = 1.25
 """A listed factor explains a jump if what is left of it is no greater than this, or than its inverse."""
-FEWEST_PEERS = 20
-"""Tickers of a session from which its median gap counts as the market's."""
 TICK = 0.01
 
-_OPTIONAL = {"open": "DOUBLE", "high": "DOUBLE", "low": "DOUBLE", "volume": "DOUBLE", "type": "VARCHAR", "isin": "VARCHAR"}
-_OPTIONAL |= {"dismes": "INTEGER", "split_factor": "DOUBLE"}
 
-
-def detect_actions(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.DataFrame:
+def detect_actions(connection: duckdb.DuckDBPyConnection, relation: str, rows_at_once: int = ROWS_AT_ONCE) -> pd.DataFrame:
     """Find the corporate actions of all quotes of a relation.
 
     Args:
-        connection: where the relation can be read.
+        connection: where the relation can be read; temporary tables are made in it, and dropped.
         relation: what may stand after FROM. Needs ticker, date, close; uses open, high, low, volume, type (ESPECI), isin
             and dismes where it has them; and split_factor: what quotes list themselves, on the same session or the one
-            beside it, is not detected once more, nor is a jump that a factor listed within :data:`LATE_LISTING` sessions
-            explains. Prices as traded; of several rows for a ticker and date one is taken.
+            beside it, is not detected once more, nor is a jump that a factor listed within
+            :data:`~b3shared.quotes.suspicion.LATE_LISTING` sessions explains. Prices as traded; of several rows for
+            a ticker and date one is taken.
+        rows_at_once: bounds the memory; the actions are the same.
 
     Returns:
         The actions, columns as in :data:`b3shared.quotes.actions.ACTION_TYPES`, sorted; those with confidence below
@@ -74,15 +65,17 @@ def detect_actions(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.D
 
     Raises:
         InvalidQuotesError: The relation cannot be read as quotes.
+        duckdb.OutOfMemoryException, duckdb.IOException: The machine's fault, not that of the quotes.
     """
+    tables = []
     try:
-        found = {str(row[0]).lower() for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
-        if missing := {"ticker", "date", "close"} - found:
-            raise InvalidQuotesError(f"{relation} lacks {', '.join(sorted(missing))}: actions cannot be looked for")
-        rows = connection.execute(_candidates(relation, found)).df()
+        for rows in suspicious_rows(connection, relation, rows_at_once):
+            tables += [_judged(rows), _ex_marks(rows)]
+    except (duckdb.OutOfMemoryException, duckdb.IOException):
+        raise
     except duckdb.Error as error:
         raise InvalidQuotesError(f"{relation} cannot be read as quotes: {str(error).splitlines()[0]}") from error
-    return sorted_actions(pd.concat([f for f in (_judged(rows), _ex_marks(rows)) if len(f)] or [no_actions()]))
+    return sorted_actions(pd.concat([table for table in tables if len(table)] or [no_actions()]))
 
 
 def detect_in(quotes: pd.DataFrame) -> pd.DataFrame:
@@ -90,51 +83,6 @@ def detect_in(quotes: pd.DataFrame) -> pd.DataFrame:
     with duckdb.connect() as connection:
         connection.register("quotes", quotes)
         return detect_actions(connection, "quotes")
-
-
-def _candidates(relation: str, found: set[str]) -> str:
-    """SQL of the suspicious rows with the facts about their neighbours."""
-    values = {name: f'"{name}"' if name in found else "NULL" for name in _OPTIONAL}
-    columns = ", ".join(f'CAST({values[name]} AS {kind}) AS "{name}"' for name, kind in _OPTIONAL.items())
-    traded = "close > 0" + (" AND coalesce(volume, 1) > 0" if "volume" in found else "")
-    own = "CASE WHEN split_factor > 0 AND split_factor <> 1 THEN split_factor END"
-    before = 'PARTITION BY ticker ORDER BY "date"'
-    return f"""
-    WITH traded AS (
-        SELECT ticker, CAST("date" AS DATE) AS "date", CAST(close AS DOUBLE) AS close, {columns}
-        FROM {relation} WHERE {traded} AND ticker IS NOT NULL AND "date" IS NOT NULL
-    ), one_a_day AS (
-        SELECT * REPLACE (CASE WHEN open > 0 THEN open END AS open),
-            regexp_extract(coalesce(type, ''), '(?:\\s|^.{{4}})E([ABCDGJRSX]{{1,3}})(?:\\s|$)', 1) AS mark
-        FROM traded QUALIFY row_number() OVER (PARTITION BY ticker, "date" ORDER BY volume DESC NULLS LAST) = 1
-    ), lagged AS (
-        SELECT *, lag("date") OVER w AS previous_date, lag(close) OVER w AS previous,
-            lag(close, 2) OVER w AS previous_2, lag(close, 3) OVER w AS previous_3,
-            lead(close) OVER w AS next_1, lead(close, 2) OVER w AS next_2, lag(type) OVER w AS previous_type,
-            lag(isin) OVER w AS previous_isin, lag(dismes) OVER w AS previous_dismes, lag(mark) OVER w AS previous_mark,
-            coalesce(split_factor, 1) <> 1 OR coalesce(lag(split_factor) OVER w, 1) <> 1
-                OR coalesce(lead(split_factor) OVER w, 1) <> 1 AS listed,
-            last_value({own} IGNORE NULLS) OVER (w ROWS {LATE_LISTING} PRECEDING) AS listed_before,
-            first_value({own} IGNORE NULLS) OVER (w ROWS BETWEEN CURRENT ROW AND {LATE_LISTING} FOLLOWING) AS listed_after,
-            CASE WHEN high >= low AND low > 0 THEN greatest(ln(high / low), 1e-3) END AS spread
-        FROM one_a_day WINDOW w AS ({before})
-    ), usual AS (
-        SELECT *, ln(coalesce(open, close) / previous) AS gap,
-            avg(least(abs(ln(close / previous)), 0.25)) OVER (w ROWS BETWEEN 60 PRECEDING AND 1 PRECEDING) AS usual_move,
-            avg(ln(volume)) OVER (w ROWS BETWEEN 20 PRECEDING AND 1 PRECEDING) AS usual_volume,
-            avg(ln(spread)) OVER (w ROWS BETWEEN 20 PRECEDING AND 1 PRECEDING) AS usual_spread
-        FROM lagged WINDOW w AS ({before})
-    ), market AS (
-        SELECT "date", CASE WHEN count(gap) >= {FEWEST_PEERS} THEN median(gap) ELSE 0 END AS market_gap
-        FROM usual WHERE previous IS NOT NULL GROUP BY "date"
-    )
-    SELECT usual.*, market_gap FROM usual JOIN market USING ("date")
-    WHERE previous IS NOT NULL AND (
-        (abs(gap - market_gap) > {SMALLEST_GAP} AND abs(gap - market_gap) > {CALM} * coalesce(usual_move, 0))
-        OR dismes <> previous_dismes OR isin <> previous_isin OR (mark <> '' AND mark <> previous_mark)
-    )
-    ORDER BY ticker, "date"
-    """
 
 
 def _judged(rows: pd.DataFrame) -> pd.DataFrame:

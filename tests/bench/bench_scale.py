@@ -3,8 +3,10 @@
 ``PYTHONPATH=. python tests/bench/bench_scale.py [millions of rows ...]``, by default 1.6 5 20. The quotes are those of
 ``../shared/data/b3_daily_adjusted.parquet`` (458 tickers, 2000 to 2022), repeated under other ticker names with a jitter
 that each ticker has on each date, in a lake partitioned by year. Every step of a run is a process of its own, as a Lambda
-function is; its peak is ``ru_maxrss``, mapped files that are in memory included. The peer is vectorised pandas (the formulas
-of ``bench_features.py``) on the first size, in memory, in the same run.
+function is; its peak is ``ru_maxrss``, mapped files that are in memory included, and its scratch what its temporary files
+take at most, looked at every 20 ms: that is what ``ScratchSize`` has to hold. The peer is vectorised pandas (the formulas
+of ``bench_features.py``) on the first size, in memory, in the same run. Then, of a lake with all columns of COTAHIST, what
+an ingest looks for in all quotes: renamed tickers and corporate actions; that alone with ``--detection`` before the sizes.
 """
 
 import json
@@ -14,7 +16,10 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -24,6 +29,8 @@ import pandas as pd
 from b3shared.config import Settings
 from b3shared.params import PipelineParams, Step
 from b3shared.pipeline.runner import run_step
+from b3shared.quotes.ingest import Ingest
+from b3shared.quotes.lake import LAKE, Lake
 from b3shared.runs import Run
 from b3shared.storage import FolderStorage
 
@@ -34,9 +41,15 @@ BATCH = 4096
 PARAMS = {"start": "2000-01-01", "max_missing_sessions": 10_000, "min_turnover": 200_000.0}
 """Prices and volumes are adjusted back to 2000, so the turnover of then is smaller than what was traded."""
 
+COTAHIST = """, 'COMPANY ' || ticker AS company, 'BR' || ticker[:4] || 'ACNOR1' AS isin, '02' AS bdi_code,
+    CASE WHEN month(date) % 3 = 1 AND day(date) <= 7 THEN 'ON  ED  NM' ELSE 'ON      NM' END AS type,
+    100 + 4 * (year(date) - 2000) + quarter(date) AS dismes, (high + low) / 2 AS avg, low AS best_buy, high AS best_sell,
+    volume // 100 AS trades, volume * close AS turnover"""
+"""The columns that the exchange's files have besides; a dividend a quarter, with its mark and its change of DISMES."""
 
-def make_lake(folder: Path, millions: float) -> int:
-    """Write a lake of about so many rows, one file a year; returns how many they are."""
+
+def make_lake(folder: Path, millions: float, more: str = "") -> int:
+    """Write a lake of about so many rows, one file a year, with more columns (SQL); returns how many rows they are."""
     with duckdb.connect(config={"threads": 2, "memory_limit": "3GB"}) as connection:
         connection.execute(f"CREATE VIEW source AS FROM '{SOURCE}'")
         rows, tickers = connection.execute("SELECT count(*), count(DISTINCT ticker) FROM source").fetchone()
@@ -53,9 +66,10 @@ def make_lake(folder: Path, millions: float) -> int:
             target = folder / f"year={year}"
             target.mkdir(parents=True)
             connection.execute(
-                f"COPY (SELECT {root} || '3' AS ticker, date, {prices}, volume FROM source JOIN names USING (ticker), "
-                f"range({copies}) AS c(copy) WHERE year(date) = {year} AND n + {tickers} * copy < {wanted} "
-                f"ORDER BY 1, 2) TO '{target}/quotes.parquet' (FORMAT parquet, COMPRESSION zstd)"
+                f"COPY (SELECT *{more} FROM (SELECT {root} || '3' AS ticker, date, {prices}, volume "
+                f"FROM source JOIN names USING (ticker), range({copies}) AS c(copy) "
+                f"WHERE year(date) = {year} AND n + {tickers} * copy < {wanted}) ORDER BY 1, 2) "
+                f"TO '{target}/quotes.parquet' (FORMAT parquet, COMPRESSION zstd)"
             )
         return connection.execute(f"SELECT count(*) FROM '{folder}/**/*.parquet'").fetchone()[0]
 
@@ -95,26 +109,58 @@ def pandas_peer(run: Run) -> None:
     print(json.dumps(seconds | {"quotes": len(frame)}))
 
 
+@contextmanager
+def scratch_peak(folder: Path) -> Iterator[list[int]]:
+    """A list whose last item is, at the end, how many bytes the files of a folder took at most."""
+    peak, done = [0], threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.02):
+            sizes = [size for file in folder.rglob("*") if (size := _allocated(file))]
+            peak[-1] = max(peak[-1], sum(sizes))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _allocated(file: Path) -> int:
+    try:
+        return file.stat().st_blocks * 512 if file.is_file() else 0
+    except FileNotFoundError:  # removed since it was listed
+        return 0
+
+
 def child(what: str, folder: str) -> None:
     """Do one step in this process and print what it took."""
     storage = FolderStorage(Path(folder, "storage"))
     run = Run.create(storage, "scale", PipelineParams.of(PARAMS))
     started = time.perf_counter()
-    if what in ("training_input", "pandas_peer"):
-        globals()[what](run)
-        summary = {}
-    else:
-        settings = Settings(storage=str(Path(folder, "storage")), quotes=str(Path(folder, "lake")))
-        summary = run_step(run, Step(what), settings=settings).summary
+    with scratch_peak(Path(os.environ["SCRATCH"])) as scratch:
+        if what in ("training_input", "pandas_peer"):
+            globals()[what](run)
+            summary = {}
+        elif what == "detection":
+            Ingest(storage).actions()
+            summary = {"rows": Lake(storage).manifest().actions.rows}
+        else:
+            settings = Settings(storage=str(Path(folder, "storage")), quotes=str(Path(folder, "lake")))
+            summary = run_step(run, Step(what), settings=settings).summary
     used = resource.getrusage(resource.RUSAGE_SELF)
     kept = {name: summary[name] for name in ("rows", "shards") if name in summary}
     took = {"seconds": time.perf_counter() - started, "cpu": used.ru_utime + used.ru_stime}
-    print(json.dumps(took | {"peak_gib": used.ru_maxrss / 2**20} | kept))
+    print(json.dumps(took | {"peak_gib": used.ru_maxrss / 2**20, "scratch_mib": scratch[-1] / 2**20} | kept))
 
 
 def measured(what: str, folder: Path) -> dict[str, float]:
     """A step in a process of its own."""
-    environ = os.environ | {"SCRATCH": str(folder), "TMPDIR": str(folder), "PYTHONPATH": os.getcwd()}
+    scratch = folder / "scratch"
+    scratch.mkdir(exist_ok=True)
+    environ = os.environ | {"SCRATCH": str(scratch), "TMPDIR": str(scratch), "PYTHONPATH": os.getcwd()}
     done = subprocess.run(
         [sys.executable, __file__, "--child", what, str(folder)], env=environ, capture_output=True, text=True
     )
@@ -126,16 +172,24 @@ def measured(what: str, folder: Path) -> dict[str, float]:
     return found
 
 
-def main() -> None:
-    """Print the table."""
-    if not SOURCE.exists():
-        print(f"skipped: {SOURCE} is absent")
-        return
-    sizes = tuple(map(float, sys.argv[1:])) or SIZES
+def detection(millions: float) -> None:
+    """Print what finding the renamed tickers and corporate actions of a lake takes."""
+    with tempfile.TemporaryDirectory(prefix="b3-scale-") as folder:
+        rows = make_lake(Path(folder, "storage", LAKE), millions, COTAHIST)
+        took = measured("detection", Path(folder))
+    print(
+        f"{rows:>11,} rows with all columns: {took['rows']:,} actions found in {took['seconds']:.1f} s, "
+        f"{took['peak_gib']:.2f} GiB, scratch {took['scratch_mib']:.0f} MiB",
+        flush=True,
+    )
+
+
+def main(sizes: tuple[float, ...]) -> None:
+    """Print the table: of every step seconds, peak memory in GiB and scratch in MiB."""
     print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}")
     print(
         f"{'rows':>11}{'shards':>8}{'table rows':>12}"
-        + "".join(f"{s + ' s':>19}{'GiB':>6}" for s in STEPS)
+        + "".join(f"{s + ' s':>19}{'GiB':>6}{'MiB':>6}" for s in STEPS)
         + f"{'all s':>8}"
     )
     before: tuple[int, float, float] | None = None
@@ -147,7 +201,9 @@ def main() -> None:
             seconds, cpu = (sum(t[what] for t in took.values()) for what in ("seconds", "cpu"))
             line = f"{rows:>11,}{took['load_data']['shards']:>8}{took['preprocess_data']['rows']:>12,}"
             line += (
-                "".join(f"{took[s]['seconds']:>19.1f}{took[s]['peak_gib']:>6.2f}" for s in STEPS)
+                "".join(
+                    f"{took[s]['seconds']:>19.1f}{took[s]['peak_gib']:>6.2f}{took[s]['scratch_mib']:>6.0f}" for s in STEPS
+                )
                 + f"{seconds:>8.0f}{cpu:>8.0f}"
             )
             print(line, flush=True)
@@ -170,5 +226,12 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(*sys.argv[2:])
+    elif not SOURCE.exists():
+        print(f"skipped: {SOURCE} is absent")
     else:
-        main()
+        alone = sys.argv[1:2] == ["--detection"]
+        chosen = tuple(map(float, sys.argv[1 + alone :])) or SIZES
+        if not alone:
+            main(chosen)
+        for size in chosen:
+            detection(size)
