@@ -58,8 +58,10 @@ validate: setup $(SAM_VENV)/.ready  ## template.yaml: sam validate --lint, cfn-l
 	@$(SAM) validate --lint
 	@$(VENV)/bin/cfn-lint --non-zero-exit-code informational template.yaml
 
-unit: setup  ## all tests (ARGS="-k split")
-	@$(PY) -m pytest $(ARGS)
+# Tests that start the stack have both cores; the others share them, a thread each: two pools of threads would fight.
+unit: setup  ## all tests (ARGS="-k split" for some, one after the other)
+	@$(if $(ARGS),$(PY) -m pytest $(ARGS),$(PY) -m pytest tests/integration \
+		&& OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses 2 --dist loadfile tests/unit)
 
 bench: setup  ## benchmarks; each prints ratios measured in one run
 	@for script in tests/bench/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
