@@ -200,7 +200,10 @@ def _marked(mark: IntArray, log_f: FloatArray) -> FloatArray:
 
 def _marked_otherwise(e: Evidence) -> FloatArray:
     """Probability of a mark if nothing happened to the number of shares, (rows, 1)."""
-    chances = [np.select([e.mark == k for k in table], list(table.values()), 1.0) for table in MARK_OTHERWISE.values()]
+    chances = {
+        rose: np.select([e.mark == kind for kind in table], list(table.values()), 1.0)
+        for rose, table in MARK_OTHERWISE.items()
+    }
     return np.where(e.dismes == 1, chances[True], chances[False])[:, None]
 
 
