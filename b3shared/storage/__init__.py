@@ -6,17 +6,25 @@ from pathlib import Path
 from b3shared.errors import InvalidParameterError
 from b3shared.storage.base import Storage
 from b3shared.storage.folder import FolderStorage
-from b3shared.storage.s3 import S3Storage
+from b3shared.storage.s3 import IMPATIENT, PATIENT, S3Storage, Timeouts
 
-__all__ = ["FolderStorage", "S3Storage", "Storage", "open_storage"]
+__all__ = ["IMPATIENT", "PATIENT", "FolderStorage", "S3Storage", "Storage", "Timeouts", "open_storage"]
 
 
-def open_storage(url: str | Path) -> Storage:
-    """The storage at ``s3://bucket/prefix`` or in a folder (made on the first write); else InvalidParameterError."""
+def open_storage(url: str | Path, timeouts: Timeouts = PATIENT) -> Storage:
+    """Return the storage at ``s3://bucket/prefix``, or in a folder (made on the first write).
+
+    Args:
+        url: the address; a path is a folder.
+        timeouts: how long to wait for S3.
+
+    Raises:
+        InvalidParameterError: Neither of the two.
+    """
     text = str(url)
     if text.startswith("s3://"):
         bucket, _, prefix = text.removeprefix("s3://").partition("/")
-        return S3Storage(bucket, prefix)
+        return S3Storage(bucket, prefix, timeouts)
     if not text or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
         raise InvalidParameterError(f"storage {text!r}: a folder or s3://bucket/prefix (as text) is allowed")
     return FolderStorage(text)

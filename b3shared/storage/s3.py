@@ -1,30 +1,66 @@
 """An S3 bucket as a storage."""
 
 import hashlib
+import random
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, override
 from uuid import uuid4
 
-from b3shared.errors import ArtifactNotFoundError, B3Error, ConflictError, InvalidParameterError
+from b3shared.errors import (
+    ArtifactNotFoundError,
+    B3Error,
+    ConflictError,
+    InvalidParameterError,
+    SourceUnavailableError,
+)
 from b3shared.storage.base import Keys, Storage, check_folder, check_prefix, checked, is_key, missing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_RESENDS = 4
+"""How often a conditional write is sent again that S3 answers with "try again" (409)."""
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long a storage waits for S3.
+
+    Attributes:
+        connect: seconds until a connection must stand.
+        read: seconds of silence within an answer.
+        attempts: how often a request is made, the first time included.
+    """
+
+    connect: float
+    read: float
+    attempts: int
+
+
+PATIENT = Timeouts(connect=5, read=60, attempts=5)
+"""For the pipeline: a step lasts minutes, and losing it costs more than waiting."""
+IMPATIENT = Timeouts(connect=0.5, read=2, attempts=1)
+"""For predict: its caller waits, and what it has in memory is good for a while longer."""
 
 
 class S3Storage(Storage):
-    """A bucket, or a prefix in one. boto3 finds the endpoint (``AWS_ENDPOINT_URL``), region and credentials."""
+    """A bucket, or a prefix in one. boto3 finds the endpoint (``AWS_ENDPOINT_URL``), region and credentials.
 
-    def __init__(self, bucket: str, prefix: str = "") -> None:
+    Every method raises SourceUnavailableError where S3 cannot be reached, or breaks off its answer.
+    """
+
+    def __init__(self, bucket: str, prefix: str = "", timeouts: Timeouts = PATIENT) -> None:
         if not _BUCKET.fullmatch(bucket):
             raise InvalidParameterError(f"bucket {bucket!r}: 3 to 63 of a-z, 0-9, '.' and '-' are allowed")
         self._bucket = bucket
+        self._timeouts = timeouts
         self._prefix = f"{checked(prefix.strip('/'))}/" if prefix.strip("/") else ""
 
     @property
@@ -60,7 +96,8 @@ class S3Storage(Storage):
     @override
     def put(self, key: str, data: bytes) -> str:
         with self._named(key):
-            return self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=data)["ETag"]
+            answer = self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=data)
+        return self._etag(key, answer)
 
     @override
     def exists(self, key: str) -> bool:
@@ -100,8 +137,11 @@ class S3Storage(Storage):
             self._client.upload_fileobj(file, self._bucket, self._key(key))
 
     def _receive(self, key: str, path: Path) -> None:
+        from boto3.s3.transfer import TransferConfig
+
+        config = TransferConfig(num_download_attempts=self._timeouts.attempts)
         with self._named(key):
-            self._client.download_file(self._bucket, self._key(key), str(path))
+            self._client.download_file(self._bucket, self._key(key), str(path), Config=config)
 
     @cached_property
     def _client(self) -> "S3Client":
@@ -110,16 +150,27 @@ class S3Storage(Storage):
         from boto3.session import Session
         from botocore.config import Config
 
-        retries = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=60)
-        return Session().client("s3", config=retries)
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": self._timeouts.attempts},
+            connect_timeout=self._timeouts.connect,
+            read_timeout=self._timeouts.read,
+        )
+        return Session().client("s3", config=config)
 
     def _key(self, key: str) -> str:
         return self._prefix + checked(key)
 
     def _get(self, key: str, **condition: Any) -> tuple[bytes, str]:
+        """Content and etag. boto3 repeats a request, but not a body that breaks off while it is read."""
         with self._named(key):
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key), **condition)
-            return answer["Body"].read(), answer["ETag"]
+            for left in reversed(range(self._timeouts.attempts)):
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key), **condition)
+                try:
+                    return answer["Body"].read(), answer["ETag"]
+                except _torn_bodies():
+                    if not left:
+                        raise
+        raise AssertionError("the last attempt returns or raises")
 
     def _head(self, key: str) -> Any:
         try:
@@ -132,17 +183,25 @@ class S3Storage(Storage):
         # When the answer to a write that succeeded is lost, boto3 sends it again and then loses against itself.
         # The token, new for every write, tells that from a race lost to somebody else.
         token = uuid4().hex
+        write: dict[str, Any] = {"Bucket": self._bucket, "Key": self._key(key), "Body": data, "Metadata": {"write": token}}
         try:
             with self._named(key):
-                answer = self._client.put_object(
-                    Bucket=self._bucket, Key=self._key(key), Body=data, Metadata={"write": token}, **condition
-                )
-            return answer["ETag"]
+                answer = _sent_again(lambda: self._client.put_object(**write, **condition))
+            return self._etag(key, answer)
         except ConflictError:
             head = self._head(key)
             if head is None or head["Metadata"].get("write") != token:
                 raise
             return str(head["ETag"])
+
+    def _etag(self, key: str, answer: Any) -> str:
+        """The etag of a write's answer; a service that leaves it out is asked for it."""
+        if "ETag" in answer:
+            return str(answer["ETag"])
+        head = self._head(key)
+        if head is None:
+            raise missing(self, key)
+        return str(head["ETag"])
 
     def _pages(self, prefix: str, **more: Any) -> "Iterator[Any]":
         with self._named(prefix):
@@ -151,11 +210,15 @@ class S3Storage(Storage):
 
     @contextmanager
     def _named(self, key: str) -> "Iterator[None]":
-        """Turn S3's answers that have a name here into it; others (no permission, out of reach) stay boto3's."""
+        """Turn S3's answers that have a name here into it; others (no permission) stay boto3's."""
         from botocore.exceptions import ClientError
 
         try:
             yield
+        except _out_of_reach() as error:
+            raise SourceUnavailableError(
+                f"{self.url} gave no whole answer about {key!r} ({type(error).__name__})", key=key
+            ) from error
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if error.response.get("Error", {}).get("Code") == "NoSuchBucket":
@@ -166,7 +229,43 @@ class S3Storage(Storage):
                 raise missing(self, key) from error
             if status in (409, 412):
                 raise ConflictError(f"{key!r} in {self.url} was changed by somebody else", key=key) from error
+            if status in (500, 502, 503, 504):
+                raise SourceUnavailableError(f"{self.url} answered {status} about {key!r}", key=key) from error
             raise
+
+
+def _sent_again(write: Callable[[], Any]) -> Any:
+    """The answer to a conditional write, sent again while S3 says 409 ConditionalRequestConflict.
+
+    That is no lost race (412 is): another request about the key was under way, and may have failed. See
+    "Conditional writes" in the user guide of Amazon S3.
+    """
+    from botocore.exceptions import ClientError
+
+    for resends in range(_RESENDS):
+        try:
+            return write()
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "ConditionalRequestConflict":
+                raise
+            time.sleep(random.uniform(0, 0.1 * 2**resends))  # noqa: S311 - full jitter, no secret
+    return write()
+
+
+def _torn_bodies() -> tuple[type[Exception], ...]:
+    """What reading a body raises where the connection breaks off."""
+    from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+    from urllib3.exceptions import ProtocolError
+
+    return (IncompleteReadError, ReadTimeoutError, ResponseStreamingError, ProtocolError)
+
+
+def _out_of_reach() -> tuple[type[Exception], ...]:
+    """What boto3 raises where there is no whole answer."""
+    from boto3.exceptions import RetriesExceededError
+    from botocore.exceptions import ConnectionError, HTTPClientError
+
+    return (*_torn_bodies(), ConnectionError, HTTPClientError, RetriesExceededError)
 
 
 class _NotModifiedError(B3Error):
