@@ -94,17 +94,20 @@ class Registry:
 
     def manifest(self, model_type: str, version: str) -> Manifest:
         """What was registered; UnknownModelError, naming the known versions, if there is no such version."""
-        model_type = checked_model_type(model_type)
-        manifest = self._read(model_type, version)
+        manifest = self._read(checked_model_type(model_type), version)
         if manifest is None:
-            known = [m["version"] for m in self.versions(model_type)]
-            raise UnknownModelError(
-                f"{self.namespace}/{model_type} has no version {version!r}; known are {', '.join(known) or 'none'}",
-                model_type=model_type,
-                version=version,
-                known=known,
-            )
+            raise self._unknown(model_type, version, [m["version"] for m in self.versions(model_type)])
         return manifest
+
+    def _unknown(self, model_type: str, version: str, known: list[str] | None = None) -> UnknownModelError:
+        kind = checked_model_type(model_type)
+        hint = "" if known is None else f"; known are {', '.join(known) or 'none'}"
+        return UnknownModelError(
+            f"{self.namespace}/{kind} has no version {version!r}{hint}",
+            model_type=kind,
+            version=version,
+            **({} if known is None else {"known": known}),
+        )
 
     def fetch(self, model_type: str, version: str, folder: Path, names: Sequence[str] | None = None) -> Path:
         """Download a version (or only the files ``names``), every hash checked, to ``folder/<version>``; return that folder.
@@ -112,11 +115,14 @@ class Registry:
         ``manifest.json`` is written last there too: a folder that has it is complete.
 
         Raises:
-            UnknownModelError: No such version.
+            UnknownModelError: No such version. The known ones are not named: listing them is dear, and
+                this is on the way of public requests.
             ArtifactNotFoundError: The version was registered without one of ``names``.
             ArtifactCorruptError: A file is gone or its hash differs.
         """
-        manifest = self.manifest(model_type, version)
+        manifest = self._read(checked_model_type(model_type), version)
+        if manifest is None:
+            raise self._unknown(model_type, version)
         target = folder / version
         for name in manifest["files"] if names is None else names:
             if name not in manifest["files"]:

@@ -1,6 +1,7 @@
 """A store that predictions are served from, made by hand: models of a line of NumPy, windows of known numbers."""
 
 import json
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,13 @@ def register_tiny(
     kind: str = "rf",
     skill: str = "weak",
     feature_code: str | None = None,
+    change: Callable[[Path], object] = lambda _: None,
     **params: Any,
 ) -> str:
-    """Register a model of :func:`tiny_onnx`; of sequences if it is to be an LSTM. Returns its version."""
+    """Register a model of :func:`tiny_onnx`; of sequences if it is to be an LSTM. Returns its version.
+
+    ``change`` may change the files before they are registered.
+    """
     folder.mkdir(exist_ok=True, parents=True)
     shares = [0.25, 0.45, 0.3]
     metadata = {
@@ -78,6 +83,7 @@ def register_tiny(
     files = [folder / "model.onnx", folder / "model.json"]
     files[0].write_bytes(tiny_onnx(seed, sequences=kind == "lstm"))
     files[1].write_text(json.dumps(metadata))
+    change(folder)
     manifest = {
         "train_end": "2023-12-26",
         "feature_set": "v2",
@@ -126,6 +132,7 @@ class WatchedStorage(FolderStorage):
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
         self.looks: list[str] = []
+        self.reads: list[str] = []
         self.down = False
 
     def read_versioned(self, key: str) -> tuple[bytes, str] | None:
@@ -140,7 +147,12 @@ class WatchedStorage(FolderStorage):
         self._look(key, "download")
         super()._receive(key, path)
 
+    def folders(self, prefix: str = "") -> list[str]:
+        self.reads.append(f"folders of {prefix}")
+        return super().folders(prefix)
+
     def _look(self, key: str, how: str) -> None:
+        self.reads.append(key)
         if key == KEY:
             self.looks.append(how)
         if self.down:

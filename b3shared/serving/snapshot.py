@@ -1,5 +1,6 @@
 """The newest features of every ticker of the lake, made once a session so that a prediction needs no history."""
 
+import datetime
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import numpy as np
 
 from b3shared.dataset import Array, FloatArray, IntArray
 from b3shared.documents import to_json
-from b3shared.errors import InvalidQuotesError
+from b3shared.errors import ArtifactCorruptError, InvalidQuotesError
 from b3shared.fingerprint import feature_code
 from b3shared.serving.offer import FEATURE_SETS, Universe, offer_key, offer_name
 from b3shared.serving.windows import NO_ROW, newest_windows
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 PREFIX = "serving/snapshots"
 SCHEMA = 2
 """Of the stored file. 1 held the newest rows of a ticker, eligible or not, and no sessions of them."""
-AHEAD = 250
-"""Sessions to come that a snapshot knows; beyond, the age of its answers stands still."""
+AHEAD = 2500
+"""Sessions to come that a snapshot knows, about ten years; beyond, weekdays count as sessions."""
 COLUMNS = ("ticker", "company", "isin", "date", "age", "sessions", "close", "volatility", "turnover")
 
 
@@ -52,8 +53,8 @@ class Snapshot:
             eligible ones; NaN where there is none, or a value of the newest row is not known.
         slots: the same name -> (tickers, lookback) int32, the number of each row's session in the calendar of the quotes,
             so that differences are gaps; -1 where there is no row. Empty for a snapshot of schema 1.
-        upcoming: (:data:`AHEAD`,) datetime64[D], the exchange's sessions after ``as_of``: predict tells the age of an
-            answer by them. Weekdays for a snapshot of schema 1.
+        upcoming: (sessions,) datetime64[D], the exchange's next ones after ``as_of``, :data:`AHEAD` of them.
+            Snapshots made before have 250, those of schema 1 weekdays.
         feature_code: of what made the features (:func:`b3shared.fingerprint.feature_code`); empty if it is not known.
     """
 
@@ -141,6 +142,18 @@ class Snapshot:
         """Rows in a window; 1 for a snapshot of schema 1, whose earlier rows are not those of a training."""
         return min((slots.shape[1] for slots in self.slots.values()), default=1)
 
+    def sessions_until(self, day: datetime.date) -> int:
+        """How many sessions of the exchange lie after ``as_of`` and before a day.
+
+        Exact as far as ``upcoming`` reaches. Beyond, every weekday counts, so holidays count too.
+        """
+        today = np.datetime64(day)
+        known = int(np.searchsorted(self.upcoming, today))
+        if known < len(self.upcoming):
+            return known
+        newest = self.upcoming[-1] if known else self.as_of
+        return known + max(0, int(np.busday_count(newest + np.timedelta64(1, "D"), today)))
+
     def save(self, storage: Storage, folder: Path) -> str:
         """Store the snapshot and, beside it, what it offers (``.json``); return its key. The same content, the same key."""
         path = folder / "snapshot.npz"
@@ -166,8 +179,15 @@ class Snapshot:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` stored, now or by schema 1."""
+        """Read what :meth:`save` stored, now or by schema 1.
+
+        Raises:
+            ArtifactCorruptError: The file is of a schema that this code does not know.
+        """
         with np.load(path, allow_pickle=False) as stored:
+            schema = int(stored["schema"]) if "schema" in stored else 1
+            if not 1 <= schema <= SCHEMA:
+                raise ArtifactCorruptError(f"the snapshot has schema {schema}; 1 to {SCHEMA} are known")
             offers = [name.removeprefix("window_") for name in stored.files if name.startswith("window_")]
             return cls(
                 as_of=stored["as_of"][()],

@@ -21,14 +21,14 @@ from b3shared.schemas import AssetsAnswer, BatchAnswer, BatchRequest, PredictAns
 from b3shared.serving.assets import list_assets
 from b3shared.serving.live import Live
 from b3shared.serving.predictor import Predictor
-from b3shared.storage import open_storage
+from b3shared.storage import IMPATIENT, open_storage
 
 MAX_BODY = 20_000
 """Characters of a request's body: more than the longest batch needs."""
 logger = Logger()
 app = APIGatewayHttpResolver(enable_validation=True)
 settings = Settings.from_environment()
-live = Live(open_storage(settings.storage))
+live = Live(open_storage(settings.storage, IMPATIENT))
 predictor = Predictor(live, today)
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from served_store import TICKERS, WatchedStorage, register_tiny, serve, tiny_snapshot
 
+from b3shared.registry import Registry
 from b3shared.schemas import MAX_BATCH, AssetsAnswer, BatchAnswer, Error, PredictAnswer
 from b3shared.serving.live import CHECK_SECONDS
 from b3shared.serving.promotion import promote
@@ -162,9 +163,10 @@ def test_the_longest_batch_fits(function: Function) -> None:
 
 def test_a_version_can_be_chosen(function: Function) -> None:
     error = function.call("POST", "/predict", {"ticker": "PETR4", "model_version": "20200101-00000000"})
-    assert "known are" in error.error(404, "UNKNOWN_MODEL")
+    assert "lists all" in error.error(404, "UNKNOWN_MODEL")
     live = function.call("POST", "/predict", {"ticker": "PETR4"}).ok(PredictAnswer)
-    (other,) = set(error.body["details"]["known"]) - {live["model_version"]}
+    registered = [manifest["version"] for manifest in Registry(FolderStorage(function.storage), "models").versions("rf")]
+    (other,) = set(registered) - {live["model_version"]}
     body = function.call("POST", "/predict", {"ticker": "PETR4", "model_version": other}).ok(PredictAnswer)
     assert body["model_version"] == other
     assert body["prediction_probabilities"] != live["prediction_probabilities"]

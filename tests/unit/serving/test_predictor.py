@@ -44,8 +44,9 @@ from b3shared.schemas import BatchAnswer, PredictAnswer
 from b3shared.services import B3Model
 from b3shared.serving.live import CHECK_SECONDS, Live
 from b3shared.serving.offer import offer_name, universe_of
-from b3shared.serving.predictor import FRESH_SESSIONS, GONE_SESSIONS, OTHER_CODE, Predictor
+from b3shared.serving.predictor import FRESH_SESSIONS, OTHER_CODE, Predictor
 from b3shared.serving.promotion import promote
+from b3shared.serving.rows import GONE_SESSIONS
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage
 
@@ -385,7 +386,7 @@ def test_a_registered_version_can_be_chosen_and_an_unknown_one_not(tiny: World, 
     assert (chosen["model_version"], chosen["skill"], live["skill"]) == (other, "proven", "weak")
     assert chosen["prediction_probabilities"] != live["prediction_probabilities"]
     assert tiny.batch(["PETR4"], model_version=other)["model_version"] == other
-    with pytest.raises(UnknownModelError, match=other):
+    with pytest.raises(UnknownModelError, match=f"{live['model_version']} is live"):
         tiny.predict("PETR4", model_version="20200101-00000000")
     with pytest.raises(InvalidParameterError, match="'svm': allowed are rf"):
         tiny.predict("PETR4", model_type="svm")

@@ -3,6 +3,7 @@
 import re
 import zipfile
 from dataclasses import fields, replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from served_store import tiny_snapshot
 
 from b3shared.errors import InvalidQuotesError
 from b3shared.features import build_features
 from b3shared.fingerprint import feature_code
 from b3shared.params import PipelineParams
 from b3shared.preprocess import preprocess
+from b3shared.quotes.calendar import sessions, sessions_after
 from b3shared.quotes.sources import PRECOMPUTED
 from b3shared.serving.offer import FEATURE_SETS, Offer, Universe, offer_key, offer_name, read_offer
 from b3shared.serving.snapshot import Snapshot, describe
@@ -211,3 +214,22 @@ def test_a_company_without_a_name_and_one_session_are_fine(cut: pd.DataFrame) ->
     assert set(snapshot.company) == {""}
     assert set(snapshot.sessions) == {1}
     assert snapshot.windows[V2].shape == (len(day), LOOKBACK, len(snapshot.names[V2]))
+
+
+@pytest.mark.parametrize("day", ["2023-12-29", "2024-02-14", "2024-12-31", "2026-11-27", "2033-06-01"])
+def test_the_sessions_since_a_snapshot_are_those_of_the_exchange_at_any_age(day: str) -> None:
+    today = date.fromisoformat(day)
+    by_hand = [s for s in sessions(date(2023, 12, 29), today).astype(object) if s < today]
+    assert tiny_snapshot().sessions_until(today) == len(by_hand)
+
+
+def test_beyond_the_sessions_that_a_snapshot_knows_weekdays_count() -> None:
+    short = replace(tiny_snapshot(), upcoming=sessions_after(date(2023, 12, 28), 250))
+    last = short.upcoming[-1].item()
+    assert short.sessions_until(last) == 249
+    assert short.sessions_until(last + timedelta(days=1)) == 250
+    assert short.sessions_until(last + timedelta(days=8)) == 255
+    assert short.sessions_until(date(2026, 11, 27)) == pytest.approx(725, rel=0.04)  # holidays count as well
+    none = replace(short, upcoming=short.upcoming[:0])
+    assert none.sessions_until(date(2023, 12, 28)) == 0
+    assert none.sessions_until(date(2024, 1, 8)) == 6

@@ -1,0 +1,45 @@
+"""A registered version, loaded and ready to answer."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from b3shared.models.base import METADATA_FILE, ONNX_FILE
+from b3shared.models.scorer import Scorer
+from b3shared.params import PipelineParams
+from b3shared.registry import Registry
+from b3shared.serving.offer import needed_offer
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a model.
+
+    Attributes:
+        name: of the version, as registered.
+        scorer: answers.
+        manifest: what was registered.
+        params: of the run that made it.
+        offer: the windows of a snapshot that it is fed with.
+    """
+
+    name: str
+    scorer: Scorer
+    manifest: dict[str, Any]
+    params: PipelineParams
+    offer: str
+
+    @classmethod
+    def load(cls, registry: Registry, model_type: str, name: str, folder: Path) -> Self:
+        """Fetch a registered version into a folder and read it.
+
+        Raises:
+            UnknownModelError: Not registered.
+            ArtifactCorruptError: A file is not what was registered.
+            SourceUnavailableError: The storage cannot be reached.
+        """
+        path = registry.fetch(model_type, name, folder, [ONNX_FILE, METADATA_FILE])
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        params = PipelineParams.of(manifest["params"])
+        return cls(name, Scorer.load(path), manifest, params, needed_offer(manifest))
