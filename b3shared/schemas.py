@@ -90,7 +90,9 @@ class PredictAnswer(_Answer):
     classes: list[Action]
     base_rates: list[Probability] = Field(description="class shares of the training rows")
     decision: Literal["lift", "argmax"] = Field(
-        description="the action is the class of greatest probability over its base rate (lift), or of greatest probability"
+        description="what proposes the action: the class of greatest probability over its base rate (lift), "
+        "or the most probable (argmax); a side that is not the more probable one, or that the "
+        "predicted return contradicts, is a hold"
     )
     feature_importance: dict[str, float]
     explanation: Explanation

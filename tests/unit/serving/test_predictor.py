@@ -25,6 +25,7 @@ from served_store import (
 from small_run import SMALL
 
 from b3shared.dataset import CLASSES
+from b3shared.decision import decide
 from b3shared.errors import (
     B3Error,
     IncompatibleFeaturesError,
@@ -236,12 +237,33 @@ def test_a_row_of_medians_has_no_reasons(tiny: World, tmp_path: Path) -> None:
     assert {reason["effect"] for reason in explanation["reasons"]} == {0.0}
 
 
-def test_the_action_is_the_one_of_greatest_lift(tiny: World) -> None:
+@pytest.mark.parametrize("kind", ["rf", "lstm"])
+def test_no_answer_s_word_contradicts_its_figures(kind: str, tmp_path: Path) -> None:
+    world, words = World(tmp_path / "store"), set()
+    serve(world.store, tiny_snapshot(), tmp_path / "snapshot")
+    for seed in range(12):
+        lookback = {"lookback": 4} if kind == "lstm" else {}
+        version = register_tiny(world.store, tmp_path / str(seed), seed, kind, **lookback)
+        promote(world.store, "models", kind, version, who="test", why="test")
+        rows = world.batch(None, model_type=kind, model_version=version)["predictions"]
+        for row in rows:
+            buy, _, sell = row["probabilities"]
+            direction = {"buy": 1, "hold": 0, "sell": -1}[row["prediction"]]
+            assert direction in (0, np.sign(buy - sell))
+            if row["predicted_return"] is not None:
+                assert direction in (0, np.sign(row["predicted_return"]))
+            assert world.predict(row["ticker"], model_type=kind, model_version=version)["predictions"] == [row["prediction"]]
+            words.add(row["prediction"])
+    assert words == set(CLASSES)
+
+
+def test_the_action_is_the_checked_one_of_greatest_lift(tiny: World) -> None:
     commonest = 0
     for ticker in TICKERS:
         answer = tiny.predict(ticker)
         probabilities = np.array(answer["prediction_probabilities"][0])
-        assert answer["predictions"] == [CLASSES[int((probabilities / answer["base_rates"]).argmax())]]
+        code = int(decide(probabilities[None], np.array(answer["base_rates"]), "lift")[0])
+        assert answer["predictions"] == [CLASSES[code]]
         commonest += answer["predictions"] == [CLASSES[int(probabilities.argmax())]]
     assert commonest < len(TICKERS)  # else the two rules could not be told apart here
 
