@@ -4,12 +4,15 @@ from typing import Literal
 
 import numpy as np
 
-from b3shared.dataset import BUY, CLASSES, HOLD, SELL, FloatArray, IntArray
+from b3shared.dataset import BUY, HOLD, SELL, FloatArray, IntArray
 
 Decision = Literal["lift", "argmax"]
 
-_DIRECTION = np.array([{BUY: 1, HOLD: 0, SELL: -1}[code] for code in range(len(CLASSES))])
-"""(classes,) the sign of the return that an action stands for."""
+
+def propose(probabilities: FloatArray, base_rates: FloatArray, decision: Decision) -> IntArray:
+    """The class that a rule alone would choose, per row; arguments as :func:`decide`."""
+    score = probabilities / base_rates if decision == "lift" else probabilities
+    return np.argmax(score, axis=1).astype(np.int8)
 
 
 def decide(
@@ -38,9 +41,8 @@ def decide(
     Returns:
         (rows,) int8 class codes.
     """
-    score = probabilities / base_rates if decision == "lift" else probabilities
-    proposed = np.argmax(score, axis=1)
-    direction = _DIRECTION[proposed]
+    proposed = propose(probabilities, base_rates, decision)
+    direction = 1 - proposed  # buy +1, hold 0, sell -1
 
     agrees = direction == np.sign(probabilities[:, BUY] - probabilities[:, SELL])
     if returns is not None:

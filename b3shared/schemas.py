@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from b3shared.skill import Skill
+
 Action = Literal["buy", "hold", "sell"]
 ModelType = Literal["rf", "random_forest", "lstm", "lstm_mtl"]
 TickerText = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\s*[A-Za-z0-9]{1,12}\s*$")]
@@ -63,7 +65,10 @@ class Reason(_Answer):
 class Explanation(_Answer):
     """Why this action."""
 
-    summary: str
+    summary: str = Field(
+        description="sentences: the most probable class, the action where it is another, skill, features",
+        examples=["Most likely: hold (41.6 %, usually 41.2 %). Leaning: buy (33.7 %, usually 30.2 %)."],
+    )
     method: str
     reasons: list[Reason]
 
@@ -109,7 +114,7 @@ class PredictAnswer(_Answer):
     model_source: str = Field(description="key of the version in the registry")
     model_version: str
     target: str | None = Field(description="what the classes mean: label rule, horizon in sessions, width of the hold band")
-    skill: Literal["none", "weak", "proven"] = Field(description="what the evaluation could show beyond the baselines")
+    skill: Skill = Field(description="what the evaluation could show beyond the baselines")
     as_of: str = Field(description="the ticker's newest session, which the forecast is made from")
     data_age_sessions: int = Field(description="sessions of the exchange after as_of and before today in São Paulo")
     degraded: bool = Field(description="true when the answer is not what a fresh one would be; message says why")
@@ -150,7 +155,7 @@ class BatchAnswer(_Answer):
     model_type: Literal["rf", "lstm"]
     requested_model_type: str
     model_version: str
-    skill: Literal["none", "weak", "proven"]
+    skill: Skill
     as_of: str = Field(description="newest session of the market")
 
 

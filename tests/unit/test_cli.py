@@ -1,5 +1,6 @@
 """The command line in processes of its own: what a person types and reads."""
 
+import re
 import subprocess
 import sys
 from datetime import date
@@ -64,7 +65,15 @@ def test_models_promote_and_rollback(ran: subprocess.CompletedProcess[str], stor
 def test_predict_answers_one_line_a_ticker(ran: subprocess.CompletedProcess[str], store: Path) -> None:
     said = b3("--storage", str(store), "predict", "petr4", "--model-type", "rf", "vale3").stdout.splitlines()
     assert said[0] == f"quotes {BUNDLED_QUOTES}"
-    assert [line.split()[0] for line in said[1:]] == ["ticker", "PETR4", "VALE3"]
+    assert [line.split()[0] for line in said[1:4]] == ["ticker", "PETR4", "VALE3"]
+
+
+def test_skill_and_age_stand_beside_every_forecast(ran: subprocess.CompletedProcess[str], store: Path) -> None:
+    said = b3("--storage", str(store), "predict", "petr4").stdout
+    for words in (ran.stdout.rpartition("ticker ")[2], said):
+        assert re.search(r"^skill (none|weak|proven): the model ", words, re.MULTILINE)
+        assert re.search(r"^data of 2023-12-28: [\d,]+ sessions of the exchange since then$", words, re.MULTILINE)
+        assert re.search(r"^buy or sell is a leaning", words, re.MULTILINE)
 
 
 def test_predict_uses_the_quotes_that_the_version_was_made_from(tmp_path: Path) -> None:

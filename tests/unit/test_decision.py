@@ -62,9 +62,7 @@ def test_the_most_probable_class_is_checked_against_the_return_too() -> None:
 
 
 @given(shares=SHARES, base=SHARES, rule=st.sampled_from(RULES), expected=RETURNS)
-def test_each_row_is_called_as_by_hand(
-    shares: np.ndarray, base: np.ndarray, rule: Decision, expected: float | None
-) -> None:
+def test_each_row_is_called_as_by_hand(shares: np.ndarray, base: np.ndarray, rule: Decision, expected: float | None) -> None:
     returns = None if expected is None else np.array([expected])
     codes = decide(shares[None], base, rule, returns)
     assert codes.dtype == np.int8
