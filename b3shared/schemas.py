@@ -195,11 +195,10 @@ class ControlAnswer(_Answer):
 
 
 _ERROR_STATUSES = {
-    400: "The request is not what is allowed",
     404: "No such ticker, version, run or route",
     409: "A step is missing, a race was lost, or the features do not fit",
     413: "The request is too long",
-    422: "The request is not valid, or the data is not enough",
+    422: "The request is not what is allowed, or the data is not enough",
     429: "Too many requests or runs at once",
     500: "Our fault",
     501: "Not available yet",

@@ -68,4 +68,6 @@ def resumed_params(run: Run, params: Body) -> PipelineParams:
 
 def run_id_of(idempotency_key: str | None) -> str | None:
     """The run that a key stands for: the same key, the same run."""
-    return f"key-{hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]}" if idempotency_key else None
+    return (
+        f"key-{hashlib.sha256(idempotency_key.encode(errors='surrogatepass')).hexdigest()[:32]}" if idempotency_key else None
+    )

@@ -46,6 +46,9 @@ ROLLBACK = ("model_dir", "why")
 PROMOTE = ("model_version", "expected", *ROLLBACK)
 """What the body of a promotion may say."""
 
+MAX_REASON = 500
+"""Characters of a reason."""
+
 Answer = tuple[int, dict[str, Any]]
 """HTTP status and body."""
 
@@ -165,12 +168,11 @@ class Control:
         check_names(body, PROMOTE)
         version = body.get("model_version")
         if not isinstance(version, str):
-            raise InvalidParameterError(f"model_version = {version!r}: the name of a registered version is needed")
+            raise InvalidParameterError(f"model_version must be the name of a version, got {_short(version)}")
         namespace = _namespace(body)
         before = Release(self.storage).state().live
-        more = {"expected": body["expected"]} if "expected" in body else {}
-        why = str(body.get("why") or "by hand")
-        after = promote(self.storage, namespace, model_type, version, who=who, why=why, **more)
+        more = {"expected": _expected(body["expected"])} if "expected" in body else {}
+        after = promote(self.storage, namespace, model_type, version, who=who, why=_why(body), **more)
         return 200, _moved(namespace, model_type, before, after.live)
 
     def rollback(self, model_type: str, body: Body, who: str) -> Answer:
@@ -179,7 +181,7 @@ class Control:
         namespace = _namespace(body)
         release = Release(self.storage)
         before = release.state().live
-        after = rollback(self.storage, namespace, model_type, who=who, why=str(body.get("why") or "by hand"))
+        after = rollback(self.storage, namespace, model_type, who=who, why=_why(body))
         return 200, _moved(namespace, model_type, before, after.live)
 
     # -- runs
@@ -220,8 +222,9 @@ class Control:
     def _patience(self, body: Body) -> float:
         wished = body.get("wait_seconds", self.limits.wait_seconds)
         if isinstance(wished, bool) or not isinstance(wished, int | float) or not wished >= 0:
-            raise InvalidParameterError(f"wait_seconds = {wished!r}: 0 to {self.limits.wait_seconds:g} is allowed")
-        return min(float(wished), self.limits.wait_seconds, max(0.0, self.remaining() - 2.0))
+            raise InvalidParameterError(f"wait_seconds must be a number of seconds >= 0, got {_short(wished)}")
+        left = max(0.0, self.remaining() - 2.0)
+        return float(min(wished, self.limits.wait_seconds, left))  # an integer may be too long for a float
 
     def _not_ready(self, run: Run, step: Step, deadline: float) -> Answer | None:
         """None when the step may start; a 202 when the one before it is running still; StepNotReadyError otherwise."""
@@ -269,8 +272,29 @@ _NOTHING = {
 def _namespace(body: Body) -> str:
     namespace = body.get("model_dir", "models")
     if not isinstance(namespace, str) or not re.fullmatch(NAMESPACE_PATTERN, namespace):
-        raise InvalidParameterError(f"model_dir = {namespace!r}: 1 to 32 of a-z, 0-9 and '-' are allowed")
+        raise InvalidParameterError(f"model_dir must be 1 to 32 of a-z, 0-9 and '-', got {_short(namespace)}")
     return namespace
+
+
+def _why(body: Body) -> str:
+    """The reason that goes into the release's history, where it stays."""
+    why = body.get("why")
+    if why is None:
+        return "by hand"
+    if not isinstance(why, str) or not why.strip() or len(why) > MAX_REASON:
+        raise InvalidParameterError(f"why must be text of 1 to {MAX_REASON} characters, got {_short(why)}")
+    return why
+
+
+def _expected(version: Any) -> str | None:
+    if version is not None and not isinstance(version, str):
+        raise InvalidParameterError(f"expected must be the name of a version or null, got {_short(version)}")
+    return version
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _still_running(run: Run, step: Step, execution: Execution) -> dict[str, Any]:
