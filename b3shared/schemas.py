@@ -192,35 +192,3 @@ class ControlAnswer(_Answer):
     status: Literal["success", "ok"]
     message: str | None = None
     run_id: str | None = None
-
-
-_ERROR_STATUSES = {
-    404: "No such ticker, version, run or route",
-    409: "A step is missing, a race was lost, or the features do not fit",
-    413: "The request is too long",
-    422: "The request is not what is allowed, or the data is not enough",
-    429: "Too many requests or runs at once",
-    500: "Our fault",
-    501: "Not available yet",
-    503: "Nothing is live yet, or a source is out of reach",
-    507: "The disk for temporary files is too small for the data",
-}
-
-
-def documented(answer: type[BaseModel], tag: str, *, accepted: bool = False) -> dict[str, Any]:
-    """Keyword arguments of a route: its answers, every error in its one form, its tag.
-
-    Args:
-        answer: what 200 holds.
-        tag: the part of the API.
-        accepted: whether 202 may come, with the same form.
-    """
-    responses = {status: _response(text, Error) for status, text in _ERROR_STATUSES.items()}
-    responses[200] = _response("The answer", answer)
-    if accepted:
-        responses[202] = _response("Started, and not finished yet", answer)
-    return {"responses": responses, "tags": [tag]}
-
-
-def _response(description: str, model: type[BaseModel]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"model": model}}}

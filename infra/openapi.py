@@ -3,6 +3,7 @@
 ``python -m infra.openapi`` writes it; ``--check`` only says whether it is up to date.
 """
 
+import copy
 import importlib.util
 import json
 import os
@@ -12,17 +13,38 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from b3shared.control.control import MAX_REASON
 from b3shared.model_params import ALIASES
 from b3shared.params import Step, flat_schemas, owner_of
+from infra.api_texts import OPERATIONS, SAME_AS, STEP_ROUTES, TAGS
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "functions" / "pipeline_api" / "openapi.json"
+ANSWERS = ROOT / "infra" / "api_answers"
 REFERENCE = "#/components/schemas/"
 
-STEP_ROUTES = {f"/api/b3/{str(step).replace('_', '-')}": step for step in list(Step)[:5]} | {
-    "/api/b3/save-model": Step.SAVE_MODEL
+ABOUT = """Forecasts for the Brazilian exchange, and the pipeline that makes them. Not investment advice.
+
+A field of a request that is left out has its default. Errors have one form, with a `code` for programs; API Gateway's own
+answers (403, 429 and 503) are `{"message": ...}`.
+"""
+
+SECURITY = {
+    "Iam": {
+        "type": "apiKey",
+        "name": "Authorization",
+        "in": "header",
+        "description": "AWS signature version 4, service execute-api; not asked for on a laptop",
+        "x-amazon-apigateway-authtype": "awsSigv4",
+    },
+    "Jwt": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "where the deployment has a JwtIssuer",
+    },
 }
-"""Routes of the control API that run up to a step."""
+"""How a caller shows who he is."""
 
 
 def build() -> dict[str, Any]:
@@ -33,11 +55,12 @@ def build() -> dict[str, Any]:
         "info": {
             "title": "B3 Asset Predict",
             "version": "1.0",
-            "description": "Forecasts for the Brazilian exchange, and the pipeline that makes them. Not investment advice.",
+            "description": ABOUT,
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": {},
-        "components": {"schemas": {}},
+        "components": {"schemas": {}, "securitySchemes": SECURITY},
     }
     for part in parts:
         spec["paths"] |= part["paths"]
@@ -47,8 +70,13 @@ def build() -> dict[str, Any]:
     for operations in spec["paths"].values():
         for operation in operations.values():
             _tidy(operation["responses"])
+    _add_texts(spec)
+    _add_same_paths(spec)
     spec["components"]["schemas"] = _used(spec)
-    return spec
+    for name, schema in spec["components"]["schemas"].items():
+        if name.endswith("Request"):
+            _describe_defaults(schema)
+    return _sorted(spec)
 
 
 def _described(function: str) -> dict[str, Any]:
@@ -82,7 +110,7 @@ def _add_bodies(spec: dict[str, Any]) -> None:
         _take(spec, path, name)
     schemas["CompletePipelineRequest"] = _request(_parameters(None), wait=False)
     _take(spec, "/api/b3/complete-pipeline", "CompletePipelineRequest")
-    text = {"type": "string", "maxLength": 500}
+    text = {"type": "string", "minLength": 1, "maxLength": MAX_REASON}
     schemas["PromoteRequest"] = {
         "type": "object",
         "additionalProperties": False,
@@ -96,6 +124,75 @@ def _add_bodies(spec: dict[str, Any]) -> None:
     }
     _take(spec, "/api/b3/models/{model_type}/promote", "PromoteRequest", required=True)
     _take(spec, "/api/b3/models/{model_type}/rollback", "RollbackRequest")
+
+
+def _add_texts(spec: dict[str, Any]) -> None:
+    """Summaries, descriptions, examples and questions; the paths in the order of the texts."""
+    described = spec["paths"]
+    spec["paths"] = {}
+    for (method, path), texts in OPERATIONS.items():
+        operation = described[path].pop(method)
+        spec["paths"].setdefault(path, {})[method] = operation
+        operation |= {"summary": texts.summary, "description": texts.description}
+        operation["security"] = _security(operation["tags"])
+        if texts.bodies:
+            content = operation["requestBody"]["content"]["application/json"]
+            content["examples"] = {name: {"value": body} for name, body in texts.bodies.items()}
+        if texts.answers:
+            content = operation["responses"]["200"]["content"]["application/json"]
+            content["examples"] = {name: {"value": _answer(file)} for name, file in texts.answers.items()}
+        if texts.confirm:
+            operation["x-confirm"] = texts.confirm
+        for parameter in operation.get("parameters", []):
+            if parameter["name"] == "model_type":
+                parameter |= {"schema": {"type": "string"}, "example": "rf"}
+    if left := [path for path, operations in described.items() if operations]:
+        raise KeyError(f"infra/api_texts.py lacks {', '.join(left)}")
+
+
+def _answer(file: str) -> Any:
+    return json.loads((ANSWERS / file).read_text(encoding="utf-8"))
+
+
+def _security(tags: list[str]) -> list[dict[str, list[str]]]:
+    """Predictions are public, or take a token; runs and versions need a signature or a token."""
+    if tags == ["predictions"]:
+        return [{}, {"Jwt": []}]
+    return [] if tags == ["health"] else [{"Iam": []}, {"Jwt": []}]
+
+
+def _add_same_paths(spec: dict[str, Any]) -> None:
+    """The reference front end's paths, each beside the one whose answers it gives."""
+    paths: dict[str, Any] = {}
+    for path, operations in spec["paths"].items():
+        paths[path] = operations
+        for other in [other for other, original in SAME_AS.items() if original == path]:
+            paths[other] = copy.deepcopy(operations)
+            for method, operation in paths[other].items():
+                operation["operationId"] = f"{operation['operationId']}_as_{other.strip('/').replace('/', '_')}"
+                operation["summary"] = f"The same as {method.upper()} {path}"
+    spec["paths"] = paths
+
+
+def _describe_defaults(schema: dict[str, Any]) -> None:
+    """Defaults of a request's fields in words: generators of typed clients make fields with a ``default`` required."""
+    for described in schema["properties"].values():
+        if "default" in described:
+            default = f"default {json.dumps(described.pop('default'))}"
+            described["description"] = "; ".join([*filter(None, [described.get("description")]), default])
+
+
+def _sorted(spec: dict[str, Any]) -> dict[str, Any]:
+    """The same text on every machine: keys sorted, but paths and examples in the order of the page."""
+
+    def by_name(value: Any, kept: bool = False) -> Any:
+        if isinstance(value, dict):
+            names = value if kept else sorted(value)
+            return {name: by_name(value[name], name in ("paths", "examples")) for name in names}
+        return [by_name(inner) for inner in value] if isinstance(value, list) else value
+
+    found: dict[str, Any] = by_name(spec)
+    return found
 
 
 def _add_queries(spec: dict[str, Any]) -> None:
@@ -166,7 +263,7 @@ def main() -> int:
     """Write the file, or with ``--check`` say whether it is what it should be."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"B3_STORAGE": folder, "POWERTOOLS_LOG_LEVEL": "CRITICAL"}
-        text = json.dumps(build(), indent=1, sort_keys=True) + "\n"
+        text = json.dumps(build(), indent=1) + "\n"
     if "--check" in sys.argv:
         same = TARGET.exists() and TARGET.read_text(encoding="utf-8") == text
         print(f"{TARGET.relative_to(ROOT)} is {'up to date' if same else 'out of date: run python -m infra.openapi'}")

@@ -16,9 +16,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from b3shared.clock import today
 from b3shared.config import Settings
 from b3shared.control.answers import HTTP_STATUS, error_body
+from b3shared.control.documented import BODY, PREDICTS, documented
 from b3shared.control.json_body import json_of
 from b3shared.errors import B3Error
-from b3shared.schemas import AssetsAnswer, BatchAnswer, BatchRequest, PredictAnswer, PredictRequest, documented
+from b3shared.schemas import AssetsAnswer, BatchAnswer, BatchRequest, PredictAnswer, PredictRequest
 from b3shared.serving.assets import list_assets
 from b3shared.serving.live import Live
 from b3shared.serving.predictor import Predictor
@@ -38,14 +39,14 @@ def answered(body: dict[str, Any], status: int = 200) -> Response[Any]:
     return Response(status_code=status, content_type="application/json", body=json.dumps(body, allow_nan=False))
 
 
-@app.post("/api/b3/predict", **documented(PredictAnswer, "predictions"))
+@app.post("/api/b3/predict", **documented(PredictAnswer, "predictions", PREDICTS))
 @app.post("/predict", include_in_schema=False)
 def predict(request: PredictRequest) -> Response[Any]:
     """Forecast one ticker, with reasons."""
     return answered(predictor.predict(request.ticker, request.model_type, request.model_version))
 
 
-@app.post("/api/b3/predict/batch", **documented(BatchAnswer, "predictions"))
+@app.post("/api/b3/predict/batch", **documented(BatchAnswer, "predictions", PREDICTS))
 @app.post("/predict/batch", include_in_schema=False)
 def predict_batch(request: BatchRequest) -> Response[Any]:
     """Forecast many tickers, or all."""
@@ -53,7 +54,7 @@ def predict_batch(request: BatchRequest) -> Response[Any]:
     return answered(predictor.batch(tickers, request.model_type, request.model_version))
 
 
-@app.get("/assets", **documented(AssetsAnswer, "predictions"))
+@app.get("/assets", **documented(AssetsAnswer, "predictions", (*BODY, "NOTHING_LIVE")))
 @app.get("/api/b3/assets", include_in_schema=False)
 def assets(
     search: Annotated[str, Query(max_length=60)] = "",
