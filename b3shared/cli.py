@@ -191,7 +191,7 @@ def parse_params(words: Sequence[str]) -> dict[str, Any]:
             raise InvalidParameterError(f"{word!r}: name=value is allowed, such as horizon=5")
         try:
             params[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             params[name] = value
     return params
 

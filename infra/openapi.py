@@ -15,7 +15,7 @@ from typing import Any
 
 from b3shared.control.control import MAX_REASON
 from b3shared.model_params import ALIASES
-from b3shared.params import Step, flat_schemas, owner_of
+from b3shared.params import MODEL_TYPES, NAMESPACE_PATTERN, RUN_ID_PATTERN, Step, flat_schemas, owner_of
 from infra.api_texts import OPERATIONS, SAME_AS, STEP_ROUTES, TAGS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,6 +28,9 @@ ABOUT = """Forecasts for the Brazilian exchange, and the pipeline that makes the
 A field of a request that is left out has its default. Errors have one form, with a `code` for programs; API Gateway's own
 answers (403, 429 and 503) are `{"message": ...}`.
 """
+
+RUN_ID = {"type": "string", "pattern": RUN_ID_PATTERN, "description": "default: the current run"}
+NAMESPACE = {"type": "string", "pattern": NAMESPACE_PATTERN}
 
 SECURITY = {
     "Iam": {
@@ -115,12 +118,12 @@ def _add_bodies(spec: dict[str, Any]) -> None:
         "type": "object",
         "additionalProperties": False,
         "required": ["model_version"],
-        "properties": {"model_version": text, "model_dir": text, "why": text, "expected": {"type": ["string", "null"]}},
+        "properties": {"model_version": text, "model_dir": NAMESPACE, "why": text, "expected": {"type": ["string", "null"]}},
     }
     schemas["RollbackRequest"] = {
         "type": "object",
         "additionalProperties": False,
-        "properties": {"model_dir": text, "why": text},
+        "properties": {"model_dir": NAMESPACE, "why": text},
     }
     _take(spec, "/api/b3/models/{model_type}/promote", "PromoteRequest", required=True)
     _take(spec, "/api/b3/models/{model_type}/rollback", "RollbackRequest")
@@ -145,7 +148,7 @@ def _add_texts(spec: dict[str, Any]) -> None:
             operation["x-confirm"] = texts.confirm
         for parameter in operation.get("parameters", []):
             if parameter["name"] == "model_type":
-                parameter |= {"schema": {"type": "string"}, "example": "rf"}
+                parameter |= {"schema": {"type": "string", "enum": list(MODEL_TYPES)}, "example": "rf"}
     if left := [path for path, operations in described.items() if operations]:
         raise KeyError(f"infra/api_texts.py lacks {', '.join(left)}")
 
@@ -197,8 +200,8 @@ def _sorted(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _add_queries(spec: dict[str, Any]) -> None:
     """Query parameters of the control routes."""
-    run_id = {"name": "run_id", "in": "query", "required": False, "schema": {"type": "string"}}
-    namespace = {"name": "model_dir", "in": "query", "required": False, "schema": {"type": "string", "default": "models"}}
+    run_id = {"name": "run_id", "in": "query", "required": False, "schema": RUN_ID}
+    namespace = {"name": "model_dir", "in": "query", "required": False, "schema": NAMESPACE | {"default": "models"}}
     for path, parameter in {
         "/api/b3/pipeline-status": run_id,
         "/api/b3/models": namespace,
@@ -214,7 +217,7 @@ def _take(spec: dict[str, Any], path: str, schema: str, *, required: bool = Fals
 
 def _request(properties: dict[str, Any], *, wait: bool) -> dict[str, Any]:
     control = {
-        "run_id": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,47}$", "description": "default: the current run"},
+        "run_id": RUN_ID,
         "input_key": {"type": "string", "pattern": "^inputs/.{1,890}$", "description": "quotes of your own in the bucket"},
     }
     if wait:
@@ -228,7 +231,7 @@ def _parameters(step: Step | None) -> dict[str, Any]:
     schemas |= {alias: schemas[name] for alias, name in ALIASES.items()}
     found = {n: _single_or_many(s) for n, s in sorted(schemas.items()) if step is None or owner_of(n) is step}
     if "model_type" in found:
-        found["model_type"] = {"type": "string", "enum": ["rf", "random_forest", "lstm", "lstm_mtl"], "default": "rf"}
+        found["model_type"] = {"type": "string", "enum": list(MODEL_TYPES), "default": "rf"}
     return found
 
 

@@ -12,7 +12,7 @@ import pytest
 from cotahist_text import Quote, daily
 from small_run import SMALL
 
-from b3shared.cli import parse
+from b3shared.cli import parse, parse_params
 from b3shared.config import BUNDLED_QUOTES
 from b3shared.quotes.sources import ParquetSource, QuoteQuery
 
@@ -91,6 +91,11 @@ def test_words_may_stand_on_all_sides_of_an_option() -> None:
     assert options.params == ["horizon=5", "n_jobs=1", "period=3y"]
     assert (options.run_id, options.report) == ("x", Path("r"))
     assert parse(["predict", "PETR4", "--model-type", "lstm", "VALE3"]).tickers == ["PETR4", "VALE3"]
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "9" * 5000, "{"], ids=["nested", "digits", "cut"])
+def test_a_value_that_is_no_json_is_text_for_the_parameters_to_refuse(value: str) -> None:
+    assert parse_params([f"period={value}"]) == {"period": value}
 
 
 @pytest.mark.parametrize(

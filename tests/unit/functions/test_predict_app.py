@@ -251,6 +251,7 @@ def test_batches_have_limits(function: Function, tickers: Any, said: str) -> Non
         ({"page": "x"}, 422, "page: input should be a valid integer"),
         ({"page": "0"}, 422, "page: input should be greater than or equal to 1"),
         ({"page": "99999999999999999999"}, 422, "page: "),
+        ({"page": "9" * 5000}, 422, "page: "),
         ({"page_size": "101"}, 422, "page_size: input should be less than or equal to 100"),
         ({"page_size": "1,2"}, 422, "page_size: "),
         ({"search": "a" * 61}, 422, "search: string should have at most 60 characters"),
