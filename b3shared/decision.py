@@ -1,4 +1,4 @@
-"""From probabilities to the action: one rule for evaluation, the Python API and the served prediction."""
+"""From probabilities to the action: one rule for evaluation, Python API and served prediction."""
 
 from typing import Literal
 
@@ -34,7 +34,7 @@ def decide(
 
     Args:
         probabilities: (rows, classes), rows sum to 1.
-        base_rates: (classes,), positive; the classes' shares in the rows that the model was trained on.
+        base_rates: (classes,), positive; the classes' shares in the training rows.
         decision: which rule proposes.
         returns: (rows,) expected returns, fractions; None where the model expects none.
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 Skill = Literal["none", "weak", "proven"]
-"""What the evaluation could show of a version: nothing beyond the baselines, something, or enough."""
+"""What the evaluation could show: nothing beyond the baselines, something, or enough."""
 
 _IN_WORDS: dict[str, str] = {
     "none": "the model shows no skill on the test dates: what speaks for it cannot be told from chance",
@@ -13,5 +13,5 @@ _IN_WORDS: dict[str, str] = {
 
 
 def in_words(skill: str | None) -> str:
-    """A verdict as a clause; of a version that was saved without an evaluation, that it was not evaluated."""
+    """A verdict as a clause; None is a version that was saved without an evaluation."""
     return _IN_WORDS.get(skill or "", "the model was not evaluated")
