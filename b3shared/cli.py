@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from b3shared import terminal
+from b3shared.clock import today
 from b3shared.config import Settings
 from b3shared.errors import B3Error, InvalidParameterError
 from b3shared.executions import execution_name
@@ -162,7 +163,7 @@ def _run(options: argparse.Namespace) -> None:
     quotes = B3DataLoadingService(model.settings.quotes).load_data(**params)
     answer = model.predict(quotes, p.model_dir, model_type=p.model_type, model_version=result.model_version)
     chosen = [t for t in SHOWN if t in answer.index] or list(answer.index[:5])
-    print(f"\n{terminal.forecasts(answer.loc[chosen])}")
+    print(f"\n{terminal.forecasts(answer.loc[chosen], today())}")
 
 
 def _export(run: Run, warehouse: str, options: argparse.Namespace) -> None:
@@ -190,7 +191,7 @@ def parse_params(words: Sequence[str]) -> dict[str, Any]:
             raise InvalidParameterError(f"{word!r}: name=value is allowed, such as horizon=5")
         try:
             params[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             params[name] = value
     return params
 
@@ -211,7 +212,7 @@ def _predict(options: argparse.Namespace) -> None:
     which = {"model_type": options.model_type, "model_version": options.model_version, "tickers": tickers}
     quotes = model.newest_quotes(options.model_dir, **which)
     print(f"quotes {quotes.attrs['report']['source']}")
-    print(terminal.forecasts(model.predict(quotes, options.model_dir, **which)))
+    print(terminal.forecasts(model.predict(quotes, options.model_dir, **which), today()))
 
 
 def _ingest(options: argparse.Namespace) -> None:

@@ -105,7 +105,10 @@ def decide(challenger: Outcomes, live: Outcomes | None, *, margin: float, horizo
     span = f"{len(mine)} rows of {dates[0]} to {dates[-1]}"
     if np.isnan(low):
         return Decision(False, f"too few dates in common for an interval ({len(dates)})", evidence)
-    words = f"log loss {gain.estimate:+.5f} better than live on {span}, 95 % interval {low:+.5f} to {high:+.5f}"
+    verb = "better" if gain.estimate > 0 else "worse"
+    words = (
+        f"log loss {abs(gain.estimate):.5f} {verb} than live on {span}, 95 % interval of the gain {low:+.5f} to {high:+.5f}"
+    )
     if low > margin:
         return Decision(True, words, evidence)
     return Decision(False, f"{words}: the lower bound does not exceed {margin:g}", evidence)

@@ -24,7 +24,7 @@ MaxFeatures = Literal["sqrt", "log2"] | Annotated[float, Field(gt=0, le=1)]
 class Params(BaseModel):
     """Frozen, and without unknown names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
 class RandomForestParams(Params):

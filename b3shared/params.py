@@ -97,7 +97,8 @@ class PipelineParams(Params):
     # -- model
     decision: Literal["lift", "argmax"] = Field(
         default="lift",
-        description="the action: the class with the greatest probability over its base rate, or simply the most probable",
+        description="what proposes the action: the class of greatest probability over its base rate, "
+        "or the most probable; a side that the figures contradict is a hold",
     )
     refit: bool = Field(default=True, description="serve the evaluated configuration trained again on all labelled rows")
     random_state: int = Field(default=42, ge=0, le=2**32 - 1)

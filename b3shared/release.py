@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from enum import Enum
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 from b3shared.documents import from_json, iso_date, to_json, utc_now
 from b3shared.errors import (
@@ -18,6 +18,7 @@ from b3shared.errors import (
     UnknownModelError,
 )
 from b3shared.registry import Registry, checked_model_type
+from b3shared.skill import Skill
 from b3shared.storage import Storage
 
 KEY = "serving/release.json"
@@ -26,8 +27,6 @@ SNAPSHOT = "snapshot"
 SNAPSHOT_RETRIES = 5
 
 Event = dict[str, Any]
-Skill = Literal["none", "weak", "proven"]
-"""What the evaluation could show of a version: nothing beyond the baselines, something, or enough."""
 
 
 class _Unset(Enum):

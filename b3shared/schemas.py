@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from b3shared.skill import Skill
+
 Action = Literal["buy", "hold", "sell"]
 ModelType = Literal["rf", "random_forest", "lstm", "lstm_mtl"]
 TickerText = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\s*[A-Za-z0-9]{1,12}\s*$")]
@@ -63,7 +65,10 @@ class Reason(_Answer):
 class Explanation(_Answer):
     """Why this action."""
 
-    summary: str
+    summary: str = Field(
+        description="sentences: the most probable class, the action where it is another, skill, features",
+        examples=["Most likely: hold (41.6 %, usually 41.2 %). Leaning: buy (33.7 %, usually 30.2 %)."],
+    )
     method: str
     reasons: list[Reason]
 
@@ -90,7 +95,9 @@ class PredictAnswer(_Answer):
     classes: list[Action]
     base_rates: list[Probability] = Field(description="class shares of the training rows")
     decision: Literal["lift", "argmax"] = Field(
-        description="the action is the class of greatest probability over its base rate (lift), or of greatest probability"
+        description="what proposes the action: the class of greatest probability over its base rate (lift), "
+        "or the most probable (argmax); a side that is not the more probable one, or that the "
+        "predicted return contradicts, is a hold"
     )
     feature_importance: dict[str, float]
     explanation: Explanation
@@ -107,7 +114,7 @@ class PredictAnswer(_Answer):
     model_source: str = Field(description="key of the version in the registry")
     model_version: str
     target: str | None = Field(description="what the classes mean: label rule, horizon in sessions, width of the hold band")
-    skill: Literal["none", "weak", "proven"] = Field(description="what the evaluation could show beyond the baselines")
+    skill: Skill = Field(description="what the evaluation could show beyond the baselines")
     as_of: str = Field(description="the ticker's newest session, which the forecast is made from")
     data_age_sessions: int = Field(description="sessions of the exchange after as_of and before today in São Paulo")
     degraded: bool = Field(description="true when the answer is not what a fresh one would be; message says why")
@@ -148,7 +155,7 @@ class BatchAnswer(_Answer):
     model_type: Literal["rf", "lstm"]
     requested_model_type: str
     model_version: str
-    skill: Literal["none", "weak", "proven"]
+    skill: Skill
     as_of: str = Field(description="newest session of the market")
 
 
@@ -185,36 +192,3 @@ class ControlAnswer(_Answer):
     status: Literal["success", "ok"]
     message: str | None = None
     run_id: str | None = None
-
-
-_ERROR_STATUSES = {
-    400: "The request is not what is allowed",
-    404: "No such ticker, version, run or route",
-    409: "A step is missing, a race was lost, or the features do not fit",
-    413: "The request is too long",
-    422: "The request is not valid, or the data is not enough",
-    429: "Too many requests or runs at once",
-    500: "Our fault",
-    501: "Not available yet",
-    503: "Nothing is live yet, or a source is out of reach",
-    507: "The disk for temporary files is too small for the data",
-}
-
-
-def documented(answer: type[BaseModel], tag: str, *, accepted: bool = False) -> dict[str, Any]:
-    """Keyword arguments of a route: its answers, every error in its one form, its tag.
-
-    Args:
-        answer: what 200 holds.
-        tag: the part of the API.
-        accepted: whether 202 may come, with the same form.
-    """
-    responses = {status: _response(text, Error) for status, text in _ERROR_STATUSES.items()}
-    responses[200] = _response("The answer", answer)
-    if accepted:
-        responses[202] = _response("Started, and not finished yet", answer)
-    return {"responses": responses, "tags": [tag]}
-
-
-def _response(description: str, model: type[BaseModel]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"model": model}}}

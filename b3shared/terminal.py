@@ -3,13 +3,17 @@
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any, TextIO
 
 import pandas as pd
 
 from b3shared.dataset import CLASSES
+from b3shared.evaluation.titles import title_of
 from b3shared.params import Step
+from b3shared.quotes.calendar import sessions_between
 from b3shared.runs import StepRecord
+from b3shared.skill import in_words
 
 _COLUMNS = (
     ("accuracy", "accuracy", ".3f"),
@@ -143,30 +147,57 @@ def comparison(metrics: Mapping[str, Any]) -> str:
     lines = [f"{'on the test dates':<22}" + "".join(f"{title:>11}" for _, title, _ in _COLUMNS)]
     for name, figures in rows.items():
         cells = (_cell(figures.get(key), form) for key, _, form in _COLUMNS)
-        lines.append(f"{name.replace('_', ' '):<22}" + "".join(f"{cell:>11}" for cell in cells))
+        lines.append(f"{title_of(name):<22}" + "".join(f"{cell:>11}" for cell in cells))
     return "\n".join(lines)
 
 
-def forecasts(answer: pd.DataFrame) -> str:
-    """Predictions of the Python API as a table; expected returns and prices where the model says them."""
+def forecasts(answer: pd.DataFrame, today: date) -> str:
+    """Predictions of the Python API as a table with how to read it; returns and prices where the model says them.
+
+    Args:
+        answer: of :meth:`b3shared.services.B3Model.predict`, not empty.
+        today: for the age of the quotes.
+    """
     returns = answer.get("predicted_return")
     lines = [_head(returns is not None)]
     for ticker, row in answer.iterrows():
         of = [row[name] for name in CLASSES], row["last_price"], f"{row['as_of']:%Y-%m-%d}"
         expected = None if returns is None else (row["predicted_price"], row["price_low"], row["price_high"])
         lines.append(_forecast(str(ticker), row["action"], *of, expected))
-    return "\n".join(lines)
+    newest = answer["as_of"].max().date()
+    age = sessions_between(newest, today)
+    return "\n".join([*lines, "", *reading(answer.attrs.get("skill"), str(newest), age)])
 
 
 def served_forecasts(answer: Mapping[str, Any]) -> str:
-    """The answer of ``predict/batch`` as a table, with the reason where there is no forecast."""
+    """The answer of ``predict/batch`` as a table with how to read it; the reason where there is no forecast."""
     predictions = answer["predictions"]
     lines = [_head(any(p["interval"] for p in predictions))]
     for p in predictions:
         known = p["interval"]
         expected = (p["predicted_price"], known["price_low"], known["price_high"]) if known else None
         lines.append(_forecast(p["ticker"], p["prediction"], p["probabilities"], p["last_price"], p["as_of"], expected))
-    return "\n".join([*lines, *(f"{e['ticker']:<8}{e['code']}: {e['message']}" for e in answer["errors"])])
+    lines += [f"{e['ticker']:<8}{e['code']}: {e['message']}" for e in answer["errors"]]
+    if predictions:
+        newest = max(predictions, key=lambda p: str(p["as_of"]))
+        lines += ["", *reading(answer["skill"], newest["as_of"], newest["data_age_sessions"])]
+    return "\n".join(lines)
+
+
+def reading(skill: str | None, newest: str, age: int) -> list[str]:
+    """What a reader of forecasts must know: the model's skill, the age of its quotes, what a side means.
+
+    Args:
+        skill: verdict of the version's evaluation; None without one.
+        newest: date of the newest quote.
+        age: sessions of the exchange since then, up to yesterday.
+    """
+    since = f"{age:,} session{'' if age == 1 else 's'}" if age else "no session"
+    return [
+        f"skill {skill or 'unknown'}: {in_words(skill)}",
+        f"data of {newest}: {since} of the exchange since then",
+        "buy or sell is a leaning to the more probable side; hold may still be more probable than both",
+    ]
 
 
 def _head(with_prices: bool) -> str:

@@ -3,6 +3,7 @@
 ``python -m infra.openapi`` writes it; ``--check`` only says whether it is up to date.
 """
 
+import copy
 import importlib.util
 import json
 import os
@@ -12,17 +13,41 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from b3shared.control.bodies import MAX_REASON
 from b3shared.model_params import ALIASES
-from b3shared.params import Step, flat_schemas, owner_of
+from b3shared.params import MODEL_TYPES, NAMESPACE_PATTERN, RUN_ID_PATTERN, Step, flat_schemas, owner_of
+from infra.api_texts import OPERATIONS, SAME_AS, STEP_ROUTES, TAGS
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "functions" / "pipeline_api" / "openapi.json"
+ANSWERS = ROOT / "infra" / "api_answers"
 REFERENCE = "#/components/schemas/"
 
-STEP_ROUTES = {f"/api/b3/{str(step).replace('_', '-')}": step for step in list(Step)[:5]} | {
-    "/api/b3/save-model": Step.SAVE_MODEL
+ABOUT = """Forecasts for the Brazilian exchange, and the pipeline that makes them. Not investment advice.
+
+A field of a request that is left out has its default. Errors have one form, with a `code` for programs; API Gateway's own
+answers (403, 429 and 503) are `{"message": ...}`.
+"""
+
+RUN_ID = {"type": "string", "pattern": RUN_ID_PATTERN, "description": "default: the current run"}
+NAMESPACE = {"type": "string", "pattern": NAMESPACE_PATTERN}
+
+SECURITY = {
+    "Iam": {
+        "type": "apiKey",
+        "name": "Authorization",
+        "in": "header",
+        "description": "AWS signature version 4, service execute-api; not asked for on a laptop",
+        "x-amazon-apigateway-authtype": "awsSigv4",
+    },
+    "Jwt": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "where the deployment has a JwtIssuer",
+    },
 }
-"""Routes of the control API that run up to a step."""
+"""How a caller shows who he is."""
 
 
 def build() -> dict[str, Any]:
@@ -33,11 +58,12 @@ def build() -> dict[str, Any]:
         "info": {
             "title": "B3 Asset Predict",
             "version": "1.0",
-            "description": "Forecasts for the Brazilian exchange, and the pipeline that makes them. Not investment advice.",
+            "description": ABOUT,
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": {},
-        "components": {"schemas": {}},
+        "components": {"schemas": {}, "securitySchemes": SECURITY},
     }
     for part in parts:
         spec["paths"] |= part["paths"]
@@ -47,8 +73,13 @@ def build() -> dict[str, Any]:
     for operations in spec["paths"].values():
         for operation in operations.values():
             _tidy(operation["responses"])
+    _add_texts(spec)
+    _add_same_paths(spec)
     spec["components"]["schemas"] = _used(spec)
-    return spec
+    for name, schema in spec["components"]["schemas"].items():
+        if name.endswith("Request"):
+            _describe_defaults(schema)
+    return _sorted(spec)
 
 
 def _described(function: str) -> dict[str, Any]:
@@ -82,26 +113,95 @@ def _add_bodies(spec: dict[str, Any]) -> None:
         _take(spec, path, name)
     schemas["CompletePipelineRequest"] = _request(_parameters(None), wait=False)
     _take(spec, "/api/b3/complete-pipeline", "CompletePipelineRequest")
-    text = {"type": "string", "maxLength": 500}
+    text = {"type": "string", "minLength": 1, "maxLength": MAX_REASON}
     schemas["PromoteRequest"] = {
         "type": "object",
         "additionalProperties": False,
         "required": ["model_version"],
-        "properties": {"model_version": text, "model_dir": text, "why": text, "expected": {"type": ["string", "null"]}},
+        "properties": {"model_version": text, "model_dir": NAMESPACE, "why": text, "expected": {"type": ["string", "null"]}},
     }
     schemas["RollbackRequest"] = {
         "type": "object",
         "additionalProperties": False,
-        "properties": {"model_dir": text, "why": text},
+        "properties": {"model_dir": NAMESPACE, "why": text},
     }
     _take(spec, "/api/b3/models/{model_type}/promote", "PromoteRequest", required=True)
     _take(spec, "/api/b3/models/{model_type}/rollback", "RollbackRequest")
 
 
+def _add_texts(spec: dict[str, Any]) -> None:
+    """Summaries, descriptions, examples and questions; the paths in the order of the texts."""
+    described = spec["paths"]
+    spec["paths"] = {}
+    for (method, path), texts in OPERATIONS.items():
+        operation = described[path].pop(method)
+        spec["paths"].setdefault(path, {})[method] = operation
+        operation |= {"summary": texts.summary, "description": texts.description}
+        operation["security"] = _security(operation["tags"])
+        if texts.bodies:
+            content = operation["requestBody"]["content"]["application/json"]
+            content["examples"] = {name: {"value": body} for name, body in texts.bodies.items()}
+        if texts.answers:
+            content = operation["responses"]["200"]["content"]["application/json"]
+            content["examples"] = {name: {"value": _answer(file)} for name, file in texts.answers.items()}
+        if texts.confirm:
+            operation["x-confirm"] = texts.confirm
+        for parameter in operation.get("parameters", []):
+            if parameter["name"] == "model_type":
+                parameter |= {"schema": {"type": "string", "enum": list(MODEL_TYPES)}, "example": "rf"}
+    if left := [path for path, operations in described.items() if operations]:
+        raise KeyError(f"infra/api_texts.py lacks {', '.join(left)}")
+
+
+def _answer(file: str) -> Any:
+    return json.loads((ANSWERS / file).read_text(encoding="utf-8"))
+
+
+def _security(tags: list[str]) -> list[dict[str, list[str]]]:
+    """Predictions are public, or take a token; runs and versions need a signature or a token."""
+    if tags == ["predictions"]:
+        return [{}, {"Jwt": []}]
+    return [] if tags == ["health"] else [{"Iam": []}, {"Jwt": []}]
+
+
+def _add_same_paths(spec: dict[str, Any]) -> None:
+    """The reference front end's paths, each beside the one whose answers it gives."""
+    paths: dict[str, Any] = {}
+    for path, operations in spec["paths"].items():
+        paths[path] = operations
+        for other in [other for other, original in SAME_AS.items() if original == path]:
+            paths[other] = copy.deepcopy(operations)
+            for method, operation in paths[other].items():
+                operation["operationId"] = f"{operation['operationId']}_as_{other.strip('/').replace('/', '_')}"
+                operation["summary"] = f"The same as {method.upper()} {path}"
+    spec["paths"] = paths
+
+
+def _describe_defaults(schema: dict[str, Any]) -> None:
+    """Defaults of a request's fields in words: generators of typed clients make fields with a ``default`` required."""
+    for described in schema["properties"].values():
+        if "default" in described:
+            default = f"default {json.dumps(described.pop('default'))}"
+            described["description"] = "; ".join([*filter(None, [described.get("description")]), default])
+
+
+def _sorted(spec: dict[str, Any]) -> dict[str, Any]:
+    """The same text on every machine: keys sorted, but paths and examples in the order of the page."""
+
+    def by_name(value: Any, kept: bool = False) -> Any:
+        if isinstance(value, dict):
+            names = value if kept else sorted(value)
+            return {name: by_name(value[name], name in ("paths", "examples")) for name in names}
+        return [by_name(inner) for inner in value] if isinstance(value, list) else value
+
+    found: dict[str, Any] = by_name(spec)
+    return found
+
+
 def _add_queries(spec: dict[str, Any]) -> None:
     """Query parameters of the control routes."""
-    run_id = {"name": "run_id", "in": "query", "required": False, "schema": {"type": "string"}}
-    namespace = {"name": "model_dir", "in": "query", "required": False, "schema": {"type": "string", "default": "models"}}
+    run_id = {"name": "run_id", "in": "query", "required": False, "schema": RUN_ID}
+    namespace = {"name": "model_dir", "in": "query", "required": False, "schema": NAMESPACE | {"default": "models"}}
     for path, parameter in {
         "/api/b3/pipeline-status": run_id,
         "/api/b3/models": namespace,
@@ -117,7 +217,7 @@ def _take(spec: dict[str, Any], path: str, schema: str, *, required: bool = Fals
 
 def _request(properties: dict[str, Any], *, wait: bool) -> dict[str, Any]:
     control = {
-        "run_id": {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,47}$", "description": "default: the current run"},
+        "run_id": RUN_ID,
         "input_key": {"type": "string", "pattern": "^inputs/.{1,890}$", "description": "quotes of your own in the bucket"},
     }
     if wait:
@@ -131,7 +231,7 @@ def _parameters(step: Step | None) -> dict[str, Any]:
     schemas |= {alias: schemas[name] for alias, name in ALIASES.items()}
     found = {n: _single_or_many(s) for n, s in sorted(schemas.items()) if step is None or owner_of(n) is step}
     if "model_type" in found:
-        found["model_type"] = {"type": "string", "enum": ["rf", "random_forest", "lstm", "lstm_mtl"], "default": "rf"}
+        found["model_type"] = {"type": "string", "enum": list(MODEL_TYPES), "default": "rf"}
     return found
 
 
@@ -166,7 +266,7 @@ def main() -> int:
     """Write the file, or with ``--check`` say whether it is what it should be."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"B3_STORAGE": folder, "POWERTOOLS_LOG_LEVEL": "CRITICAL"}
-        text = json.dumps(build(), indent=1, sort_keys=True) + "\n"
+        text = json.dumps(build(), indent=1) + "\n"
     if "--check" in sys.argv:
         same = TARGET.exists() and TARGET.read_text(encoding="utf-8") == text
         print(f"{TARGET.relative_to(ROOT)} is {'up to date' if same else 'out of date: run python -m infra.openapi'}")

@@ -7,7 +7,7 @@ from b3shared.runs import Run
 from b3shared.steps import StepRecord, StepState
 
 HTTP_STATUS = {
-    "INVALID_PARAMETER": 400,
+    "INVALID_PARAMETER": 422,
     "UNKNOWN_TICKER": 404,
     "UNKNOWN_MODEL": 404,
     "UNKNOWN_RUN": 404,

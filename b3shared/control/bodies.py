@@ -1,17 +1,21 @@
 """What a caller sends, taken apart: the run, his own data, and parameters, each for the step that owns it."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from b3shared.errors import InvalidParameterError
-from b3shared.params import PipelineParams, Step, flattened, owner_of
+from b3shared.params import NAMESPACE_PATTERN, PipelineParams, Step, flattened, owner_of
 from b3shared.runs import Run
 
 Body = Mapping[str, Any]
 
 INPUTS = "inputs/"
 """Where in the bucket callers put quotes of their own."""
+
+MAX_REASON = 500
+"""Characters of the reason for a change of what is live."""
 
 _NOT_PARAMETERS = ("run_id", "input_key", "wait_seconds")
 
@@ -68,4 +72,38 @@ def resumed_params(run: Run, params: Body) -> PipelineParams:
 
 def run_id_of(idempotency_key: str | None) -> str | None:
     """The run that a key stands for: the same key, the same run."""
-    return f"key-{hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]}" if idempotency_key else None
+    return (
+        f"key-{hashlib.sha256(idempotency_key.encode(errors='surrogatepass')).hexdigest()[:32]}" if idempotency_key else None
+    )
+
+
+def namespace_of(body: Body) -> str:
+    """The namespace that a body names, or the default one; InvalidParameterError if none can have the name."""
+    namespace = body.get("model_dir", "models")
+    if not isinstance(namespace, str) or not re.fullmatch(NAMESPACE_PATTERN, namespace):
+        raise InvalidParameterError(f"model_dir must be 1 to 32 of a-z, 0-9 and '-', got {short(namespace)}")
+    return namespace
+
+
+def reason_of(body: Body) -> str:
+    """The reason that goes into the release's history, where it stays; InvalidParameterError if it is too long."""
+    why = body.get("why")
+    if why is None:
+        return "by hand"
+    if not isinstance(why, str) or not why.strip() or len(why) > MAX_REASON:
+        raise InvalidParameterError(f"why must be text of 1 to {MAX_REASON} characters, got {short(why)}")
+    return why
+
+
+def expected_of(body: Body) -> str | None:
+    """The version that a caller takes for live, None for none; InvalidParameterError for another type."""
+    version = body["expected"]
+    if version is not None and not isinstance(version, str):
+        raise InvalidParameterError(f"expected must be the name of a version or null, got {short(version)}")
+    return version
+
+
+def short(value: object) -> str:
+    """A value as an error names it."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."

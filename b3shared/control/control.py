@@ -1,6 +1,5 @@
 """The control API without HTTP: start a run, run up to a step and wait, ask, promote, roll back."""
 
-import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +8,18 @@ from typing import Any
 
 from b3shared.aws import Execution, StateMachine
 from b3shared.control.answers import status_answer, step_answer
-from b3shared.control.bodies import Body, check_names, own_params, resumed_params, run_id_of, taken_apart
+from b3shared.control.bodies import (
+    Body,
+    check_names,
+    expected_of,
+    namespace_of,
+    own_params,
+    reason_of,
+    resumed_params,
+    run_id_of,
+    short,
+    taken_apart,
+)
 from b3shared.control.current import current_run, set_current_run
 from b3shared.control.failure import reason
 from b3shared.control.starting import Starter
@@ -21,7 +31,7 @@ from b3shared.errors import (
     UnknownRunError,
 )
 from b3shared.executions import ALL
-from b3shared.params import NAMESPACE_PATTERN, PipelineParams, Step
+from b3shared.params import PipelineParams, Step
 from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.runs import Run, new_run_id
@@ -165,21 +175,20 @@ class Control:
         check_names(body, PROMOTE)
         version = body.get("model_version")
         if not isinstance(version, str):
-            raise InvalidParameterError(f"model_version = {version!r}: the name of a registered version is needed")
-        namespace = _namespace(body)
+            raise InvalidParameterError(f"model_version must be the name of a version, got {short(version)}")
+        namespace = namespace_of(body)
         before = Release(self.storage).state().live
-        more = {"expected": body["expected"]} if "expected" in body else {}
-        why = str(body.get("why") or "by hand")
-        after = promote(self.storage, namespace, model_type, version, who=who, why=why, **more)
+        more = {"expected": expected_of(body)} if "expected" in body else {}
+        after = promote(self.storage, namespace, model_type, version, who=who, why=reason_of(body), **more)
         return 200, _moved(namespace, model_type, before, after.live)
 
     def rollback(self, model_type: str, body: Body, who: str) -> Answer:
         """Go back to the version that was live before."""
         check_names(body, ROLLBACK)
-        namespace = _namespace(body)
+        namespace = namespace_of(body)
         release = Release(self.storage)
         before = release.state().live
-        after = rollback(self.storage, namespace, model_type, who=who, why=str(body.get("why") or "by hand"))
+        after = rollback(self.storage, namespace, model_type, who=who, why=reason_of(body))
         return 200, _moved(namespace, model_type, before, after.live)
 
     # -- runs
@@ -220,8 +229,9 @@ class Control:
     def _patience(self, body: Body) -> float:
         wished = body.get("wait_seconds", self.limits.wait_seconds)
         if isinstance(wished, bool) or not isinstance(wished, int | float) or not wished >= 0:
-            raise InvalidParameterError(f"wait_seconds = {wished!r}: 0 to {self.limits.wait_seconds:g} is allowed")
-        return min(float(wished), self.limits.wait_seconds, max(0.0, self.remaining() - 2.0))
+            raise InvalidParameterError(f"wait_seconds must be a number of seconds >= 0, got {short(wished)}")
+        left = max(0.0, self.remaining() - 2.0)
+        return float(min(wished, self.limits.wait_seconds, left))  # an integer may be too long for a float
 
     def _not_ready(self, run: Run, step: Step, deadline: float) -> Answer | None:
         """None when the step may start; a 202 when the one before it is running still; StepNotReadyError otherwise."""
@@ -264,13 +274,6 @@ _NOTHING = {
     "has_trained_model": False,
     "training_status": "not started",
 }
-
-
-def _namespace(body: Body) -> str:
-    namespace = body.get("model_dir", "models")
-    if not isinstance(namespace, str) or not re.fullmatch(NAMESPACE_PATTERN, namespace):
-        raise InvalidParameterError(f"model_dir = {namespace!r}: 1 to 32 of a-z, 0-9 and '-' are allowed")
-    return namespace
 
 
 def _still_running(run: Run, step: Step, execution: Execution) -> dict[str, Any]:

@@ -40,9 +40,14 @@ class Baseline:
     intervals: FloatArray | None = None
 
 
-def actions_of(probabilities: FloatArray, base_rates: FloatArray, params: PipelineParams) -> IntArray:
-    """Decide as the model does; a class that the train part never had is never called."""
-    return decide(probabilities, np.where(base_rates > 0, base_rates, np.inf), params.decision)
+def actions_of(
+    probabilities: FloatArray,
+    base_rates: FloatArray,
+    params: PipelineParams,
+    returns: FloatArray | None = None,
+) -> IntArray:
+    """Decide as the served model does; a class that the train part never had is never proposed."""
+    return decide(probabilities, np.where(base_rates > 0, base_rates, np.inf), params.decision, returns)
 
 
 def all_baselines(data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams) -> list[Baseline]:

@@ -103,7 +103,7 @@ def _score(
     outcome = Outcome(
         data.date[rows], data.label[rows], data.future_return[rows], data.close[rows], prior, params.lstm.interval_level
     )
-    actions = actions_of(said.probabilities, base_rates, params)
+    actions = actions_of(said.probabilities, base_rates, params, said.returns)
     score = buy_minus_sell(said.probabilities)
     card = Scorecard.of(outcome, actions, said.probabilities, score, said.returns, said.intervals)
     return Part(rows, outcome, said, actions, card)

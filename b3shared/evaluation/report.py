@@ -18,6 +18,7 @@ from b3shared.evaluation.markup import (
     with_interval,
     words,
 )
+from b3shared.evaluation.titles import title_of
 
 Metrics = Mapping[str, Any]
 
@@ -63,15 +64,6 @@ PARTS = {"val": "validation"}
 CONTEXT = {"run_id": "run", "source": "quotes", "test_openings": "openings of this test part"}
 """Facts of the run, as the page calls them."""
 
-TITLES = {
-    "rank ic": "rank IC",
-    "macro f1": "macro F1",
-    "over prior": "over class prior",
-    "return mae": "return MAE",
-    "price mape": "price MAPE",
-}
-"""Parts of keys -> as the page writes them."""
-
 PICTURES = {
     "rank_ic_comparison": "How well each forecaster orders the stocks of a day; the dashed line is no skill.",
     "confusion_matrix": "What was called against what happened, test part.",
@@ -91,8 +83,8 @@ def render_report(metrics: Metrics, figures: Mapping[str, bytes]) -> str:
     params, context = metrics["params"], metrics["context"]
     model, horizon = params["model_type"], f"{params['horizon']} session{'s'[: params['horizon'] > 1]} ahead"
     what = f"{MODEL_NAMES.get(model, model)}, label '{params['label']}', {horizon}"
-    names = {name: _title(name) for name in metrics["baselines"]}
-    shown = {CONTEXT.get(name, _title(name)): value for name, value in context.items()}
+    names = {name: title_of(name) for name in metrics["baselines"]}
+    shown = {CONTEXT.get(name, title_of(name)): value for name, value in context.items()}
 
     def pictures(*names: str) -> Html:
         return Html("".join(picture(figures[name], PICTURES[name]) for name in names if name in figures))
@@ -144,16 +136,9 @@ def _flat(params: Metrics) -> dict[str, object]:
     return {k: "–" if v is None else v for k, v in flat.items()}
 
 
-def _title(name: str) -> str:
-    title = name.replace("_", " ")
-    for plain, written in TITLES.items():
-        title = title.replace(plain, written)
-    return title
-
-
 def _comparison(metrics: Metrics) -> list[Html]:
     found = {"model": metrics["intervals"]}
-    found |= {_title(name): baseline["intervals"] for name, baseline in metrics["baselines"].items()}
+    found |= {title_of(name): baseline["intervals"] for name, baseline in metrics["baselines"].items()}
     return [
         table(
             ["", *(heading for heading, *_ in columns)],
@@ -169,12 +154,12 @@ def _comparison(metrics: Metrics) -> list[Html]:
 
 
 def _baseline_list(metrics: Metrics) -> Html:
-    return definitions({_title(name): baseline["description"] for name, baseline in metrics["baselines"].items()})
+    return definitions({title_of(name): baseline["description"] for name, baseline in metrics["baselines"].items()})
 
 
 def _differences(metrics: Metrics) -> Html:
     rows = [
-        [_title(name), with_interval(found, "+.5f"), *(number(bound, "+.5f") for bound in found["ci99"])]
+        [title_of(name), with_interval(found, "+.5f"), *(number(bound, "+.5f") for bound in found["ci99"])]
         for name, found in metrics["differences"].items()
     ]
     header = ["", "gain", "99 % lower bound", "99 % upper bound"]
@@ -215,7 +200,7 @@ def _parts(metrics: Metrics) -> Html:
 def _overfit(metrics: Metrics) -> Html:
     model = metrics["model"]
     rows = [
-        [_title(name), *(number(model[part][name], ".4f") for part in ("train", "val", "test")), number(gap, "+.4f")]
+        [title_of(name), *(number(model[part][name], ".4f") for part in ("train", "val", "test")), number(gap, "+.4f")]
         for name, gap in metrics["gaps"].items()
     ]
     return table(
@@ -228,8 +213,8 @@ def _overfit(metrics: Metrics) -> Html:
 def _backtest(metrics: Metrics) -> Html:
     rows = [
         [
-            _title(name),
-            words(f"{_title(variant)}, {_title(entry)}"),
+            title_of(name),
+            words(f"{title_of(variant)}, {title_of(entry)}"),
             *(number(found[k], ".1f", 100) for k in ("invested_share", "gross_annual_return", "net_annual_return")),
             number(found["annual_volatility"], ".1f", 100),
             number(found["sharpe"], ".2f"),

@@ -1,9 +1,9 @@
 """From figures to words: is there skill, how sure is it, and what must a reader be warned of."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-Skill = Literal["none", "weak", "proven"]
+from b3shared.skill import Skill, in_words
 
 LEAK_THRESHOLD = 0.60
 """Honest out-of-sample direction lies between 50 and 56 %; a random split of random walks alone reaches 64 to 70 %."""
@@ -88,11 +88,7 @@ def _leaks(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 def headline_of(metrics: Mapping[str, Any]) -> str:
     """One sentence in plain words that says whether the model beats what costs nothing."""
-    opening = {
-        "proven": "the model beats the class prior and logistic regression on the test dates, at the 99 % level",
-        "weak": "the model shows a little skill on the test dates, but it does not surely beat every baseline",
-        "none": "the model shows no skill on the test dates: what speaks for it cannot be told from chance",
-    }[metrics["skill"]]
+    opening = in_words(metrics["skill"])
     if leak_suspected(metrics):
         opening = "suspect a leak: the direction was called more often right than honest forecasts ever are"
     sentence = f"{opening} ({_evidence(metrics)})."

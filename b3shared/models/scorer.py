@@ -99,7 +99,7 @@ class Scorer:
 
     def decide(self, forecast: Forecast) -> IntArray:
         """Class codes of a forecast, by the rule the model was saved with."""
-        return decide(forecast.probabilities, self.base_rates, self.metadata["decision"])
+        return decide(forecast.probabilities, self.base_rates, self.metadata["decision"], forecast.returns)
 
 
 def check_finite(X: FloatArray, feature_names: tuple[str, ...]) -> None:

@@ -54,6 +54,11 @@ def sessions_after(day: date, count: int) -> Array:
     return sessions(day + timedelta(days=1), day + timedelta(days=2 * count + 30))[:count]
 
 
+def sessions_between(day: date, later: date) -> int:
+    """How many sessions lie after a day and before a later one."""
+    return len(sessions(day + timedelta(days=1), later - timedelta(days=1)))
+
+
 @dataclass(frozen=True)
 class Attendance:
     """Who has rows when; what the calendar is compared with.

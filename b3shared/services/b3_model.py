@@ -126,7 +126,7 @@ class B3Model:
             One row per ticker (index): action, buy, hold, sell (probabilities), as_of, last_price, model_version; for the
             LSTM also predicted_return and predicted_price with the ends of their interval (return_low, return_high,
             price_low, price_high). Only tickers whose newest row has complete features and is liquid, and, for the LSTM,
-            ends a whole window.
+            ends a whole window. ``attrs["skill"]`` is the verdict of the version's evaluation, None without one.
 
         Raises:
             NothingLiveError, UnknownModelError: There is no such model.
@@ -150,6 +150,7 @@ class B3Model:
         answer.insert(0, "action", np.array(CLASSES)[scorer.decide(forecast)])
         answer["as_of"], answer["last_price"] = rows["date"].to_numpy(), rows["close"].to_numpy()
         answer = answer.assign(**_expected(forecast, answer["last_price"].to_numpy()), model_version=version)
+        answer.attrs["skill"] = manifest.get("evaluated", {}).get("skill")
         if tickers is None:
             return answer
         wanted = _named(tickers)

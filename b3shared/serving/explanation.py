@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset import CLASSES, FloatArray
+from b3shared.dataset import BUY, CLASSES, SELL, FloatArray
+from b3shared.decision import propose
 from b3shared.models.base import Forecast
 from b3shared.models.scorer import Scorer
+from b3shared.skill import in_words
 
 REASONS = 5
 """Features that an explanation names."""
@@ -14,7 +16,9 @@ SAID = 3
 """Of these, how many the summary names on either side."""
 
 
-def explain(scorer: Scorer, window: FloatArray, volatility: float, action: int, forecast: Forecast) -> dict[str, Any]:
+def explain(
+    scorer: Scorer, window: FloatArray, volatility: float, action: int, forecast: Forecast, skill: str
+) -> dict[str, Any]:
     """How the forecast changes when one feature at a time takes its median of the training rows.
 
     Occlusion (Zeiler and Fergus 2014; Covert et al. 2021): all features in one batched call. Effects need not add up.
@@ -25,9 +29,11 @@ def explain(scorer: Scorer, window: FloatArray, volatility: float, action: int, 
         volatility: of the row, as the forecast was made with.
         action: code into :data:`b3shared.dataset.CLASSES`.
         forecast: what the version says of the window, its one row.
+        skill: the verdict of the version's evaluation.
 
     Returns:
-        ``summary``, ``method`` and ``reasons``: the strongest features with their value in the newest session, the
+        ``summary`` (sentences: the most probable class, the action, the skill, the features for and
+        against it), ``method`` and ``reasons``: the strongest features with their value in the newest session, the
         median, the effect: by how much the action's probability falls without the feature (below 0: it rises), and the
         same of the return, None where the version says none. The action's effect ranks them.
     """
@@ -50,19 +56,55 @@ def explain(scorer: Scorer, window: FloatArray, volatility: float, action: int, 
         }
         for n in np.argsort(-np.abs(effect), kind="stable")[:REASONS]
     ]
-    base = float(scorer.base_rates[action])
-    said = f"{CLASSES[action]} {probability[action]:.1%}, in {base:.1%} of the training rows"
     return {
-        "summary": "; ".join([said, *_sides(reasons)]),
+        "summary": " ".join([*_called(scorer, forecast, action), _sentence(in_words(skill)), *_sides(reasons)]),
         "method": "occlusion to the training median",
         "reasons": reasons,
     }
+
+
+def _called(scorer: Scorer, forecast: Forecast, action: int) -> list[str]:
+    """The most probable class, and the action where it is another one, each with its chance."""
+    chances = forecast.probabilities[0]
+    likeliest = int(np.argmax(chances))
+    sentences = [f"Most likely: {_chance(scorer, chances, likeliest)}."]
+
+    (proposed,) = propose(forecast.probabilities, scorer.base_rates, scorer.metadata["decision"]).tolist()
+    if proposed != action:
+        sentences.append(f"{_contradiction(scorer, forecast, proposed)}: so {CLASSES[action]}.")
+    elif action != likeliest:
+        sentences.append(f"Leaning: {_chance(scorer, chances, action)}.")
+    return sentences
+
+
+def _contradiction(scorer: Scorer, forecast: Forecast, proposed: int) -> str:
+    """Why the side that a rule proposed is not called."""
+    chances = forecast.probabilities[0]
+    other = SELL if proposed == BUY else BUY
+    opening = f"Leaning to {_chance(scorer, chances, proposed)}, but"
+    if chances[other] >= chances[proposed] or forecast.returns is None:
+        word = "as likely" if chances[other] == chances[proposed] else "more likely"
+        return f"{opening} {CLASSES[other]} is {word} ({_percent(chances[other])})"
+    return f"{opening} the expected return is {100 * forecast.returns[0]:+.3f} %"
+
+
+def _chance(scorer: Scorer, chances: FloatArray, code: int) -> str:
+    """A class with its probability and its share of the training rows."""
+    return f"{CLASSES[code]} ({_percent(chances[code])}, usually {_percent(scorer.base_rates[code])})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def _sides(reasons: list[dict[str, Any]]) -> list[str]:
     """The features that speak for the action, and those that speak against it."""
     favouring = [r["feature"] for r in reasons if r["effect"] > 0][:SAID]
     opposing = [r["feature"] for r in reasons if r["effect"] < 0][:SAID]
-    sides = [("for it", favouring), ("against it", opposing)]
-    said = [f"{word}: {', '.join(names)}" for word, names in sides if names]
-    return said or ["no single feature moves it"]
+    sides = [("For it", favouring), ("Against it", opposing)]
+    said = [f"{word}: {', '.join(names)}." for word, names in sides if names]
+    return said or ["No single feature moves it."]

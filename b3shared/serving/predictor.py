@@ -111,6 +111,7 @@ class Predictor:
         action = int(version.scorer.decide(forecast)[0])
         of_window = window.shape if version.scorer.takes_sequences else (None, None)
         reasons = self._degraded(snapshot, row, kind, version)
+        skill = self.live.skill(kind, version)
         return {
             "status": "success",
             "message": "; ".join(reasons) or SUCCESS,
@@ -122,7 +123,7 @@ class Predictor:
             "base_rates": version.scorer.base_rates.tolist(),
             "decision": metadata["decision"],
             "feature_importance": metadata["importance"],
-            "explanation": explain(version.scorer, window, snapshot.volatility[row], action, forecast),
+            "explanation": explain(version.scorer, window, snapshot.volatility[row], action, forecast, skill),
             **expected(snapshot, row, version, forecast, 0),
             "input_shape": [1, *window.shape],
             "features_used": list(version.scorer.feature_names),
@@ -132,7 +133,7 @@ class Predictor:
             "model_source": f"models/{self.live.namespace}/{kind}/{version.name}",
             "model_version": version.name,
             "target": version.manifest.get("target"),
-            "skill": self.live.skill(kind, version),
+            "skill": skill,
             "as_of": str(snapshot.date[row]),
             "data_age_sessions": self._age(snapshot, row),
             "degraded": bool(reasons),

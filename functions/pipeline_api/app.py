@@ -15,9 +15,10 @@ from b3shared.aws import StateMachine
 from b3shared.config import Settings
 from b3shared.control.answers import HTTP_STATUS, error_body
 from b3shared.control.control import Control, Limits
+from b3shared.control.documented import CHANGES, RUNS, documented
 from b3shared.errors import B3Error
 from b3shared.params import Step
-from b3shared.schemas import ControlAnswer, documented
+from b3shared.schemas import ControlAnswer
 from b3shared.storage import open_storage
 
 logger = Logger()
@@ -26,9 +27,10 @@ settings = Settings.from_environment()
 storage = open_storage(settings.storage)
 machine = StateMachine(settings.state_machine)
 limits = Limits(settings.wait_seconds, settings.max_running)
-STARTS = documented(ControlAnswer, "runs", accepted=True)
-RUNS = documented(ControlAnswer, "runs")
-VERSIONS = documented(ControlAnswer, "versions")
+STEPS = documented(ControlAnswer, "runs", RUNS, accepted=True)
+STATUS = documented(ControlAnswer, "runs", ("UNKNOWN_RUN",))
+LISTS = documented(ControlAnswer, "versions")
+MOVES = documented(ControlAnswer, "versions", CHANGES)
 OPEN = documented(ControlAnswer, "health")
 
 
@@ -42,80 +44,80 @@ def key() -> str | None:
     return app.current_event.headers.get("idempotency-key")
 
 
-@app.post("/api/b3/complete-pipeline", **STARTS)
+@app.post("/api/b3/complete-pipeline", **STEPS)
 def complete_pipeline() -> Response[str]:
     """Start a whole run."""
     return answered(control().complete_pipeline(body_of(app.current_event), key()))
 
 
-@app.post("/api/b3/load-data", **STARTS)
+@app.post("/api/b3/load-data", **STEPS)
 def load_data() -> Response[str]:
     """Load quotes; starts a new run unless one is named."""
     return answered(control().step(Step.LOAD_DATA, body_of(app.current_event), key()))
 
 
-@app.post("/api/b3/preprocess-data", **STARTS)
+@app.post("/api/b3/preprocess-data", **STEPS)
 def preprocess_data() -> Response[str]:
     """Make features and labels."""
     return answered(control().step(Step.PREPROCESS_DATA, body_of(app.current_event)))
 
 
-@app.post("/api/b3/split-data", **STARTS)
+@app.post("/api/b3/split-data", **STEPS)
 def split_data() -> Response[str]:
     """Split by date."""
     return answered(control().step(Step.SPLIT_DATA, body_of(app.current_event)))
 
 
-@app.post("/api/b3/train-model", **STARTS)
+@app.post("/api/b3/train-model", **STEPS)
 def train_model() -> Response[str]:
     """Train."""
     return answered(control().step(Step.TRAIN_MODEL, body_of(app.current_event)))
 
 
-@app.post("/api/b3/evaluate-model", **STARTS)
+@app.post("/api/b3/evaluate-model", **STEPS)
 def evaluate_model() -> Response[str]:
     """Evaluate."""
     return answered(control().step(Step.EVALUATE_MODEL, body_of(app.current_event)))
 
 
-@app.post("/api/b3/save-model", **STARTS)
+@app.post("/api/b3/save-model", **STEPS)
 def save_model() -> Response[str]:
     """Refit, register, decide, publish."""
     return answered(control().step(Step.SAVE_MODEL, body_of(app.current_event)))
 
 
-@app.get("/api/b3/pipeline-status", **RUNS)
+@app.get("/api/b3/pipeline-status", **STATUS)
 def pipeline_status() -> Response[str]:
     """Where a run stands."""
     return answered(control().status(app.current_event.query_string_parameters.get("run_id")))
 
 
-@app.post("/api/b3/clear-state", **RUNS)
+@app.post("/api/b3/clear-state", **STATUS)
 def clear_state() -> Response[str]:
     """No current run any more."""
     return answered(control().clear_state())
 
 
-@app.get("/api/b3/models", **VERSIONS)
+@app.get("/api/b3/models", **LISTS)
 def models() -> Response[str]:
     """Versions of all model types."""
     return answered(control().models(None, app.current_event.query_string_parameters.get("model_dir", "models")))
 
 
-@app.get("/api/b3/models/<model_type>", **VERSIONS)
+@app.get("/api/b3/models/<model_type>", **LISTS)
 def models_of(model_type: str) -> Response[str]:
     """Versions of one model type."""
     namespace = app.current_event.query_string_parameters.get("model_dir", "models")
     return answered(control().models(model_type, namespace))
 
 
-@app.post("/api/b3/models/<model_type>/promote", **VERSIONS)
+@app.post("/api/b3/models/<model_type>/promote", **MOVES)
 def promote(model_type: str) -> Response[str]:
     """Make a version live."""
     return answered(control().promote(model_type, body_of(app.current_event), caller_of(app.current_event)))
 
 
-@app.post("/api/b3/models/<model_type>/rollback", **VERSIONS)
+@app.post("/api/b3/models/<model_type>/rollback", **MOVES)
 def rollback(model_type: str) -> Response[str]:
     """Go back to the version before."""
     return answered(control().rollback(model_type, body_of(app.current_event), caller_of(app.current_event)))

@@ -3,10 +3,10 @@
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from string import Template
 
-from aws_lambda_powertools.event_handler.openapi.swagger_ui import generate_swagger_html
-
-SPEC = Path(__file__).parent / "openapi.json"
+FOLDER = Path(__file__).parent
+SPEC = FOLDER / "openapi.json"
 """Made by ``python -m infra.openapi`` from the code of both API functions."""
 
 
@@ -18,9 +18,11 @@ def spec() -> str:
 
 @cache
 def page() -> str:
-    """Swagger UI with everything inside."""
+    """Swagger UI with everything inside; it asks before it sends what starts or changes something."""
     assets = files("aws_lambda_powertools.event_handler.openapi") / "swagger_ui"
-    script, style = (
-        (assets / name).read_text(encoding="utf-8") for name in ("swagger-ui-bundle.min.js", "swagger-ui.min.css")
+    return Template((FOLDER / "page.html").read_text(encoding="utf-8")).substitute(
+        style=(assets / "swagger-ui.min.css").read_text(encoding="utf-8"),
+        bundle=(assets / "swagger-ui-bundle.min.js").read_text(encoding="utf-8"),
+        confirm=(FOLDER / "confirm.js").read_text(encoding="utf-8"),
+        spec=spec().replace("</", "<\\/"),
     )
-    return generate_swagger_html(spec().replace("</", "<\\/"), script, style, "", None)

@@ -6,6 +6,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
+from b3shared.control.json_body import json_of
 from b3shared.errors import InvalidParameterError
 
 
@@ -23,18 +24,18 @@ def body_of(event: APIGatewayProxyEventV2) -> dict[str, Any]:
     """The JSON object of a request; no body is an empty one.
 
     Raises:
-        InvalidParameterError: Not a JSON object.
+        InvalidParameterError: Not a JSON object in UTF-8.
         BodyTooLargeError: Too long.
     """
     if len(event.body or "") > MAX_BODY:
         raise BodyTooLargeError(f"the body has {len(event.body or ''):,} bytes; {MAX_BODY:,} are allowed")
     try:
         text = event.decoded_body
-        body = json.loads(text) if text else {}
-    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or nested without end
-        raise InvalidParameterError(f"the body is not JSON: {error}") from error
+    except ValueError as error:  # no base64, or no UTF-8
+        raise InvalidParameterError(f"body: not text ({error})") from error
+    body = json_of(text) if text else {}
     if not isinstance(body, dict):
-        raise InvalidParameterError(f"the body is a JSON {type(body).__name__}; an object is allowed")
+        raise InvalidParameterError(f"body: must be a JSON object, got {type(body).__name__}")
     return body
 
 

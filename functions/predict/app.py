@@ -16,8 +16,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from b3shared.clock import today
 from b3shared.config import Settings
 from b3shared.control.answers import HTTP_STATUS, error_body
+from b3shared.control.documented import BODY, PREDICTS, documented
+from b3shared.control.json_body import json_of
 from b3shared.errors import B3Error
-from b3shared.schemas import AssetsAnswer, BatchAnswer, BatchRequest, PredictAnswer, PredictRequest, documented
+from b3shared.schemas import AssetsAnswer, BatchAnswer, BatchRequest, PredictAnswer, PredictRequest
 from b3shared.serving.assets import list_assets
 from b3shared.serving.live import Live
 from b3shared.serving.predictor import Predictor
@@ -26,7 +28,7 @@ from b3shared.storage import IMPATIENT, open_storage
 MAX_BODY = 20_000
 """Characters of a request's body: more than the longest batch needs."""
 logger = Logger()
-app = APIGatewayHttpResolver(enable_validation=True)
+app = APIGatewayHttpResolver(enable_validation=True, json_body_deserializer=json_of)
 settings = Settings.from_environment()
 live = Live(open_storage(settings.storage, IMPATIENT))
 predictor = Predictor(live, today)
@@ -37,14 +39,14 @@ def answered(body: dict[str, Any], status: int = 200) -> Response[Any]:
     return Response(status_code=status, content_type="application/json", body=json.dumps(body, allow_nan=False))
 
 
-@app.post("/api/b3/predict", **documented(PredictAnswer, "predictions"))
+@app.post("/api/b3/predict", **documented(PredictAnswer, "predictions", PREDICTS))
 @app.post("/predict", include_in_schema=False)
 def predict(request: PredictRequest) -> Response[Any]:
     """Forecast one ticker, with reasons."""
     return answered(predictor.predict(request.ticker, request.model_type, request.model_version))
 
 
-@app.post("/api/b3/predict/batch", **documented(BatchAnswer, "predictions"))
+@app.post("/api/b3/predict/batch", **documented(BatchAnswer, "predictions", PREDICTS))
 @app.post("/predict/batch", include_in_schema=False)
 def predict_batch(request: BatchRequest) -> Response[Any]:
     """Forecast many tickers, or all."""
@@ -52,7 +54,7 @@ def predict_batch(request: BatchRequest) -> Response[Any]:
     return answered(predictor.batch(tickers, request.model_type, request.model_version))
 
 
-@app.get("/assets", **documented(AssetsAnswer, "predictions"))
+@app.get("/assets", **documented(AssetsAnswer, "predictions", (*BODY, "NOTHING_LIVE")))
 @app.get("/api/b3/assets", include_in_schema=False)
 def assets(
     search: Annotated[str, Query(max_length=60)] = "",
@@ -79,10 +81,10 @@ def invalid(error: RequestValidationError) -> Response[Any]:
     return answered(error_body("INVALID_PARAMETER", "; ".join(dict.fromkeys(map(what_is_wrong, error.errors())))), 422)
 
 
-@app.exception_handler([UnicodeDecodeError, binascii.Error, RecursionError])
+@app.exception_handler([UnicodeDecodeError, binascii.Error])
 def unreadable(error: Exception) -> Response[Any]:
-    """A body that is no text, or nested without end."""
-    return answered(error_body("INVALID_PARAMETER", f"body: not JSON ({error})"), 422)
+    """A body that is no text."""
+    return answered(error_body("INVALID_PARAMETER", f"body: not text ({error})"), 422)
 
 
 @app.exception_handler(Exception)
@@ -102,8 +104,6 @@ def unknown_route(error: NotFoundError) -> Response[Any]:
 
 def what_is_wrong(error: dict[str, Any]) -> str:
     """One finding of the validator, with the field's name as the caller wrote it."""
-    if error["type"] == "json_invalid":
-        return f"body: not JSON ({error['ctx']['error']})"
     # a union adds the name of its branch to the path: tickers.constrained-str
     path = [str(part) for part in error["loc"][1:] if not re.search(r"[\[\]-]|^literal", str(part))]
     return f"{'.'.join(path) or 'body'}: {error['msg'][0].lower()}{error['msg'][1:]}"

@@ -1,4 +1,4 @@
-"""Where the log-loss gain over the class shares comes from: knowing when a share moves, or knowing whereto.
+"""Where the log-loss gain over the class shares comes from: knowing when a share moves, or in which direction.
 
 ``PYTHONPATH=. python tests/bench/bench_gain.py [REPORT]``, the folder that ``make run`` writes (default artifacts/report).
 The gain of three classes is the gain of "does it leave the hold band" plus, for the rows that do, the gain of the side.

@@ -1,5 +1,6 @@
 """The command line in processes of its own: what a person types and reads."""
 
+import re
 import subprocess
 import sys
 from datetime import date
@@ -11,7 +12,7 @@ import pytest
 from cotahist_text import Quote, daily
 from small_run import SMALL
 
-from b3shared.cli import parse
+from b3shared.cli import parse, parse_params
 from b3shared.config import BUNDLED_QUOTES
 from b3shared.quotes.sources import ParquetSource, QuoteQuery
 
@@ -64,7 +65,15 @@ def test_models_promote_and_rollback(ran: subprocess.CompletedProcess[str], stor
 def test_predict_answers_one_line_a_ticker(ran: subprocess.CompletedProcess[str], store: Path) -> None:
     said = b3("--storage", str(store), "predict", "petr4", "--model-type", "rf", "vale3").stdout.splitlines()
     assert said[0] == f"quotes {BUNDLED_QUOTES}"
-    assert [line.split()[0] for line in said[1:]] == ["ticker", "PETR4", "VALE3"]
+    assert [line.split()[0] for line in said[1:4]] == ["ticker", "PETR4", "VALE3"]
+
+
+def test_skill_and_age_stand_beside_every_forecast(ran: subprocess.CompletedProcess[str], store: Path) -> None:
+    said = b3("--storage", str(store), "predict", "petr4").stdout
+    for words in (ran.stdout.rpartition("ticker ")[2], said):
+        assert re.search(r"^skill (none|weak|proven): the model ", words, re.MULTILINE)
+        assert re.search(r"^data of 2023-12-28: [\d,]+ sessions of the exchange since then$", words, re.MULTILINE)
+        assert re.search(r"^buy or sell is a leaning", words, re.MULTILINE)
 
 
 def test_predict_uses_the_quotes_that_the_version_was_made_from(tmp_path: Path) -> None:
@@ -82,6 +91,11 @@ def test_words_may_stand_on_all_sides_of_an_option() -> None:
     assert options.params == ["horizon=5", "n_jobs=1", "period=3y"]
     assert (options.run_id, options.report) == ("x", Path("r"))
     assert parse(["predict", "PETR4", "--model-type", "lstm", "VALE3"]).tickers == ["PETR4", "VALE3"]
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "9" * 5000, "{"], ids=["nested", "digits", "cut"])
+def test_a_value_that_is_no_json_is_text_for_the_parameters_to_refuse(value: str) -> None:
+    assert parse_params([f"period={value}"]) == {"period": value}
 
 
 @pytest.mark.parametrize(

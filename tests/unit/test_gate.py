@@ -37,6 +37,14 @@ def test_a_worse_or_an_equal_challenger_is_kept_with_the_figures() -> None:
         decision = decide(challenger, outcomes(0.1), margin=0.0, horizon=2)
         assert not decision.promote
         assert "does not exceed" in decision.reason
+        assert "-" not in decision.reason.partition(" than live")[0]
+
+
+def test_a_worse_challenger_is_called_worse_and_a_better_one_better() -> None:
+    for challenger, live, word in ((0.0, 0.4, "worse"), (0.4, 0.0, "better")):
+        decision = decide(outcomes(challenger), outcomes(live), margin=0.0, horizon=2)
+        gain = decision.evidence["log_loss_gain"]
+        assert decision.reason.startswith(f"log loss {abs(gain):.5f} {word} than live on 2000 rows of ")
 
 
 def test_the_margin_must_be_exceeded() -> None:

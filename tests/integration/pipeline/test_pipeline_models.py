@@ -70,4 +70,4 @@ def test_what_does_not_exist_cannot_be_promoted_or_rolled_back(versions, api):
     unknown = {"model_version": "20200101-00000000"}
     assert api.refused("models/rf/promote", unknown)[:2] == (404, "UNKNOWN_MODEL")
     assert api.refused("models/rf/rollback", {"model_dir": "empty"})[:2] == (503, "NOTHING_LIVE")
-    assert error_of(api.get("models", model_dir="Not Allowed"))[:2] == (400, "INVALID_PARAMETER")
+    assert error_of(api.get("models", model_dir="Not Allowed"))[:2] == (422, "INVALID_PARAMETER")

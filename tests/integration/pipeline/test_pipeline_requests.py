@@ -28,18 +28,18 @@ def split_run(api):
         ("load-data", {"rf": 5}, "rf = 5"),
         ("load-data", {"run_id": "Not Allowed"}, "run_id 'Not Allowed'"),
         ("load-data", {"run_id": 5}, "run_id = 5"),
-        ("load-data", {"wait_seconds": "long"}, "wait_seconds = 'long'"),
-        ("load-data", {"wait_seconds": -1}, "wait_seconds = -1"),
+        ("load-data", {"wait_seconds": "long"}, "wait_seconds must be a number of seconds >= 0, got 'long'"),
+        ("load-data", {"wait_seconds": -1}, "wait_seconds must be"),
         ("complete-pipeline", {"model_type": "svm"}, "model_type = 'svm'"),
         ("complete-pipeline", {"model_name": "../x.joblib"}, "model_name"),
-        ("models/rf/promote", {}, "model_version = None"),
+        ("models/rf/promote", {}, "model_version must be"),
         ("models/svm/promote", {"model_version": "20231228-00000000"}, "model_type"),
         ("models/rf/rollback", {"model_dir": "Not Allowed"}, "model_dir"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(api, path, body, word):
     status, code, message = api.refused(path, body)
-    assert (status, code) == (400, "INVALID_PARAMETER")
+    assert (status, code) == (422, "INVALID_PARAMETER")
     assert word in message
 
 
@@ -48,7 +48,7 @@ def test_a_bad_value_is_refused_by_name(api, path, body, word):
     [b"{", b"[1]", b'"text"', b"\xff\xfe", b"[" * 60_000, b'{"min_turnover": Infinity}', b'{"test_size": NaN}'],
 )
 def test_a_body_that_is_no_json_object_is_refused(api, body):
-    assert error_of(api.send("load-data", body))[:2] == (400, "INVALID_PARAMETER")
+    assert error_of(api.send("load-data", body))[:2] == (422, "INVALID_PARAMETER")
 
 
 def test_a_body_that_is_too_long_is_refused(api):
@@ -70,7 +70,7 @@ def test_nothing_in_the_body_is_no_parameters(api, body):
 )
 def test_another_steps_parameter_is_refused_unless_it_changes_nothing(api, split_run, body, word):
     status, code, message = api.refused("train-model", split_run | body)
-    assert (status, code) == (400, "INVALID_PARAMETER")
+    assert (status, code) == (422, "INVALID_PARAMETER")
     assert word in message
 
 
@@ -102,7 +102,7 @@ def test_filters_that_no_quote_passes_are_the_callers_fault(api):
 @pytest.mark.parametrize("key", ["inputs/not-there.parquet", "../outside"])
 def test_data_of_the_users_own_that_is_not_there_is_his_fault(api, key):
     status, code, message = api.refused("load-data", {"input_key": key})
-    assert (status, code) in ((404, "ARTIFACT_NOT_FOUND"), (400, "INVALID_PARAMETER"))
+    assert (status, code) in ((404, "ARTIFACT_NOT_FOUND"), (422, "INVALID_PARAMETER"))
     assert key in message
 
 

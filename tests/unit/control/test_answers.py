@@ -18,7 +18,7 @@ def test_an_error_has_one_form():
 def test_every_error_that_a_caller_can_cause_has_a_status_of_his():
     ours = {e.code for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, B3Error)}
     assert ours - HTTP_STATUS.keys() == {"B3_ERROR", "RUN_FAILED", "PARITY_FAILED", "ARTIFACT_CORRUPT"}
-    assert set(HTTP_STATUS.values()) <= {400, 404, 409, 413, 422, 429, 503, 507}
+    assert set(HTTP_STATUS.values()) <= {404, 409, 413, 422, 429, 503, 507}
 
 
 def test_the_steps_answer_with_the_fields_of_the_reference(run, finish_until):

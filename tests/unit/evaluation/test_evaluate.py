@@ -12,6 +12,7 @@ from b3shared.evaluation import metrics as m
 from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.ranking import daily_rank_ic
 from b3shared.evaluation.scorecard import FIGURES
+from b3shared.evaluation.titles import title_of
 from b3shared.models.base import Forecast
 from b3shared.params import PipelineParams
 
@@ -254,7 +255,8 @@ def test_the_report_says_the_headline_the_baselines_and_escapes_strings(evaluati
     words = "".join(_Page(evaluation.report_html).words)
     assert evaluation.metrics["headline"] in words
     for name in evaluation.metrics["baselines"]:
-        assert name.replace("_", " ") in words
+        assert title_of(name) in words
+    assert "yesterday's label" in words
     assert "<script>alert('x')</script> & Co" in words
     assert "<script>" not in evaluation.report_html
     assert "spread equally over it" in words

@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from b3shared.dataset import BUY, HOLD, SELL
 from b3shared.errors import InvalidParameterError, TooLittleHistoryError
 from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.metrics import class_shares
+from b3shared.evaluation.parts import score_parts
 from b3shared.evaluation.return_report import return_tables
 from b3shared.models.base import Forecast
 from b3shared.models.conformal import ReturnScale, unit_of
@@ -56,6 +58,18 @@ def evaluated(market, parts, forecasts, **options):
 def evaluation(market, parts):
     training = {"history": HISTORY, "rows": {"calibrate": len(later_half(market, parts["val"]))}}
     return evaluated(market, parts, forecasts_of(market, parts), training=training)
+
+
+def test_no_side_is_called_against_the_expected_return(market, parts):
+    rates = class_shares(market.label[parts["train"]])
+    agreeing, contrary = (
+        score_parts(market, parts, forecasts_of(market, parts, strength=strength), rates, PARAMS)["test"]
+        for strength in (0.007, -0.007)
+    )
+    assert {BUY, SELL} < set(agreeing.actions)
+    for side, sign in ((BUY, 1), (SELL, -1)):
+        assert (np.sign(agreeing.forecast.returns[agreeing.actions == side]) == sign).all()
+    assert (contrary.actions == HOLD).all(), "its returns contradict every one of its probabilities"
 
 
 def later_half(market, rows):

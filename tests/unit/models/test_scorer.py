@@ -11,8 +11,10 @@ import pytest
 from onnx import TensorProto, helper
 from synthetic import planted_dataset, small_params, split_of
 
+from b3shared.dataset import CLASSES
+from b3shared.decision import decide
 from b3shared.errors import ArtifactNotFoundError, IncompatibleFeaturesError, InvalidQuotesError
-from b3shared.models.base import TrainingSession
+from b3shared.models.base import Forecast, TrainingSession
 from b3shared.models.random_forest import RandomForestModel
 from b3shared.models.scorer import Scorer
 
@@ -56,8 +58,20 @@ def test_it_decides_by_the_saved_rule(saved, rule):
     metadata = json.loads((folder / "model.json").read_text()) | {"decision": rule}
     scorer = Scorer((folder / "model.onnx").read_bytes(), metadata)
     forecast = scorer.score(data.X)
-    score = forecast.probabilities / model.base_rates if rule == "lift" else forecast.probabilities
-    np.testing.assert_array_equal(scorer.decide(forecast), score.argmax(axis=1))
+    expected = decide(forecast.probabilities, model.base_rates, rule)
+    np.testing.assert_array_equal(scorer.decide(forecast), expected)
+    assert len(np.unique(expected)) > 1
+
+
+def test_a_side_that_its_own_expected_return_contradicts_is_not_called(saved):
+    scorer = Scorer.load(saved[3])
+    sides = np.array([[0.6, 0.2, 0.2], [0.2, 0.2, 0.6]])
+    for returns, words in (
+        ([0.01, -0.01], ["buy", "sell"]),
+        ([-0.01, 0.01], ["hold", "hold"]),
+    ):
+        codes = scorer.decide(Forecast(sides, np.array(returns), None))
+        assert [CLASSES[code] for code in codes] == words
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (3, 6), (5,), (2, 3, 5)])

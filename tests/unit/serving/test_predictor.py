@@ -1,9 +1,11 @@
 """Answers are complete and equal to those of the Python API and of the evaluated model; what is not fresh says so."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from served_store import (
 from small_run import SMALL
 
 from b3shared.dataset import CLASSES
+from b3shared.decision import decide
 from b3shared.errors import (
     B3Error,
     IncompatibleFeaturesError,
@@ -34,6 +37,7 @@ from b3shared.errors import (
     UnknownTickerError,
 )
 from b3shared.fingerprint import feature_code
+from b3shared.models.base import Forecast
 from b3shared.models.random_forest import RandomForestModel
 from b3shared.models.scorer import Scorer
 from b3shared.params import PipelineParams
@@ -42,6 +46,7 @@ from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.schemas import BatchAnswer, PredictAnswer
 from b3shared.services import B3Model
+from b3shared.serving.explanation import explain
 from b3shared.serving.live import CHECK_SECONDS, Live
 from b3shared.serving.offer import offer_name, universe_of
 from b3shared.serving.predictor import FRESH_SESSIONS, OTHER_CODE, Predictor
@@ -219,30 +224,111 @@ def test_the_summary_tells_what_speaks_for_from_what_speaks_against(tiny: World)
     answer = tiny.predict("VALE3")
     summary, reasons = answer["explanation"]["summary"], answer["explanation"]["reasons"]
     assert len(reasons) == len(FEATURES)
-    sides = dict(part.split(": ") for part in summary.split("; ")[1:])
+    sides = dict(re.findall(r"(For it|Against it): ([^.]*)\.", summary))
     favouring = [r["feature"] for r in reasons if r["effect"] > 0]
     opposing = [r["feature"] for r in reasons if r["effect"] < 0]
-    assert sides.get("for it", "") == ", ".join(favouring)
-    assert sides.get("against it", "") == ", ".join(opposing)
-    action = CLASSES.index(answer["predictions"][0])
-    chance, base = answer["prediction_probabilities"][0][action], answer["base_rates"][action]
-    assert summary.startswith(f"{answer['predictions'][0]} {chance:.1%}, in {base:.1%} of the training rows; ")
+    assert sides.get("For it", "") == ", ".join(favouring)
+    assert sides.get("Against it", "") == ", ".join(opposing)
+    assert f" The model shows {'a little' if answer['skill'] == 'weak' else 'no'} skill on the test dates" in summary
+
+
+def test_the_summary_names_the_likeliest_class_and_then_the_action(tiny: World) -> None:
+    seen = set()
+    for ticker in TICKERS:
+        answer = tiny.predict(ticker)
+        chances, base = answer["prediction_probabilities"][0], answer["base_rates"]
+        told = [f"{c} ({100 * p:.1f} %, usually {100 * b:.1f} %)" for c, p, b in zip(CLASSES, chances, base, strict=True)]
+        likeliest, action = int(np.argmax(chances)), CLASSES.index(answer["predictions"][0])
+        summary = answer["explanation"]["summary"]
+        assert summary.startswith(f"Most likely: {told[likeliest]}. ")
+        assert (f" Leaning: {told[action]}. " in summary) == (action != likeliest)
+        seen.add(action != likeliest)
+    assert True in seen
+
+
+def scored(row: list[float], expected: float | None = None, decision: str = "lift") -> tuple[Any, Forecast]:
+    """A scorer that says one row of probabilities whatever it is asked, and its forecast."""
+    returns = None if expected is None else np.array([expected])
+    forecast = Forecast(np.array([row]), returns, None)
+    metadata = {"decision": decision, "medians": [0.0]}
+    answers = SimpleNamespace(metadata=metadata, base_rates=np.array([0.31, 0.41, 0.28]), feature_names=("momentum",))
+    answers.score = lambda *_: forecast
+    return answers, forecast
+
+
+@pytest.mark.parametrize(
+    ("row", "expected", "opening"),
+    [
+        (
+            [0.337, 0.416, 0.247],
+            0.002,
+            "Most likely: hold (41.6 %, usually 41.0 %). Leaning: buy (33.7 %, usually 31.0 %). The model ",
+        ),
+        ([0.25, 0.50, 0.25], None, "Most likely: hold (50.0 %, usually 41.0 %). The model "),
+        (
+            [0.308, 0.395, 0.297],
+            None,
+            "Most likely: hold (39.5 %, usually 41.0 %). Leaning to sell (29.7 %, usually 28.0 %), "
+            "but buy is more likely (30.8 %): so hold. The model ",
+        ),
+        (
+            [0.3, 0.4, 0.3],
+            None,
+            "Most likely: hold (40.0 %, usually 41.0 %). Leaning to sell (30.0 %, usually 28.0 %), "
+            "but buy is as likely (30.0 %): so hold. The model ",
+        ),
+        (
+            [0.337, 0.416, 0.247],
+            -0.0005,
+            "Most likely: hold (41.6 %, usually 41.0 %). Leaning to buy (33.7 %, usually 31.0 %), "
+            "but the expected return is -0.050 %: so hold. The model ",
+        ),
+    ],
+    ids=["leaning", "hold", "other side likelier", "sides equal", "return contradicts"],
+)
+def test_the_summary_says_why_a_side_is_not_called(row: list[float], expected: float | None, opening: str) -> None:
+    scorer, forecast = scored(row, expected)
+    (action,) = decide(forecast.probabilities, scorer.base_rates, "lift", forecast.returns)
+    found = explain(scorer, np.zeros(1, np.float32), 0.02, int(action), forecast, "none")
+    assert found["summary"].startswith(opening)
+    assert found["summary"].endswith("cannot be told from chance. No single feature moves it.")
 
 
 def test_a_row_of_medians_has_no_reasons(tiny: World, tmp_path: Path) -> None:
     medians = np.broadcast_to(np.array(MEDIANS, np.float32), (4, 4, 3)).copy()
     serve(tiny.store, replace(tiny_snapshot(), windows={OFFER: medians}), tmp_path / "medians")
     explanation = tiny.predict("PETR4")["explanation"]
-    assert explanation["summary"].endswith("; no single feature moves it")
+    assert explanation["summary"].endswith(" No single feature moves it.")
     assert {reason["effect"] for reason in explanation["reasons"]} == {0.0}
 
 
-def test_the_action_is_the_one_of_greatest_lift(tiny: World) -> None:
+@pytest.mark.parametrize("kind", ["rf", "lstm"])
+def test_no_answer_s_word_contradicts_its_figures(kind: str, tmp_path: Path) -> None:
+    world, words = World(tmp_path / "store"), set()
+    serve(world.store, tiny_snapshot(), tmp_path / "snapshot")
+    for seed in range(12):
+        lookback = {"lookback": 4} if kind == "lstm" else {}
+        version = register_tiny(world.store, tmp_path / str(seed), seed, kind, **lookback)
+        promote(world.store, "models", kind, version, who="test", why="test")
+        rows = world.batch(None, model_type=kind, model_version=version)["predictions"]
+        for row in rows:
+            buy, _, sell = row["probabilities"]
+            direction = {"buy": 1, "hold": 0, "sell": -1}[row["prediction"]]
+            assert direction in (0, np.sign(buy - sell))
+            if row["predicted_return"] is not None:
+                assert direction in (0, np.sign(row["predicted_return"]))
+            assert world.predict(row["ticker"], model_type=kind, model_version=version)["predictions"] == [row["prediction"]]
+            words.add(row["prediction"])
+    assert words == set(CLASSES)
+
+
+def test_the_action_is_the_checked_one_of_greatest_lift(tiny: World) -> None:
     commonest = 0
     for ticker in TICKERS:
         answer = tiny.predict(ticker)
         probabilities = np.array(answer["prediction_probabilities"][0])
-        assert answer["predictions"] == [CLASSES[int((probabilities / answer["base_rates"]).argmax())]]
+        code = int(decide(probabilities[None], np.array(answer["base_rates"]), "lift")[0])
+        assert answer["predictions"] == [CLASSES[code]]
         commonest += answer["predictions"] == [CLASSES[int(probabilities.argmax())]]
     assert commonest < len(TICKERS)  # else the two rules could not be told apart here
 

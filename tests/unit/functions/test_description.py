@@ -1,0 +1,213 @@
+"""The API's description: every route in the order of use, examples that work, true errors, and no start by accident."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from served_store import register_tiny, serve, tiny_snapshot
+from test_pipeline_api_app import Function as Control
+from test_predict_app import Function as Predict
+
+from b3shared.control.answers import HTTP_STATUS
+from b3shared.schemas import BatchAnswer, Error, PredictAnswer
+from b3shared.serving.promotion import promote
+from b3shared.storage import FolderStorage
+
+ROOT = Path(__file__).resolve().parents[3]
+FUNCTIONS = ROOT / "functions"
+SPEC = json.loads((FUNCTIONS / "pipeline_api" / "openapi.json").read_text(encoding="utf-8"))
+OPERATIONS = [
+    pytest.param(path, method, operation, id=f"{method} {path}")
+    for path, methods in SPEC["paths"].items()
+    for method, operation in methods.items()
+]
+UNLISTED = {"/swagger", "/swagger/swagger.yml"}
+
+
+def examples_of(part: dict[str, Any]) -> dict[str, Any]:
+    """Name -> example of a request's body or of an answer."""
+    return part.get("content", {}).get("application/json", {}).get("examples", {})
+
+
+BODIES = [
+    pytest.param(path, operation, example["value"], id=f"{path} {name}")
+    for path, methods in SPEC["paths"].items()
+    for operation in methods.values()
+    for name, example in examples_of(operation.get("requestBody", {})).items()
+]
+
+
+@pytest.fixture(scope="module")
+def predict(tmp_path_factory: pytest.TempPathFactory) -> Predict:
+    """Four tickers, a live version of each type."""
+    folder = tmp_path_factory.mktemp("predict")
+    store = FolderStorage(folder / "store")
+    serve(store, tiny_snapshot(), folder / "snapshot")
+    promote(store, "models", "rf", register_tiny(store, folder / "one", 1), who="test", why="test")
+    network = register_tiny(store, folder / "two", 2, "lstm", lookback=4)
+    promote(store, "models", "lstm", network, who="test", why="test")
+    return Predict(folder / "store")
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Control:
+    """Two versions of the forest, the second live; no run yet."""
+    store = FolderStorage(tmp_path / "store")
+    serve(store, tiny_snapshot(), tmp_path / "snapshot")
+    for seed in (1, 2):
+        promote(store, "models", "rf", register_tiny(store, tmp_path / str(seed), seed), who="test", why="test")
+    return Control(tmp_path / "store")
+
+
+def ask(path: str, body: Any, predict: Predict, control: Control) -> tuple[int, dict[str, Any]]:
+    """POST to the function that has the path."""
+    if "predict" in path:
+        answer = predict.call("POST", path, body)
+        return answer.status, answer.body
+    return control.call("POST", path.replace("{model_type}", "rf"), body)
+
+
+@pytest.mark.parametrize(("path", "operation", "body"), BODIES)
+def test_every_example_is_answered_as_described(
+    path: str, operation: dict[str, Any], body: Any, predict: Predict, control: Control
+) -> None:
+    status, answer = ask(path, body, predict, control)
+    assert str(status) in operation["responses"]
+    if status >= 300:
+        # a step of no run, a version that only its example names: told so, and nothing is started or changed
+        assert (path.rsplit("/", 1)[-1], answer["code"]) in {
+            *((step, "STEP_NOT_READY") for step in ("preprocess-data", "split-data", "train-model")),
+            *((step, "STEP_NOT_READY") for step in ("evaluate-model", "save-model")),
+            ("promote", "UNKNOWN_MODEL"),
+        }
+        assert control.machine.inputs == {}
+
+
+def test_every_post_that_takes_a_body_has_an_example_that_is_filled_in() -> None:
+    for path, methods in SPEC["paths"].items():
+        if "requestBody" in methods.get("post", {}):
+            assert examples_of(methods["post"]["requestBody"]), path
+
+
+def test_what_starts_or_changes_something_has_a_question_and_what_predicts_has_none() -> None:
+    asked = {path for path, methods in SPEC["paths"].items() if "x-confirm" in methods.get("post", {})}
+    posts = {path for path, methods in SPEC["paths"].items() if "post" in methods}
+    assert posts - asked == {"/api/b3/predict", "/predict", "/api/b3/predict/batch", "/predict/batch"}
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node on this machine to run the page's script")
+def test_the_page_s_script_sends_what_starts_something_only_when_it_is_confirmed() -> None:
+    requests = [
+        ("POST", "http://127.0.0.1:5000/api/b3/complete-pipeline"),
+        ("POST", "https://api.example/stage/api/b3/models/rf/promote?x=1"),
+        ("POST", "/api/b3/models/lstm/rollback"),
+        ("POST", "/api/b3/predict"),
+        ("POST", "/api/b3/predict/batch"),
+        ("GET", "/api/b3/models/rf"),
+        ("GET", "/api/b3/pipeline-status?run_id=a"),
+    ]
+    script = (FUNCTIONS / "pipeline_api" / "confirm.js").read_text(encoding="utf-8")
+    script += f"""
+    const asked = [], said = (answer) => confirming({json.dumps(SPEC)}, (q) => {{ asked.push(q); return answer; }});
+    const sent = (answer) => {json.dumps(requests)}.map(([method, url]) => {{
+      try {{ return said(answer)({{method, url}}).url === url; }} catch (error) {{ return error.message; }}
+    }});
+    console.log(JSON.stringify([sent(true), sent(false), asked.length]));
+    """
+    ran = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True, timeout=60)
+    confirmed, refused, questions = json.loads(ran.stdout)
+    assert confirmed == [True] * 7
+    assert refused == ["not sent: it was not confirmed"] * 3 + [True] * 4
+    assert questions == 6
+
+
+def test_predictions_come_first_and_the_steps_in_their_order() -> None:
+    paths = [path.rsplit("/", 1)[-1] for path in SPEC["paths"]]
+    assert [tag["name"] for tag in SPEC["tags"]] == ["predictions", "runs", "versions", "health"]
+    assert paths[:2] == ["predict", "predict"]
+    steps = ["load-data", "preprocess-data", "split-data", "train-model", "evaluate-model", "save-model"]
+    assert [path for path in paths if path in steps] == steps
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
+def test_every_operation_says_what_it_does_and_has_its_errors_in_the_one_form(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    assert not re.match("GET|POST", operation["summary"])
+    assert operation["description"]
+    assert {"404", "422", "500"} <= operation["responses"].keys()
+    for status, response in operation["responses"].items():
+        if status >= "400":
+            assert response["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
+            examples = examples_of(response)
+            assert examples
+            for code, example in examples.items():
+                assert Error.model_validate(example["value"], strict=True).code == code
+                assert HTTP_STATUS.get(code, int(status)) == int(status)
+
+
+def test_the_answers_of_the_examples_are_answers() -> None:
+    forest, network = examples_of(SPEC["paths"]["/api/b3/predict"]["post"]["responses"]["200"]).values()
+    (some,) = examples_of(SPEC["paths"]["/api/b3/predict/batch"]["post"]["responses"]["200"]).values()
+    assert PredictAnswer.model_validate(forest["value"]).model_dump() == forest["value"]
+    assert PredictAnswer.model_validate(network["value"]).predicted_price is not None
+    assert BatchAnswer.model_validate(some["value"]).model_dump() == some["value"]
+
+
+def test_the_examples_of_errors_are_what_is_answered(predict: Predict, control: Control, tmp_path: Path) -> None:
+    told = {
+        code: example["value"]
+        for methods in SPEC["paths"].values()
+        for operation in methods.values()
+        for response in operation["responses"].values()
+        for code, example in examples_of(response).items()
+        if code.isupper()
+    }
+    asked = {
+        "UNKNOWN_TICKER": predict.call("POST", "/predict", {"ticker": "PETR"}).body,
+        "BODY_TOO_LARGE": predict.call("POST", "/predict", " " * 20_001).body,
+        "INVALID_PARAMETER": predict.call("POST", "/predict", "ticker=PETR4").body,
+        "NOTHING_LIVE": Predict(tmp_path / "empty").call("POST", "/predict", {"ticker": "PETR4"}).body,
+        "UNKNOWN_ROUTE": control.call("GET", "/api/b3/forecast")[1],
+        "UNKNOWN_RUN": control.call("GET", "/api/b3/pipeline-status", query={"run_id": "nope"})[1],
+    }
+    control.post("load-data", {"run_id": "mine"})
+    asked["STEP_NOT_READY"] = control.post("train-model", {"run_id": "mine"})[1]
+    asked["CONFLICT"] = control.post("complete-pipeline", {"run_id": "mine", "horizon": 5})[1]
+    for code, answer in asked.items():
+        answer.pop("details", None)
+        assert told[code] == answer
+
+
+def test_every_route_of_both_functions_is_described() -> None:
+    decorated = re.compile(r'^@app\.(get|post)\(\s*"([^"]+)"', re.MULTILINE)
+    for function in ("predict", "pipeline_api"):
+        source = (FUNCTIONS / function / "app.py").read_text(encoding="utf-8")
+        for method, path in decorated.findall(source):
+            assert path in UNLISTED or method in SPEC["paths"][re.sub(r"<(\w+)>", r"{\1}", path)]
+
+
+def test_every_reference_leads_somewhere() -> None:
+    names = re.findall(r"#/components/schemas/(\w+)", json.dumps(SPEC))
+    assert names
+    assert set(names) <= set(SPEC["components"]["schemas"])
+
+
+def test_a_field_with_a_default_is_not_one_that_a_typed_client_must_give() -> None:
+    for name, schema in SPEC["components"]["schemas"].items():
+        if name.endswith("Request"):
+            assert not [field for field, described in schema["properties"].items() if "default" in described], name
+    assert SPEC["components"]["schemas"]["PredictRequest"]["required"] == ["ticker"]
+
+
+def test_who_may_ask_is_described() -> None:
+    schemes = SPEC["components"]["securitySchemes"]
+    for path, methods in SPEC["paths"].items():
+        for operation in methods.values():
+            needs = [name for need in operation["security"] for name in need]
+            assert set(needs) <= schemes.keys()
+            assert ({} in operation["security"] or not operation["security"]) == ("Iam" not in needs), path
