@@ -20,7 +20,7 @@ PORT ?= 5000
 SERVE ?= 1
 ARGS ?=
 
-.PHONY: help setup run test lint types validate unit bench build sizes lock clean
+.PHONY: help setup run test lint types validate unit golden bench build sizes lock clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
 
@@ -62,6 +62,9 @@ validate: setup $(SAM_VENV)/.ready  ## template.yaml: sam validate --lint, cfn-l
 unit: setup  ## all tests (ARGS="-k split" for some, one after the other)
 	@$(if $(ARGS),$(PY) -m pytest $(ARGS),$(PY) -m pytest tests/integration \
 		&& OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses 2 --dist loadfile tests/unit)
+
+golden: setup  ## the guarded values of features and detection anew, after their version was raised
+	@$(PY) tests/golden.py
 
 bench: setup  ## benchmarks; each prints ratios measured in one run
 	@for script in tests/bench/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done

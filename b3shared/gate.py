@@ -73,12 +73,23 @@ def target_of(params: PipelineParams) -> str:
     return f"{params.label}, horizon {params.horizon}, width {params.label_width:g}{lag}"
 
 
-def decide(challenger: Outcomes, live: Outcomes | None, *, margin: float, horizon: int) -> Decision:
+def decide(challenger: Outcomes, live: Outcomes | None, *, margin: float, horizon: int, outdated: bool = False) -> Decision:
     """The first version goes live; a later one only if it is better, for certain, on the same test rows.
 
     Both evaluated models were trained before their test parts, so rows in both test parts are after both trainings.
     The gain is live's log loss minus the challenger's over those rows, paired by date, with a block-bootstrap interval;
     its 95 % lower bound must exceed ``margin``.
+
+    A live version that learned from features of another version than today's is outdated: it is fed with
+    what it did not learn from, and every answer of it is degraded. It is replaced by a challenger that is not
+    worse: one whose interval is not wholly below 0.
+
+    Args:
+        challenger: the new version's.
+        live: those of what is live; None if nothing is.
+        margin: log loss, >= 0.
+        horizon: sessions of the labels, for the blocks of the bootstrap.
+        outdated: whether what is live learned from features of another version.
     """
     if live is None:
         return Decision(True, "first version of this type", {})
@@ -111,6 +122,10 @@ def decide(challenger: Outcomes, live: Outcomes | None, *, margin: float, horizo
     )
     if low > margin:
         return Decision(True, words, evidence)
+    if outdated and high >= 0:
+        return Decision(True, f"{words}: not worse, and what is live learned from features of another version", evidence)
+    if outdated:
+        return Decision(False, f"{words}: worse, though what is live learned from features of another version", evidence)
     return Decision(False, f"{words}: the lower bound does not exceed {margin:g}", evidence)
 
 

@@ -42,16 +42,19 @@ class Registry:
         self.storage = storage
         self.namespace = namespace
 
-    def register(self, model_type: str, files: list[Path], manifest: Manifest) -> str:
-        """Store a version and return its name, ``<train_end as YYYYMMDD>-<first 8 hex of the content's hash>``.
+    def register(self, model_type: str, files: list[Path], manifest: Manifest, *, beside: Sequence[Path] = ()) -> str:
+        """Store a version and return its name, ``<train_end as YYYYMMDD>-<first 8 hex of the model's hash>``.
 
-        The same files and ``train_end`` again are the same version; what was stored first stays.
+        The same model and ``train_end`` again are the same version; what was stored first stays.
 
         Args:
             model_type: as in :data:`b3shared.params.MODEL_TYPES`.
-            files: local files with different names.
-            manifest: JSON types; needs ``train_end``, the ISO date of the newest row that was learned from. ``version``,
-                ``model_type``, ``namespace``, ``created_at`` and ``files`` {name: {sha256, bytes}} are filled in.
+            files: the model's local files, with different names: they make the version what it is.
+            beside: further files to keep with it, such as its evaluation. They name their run, so those
+                of an equal model may differ; the first ones stay.
+            manifest: JSON types; needs ``train_end``, the ISO date of the newest row that was learned from.
+                ``version``, ``model_type``, ``namespace``, ``created_at`` and ``files`` {name: {sha256, bytes}}
+                are filled in; of a file beside the model also ``folder``, where it lies.
 
         Raises:
             InvalidParameterError: No files, two of one name, no or a malformed ``train_end``, or no JSON.
@@ -60,12 +63,14 @@ class Registry:
         """
         model_type = checked_model_type(model_type)
         train_end = iso_date(manifest.get("train_end"), "train_end")
-        described = _described(files)
-        made_of = {name: facts["sha256"] for name, facts in described.items()}
-        if code := manifest.get("feature_code"):  # the same files, learnt from features of other code: not the same version
-            made_of["feature_code"] = code
-        digest = hashlib.sha256(to_json(made_of)).hexdigest()
-        version = f"{train_end:%Y%m%d}-{digest[:8]}"
+        described = _described([*files, *beside])
+        own = {file.name for file in files}
+        for name in described.keys() - own:  # in a folder of their own: another run's must not overwrite them
+            described[name]["folder"] = _hash({file.name: described[file.name]["sha256"] for file in beside})
+        made_of: dict[str, Any] = {name: facts["sha256"] for name, facts in described.items() if name in own}
+        if (features := manifest.get("features_version")) is not None:
+            made_of["features_version"] = features  # equal files that learned from other features are another version
+        version = f"{train_end:%Y%m%d}-{_hash(made_of)}"
         document = manifest | {
             "train_end": train_end.isoformat(),
             "version": version,
@@ -75,14 +80,15 @@ class Registry:
             "files": described,
         }
         data = to_json(document)
-        if not self._is_stored(model_type, version, described):
-            for file in files:
-                if self.storage.upload(file, self._key(model_type, version, file.name)) != described[file.name]["sha256"]:
+        if not self._is_stored(model_type, version, described, own):
+            for file in [*files, *beside]:
+                facts = described[file.name]
+                if self.storage.upload(file, self._file_key(model_type, version, file.name, facts)) != facts["sha256"]:
                     raise ArtifactCorruptError(f"{file} changed while it was being registered", path=str(file))
             try:
                 self.storage.create(self._key(model_type, version, _MANIFEST), data)
             except ConflictError:  # somebody registered the same at the same time
-                self._is_stored(model_type, version, described)
+                self._is_stored(model_type, version, described, own)
         return version
 
     def versions(self, model_type: str) -> list[Manifest]:
@@ -130,7 +136,7 @@ class Registry:
                     f"version {version} has no {name!r}, only {', '.join(sorted(manifest['files']))}"
                 )
             facts = manifest["files"][name]
-            key = self._key(manifest["model_type"], version, name)
+            key = self._file_key(manifest["model_type"], version, name, facts)
             try:
                 self.storage.download(key, target / name, facts["sha256"])
             except ArtifactNotFoundError as error:
@@ -146,6 +152,10 @@ class Registry:
     def _key(self, model_type: str, version: str, name: str) -> str:
         return f"models/{self.namespace}/{model_type}/{version}/{name}"
 
+    def _file_key(self, model_type: str, version: str, name: str, facts: dict[str, Any]) -> str:
+        folder = facts.get("folder")
+        return self._key(model_type, version, f"{folder}/{name}" if folder else name)
+
     def _read(self, model_type: str, version: str) -> Manifest | None:
         if not _VERSION.fullmatch(version):
             return None
@@ -154,9 +164,10 @@ class Registry:
         manifest: Manifest | None = from_json(found[0], key) if found else None
         return manifest
 
-    def _is_stored(self, model_type: str, version: str, files: dict[str, Any]) -> bool:
+    def _is_stored(self, model_type: str, version: str, files: dict[str, Any], own: set[str]) -> bool:
+        """Whether the version is registered; ConflictError if with other files of the model."""
         stored = self._read(model_type, version)
-        if stored and stored["files"] != files:
+        if stored and any(stored["files"].get(name) != files[name] for name in own):
             raise ConflictError(f"{model_type} {version} is registered with other files", version=version)
         return stored is not None
 
@@ -166,6 +177,11 @@ def checked_model_type(name: str) -> str:
     if name.lower() not in MODEL_TYPES:
         raise InvalidParameterError(f"model_type {name!r}: allowed are {', '.join(MODEL_TYPES)}", parameters=["model_type"])
     return MODEL_TYPES[name.lower()]
+
+
+def _hash(document: dict[str, Any]) -> str:
+    """First 8 hex digits of the SHA-256 of a JSON document."""
+    return hashlib.sha256(to_json(document)).hexdigest()[:8]
 
 
 def _described(files: list[Path]) -> dict[str, dict[str, Any]]:

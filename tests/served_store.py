@@ -61,7 +61,7 @@ def register_tiny(
     seed: int,
     kind: str = "rf",
     skill: str = "weak",
-    feature_code: str | None = None,
+    features_version: int | None = None,
     change: Callable[[Path], object] = lambda _: None,
     **params: Any,
 ) -> str:
@@ -90,7 +90,7 @@ def register_tiny(
         "features": list(FEATURES),
         "target": "direction, horizon 2, width 0.5",
         "evaluated": {"skill": skill},
-        "feature_code": feature_code,
+        "features_version": features_version,
         "params": PipelineParams.of({"model_type": kind} | params).model_dump(mode="json"),
     }
     return Registry(storage, "models").register(kind, files, manifest)

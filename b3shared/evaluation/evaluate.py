@@ -22,13 +22,17 @@ from b3shared.evaluation.report import render_report
 from b3shared.evaluation.returns import return_bins
 from b3shared.evaluation.scorecard import Scorecard, interval_json
 from b3shared.evaluation.training import curves_of
-from b3shared.evaluation.verdict import headline_of, skill_verdict, warnings_of
+from b3shared.evaluation.verdict import headline_of, leak_suspected, skill_verdict, warnings_of
+from b3shared.gate import Outcomes
 from b3shared.models.base import Forecast
 from b3shared.params import PipelineParams
 
 Courses = dict[str, dict[str, dict[Any, Backtest]]]
 GAPS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "rank_ic", "directional_accuracy")
 RETURN_GAPS = ("return_mae", "return_rank_ic")
+SUMMARY = ("accuracy", "macro_f1", "log_loss", "rank_ic", "icir", "directional_accuracy")
+RETURN_SUMMARY = ("return_rank_ic", "return_r2_over_zero", "price_mape", "price_mape_excess", "interval_coverage")
+"""Of a model that forecasts returns."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,12 @@ class Evaluation:
             ``importance``; of a model with returns ``return_bins``, with intervals ``return_interval`` (level, and how
             persistence's was fitted), with epochs ``training`` (:func:`training.curves_of`), else None; ``skill``,
             ``warnings``, ``headline``; ``label``, ``classes``, ``bootstrap``, ``params``, ``context``.
+        outcomes: what the model said of the test rows and what happened, for later paired comparisons.
         draw: makes the figures.
     """
 
     metrics: dict[str, Any]
+    outcomes: Outcomes = field(repr=False, compare=False)
     draw: Callable[[], dict[str, bytes]] = field(repr=False, compare=False)
 
     @cached_property
@@ -65,15 +71,28 @@ class Evaluation:
         """The verdict: none, weak or proven."""
         return str(self.metrics["skill"])
 
+    def summary(self) -> dict[str, Any]:
+        """What the step's record and a version's manifest keep of it, as JSON types."""
+        test = self.metrics["model"]["test"]
+        of_returns = {name: test[name] for name in RETURN_SUMMARY if name in test}
+        return {
+            "skill": self.skill,
+            "leak_suspected": leak_suspected(self.metrics),
+            "headline": self.metrics["headline"],
+            "test": {name: test.get(name) for name in SUMMARY} | of_returns,
+            "warnings": self.metrics["warnings"],
+            "parts": self.metrics["parts"],
+        }
+
     def save(self, folder: Path) -> list[Path]:
-        """Write ``metrics.json``, ``report.html`` and a PNG per figure into ``folder``; return their paths."""
+        """Write ``metrics.json``, ``report.html``, the outcomes and a PNG per figure; return their paths."""
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.metrics, indent=1, ensure_ascii=False, allow_nan=False)
         contents = {"metrics.json": text.encode(), "report.html": self.report_html.encode()}
         contents |= {f"{name}.png": image for name, image in self.figures.items()}
         for name, content in contents.items():
             (folder / name).write_bytes(content)
-        return [folder / name for name in contents]
+        return [*(folder / name for name in contents), self.outcomes.save(folder)]
 
 
 def evaluate(
@@ -139,7 +158,10 @@ def evaluate(
     metrics = to_json(metrics | {"gaps": _gaps(metrics["model"])})
     metrics |= {"skill": skill_verdict(metrics), "warnings": warnings_of(metrics)}
     metrics |= {"headline": headline_of(metrics)}
-    return Evaluation(metrics, lambda: draw_figures(data, test.rows, test.actions, test.forecast.returns, metrics, courses))
+    outcomes = Outcomes.of(data, parts["test"], forecasts["test"].probabilities, params)
+    return Evaluation(
+        metrics, outcomes, lambda: draw_figures(data, test.rows, test.actions, test.forecast.returns, metrics, courses)
+    )
 
 
 def _baselines(

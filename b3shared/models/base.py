@@ -85,8 +85,42 @@ class Forecast:
     intervals: FloatArray | None = None
 
 
+def trained_on(data: Dataset, rows: IntArray) -> dict[str, Any]:
+    """What a training writes down of its rows, for the manifest.
+
+    Args:
+        data: the whole table.
+        rows: those that the model learned from, labelled.
+
+    Returns:
+        ``train_end``: ISO date at whose close the newest of their labels was known; ``cross_section``:
+        median number of tickers on a date of the table.
+    """
+    tickers = np.unique(data.date, return_counts=True)[1]
+    return {"train_end": str(data.label_end[rows].max()), "cross_section": int(np.median(tickers))}
+
+
+def without_clock(summary: dict[str, Any]) -> dict[str, Any]:
+    """A training's summary without what differs between equal trainings: seconds, and how often it was interrupted.
+
+    A version is named by the hash of its files, so equal trainings must write equal files. The step's
+    record keeps the seconds.
+    """
+    kept = {name: value for name, value in summary.items() if name not in ("seconds", "slices")}
+    if "history" in kept:
+        kept["history"] = [{n: v for n, v in epoch.items() if n != "seconds"} for epoch in kept["history"]]
+    return kept
+
+
 class Model(ABC):
-    """A trainable model. ``fit`` once, then ``forecast``; ``save`` writes all that serving and auditing need."""
+    """A trainable model. ``fit`` once, then ``forecast``; ``save`` writes all that serving and auditing need.
+
+    Attributes:
+        params: of the run.
+        summary: JSON-able record of the training, with what :func:`trained_on` gives.
+    """
+
+    summary: dict[str, Any]
 
     model_type: ClassVar[str]
 

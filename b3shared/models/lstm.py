@@ -10,7 +10,7 @@ import torch
 
 from b3shared.dataset import CLASSES, Array, Dataset, FloatArray, IntArray
 from b3shared.errors import IncompatibleFeaturesError, SingleClassError, TooLittleHistoryError
-from b3shared.models.base import Forecast, Model, TrainingSession
+from b3shared.models.base import Forecast, Model, TrainingSession, trained_on, without_clock
 from b3shared.models.calibration import Calibration
 from b3shared.models.conformal import ReturnScale
 from b3shared.models.lstm_batches import raw_forecast
@@ -111,7 +111,7 @@ class LSTMModel(Model):
             "purged": len(later) - len(stop) - len(calibrate),
             "without_window": len(train) + len(val) - len(learn) - len(later),
         }
-        self._summarise(training, rows, started)
+        self._summarise(training, rows, trained_on(data, train), started)
         return self.summary
 
     def refit(self, data: Dataset, rows: IntArray, session: TrainingSession) -> Self:
@@ -130,7 +130,8 @@ class LSTMModel(Model):
         learn = again._examples(data, rows, "training")
         training = again._trained(data, Task("refit", learn, rates=rates), session)
         again.calibration = self.calibration.with_priors_of(training.prior)
-        again._summarise(training, {"train": len(learn), "without_window": len(rows) - len(learn)}, started)
+        counted = {"train": len(learn), "without_window": len(rows) - len(learn)}
+        again._summarise(training, counted, trained_on(data, rows), started)
         return again
 
     def forecast(self, data: Dataset, rows: IntArray) -> Forecast:
@@ -256,12 +257,13 @@ class LSTMModel(Model):
         self.medians = np.array([np.median(data.X[learn.rows, n]) for n in range(len(data.feature_names))], np.float64)
         return training
 
-    def _summarise(self, training: Training, rows: dict[str, int], started: float) -> None:
+    def _summarise(self, training: Training, rows: dict[str, int], trained: dict[str, Any], started: float) -> None:
         counts = np.bincount(training.task.train.labels, minlength=len(CLASSES)).tolist()
         self.summary = {
             "chosen": self.chosen,
             "history": training.state.history,
             "rows": rows,
+            **trained,
             "temperature": self.calibration.temperature,
             "interval": self.scale.to_json(),
             "class_counts": dict(zip(CLASSES, counts, strict=True)),
@@ -285,7 +287,7 @@ class LSTMModel(Model):
             "chosen": self.chosen,
             "importance": self.importance(),
             "medians": self.medians.tolist(),
-            "summary": self.summary,
+            "summary": without_clock(self.summary),
             "params": self.params.model_dump(mode="json"),
             "torch_version": torch.__version__,
         }

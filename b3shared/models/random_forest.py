@@ -18,7 +18,7 @@ from b3shared.errors import (
     SingleClassError,
     TooLittleHistoryError,
 )
-from b3shared.models.base import Forecast, Model, Progress, TrainingSession
+from b3shared.models.base import Forecast, Model, Progress, TrainingSession, trained_on, without_clock
 from b3shared.models.calibration import Calibration
 from b3shared.models.forest_search import raw_probabilities, search_forest
 from b3shared.models.onnx import TOLERANCE, assert_close, assert_parity, export_forest, threshold_probes
@@ -84,6 +84,7 @@ class RandomForestModel(Model):
         self.summary |= {
             "search": table,
             "rows": {"train": len(train), "val": len(val)},
+            **trained_on(data, train),
             "temperature": self.calibration.temperature,
             "seconds": round(time.perf_counter() - started, 3),
         }
@@ -104,6 +105,7 @@ class RandomForestModel(Model):
         again.calibration = self.calibration.with_priors_of(again.calibration)
         again.summary |= {
             "rows": {"train": len(rows)},
+            **trained_on(data, rows),
             "temperature": again.calibration.temperature,
             "seconds": round(time.perf_counter() - started, 3),
         }
@@ -250,7 +252,7 @@ class RandomForestModel(Model):
             "chosen": self.chosen,
             "importance": self.importance(),
             "medians": self.medians.tolist(),
-            "summary": self.summary,
+            "summary": without_clock(self.summary),
             "params": self.params.model_dump(mode="json"),
             "sklearn_version": sklearn.__version__,
         }

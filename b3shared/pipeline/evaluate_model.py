@@ -7,18 +7,12 @@ from typing import Any
 import numpy as np
 
 from b3shared.evaluation.evaluate import evaluate
-from b3shared.evaluation.verdict import leak_suspected
-from b3shared.gate import Outcomes
 from b3shared.models.base import METADATA_FILE
 from b3shared.openings import count_opening
 from b3shared.params import Step
 from b3shared.pipeline.runner import Context
 from b3shared.pipeline.table import load_table
 from b3shared.pipeline.train_model import PREDICTIONS, load_predictions
-
-HEADLINE = ("accuracy", "macro_f1", "log_loss", "rank_ic", "icir", "directional_accuracy")
-RETURN_HEADLINE = ("return_rank_ic", "return_r2_over_zero", "price_mape", "price_mape_excess", "interval_coverage")
-"""Of a model that forecasts returns."""
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
@@ -35,7 +29,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         np.array(model["base_rates"]),
         context.params,
         model["importance"],
-        training=model["summary"],
+        training=context.plan.upstream[Step.TRAIN_MODEL].summary,
         context={
             "run_id": context.run.run_id,
             "source": context.plan.upstream[Step.LOAD_DATA].summary["source"],
@@ -43,15 +37,5 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         },
     )
     files = evaluation.save(context.out)
-    outcomes = Outcomes.of(data, parts["test"], forecasts["test"].probabilities, context.params)
-    files.append(outcomes.save(context.out))
-    test = evaluation.metrics["model"]["test"]
-    return files, {
-        "skill": evaluation.skill,
-        "leak_suspected": leak_suspected(evaluation.metrics),
-        "headline": evaluation.metrics["headline"],
-        "test": {name: test.get(name) for name in HEADLINE} | {name: test[name] for name in RETURN_HEADLINE if name in test},
-        "test_openings": opened,
-        "warnings": evaluation.metrics["warnings"],
-        "files": sorted(path.name for path in files),
-    }
+    found = evaluation.summary() | {"test_openings": opened}
+    return files, found | {"files": sorted(path.name for path in files)}

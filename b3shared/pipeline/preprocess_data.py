@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from b3shared.fingerprint import feature_code
 from b3shared.npz import map_npz
 from b3shared.params import Step
 from b3shared.pipeline.load_data import QUOTES
@@ -15,6 +14,7 @@ from b3shared.preprocess import describe, preprocess
 from b3shared.quotes.quality import clean
 from b3shared.quotes.sources import ParquetSource, QuoteQuery
 from b3shared.table_parts import Part, TableJoin
+from b3shared.versions import FEATURES_VERSION
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
@@ -39,5 +39,5 @@ def _joined(context: Context, shards: Shards) -> tuple[list[Path], dict[str, Any
 
 
 def _said(report: dict[str, Any]) -> dict[str, Any]:
-    """With the code that made the features: by the time the version is saved another may be deployed."""
-    return report | {"feature_code": feature_code()}
+    """With the version of the features: by the time the model is saved another one may be deployed."""
+    return report | {"features_version": FEATURES_VERSION}

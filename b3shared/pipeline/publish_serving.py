@@ -8,7 +8,6 @@ from typing import Any
 from b3shared.config import Settings
 from b3shared.documents import from_json, to_json
 from b3shared.errors import ConflictError, IncompatibleFeaturesError
-from b3shared.fingerprint import feature_code
 from b3shared.params import Step
 from b3shared.pipeline.runner import Context
 from b3shared.quotes.lake import LakeSource
@@ -21,6 +20,7 @@ from b3shared.serving.offer import needed_lookback, offer_name, universe_of
 from b3shared.serving.promotion import check_live, fed_manifests, promote
 from b3shared.serving.snapshot import SCHEMA, Snapshot, describe
 from b3shared.storage import Storage, open_storage
+from b3shared.versions import FEATURES_VERSION
 
 REFRESHED = "serving/refreshed.json"
 """What the last refresh was made from."""
@@ -75,7 +75,7 @@ def _origin(source: QuoteSource, fed: Sequence[Mapping[str, Any]]) -> str | None
     if not isinstance(source, LakeSource) or (state := source.state()) is None:
         return None
     universes = sorted(offer_name("", universe_of(manifest["params"])) for manifest in fed)
-    facts = [state, str(source.newest()), universes, _lookback(fed), feature_code(), SCHEMA, HISTORY]
+    facts = [state, str(source.newest()), universes, _lookback(fed), FEATURES_VERSION, SCHEMA, HISTORY]
     return hashlib.sha256(to_json(facts)).hexdigest()
 
 

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from b3shared.errors import ArtifactNotFoundError, IncompatibleFeaturesError
-from b3shared.gate import OUTCOMES_FILE, Decision, Outcomes, decide, target_of
+from b3shared.gate import OUTCOMES_FILE, Decision, Outcomes, decide
+from b3shared.manifest import Lineage, build_manifest
 from b3shared.params import Step
 from b3shared.pipeline.runner import Context
 from b3shared.registry import Registry
 from b3shared.release import Release
+from b3shared.serving.offer import learned_from_other_features
 from b3shared.serving.promotion import promote
+from b3shared.versions import FEATURES_VERSION, features_version_of
 
 WHO = "pipeline"
 
@@ -20,7 +23,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     p = context.params
     evaluation = context.inputs(Step.EVALUATE_MODEL)
     registry = Registry(context.storage, p.model_dir)
-    version = registry.register(p.model_type, [*_model_files(context), *sorted(evaluation.iterdir())], _manifest(context))
+    version = registry.register(p.model_type, _model_files(context), _manifest(context), beside=sorted(evaluation.iterdir()))
     verdict = context.plan.upstream[Step.EVALUATE_MODEL].summary["skill"]
     key = f"{p.model_dir}/{p.model_type}"
     live = Release(context.storage).state().live.get(key)
@@ -56,37 +59,41 @@ def _decide(context: Context, registry: Registry, outcomes: Outcomes, version: s
         return Decision(False, "this very version is live already", {})
     if context.plan.upstream[Step.EVALUATE_MODEL].summary["leak_suspected"]:
         return Decision(False, "not sound: a leak is suspected (see the evaluation's warnings)", {})
-    against = None
-    if live is not None:
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                against = Outcomes.load(registry.fetch(context.params.model_type, live, Path(folder), [OUTCOMES_FILE]))
-            except ArtifactNotFoundError as error:
-                return Decision(False, str(error), {})
-    return decide(outcomes, against, margin=context.params.promotion_margin, horizon=context.params.horizon)
+    if live is None:
+        return decide(outcomes, None, margin=context.params.promotion_margin, horizon=context.params.horizon)
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            against = Outcomes.load(registry.fetch(context.params.model_type, live, Path(folder), [OUTCOMES_FILE]))
+        except ArtifactNotFoundError as error:
+            return Decision(False, str(error), {})
+    manifest = registry.manifest(context.params.model_type, live)
+    return decide(
+        outcomes,
+        against,
+        margin=context.params.promotion_margin,
+        horizon=context.params.horizon,
+        outdated=learned_from_other_features(manifest, FEATURES_VERSION),
+    )
 
 
 def _manifest(context: Context) -> dict[str, Any]:
     records = context.plan.upstream
-    loaded, refit = records[Step.LOAD_DATA].summary, records[Step.REFIT_MODEL].summary
+    loaded = records[Step.LOAD_DATA].summary
     made = records[Step.PREPROCESS_DATA].summary
-    return {
-        "train_end": refit["train_end"],
-        "refit": refit["refit"],
-        "evaluated": records[Step.EVALUATE_MODEL].summary,
-        "split": records[Step.SPLIT_DATA].summary,
-        "features": made["feature_names"],
-        "feature_set": context.params.features,
-        "feature_code": made.get("feature_code"),  # None of a run that was begun before the step told it
-        "cross_section": refit["cross_section"],
-        "target": target_of(context.params),
-        "params": context.params.model_dump(mode="json"),
-        "lineage": {
-            "run_id": context.run.run_id,
-            "source": loaded["source"],
-            "first_session": loaded["first_session"],
-            "last_session": loaded["last_session"],
-            "steps": {str(step): record.output_hash for step, record in records.items()},
-            "given": {str(step): record.input.model_dump() for step, record in records.items() if record.input},
-        },
-    }
+    lineage = Lineage(
+        run_id=context.run.run_id,
+        source=loaded["source"],
+        first_session=loaded["first_session"],
+        last_session=loaded["last_session"],
+        steps={str(step): record.output_hash for step, record in records.items()},
+        given={str(step): record.input.model_dump() for step, record in records.items() if record.input},
+    )
+    return build_manifest(
+        context.params,
+        trained=records[Step.REFIT_MODEL].summary,
+        features=made["feature_names"],
+        features_version=features_version_of(made),
+        lineage=lineage,
+        evaluated=records[Step.EVALUATE_MODEL].summary,
+    )

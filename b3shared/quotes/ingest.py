@@ -11,7 +11,6 @@ import duckdb
 
 from b3shared.documents import file_sha256, from_json, to_json, utc_now
 from b3shared.errors import B3Error, InvalidActionsError, NoQuotesError, NotPublishedError, SourceUnavailableError
-from b3shared.fingerprint import detection_code
 from b3shared.quotes.actions import apply_overrides
 from b3shared.quotes.cotahist import CotahistFile, CotahistReport
 from b3shared.quotes.cotahist_file import Period
@@ -26,6 +25,7 @@ from b3shared.quotes.renaming import renamed_tickers
 from b3shared.quotes.tables import write_parquet
 from b3shared.scratch import scratch
 from b3shared.storage import Storage
+from b3shared.versions import DETECTION_VERSION
 
 RECORDS = "lake/ingested"
 """Prefix of the records of ingested files, by the files' hash."""
@@ -264,7 +264,7 @@ class Ingest:
         """
         found = self._storage.read_versioned(OVERRIDES)
         said = None if found is None else found[0]
-        rules = f"{detection_code()} {said!r}"
+        rules = f"{DETECTION_VERSION} {said!r}"
         if not years and before.detected_from == origin(before.years, rules):
             return Draft(years)
         kept = [file for year, files in before.years.items() if year not in years for file in files]

@@ -15,7 +15,6 @@ from b3shared.config import Settings
 from b3shared.dataset import CLASSES, FloatArray
 from b3shared.errors import IncompatibleFeaturesError, SourceUnavailableError, TooLittleHistoryError, UnknownTickerError
 from b3shared.features import Features, build_features
-from b3shared.fingerprint import feature_code
 from b3shared.models.base import Forecast, Progress
 from b3shared.models.scorer import Scorer
 from b3shared.params import MODEL_TYPES, PipelineParams, Step
@@ -28,10 +27,11 @@ from b3shared.runs import Run, StepRecord, new_run_id
 from b3shared.services.data_loading import B3DataLoadingService
 from b3shared.services.preprocessing import tidy
 from b3shared.services.silence import why_not_among, why_not_loaded, why_not_usable
-from b3shared.serving.offer import is_other_code, universe_of
-from b3shared.serving.predictor import OTHER_CODE
+from b3shared.serving.offer import learned_from_other_features, universe_of
+from b3shared.serving.predictor import OTHER_FEATURES
 from b3shared.serving.windows import longest_gap, newest_windows
 from b3shared.storage import Storage, open_storage
+from b3shared.versions import FEATURES_VERSION
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,12 @@ class B3Model:
             UnknownTickerError: A ticker that was asked for has no forecast; it says why.
 
         Warns:
-            UserWarning: The features are made by other code than the version learnt from.
+            UserWarning: The features are of another version than the model learned from.
         """
         manifest = self._manifest(model_dir, model_type, model_version)
         kind, version = manifest["model_type"], manifest["version"]
-        if is_other_code(manifest, feature_code()):
-            warnings.warn(f"version {version}: {OTHER_CODE}", stacklevel=2)
+        if learned_from_other_features(manifest, FEATURES_VERSION):
+            warnings.warn(f"version {version}: {OTHER_FEATURES}", stacklevel=2)
         with tempfile.TemporaryDirectory() as folder:
             scorer = Scorer.load(Registry(self.storage, model_dir).fetch(kind, version, Path(folder)))
         frame = tidy(new_data)

@@ -11,6 +11,7 @@ from b3shared.preprocess import preprocess
 from b3shared.quotes.quality import clean
 from b3shared.quotes.schema import DEFAULTS, QUOTE_TYPES, REQUIRED
 from b3shared.services.frames import to_frames
+from b3shared.versions import FEATURES_VERSION
 
 MADE_WITH = ("features", "label", "horizon", "label_width", "signal_lag", "min_turnover")
 """Parameters that features and labels were made with: a model of them must know the same."""
@@ -40,7 +41,15 @@ class B3ModelPreprocessingService:
         X, facts = to_frames(made.data)
         labelled = made.data.label != UNLABELLED
         facts.attrs |= {"report": made.report, "params": p.model_dump(mode="json", include=set(MADE_WITH))}
+        for part in (X, facts):
+            part.attrs |= {"features_version": FEATURES_VERSION, "lineage": _lineage(df)}
         return X[labelled], facts, facts.loc[labelled, "target"].astype(str)
+
+
+def _lineage(df: pd.DataFrame) -> dict[str, str]:
+    """Where the quotes come from, as far as they say, for a version's manifest."""
+    report = df.attrs.get("report", {})
+    return {name: report[name] for name in ("source", "first_session", "last_session") if name in report}
 
 
 def params_with(df: pd.DataFrame | None, given: dict[str, Any]) -> PipelineParams:

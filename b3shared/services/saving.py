@@ -4,17 +4,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from b3shared.config import Settings
-from b3shared.gate import target_of
+from b3shared.manifest import Lineage, build_manifest
 from b3shared.models.base import Model, model_class
 from b3shared.params import MODEL_TYPES, PipelineParams
 from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.services.frames import to_table
 from b3shared.storage import Storage, open_storage
+from b3shared.versions import features_version_of
 
 
 class B3ModelSavingService:
@@ -45,7 +45,8 @@ class B3ModelSavingService:
             model: trained.
             X_check: some rows of features, on which the served form is compared with the model: for the LSTM whole
                 windows, so more than ``lookback`` sessions of a ticker.
-            df_processed: the second result of ``preprocess_data``; the LSTM needs it.
+            df_processed: the second result of ``preprocess_data``; the LSTM needs it. It knows where the quotes
+                come from; else ``X_check`` does.
             model_dir: namespace of the registry.
             evaluation: what :class:`B3ModelEvaluationService` returned; stored beside the model.
             manifest: further facts to keep.
@@ -56,20 +57,20 @@ class B3ModelSavingService:
         """
         unlabelled = pd.Series(None, X_check.index, dtype=object)
         check, rows = to_table({"check": (X_check, unlabelled)}, model.model_type, df_processed)
-        facts = {
-            "train_end": str(check.date.max()),
-            "features": list(check.feature_names),
-            "feature_set": model.params.features,
-            "cross_section": int(np.median(np.unique(check.date, return_counts=True)[1])),
-            "target": target_of(model.params),
-            "params": model.params.model_dump(mode="json"),
-            **(manifest or {}),
-        }
+        attrs: dict[Any, Any] = (X_check if df_processed is None else df_processed).attrs
+        described = build_manifest(
+            model.params,
+            trained={"refit": False} | model.summary,
+            features=list(check.feature_names),
+            features_version=features_version_of(attrs),
+            lineage=Lineage(**attrs.get("lineage", {})),
+            evaluated=None if evaluation is None else evaluation.summary(),
+        )
         with tempfile.TemporaryDirectory() as folder:
             files = model.save(Path(folder), check, rows["check"])
-            if evaluation is not None:
-                files += evaluation.save(Path(folder))
-            return Registry(self.storage, model_dir).register(model.model_type, files, facts)
+            beside = [] if evaluation is None else evaluation.save(Path(folder))
+            registry = Registry(self.storage, model_dir)
+            return registry.register(model.model_type, files, described | (manifest or {}), beside=beside)
 
     def load_model(self, *, model_type: str = "rf", model_dir: str = "models", model_version: str | None = None) -> Model:
         """A registered model, every file checked by its hash; the live version unless one is named.

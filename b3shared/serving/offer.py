@@ -9,6 +9,7 @@ from b3shared.documents import from_json
 from b3shared.models import OF_SEQUENCES
 from b3shared.quotes.schema import SHARES
 from b3shared.storage import Storage
+from b3shared.versions import features_version_of
 
 FEATURE_SETS = ("v1", "v2")
 
@@ -66,12 +67,12 @@ class Offer:
     Attributes:
         features: name of a set of windows -> its features.
         lookback: rows in a window.
-        feature_code: of what made it (:func:`b3shared.fingerprint.feature_code`); empty for snapshots that did not say.
+        features_version: of its features; None for snapshots that did not say.
     """
 
     features: dict[str, list[str]]
     lookback: int
-    feature_code: str = ""
+    features_version: int | None = None
 
 
 def read_offer(storage: Storage, snapshot: str) -> Offer:
@@ -79,15 +80,15 @@ def read_offer(storage: Storage, snapshot: str) -> Offer:
     key = offer_key(snapshot)
     stored = from_json(storage.read(key), key)
     lookback = int(stored.get("lookback", 1))  # schema 1 did not say: good for single rows
-    return Offer(stored["features"], lookback, stored.get("feature_code", ""))
+    return Offer(stored["features"], lookback, features_version_of(stored))
 
 
-def is_other_code(manifest: Mapping[str, Any], feature_code: str) -> bool:
-    """Whether features come from other code than a version learnt from; not if one of the two is not known.
+def learned_from_other_features(manifest: dict[str, Any], features_version: int | None) -> bool:
+    """Whether features are of another version than a model learned from; not if one is not known.
 
     Args:
-        manifest: of the version.
-        feature_code: of what made the features.
+        manifest: of the model.
+        features_version: of the features.
     """
-    learnt = manifest.get("feature_code")
-    return bool(learnt and feature_code) and learnt != feature_code
+    learned = features_version_of(manifest)
+    return None not in (learned, features_version) and learned != features_version

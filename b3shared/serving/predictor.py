@@ -12,14 +12,14 @@ from b3shared.models.base import Forecast
 from b3shared.registry import checked_model_type
 from b3shared.serving.explanation import explain
 from b3shared.serving.live import Live
-from b3shared.serving.offer import is_other_code
+from b3shared.serving.offer import learned_from_other_features
 from b3shared.serving.rows import check_fits, check_usable, expected, find
 from b3shared.serving.snapshot import Snapshot
 from b3shared.serving.version import Version
 
 FRESH_SESSIONS = 3
 """Sessions of the exchange since a ticker's last one up to which an answer is fresh: a long weekend, a late file."""
-OTHER_CODE = "features are computed by other code than the version learnt from: retrain"
+OTHER_FEATURES = "the features have changed since this version learned: retrain"
 SUCCESS = "Prediction completed successfully"
 
 
@@ -165,6 +165,6 @@ class Predictor:
             reasons.append(f"the newest quote is of {snapshot.date[row]}, {age} sessions ago")
         if behind := int(snapshot.age[row]):
             reasons.append(f"the ticker did not trade in the market's last {behind} session{'s' if behind > 1 else ''}")
-        if is_other_code(version.manifest, snapshot.feature_code):
-            reasons.append(OTHER_CODE)
+        if learned_from_other_features(version.manifest, snapshot.features_version):
+            reasons.append(OTHER_FEATURES)
         return reasons + self.live.doubts(kind, version)

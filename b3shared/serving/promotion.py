@@ -6,7 +6,7 @@ from b3shared.errors import IncompatibleFeaturesError
 from b3shared.params import MODEL_TYPES
 from b3shared.registry import Registry
 from b3shared.release import UNSET, Release, ReleaseState
-from b3shared.serving.offer import is_other_code, needed_lookback, needed_offer, read_offer
+from b3shared.serving.offer import learned_from_other_features, needed_lookback, needed_offer, read_offer
 from b3shared.storage import Storage
 
 
@@ -27,7 +27,7 @@ def promote(
     Raises:
         UnknownModelError: Not registered.
         IncompatibleFeaturesError: The snapshot that is served lacks features or sessions that the version needs, or its
-            features were made by other code than the version learnt from.
+            features are of another version than those that it learned from.
         ConflictError: Another version is live than ``expected``, or the race was lost.
     """
     kind = MODEL_TYPES.get(model_type, model_type)
@@ -35,7 +35,7 @@ def promote(
     release = Release(storage)
     snapshot = release.state().snapshot
     check_features(storage, manifest, snapshot)
-    check_code(storage, manifest, snapshot)
+    check_features_version(storage, manifest, snapshot)
     skill = manifest.get("evaluated", {}).get("skill", "none")
     return release.promote(namespace, kind, version, who=who, why=why, skill=skill, expected=expected)
 
@@ -63,16 +63,16 @@ def check_features(storage: Storage, manifest: dict[str, Any], snapshot: str | N
         )
 
 
-def check_code(storage: Storage, manifest: dict[str, Any], snapshot: str | None) -> None:
-    """IncompatibleFeaturesError if a snapshot is served whose features other code made than the version learnt from.
+def check_features_version(storage: Storage, manifest: dict[str, Any], snapshot: str | None) -> None:
+    """IncompatibleFeaturesError if a snapshot is served whose features are of another version.
 
     For a version that is to replace another. What is live already, and what a rollback goes back to, must answer after a
-    change of the code too; its answers are marked as degraded.
+    change of the features too; its answers are marked as degraded.
     """
-    if snapshot is not None and is_other_code(manifest, read_offer(storage, snapshot).feature_code):
+    if snapshot is not None and learned_from_other_features(manifest, read_offer(storage, snapshot).features_version):
         raise IncompatibleFeaturesError(
-            f"version {manifest['version']} learnt from features of other code than those of the snapshot {snapshot}: "
-            "publish a snapshot that fits first, or train again if the code has changed since the training"
+            f"version {manifest['version']} learned from features of another version than those of the snapshot "
+            f"{snapshot}: publish a snapshot first, or train again if the features have changed since the training"
         )
 
 

@@ -3,7 +3,7 @@
 import datetime
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,10 +13,10 @@ import numpy as np
 from b3shared.dataset import Array, FloatArray, IntArray
 from b3shared.documents import to_json
 from b3shared.errors import ArtifactCorruptError, InvalidQuotesError
-from b3shared.fingerprint import feature_code
 from b3shared.serving.offer import FEATURE_SETS, Universe, offer_key, offer_name
 from b3shared.serving.windows import NO_ROW, newest_windows
 from b3shared.storage import Storage
+from b3shared.versions import FEATURES_VERSION, features_version_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,7 @@ class Snapshot:
             so that differences are gaps; -1 where there is no row. Empty for a snapshot of schema 1.
         upcoming: (sessions,) datetime64[D], the exchange's next ones after ``as_of``, :data:`AHEAD` of them.
             Snapshots made before have 250, those of schema 1 weekdays.
-        feature_code: of what made the features (:func:`b3shared.fingerprint.feature_code`); empty if it is not known.
+        features_version: of the features (:mod:`b3shared.versions`); None if it is not known.
     """
 
     as_of: np.datetime64
@@ -72,7 +72,7 @@ class Snapshot:
     windows: dict[str, FloatArray]
     slots: dict[str, IntArray]
     upcoming: Array
-    feature_code: str = field(default_factory=feature_code)
+    features_version: int | None = FEATURES_VERSION
 
     @classmethod
     def of(cls, frame: "pd.DataFrame", lookback: int, universes: Collection[Universe]) -> Self:
@@ -161,7 +161,7 @@ class Snapshot:
             path,
             allow_pickle=False,
             schema=np.array(SCHEMA),
-            feature_code=np.array(self.feature_code),
+            **({} if self.features_version is None else {"features_version": np.array(self.features_version)}),
             as_of=np.array(self.as_of),
             upcoming=self.upcoming,
             **{name: getattr(self, name) for name in COLUMNS},
@@ -172,7 +172,7 @@ class Snapshot:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         key = f"{PREFIX}/{self.as_of}-{digest}.npz"
         offered = {version: list(names) for version, names in self.names.items()}
-        offer = {"schema": SCHEMA, "lookback": self.lookback, "feature_code": self.feature_code, "features": offered}
+        offer = {"schema": SCHEMA, "lookback": self.lookback, "features_version": self.features_version, "features": offered}
         storage.put(offer_key(key), to_json(offer))
         storage.upload(path, key)
         return key
@@ -196,7 +196,9 @@ class Snapshot:
                 windows={name: stored[f"window_{name}"] for name in offers},
                 slots={name: stored[f"slots_{name}"] for name in offers if f"slots_{name}" in stored},
                 upcoming=stored["upcoming"] if "upcoming" in stored else _weekdays_after(stored["as_of"][()]),
-                feature_code=str(stored["feature_code"]) if "feature_code" in stored else "",
+                features_version=features_version_of(
+                    {name: stored[name].item() for name in ("features_version", "feature_code") if name in stored}
+                ),
             )
 
 

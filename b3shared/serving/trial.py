@@ -127,7 +127,7 @@ def check_pair(snapshot: Snapshot, version: Version) -> None:
         forecast = version.scorer.score(window[None], snapshot.volatility[[row]])
         _check_forecast(version, forecast)
         action = int(version.scorer.decide(forecast)[0])
-        explain(version.scorer, window, snapshot.volatility[row], action, forecast)
+        explain(version.scorer, window, snapshot.volatility[row], action, forecast, "none")
         expected(snapshot, row, version, forecast, 0)
         return
 

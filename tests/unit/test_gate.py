@@ -91,3 +91,23 @@ def test_outcomes_survive_their_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.ticker, stored.ticker)
     with pytest.raises(ArtifactNotFoundError):
         Outcomes.load(tmp_path / "elsewhere")
+
+
+def test_an_outdated_version_is_replaced_by_one_that_is_not_worse() -> None:
+    equal, slightly_better = outcomes(0.1), outcomes(0.11, seed=0)
+    for challenger in (equal, slightly_better):
+        assert decide(challenger, outcomes(0.1), margin=0.5, horizon=2, outdated=True).promote
+        assert not decide(challenger, outcomes(0.1), margin=0.5, horizon=2).promote
+    assert "not worse" in decide(equal, outcomes(0.1), margin=0.0, horizon=2, outdated=True).reason
+
+
+def test_an_outdated_version_is_not_replaced_by_a_worse_one() -> None:
+    decision = decide(outcomes(0.0), outcomes(0.4), margin=0.0, horizon=2, outdated=True)
+    assert not decision.promote
+    assert decision.evidence["ci95"][1] < 0
+    assert "worse, though" in decision.reason
+
+
+def test_an_outdated_version_of_another_target_is_not_compared() -> None:
+    other = replace(outcomes(0.4), target="direction, horizon 5")
+    assert not decide(other, outcomes(0.1), margin=0.0, horizon=2, outdated=True).promote

@@ -13,7 +13,6 @@ from small_run import SMALL
 from b3shared.config import Settings
 from b3shared.documents import from_json, to_json
 from b3shared.errors import IncompatibleFeaturesError, StepNotReadyError
-from b3shared.fingerprint import feature_code
 from b3shared.params import PipelineParams, Step
 from b3shared.pipeline import run_pipeline, run_step
 from b3shared.pipeline.publish_serving import _lookback, refresh
@@ -24,10 +23,11 @@ from b3shared.release import KEY, Release
 from b3shared.runs import Run
 from b3shared.serving.live import Live
 from b3shared.serving.offer import Universe
-from b3shared.serving.predictor import OTHER_CODE, Predictor
+from b3shared.serving.predictor import OTHER_FEATURES, Predictor
 from b3shared.serving.promotion import promote
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage, open_storage
+from b3shared.versions import FEATURES_VERSION
 
 PARAMS = PipelineParams.of(SMALL, end="2023-06-30", lookback=8)
 
@@ -186,12 +186,12 @@ def test_the_first_refresh_after_a_change_of_the_features_code_goes_on_serving_w
     version = Release(store).state().live["models/rf"]
     key = f"models/models/rf/{version}/manifest.json"
     manifest = from_json(store.read(key), key)
-    assert manifest["feature_code"] == feature_code()
-    store.put(key, to_json(manifest | {"feature_code": "0123456789abcdef"}))
+    assert manifest["features_version"] == FEATURES_VERSION
+    store.put(key, to_json(manifest | {"features_version": 0}))
     assert refresh(Settings(storage=store.url))["published"] is True
     live = Live(store)
     answer = Predictor(live, lambda: date(2023, 12, 28)).predict("PETR4")
-    assert (answer["model_version"], answer["degraded"], answer["message"]) == (version, True, OTHER_CODE)
+    assert (answer["model_version"], answer["degraded"], answer["message"]) == (version, True, OTHER_FEATURES)
 
 
 def test_a_refresh_of_the_same_lake_makes_nothing_again_and_one_of_another_does(

@@ -151,8 +151,8 @@ def test_a_version_that_learnt_from_features_of_other_code_answers_with_a_warnin
     copied = shutil.copytree(model.storage.url, tmp_path / "store")
     path = copied / "models" / "models" / "rf" / result.model_version / "manifest.json"
     manifest = json.loads(path.read_text())
-    path.write_text(json.dumps(manifest | {"feature_code": "0123456789abcdef"}))
-    with pytest.warns(UserWarning, match="other code than the version learnt from: retrain"):
+    path.write_text(json.dumps(manifest | {"features_version": 0}))
+    with pytest.warns(UserWarning, match="the features have changed since this version learned: retrain"):
         answer = B3Model(storage=copied).predict(eight)
     pd.testing.assert_frame_equal(answer, model.predict(eight))
 

@@ -36,7 +36,6 @@ from b3shared.errors import (
     UnknownModelError,
     UnknownTickerError,
 )
-from b3shared.fingerprint import feature_code
 from b3shared.models.base import Forecast
 from b3shared.models.random_forest import RandomForestModel
 from b3shared.models.scorer import Scorer
@@ -49,11 +48,12 @@ from b3shared.services import B3Model
 from b3shared.serving.explanation import explain
 from b3shared.serving.live import CHECK_SECONDS, Live
 from b3shared.serving.offer import offer_name, universe_of
-from b3shared.serving.predictor import FRESH_SESSIONS, OTHER_CODE, Predictor
+from b3shared.serving.predictor import FRESH_SESSIONS, OTHER_FEATURES, Predictor
 from b3shared.serving.promotion import promote
 from b3shared.serving.rows import GONE_SESSIONS
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage
+from b3shared.versions import FEATURES_VERSION
 
 FOREST = {name: value for name, value in SMALL.items() if name != "tickers"}
 PARAMS = PipelineParams.of(FOREST)
@@ -630,15 +630,15 @@ def test_a_release_that_cannot_be_checked_degrades_the_answer_and_all_reasons_ar
 
 def test_features_of_other_code_than_the_version_learnt_from_degrade_the_answer(tiny: World, tmp_path: Path) -> None:
     old, new, unknown = (
-        register_tiny(tiny.store, tmp_path / name, seed, feature_code=code)
-        for seed, (name, code) in enumerate([("old", "0123456789abcdef"), ("new", feature_code()), ("silent", None)], 11)
+        register_tiny(tiny.store, tmp_path / name, seed, features_version=code)
+        for seed, (name, code) in enumerate([("old", 0), ("new", FEATURES_VERSION), ("silent", None)], 11)
     )
     promote(tiny.store, "models", "rf", new, who="test", why="test")
     for version, degraded in ((old, True), (new, False), (unknown, False)):
         answer = tiny.predict("PETR4", model_version=version)
         row = tiny.batch(["PETR4"], model_version=version)["predictions"][0]
         assert (answer["degraded"], row["degraded"]) == (degraded, degraded)
-        assert (OTHER_CODE in answer["message"], OTHER_CODE in row["message"]) == (degraded, degraded)
+        assert (OTHER_FEATURES in answer["message"], OTHER_FEATURES in row["message"]) == (degraded, degraded)
 
 
 def test_promotion_is_followed_by_answers(tiny: World, tmp_path: Path) -> None:

@@ -165,13 +165,13 @@ def test_a_version_that_learnt_from_features_of_other_code_waits_for_a_snapshot_
 ) -> None:
     """After a deployment: the live version goes on, a new one needs a new snapshot, and going back stays possible."""
     names = list(snapshot.names[V2])
-    earlier = replace(snapshot, feature_code="0123456789abcdef")
+    earlier = replace(snapshot, features_version=0)
     serve(storage, earlier, tmp_path)
-    old = register(storage, tmp_path, "old", names, feature_code=earlier.feature_code)
-    new = register(storage, tmp_path, "new", names, feature_code=snapshot.feature_code)
+    old = register(storage, tmp_path, "old", names, features_version=earlier.features_version)
+    new = register(storage, tmp_path, "new", names, features_version=snapshot.features_version)
     promote(storage, "models", "rf", old, **WHO)
     before = storage.read(KEY)
-    with pytest.raises(IncompatibleFeaturesError, match=f"version {new} learnt from features of other code"):
+    with pytest.raises(IncompatibleFeaturesError, match=f"version {new} learned from features of another version"):
         promote(storage, "models", "rf", new, **WHO)
     assert storage.read(KEY) == before
     check_live(storage, snapshot.save(storage, tmp_path))  # the snapshots of the new code feed the old version all the same
@@ -185,8 +185,8 @@ def test_a_snapshot_that_does_not_say_by_what_code_it_was_made_takes_every_versi
 ) -> None:
     key = serve(storage, snapshot, tmp_path)
     stored = json.loads(storage.read(offer_key(key)))
-    storage.put(offer_key(key), to_json({name: value for name, value in stored.items() if name != "feature_code"}))
-    version = register(storage, tmp_path, "one", list(snapshot.names[V2]), feature_code="0123456789abcdef")
+    storage.put(offer_key(key), to_json({name: value for name, value in stored.items() if name != "features_version"}))
+    version = register(storage, tmp_path, "one", list(snapshot.names[V2]), features_version=0)
     assert promote(storage, "models", "rf", version, **WHO).live == {"models/rf": version}
 
 

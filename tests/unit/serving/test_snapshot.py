@@ -15,7 +15,6 @@ from served_store import tiny_snapshot
 
 from b3shared.errors import InvalidQuotesError
 from b3shared.features import build_features
-from b3shared.fingerprint import feature_code
 from b3shared.params import PipelineParams
 from b3shared.preprocess import preprocess
 from b3shared.quotes.calendar import sessions, sessions_after
@@ -23,6 +22,7 @@ from b3shared.quotes.sources import PRECOMPUTED
 from b3shared.serving.offer import FEATURE_SETS, Offer, Universe, offer_key, offer_name, read_offer
 from b3shared.serving.snapshot import Snapshot, describe
 from b3shared.storage import FolderStorage
+from b3shared.versions import FEATURES_VERSION
 
 LOOKBACK = 32
 LIMIT = PipelineParams().min_turnover
@@ -152,7 +152,7 @@ def test_what_is_loaded_is_what_was_saved(snapshot: Snapshot, tmp_path: Path) ->
             np.testing.assert_array_equal(one, other)
             assert getattr(one, "dtype", type(one)) == getattr(other, "dtype", type(other))
     offered = {version: list(names) for version, names in snapshot.names.items()}
-    assert read_offer(storage, key) == Offer(offered, LOOKBACK, feature_code())
+    assert read_offer(storage, key) == Offer(offered, LOOKBACK, FEATURES_VERSION)
 
 
 def test_a_stored_snapshot_of_schema_1_is_read_and_has_no_windows_of_more_than_a_row(
