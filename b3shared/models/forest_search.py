@@ -11,6 +11,7 @@ from sklearn.model_selection import ParameterGrid, RandomizedSearchCV
 from b3shared.dataset import CLASSES, FloatArray, IntArray
 from b3shared.models.base import Progress
 from b3shared.models.calibration import Calibration
+from b3shared.models.threads import threads
 
 
 def search_forest(
@@ -53,7 +54,9 @@ def search_forest(
         refit=False,
         random_state=random_state,
         error_score="raise",
-    ).fit(X, y)
+    )
+    with threads():
+        search.fit(X, y)
     found = search.cv_results_
     table = [
         {
@@ -100,8 +103,9 @@ def raw_probabilities(estimator: RandomForestClassifier, X: FloatArray) -> Float
         total = sum(tree.predict_proba(X[rows], check_input=False) for tree in trees)
         probabilities[rows, estimator.classes_] = total / len(trees)
 
-    step = max(1, -(-len(X) // joblib.effective_n_jobs(estimator.n_jobs)))
-    joblib.Parallel(n_jobs=estimator.n_jobs, require="sharedmem")(
-        joblib.delayed(fill)(slice(start, start + step)) for start in range(0, len(X), step)
-    )
+    with threads():
+        step = max(1, -(-len(X) // joblib.effective_n_jobs(estimator.n_jobs)))
+        joblib.Parallel(n_jobs=estimator.n_jobs, require="sharedmem")(
+            joblib.delayed(fill)(slice(start, start + step)) for start in range(0, len(X), step)
+        )
     return probabilities

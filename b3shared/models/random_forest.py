@@ -23,6 +23,7 @@ from b3shared.models.calibration import Calibration
 from b3shared.models.forest_search import raw_probabilities, search_forest
 from b3shared.models.onnx import TOLERANCE, assert_close, assert_parity, export_forest, threshold_probes
 from b3shared.models.scorer import Scorer, check_finite
+from b3shared.models.threads import threads
 from b3shared.params import PipelineParams
 from b3shared.split import purged_folds
 
@@ -30,7 +31,7 @@ from b3shared.split import purged_folds
 class RandomForestModel(Model):
     """A ``RandomForestClassifier`` with calibrated probabilities; see :class:`b3shared.params.RandomForestParams`.
 
-    All parallelism is by threads inside the forest (``params.rf.n_jobs``): Lambda has no shared memory for processes.
+    All parallelism is by threads inside the forest (``params.rf.n_jobs``), see :mod:`b3shared.models.threads`.
 
     Attributes (after :meth:`fit`, :meth:`refit` or :meth:`load`):
         estimator: the fitted forest.
@@ -222,7 +223,8 @@ class RandomForestModel(Model):
 
     def _grow(self, X: FloatArray, y: IntArray, feature_names: tuple[str, ...]) -> None:
         """Train the chosen parameters and set all that follows from the training rows."""
-        self.estimator = self._forest(**self.chosen).fit(X, y)
+        with threads():
+            self.estimator = self._forest(**self.chosen).fit(X, y)
         nodes, limit = sum(tree.tree_.node_count for tree in self.estimator.estimators_), self.params.rf.max_total_nodes
         if nodes > limit:
             raise ModelTooLargeError(
