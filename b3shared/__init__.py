@@ -5,8 +5,13 @@ Names are resolved on first use, so that importing the package costs nothing and
 pays for pandas or scikit-learn.
 """
 
+import os
 from importlib import import_module
 from typing import Any
+
+# Unless this is set before ONNX Runtime is imported, it tells its maker which machine and program it runs
+# on, and keeps files in HOME to that end. Every import of it comes after this line.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {
     "B3Model": "b3shared.services",

@@ -1,6 +1,7 @@
 """A folder for temporary files; when its disk is full the error says so, and what to do about it."""
 
 import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -37,6 +38,24 @@ def scratch(who: str) -> Iterator[Path]:
             if no_space(error) or _unsaid(error, folder):
                 raise _disk_full(who, folder) from error
             raise
+
+
+@contextmanager
+def in_scratch(*variables: str) -> Iterator[None]:
+    """Let libraries keep their files in a folder that is removed at the end of the block.
+
+    Args:
+        variables: of the environment, which tell a library where to keep files. Those that are set keep
+            their value; the others name that folder, and are unset again at the end.
+    """
+    with tempfile.TemporaryDirectory(prefix="b3-cache-", ignore_cleanup_errors=True) as folder:
+        added = [name for name in variables if name not in os.environ]
+        os.environ.update(dict.fromkeys(added, folder))
+        try:
+            yield
+        finally:
+            for name in added:
+                os.environ.pop(name, None)
 
 
 def no_space(error: BaseException) -> bool:

@@ -18,6 +18,12 @@ settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named by their parameter: what is in them may be a clock or of this machine, a test's name is neither."""
+    return argname if isinstance(val, bytes) else None
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from b3shared.dataset import Dataset, FloatArray, IntArray
 from b3shared.evaluation import plots, return_plots
 from b3shared.evaluation.backtest import Backtest
+from b3shared.evaluation.canvas import Figure
 from b3shared.evaluation.titles import title_of
 
 SAMPLE_SESSIONS = 126

@@ -9,11 +9,9 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.figure import Figure
 
 from b3shared.dataset import BUY, CLASSES, HOLD, SELL, Array, FloatArray, IntArray
+from b3shared.evaluation.canvas import AutoDateLocator, Axes, ConciseDateFormatter, Figure
 from b3shared.evaluation.metrics import divide
 
 BLUE, ORANGE, GREY, INK = "#0072B2", "#E69F00", "#8A8A8A", "#22262B"

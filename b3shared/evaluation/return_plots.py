@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
+from b3shared.evaluation.canvas import Figure, MaxNLocator
 from b3shared.evaluation.plots import BLUE, GREY, INK, ORANGE, month_axis, new_axes
 
 

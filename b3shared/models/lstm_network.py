@@ -10,6 +10,10 @@ from torch.nn import functional
 
 from b3shared.dataset import CLASSES, FloatArray, IntArray
 from b3shared.model_params import LSTMParams
+from b3shared.scratch import in_scratch
+
+with in_scratch("TORCHINDUCTOR_CACHE_DIR"):  # the optimizer would import it, and it makes a folder
+    import torch._dynamo
 
 CLIP = 5.0
 """Scaled features lie within plus and minus this, some 74 spreads from the centre."""

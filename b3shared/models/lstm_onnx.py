@@ -17,6 +17,7 @@ from b3shared.models.lstm_network import MultiTaskLSTM
 from b3shared.models.onnx import TOLERANCE, assert_close
 from b3shared.models.scorer import Scorer, open_session
 from b3shared.models.windows import Windows
+from b3shared.scratch import in_scratch
 
 CHECKED = 2048
 """Windows that are compared at most, evenly spread over those given."""
@@ -48,7 +49,7 @@ def export_network(network: MultiTaskLSTM, lookback: int) -> bytes:
     example = torch.zeros(2, lookback, len(network.center))
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), in_scratch("TORCHINDUCTOR_CACHE_DIR"):
         warnings.simplefilter("ignore")  # of torch about its own parts
         quiet.setLevel(logging.ERROR)
         try:

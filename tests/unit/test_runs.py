@@ -4,7 +4,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -123,7 +123,9 @@ def test_new_run_ids_are_valid_distinct_and_sort_by_time(storage):
     ids = []
     for _ in range(20):
         ids.append(new_run_id("weekly-rf"))
-        time.sleep(0.00001)
+        made = datetime.now(UTC)
+        while datetime.now(UTC) == made:
+            pass
     assert ids == sorted(set(ids))
     Run.create(storage, ids[0], PipelineParams())
     with pytest.raises(InvalidParameterError):

@@ -31,12 +31,27 @@ from b3shared.pipeline import run_step
 from b3shared.pipeline.shards import ShardRequest, perform_shard
 from b3shared.quotes.tables import write_parquet
 from b3shared.runs import Run
-from b3shared.scratch import scratch
+from b3shared.scratch import in_scratch, scratch
 from b3shared.storage import FolderStorage, S3Storage
 
 ROOT = Path(__file__).resolve().parents[2]
 VALUES = np.random.default_rng(0).random(1 << 18)
 """Two MiB that do not compress."""
+
+
+def test_what_libraries_keep_while_it_lasts_goes_unless_somebody_said_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TOLD", "/somewhere")
+    monkeypatch.delenv("UNTOLD", raising=False)
+    with pytest.raises(ZeroDivisionError), in_scratch("TOLD", "UNTOLD"):  # noqa: PT012
+        assert os.environ["TOLD"] == "/somewhere"
+        (Path(os.environ["UNTOLD"]) / "kept").write_text("x")
+        raise ZeroDivisionError
+    assert os.environ["TOLD"] == "/somewhere"
+    assert "UNTOLD" not in os.environ
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

@@ -1,13 +1,14 @@
 """The real template on the emulator with one finished run of eight tickers, for everything that is asked over HTTP."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from api_stack import ORIGIN, bucket
 from small_run import SMALL
+from waiting import until
 
 from b3shared.config import BUNDLED_QUOTES
 from b3shared.quotes.lake import write_lake
@@ -32,11 +33,11 @@ def served() -> Iterator[LocalStack]:
         forest = {name: value for name, value in SMALL.items() if name != "tickers"}
         started = requests.post(f"{stack.api_url}/api/b3/complete-pipeline", json=forest, timeout=60)
         assert started.status_code == 202, started.text
-        deadline = time.monotonic() + 300
-        while time.monotonic() < deadline:
+
+        def ended() -> dict[str, Any] | None:
             status = requests.get(f"{stack.api_url}/api/b3/pipeline-status", timeout=60).json()
-            if status["pipeline_state"]["training_status"] != "running":
-                break
-            time.sleep(0.3)
+            return None if status["pipeline_state"]["training_status"] == "running" else status
+
+        status = until(ended, "the end of the run", 300)
         assert status["pipeline_state"]["training_status"] == "completed", status
         yield stack

@@ -1,7 +1,6 @@
 """The real template on the emulator, with a server of the exchange's files and a live version."""
 
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,6 +12,7 @@ import pytest
 import requests
 from cotahist_text import Quote, cotahist, zipped
 from small_run import SMALL
+from waiting import until
 
 from b3shared.config import BUNDLED_QUOTES
 from b3shared.quotes.lake import write_lake
@@ -94,8 +94,8 @@ def market() -> Iterator[Market]:
         answer = requests.post(f"{stack.api_url}/api/b3/complete-pipeline", json=SMALL, timeout=60)
         assert answer.status_code == 202, answer.text
         machine = stack.client("stepfunctions")
-        while machine.describe_execution(executionArn=answer.json()["execution_arn"])["status"] == "RUNNING":
-            time.sleep(0.2)
+        run = answer.json()["execution_arn"]
+        until(lambda: machine.describe_execution(executionArn=run)["status"] != "RUNNING", "the end of the run", 300)
         assert Release(storage).state().snapshot
         yield Market(stack, storage, published)
     server.shutdown()

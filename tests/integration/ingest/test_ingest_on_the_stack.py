@@ -1,27 +1,16 @@
 """A file that is put into the bucket, and the exchange's new files of an evening, reach predictions without a retraining."""
 
 import json
-import time
-from collections.abc import Callable
 from datetime import date, timedelta
-from typing import Any
 
 import requests
+from waiting import until
 
 from b3shared.clock import today
 from b3shared.quotes.calendar import sessions
 from b3shared.quotes.ingest import Ingest
 from b3shared.quotes.lake import Lake
 from b3shared.release import Release
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what} did not happen within two minutes")
 
 
 def test_a_file_put_into_the_bucket_is_served(market) -> None:

@@ -1,7 +1,6 @@
 """State machine, buckets, schedules and the rest of a deployed template, through boto3."""
 
 import json
-import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ import moto
 import pytest
 from botocore.exceptions import ClientError
 from moto.stepfunctions.parser.asl.utils import boto_client
+from waiting import until
 
 from infra.local import LocalStack
 from infra.local.moto_patches import MOTO_VERSION, share_clients
@@ -25,11 +25,11 @@ def run(stack: LocalStack, **given: Any) -> dict[str, Any]:
 
 
 def finished(stack: LocalStack, arn: str) -> dict[str, Any]:
-    end = time.monotonic() + 20
-    while (state := stack.client("stepfunctions").describe_execution(executionArn=arn))["status"] == "RUNNING":
-        assert time.monotonic() < end, "still running"
-        time.sleep(0.02)
-    return dict(state)
+    def ended() -> dict[str, Any] | None:
+        state = stack.client("stepfunctions").describe_execution(executionArn=arn)
+        return None if state["status"] == "RUNNING" else dict(state)
+
+    return dict(until(ended, f"the end of {arn}"))
 
 
 def objects(stack: LocalStack, prefix: str) -> list[dict[str, Any]]:
@@ -39,11 +39,8 @@ def objects(stack: LocalStack, prefix: str) -> list[dict[str, Any]]:
 
 
 def eventually(get: Callable[[], Any], wanted: int) -> Any:
-    end = time.monotonic() + 10
-    while len(found := get()) < wanted:
-        assert time.monotonic() < end, found
-        time.sleep(0.02)
-    return found
+    """What ``get`` lists once it lists as much as wanted."""
+    return until(lambda: found if len(found := get()) >= wanted else None, f"{wanted} of them")
 
 
 @pytest.fixture
@@ -157,8 +154,11 @@ class TestEvents:
 
     def test_a_schedules_rule_does_not_answer_to_events(self, small_stack: LocalStack, name: str) -> None:
         before = len(objects(small_stack, "counters/rule/"))
-        small_stack.client("events").put_events(Entries=[{"Source": name, "DetailType": "any", "Detail": "{}"}])
-        time.sleep(0.5)
+        detail = json.dumps({"run": name, "fail_times": 0, "rounds": 1})
+        any_event = {"Source": name, "DetailType": "any", "Detail": "{}"}
+        answered = {"Source": "test.pipeline", "DetailType": "Run", "Detail": detail}
+        small_stack.client("events").put_events(Entries=[any_event, answered])
+        eventually(lambda: objects(small_stack, f"counters/{name}/"), 1)  # the later event has had its effect
         assert len(objects(small_stack, "counters/rule/")) == before
 
     def test_a_schedule_fired_twice_runs_twice_with_its_own_input(self, small_stack: LocalStack) -> None:

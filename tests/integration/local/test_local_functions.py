@@ -1,7 +1,6 @@
 """Invocations through the emulator's Lambda API: what works, and how each failure is reported."""
 
 import json
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,18 +8,13 @@ from pathlib import Path
 import psutil
 import pytest
 from botocore.exceptions import ClientError
+from processes import names
+from waiting import until
 
 from infra.local import LocalStack, LocalStackError
 from infra.local.worker import RESPONSE_LIMIT
 
 Failure = Callable[..., tuple[str, str]]
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_a_function_gets_its_event_and_the_templates_variables(small_stack: LocalStack) -> None:
@@ -33,12 +27,12 @@ def test_a_warm_worker_is_used_again(small_stack: LocalStack) -> None:
     assert len({small_stack.invoke("BehaveFunction", {"do": "echo"})["pid"] for _ in range(5)}) == 1
 
 
-def test_concurrent_calls_run_in_workers_of_their_own(small_stack: LocalStack) -> None:
+def test_concurrent_calls_run_in_workers_of_their_own(small_stack: LocalStack, tmp_path: Path) -> None:
     def call(_: int) -> object:
-        return small_stack.invoke("BehaveFunction", {"do": "sleep", "seconds": 0.5})
+        return small_stack.invoke("BehaveFunction", {"do": "meet", "folder": str(tmp_path), "parties": 3})
 
     with ThreadPoolExecutor(3) as threads:
-        assert list(threads.map(call, range(3))) == ["slept"] * 3
+        assert list(threads.map(call, range(3))) == ["met"] * 3
     workers = psutil.Process(small_stack.pid).children()
     assert len([w for w in workers if w.cwd().endswith("functions/behave")]) >= 3
 
@@ -84,7 +78,7 @@ def test_a_timeout_is_lambdas_and_takes_the_workers_children_along(small_stack: 
     assert kind == "Sandbox.Timedout"
     assert message.startswith("RequestId: ")
     assert message.endswith(" Error: Task timed out after 2.00 seconds")
-    wait_until(lambda: not any(p.info["cmdline"] == ["sleep", "300"] for p in psutil.process_iter(["cmdline"])))
+    until(lambda: "sleep" not in names(small_stack.pid), "the end of the child")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +103,7 @@ def test_memory_above_the_functions_size_kills_it(small_stack: LocalStack, failu
 
 
 def test_memory_within_the_functions_size_is_left_alone(small_stack: LocalStack) -> None:
-    assert small_stack.invoke("BehaveFunction", {"do": "allocate", "megabytes": 40}) == 40
+    assert small_stack.invoke("BehaveFunction", {"do": "allocate", "megabytes": 40, "seconds": 1}) == 40
 
 
 def test_an_answer_above_lambdas_limit_is_an_error(small_stack: LocalStack, failure: Failure) -> None:
@@ -144,18 +138,26 @@ def test_an_asynchronous_call_answers_at_once_and_is_tried_three_times(
     small_stack: LocalStack, attempts: int, made: int
 ) -> None:
     s3, bucket, name = small_stack.client("s3"), small_stack.outputs["BucketName"], f"until-{attempts}"
-    event = json.dumps({"do": "fail_until", "name": name, "attempts": attempts})
-    answer = small_stack.client("lambda").invoke(
-        FunctionName=small_stack.resources["BehaveFunction"], InvocationType="Event", Payload=event
-    )
-    assert answer["StatusCode"] == 202
-    assert answer["Payload"].read() == b""
+
+    def send(name: str, attempts: int) -> None:
+        event = json.dumps({"do": "fail_until", "name": name, "attempts": attempts})
+        answer = small_stack.client("lambda").invoke(
+            FunctionName=small_stack.resources["BehaveFunction"], InvocationType="Event", Payload=event
+        )
+        assert answer["StatusCode"] == 202
+        assert answer["Payload"].read() == b""
 
     def count() -> int:
         return int(s3.list_objects_v2(Bucket=bucket, Prefix=f"attempts/{name}/")["KeyCount"])
 
-    wait_until(lambda: count() == made)
-    time.sleep(0.3)
+    def given_up() -> int:
+        return small_stack.logs("BehaveFunction", 10_000).count("invocation given up after 3 attempts")
+
+    before = given_up()
+    send(name, attempts)
+    until(lambda: count() == made, f"attempt {made}")
+    send(f"{name}-after", 9)
+    until(lambda: given_up() > before + (attempts > made), "the end of a later call's retries")
     assert count() == made
 
 

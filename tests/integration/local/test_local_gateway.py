@@ -4,8 +4,9 @@ import base64
 import http.client
 import json
 import socket
-import time
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.message import Message
 from typing import Any
 
@@ -267,14 +268,15 @@ def test_the_aws_endpoint_is_not_for_web_pages(small_stack: LocalStack) -> None:
     assert requests.post(f"{small_stack.aws_url}/moto-api/reset", timeout=30).status_code == 403
 
 
-def gateway_without_stack(timeout: float | None, seconds: float) -> str:
-    """A gateway before a function that takes its time; the function is a Python one, all else is real."""
+def gateway_without_stack(timeout: float | None, entered: threading.Event, released: threading.Event) -> str:
+    """A gateway before a function that ends when it is released; the function is a Python one, all else is real."""
     uri = "arn:aws:apigateway:x:lambda:path/2015-03-31/functions/arn:aws:lambda:x:1:function:slow/invocations"
     body = {"paths": {"/slow": {"get": {"x-amazon-apigateway-integration": {"uri": uri}}}}}
 
     def invoke(arn: str, event: bytes) -> Outcome:
         assert arn == "arn:aws:lambda:x:1:function:slow"
-        time.sleep(seconds)
+        entered.set()
+        assert released.wait(30)
         return Outcome(b'"done"')
 
     server = GatewayServer(0)
@@ -283,13 +285,21 @@ def gateway_without_stack(timeout: float | None, seconds: float) -> str:
 
 
 def test_an_integration_beyond_the_limit_is_a_503() -> None:
-    response = requests.get(gateway_without_stack(timeout=0.2, seconds=1), timeout=30)
+    released = threading.Event()
+    response = requests.get(gateway_without_stack(0.2, threading.Event(), released), timeout=30)
+    released.set()
     assert (response.status_code, response.json()) == (503, {"message": "Service Unavailable"})
 
 
-def test_an_integration_within_the_limit_or_without_one_is_waited_for() -> None:
-    assert requests.get(gateway_without_stack(timeout=5, seconds=0.3), timeout=30).text == "done"
-    assert requests.get(gateway_without_stack(timeout=None, seconds=0.3), timeout=30).text == "done"
+@pytest.mark.parametrize("timeout", [30, None])
+def test_an_integration_within_the_limit_or_without_one_is_waited_for(timeout: float | None) -> None:
+    entered, released = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        response = pool.submit(requests.get, gateway_without_stack(timeout, entered, released), timeout=30)
+        assert entered.wait(30)
+        assert not response.done()
+        released.set()
+        assert response.result().text == "done"
 
 
 def test_the_most_specific_route_comes_first() -> None:

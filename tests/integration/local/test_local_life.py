@@ -8,8 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,8 @@ import psutil
 import pytest
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
+from processes import names
+from waiting import until
 
 from infra.local import LocalStack, LocalStackError
 from infra.local.aws import client
@@ -25,13 +25,6 @@ from infra.local.gateway import GatewayServer
 from infra.local.template import translate
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 def start_sleeping(stack: LocalStack) -> None:
@@ -43,7 +36,7 @@ def start_sleeping(stack: LocalStack) -> None:
             stack.client("lambda").invoke(FunctionName=name, Payload=b'{"do": "hang_with_child"}')
 
     threading.Thread(target=hang, daemon=True).start()
-    wait_until(lambda: any(p.name() == "sleep" for p in psutil.Process(stack.pid).children(recursive=True)))
+    until(lambda: "sleep" in names(stack.pid), "the start of the worker's child")
 
 
 def descendants(pid: int) -> list[psutil.Process]:
@@ -85,7 +78,7 @@ def test_state_survives_a_restart_and_a_kill_and_nothing_is_left_behind(small_te
         tag = s3.head_object(Bucket=bucket, Key="serving/release.json")["ETag"]
         s3.put_object(Bucket=bucket, Key="serving/release.json", Body=b"newest", IfMatch=tag)
         saved = tmp_path / "s3" / bucket / "serving" / "release.json"
-        wait_until(lambda: saved.read_bytes() == b"newest")  # in the background, not only at the end
+        until(lambda: saved.read_bytes() == b"newest", "saving in the background, not only at the end")
         start_sleeping(stack)
         temporary = Path(stack.invoke("BehaveFunction", {"do": "write"})).parents[1]
         family = descendants(stack.pid)

@@ -36,6 +36,7 @@ def test_a_warehouse_of_the_environment_is_written_and_told(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("told", "parameter"),
     [("", ""), ("md:b3", "md:b3"), ("/a/b.duckdb", "/a/b.duckdb"), ("b.duckdb", f"{Path.cwd()}/b.duckdb")],
+    ids=["none", "MotherDuck", "absolute", "relative"],
 )
 def test_the_template_is_given_the_warehouse_as_a_place_that_is_the_same_everywhere(told: str, parameter: str) -> None:
     assert warehouse_of(replace(Settings(), warehouse=told)) == parameter

@@ -1,14 +1,15 @@
 """A caller of the control API, and what the tests ask of the emulator."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import requests
+from waiting import until
 
 from b3shared.params import Step
 from b3shared.storage import Storage, open_storage
@@ -16,16 +17,6 @@ from infra.local import LocalStack
 from infra.local.aws import isolate_from_user
 
 PATIENCE = 420
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait until a condition gives something, and return it."""
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{what} did not happen within {PATIENCE} s")
 
 
 def storage_of(stack: LocalStack) -> Storage:
@@ -75,7 +66,7 @@ class Client:
 
     def ended(self, run_id: str) -> dict[str, Any]:
         """The status of a run once nothing of it runs any more."""
-        return until(lambda: None if (now := self.status(run_id))["running"] else now, f"the end of {run_id}")
+        return until(lambda: None if (now := self.status(run_id))["running"] else now, f"the end of {run_id}", PATIENCE)
 
     # -- the emulator's side
 
@@ -99,14 +90,18 @@ class Client:
         """Start an execution past the API; its status once it has ended."""
         self._sfn.start_execution(stateMachineArn=self._machine, name=execution, input=json.dumps(given))
         return until(
-            lambda: None if (now := self.describe(execution)["status"]) == "RUNNING" else now, f"the end of {execution}"
+            lambda: None if (now := self.describe(execution)["status"]) == "RUNNING" else now,
+            f"the end of {execution}",
+            PATIENCE,
         )
 
     def workers(self, function: str) -> Iterator[psutil.Process]:
         """The processes that run a function, by the name of its folder."""
         for process in psutil.Process(self.stack.pid).children(recursive=True):
-            if "awslambdaric" in process.cmdline() and Path(process.cwd()).name == function:
-                yield process
+            with suppress(psutil.NoSuchProcess):  # one that ends just now
+                seen = process.as_dict(["cmdline", "cwd"])
+                if "awslambdaric" in (seen["cmdline"] or ()) and Path(seen["cwd"] or "").name == function:
+                    yield process
 
     @property
     def _sfn(self) -> Any:

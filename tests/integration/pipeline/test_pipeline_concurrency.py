@@ -4,8 +4,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pipeline_client import error_of, until
+from pipeline_client import error_of
 from pipeline_world import FOREST, SLOW_FOREST, TICKERS
+from waiting import until
 
 from b3shared.params import Step
 from b3shared.runs import Run

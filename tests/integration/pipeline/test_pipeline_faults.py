@@ -4,8 +4,8 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pipeline_client import until
 from pipeline_world import SLOW_FOREST, TICKERS
+from waiting import until
 
 from b3shared.control.starting import execution_input
 from b3shared.params import PipelineParams

@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from pipeline_client import finished_at, until
+from pipeline_client import finished_at
 from pipeline_world import SLOW_FOREST
+from waiting import until
 
 from b3shared.params import Step
 

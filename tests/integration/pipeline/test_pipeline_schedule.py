@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from pipeline_client import until
+from waiting import until
 
 from b3shared.models import MODELS
 from b3shared.params import PipelineParams

@@ -1,25 +1,27 @@
 """With a warehouse, what came of an execution is there as SQL rows when it has ended, whether well or not."""
 
 import json
-import time
 from pathlib import Path
 
 import duckdb
 import pytest
-from pipeline_client import until
+from waiting import until
 
 from b3shared.warehouse import EVALUATIONS, REQUESTS
 
 
 def rows(warehouse: Path, sql: str, value: str) -> list[dict]:
     """Another test's execution may be writing just now: DuckDB lets one process at a time into a file."""
-    for _ in range(50):
+
+    def read() -> tuple[list[dict]] | None:
         try:
             with duckdb.connect(str(warehouse), read_only=True) as connection:
-                return connection.execute(sql, [value]).df().to_dict("records")
+                return (connection.execute(sql, [value]).df().to_dict("records"),)
         except duckdb.IOException:
-            time.sleep(0.2)
-    raise TimeoutError(warehouse)
+            return None
+
+    (found,) = until(read, f"reading {warehouse}")
+    return found
 
 
 def requests_of(warehouse: Path, execution: str) -> list[dict]:

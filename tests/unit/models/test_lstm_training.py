@@ -233,7 +233,7 @@ def test_a_pause_after_the_training_keeps_it():
         {"phase": "refit"},
         {"rates": (0.01,)},
     ],
-    ids=str,
+    ids=["learning rate", "seed", "data", "phase", "rates"],
 )
 def test_a_checkpoint_of_another_training_is_ignored(other):
     checkpoint = Kept()

@@ -43,9 +43,13 @@ def do_raise(event, context):
     raise CustomError("as asked")
 
 
-def do_sleep(event, context):
-    time.sleep(event["seconds"])
-    return "slept"
+def do_meet(event, context):
+    """Ends when as many calls as asked for are at work at once."""
+    folder = Path(event["folder"])
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < event["parties"]:
+        time.sleep(0.01)
+    return "met"
 
 
 def do_hang_with_child(event, context):
@@ -63,12 +67,12 @@ def do_kill(event, context):
 
 def do_allocate(event, context):
     held = [bytearray(b"x" * (1 << 20)) for _ in range(event["megabytes"])]
-    time.sleep(1)
+    time.sleep(event.get("seconds", 300))
     return len(held)
 
 
 def do_allocate_in_child(event, context):
-    program = f"import time; held = b'x' * ({event['megabytes']} << 20); time.sleep(1.5)"
+    program = f"import time; held = b'x' * ({event['megabytes']} << 20); time.sleep(300)"
     return subprocess.run([sys.executable, "-c", program]).returncode
 
 

@@ -1,0 +1,16 @@
+"""What the pictures use of matplotlib, which is imported here without leaving anything in HOME.
+
+While it is imported, matplotlib makes a folder for settings in HOME and writes a list of the machine's
+fonts there, and fontconfig, which it asks for them, may write another. Here both go to a temporary
+folder. So nobody's ``matplotlibrc`` changes the pictures, unless ``MPLCONFIGDIR`` names it.
+"""
+
+from b3shared.scratch import in_scratch
+
+with in_scratch("MPLCONFIGDIR", "XDG_CACHE_HOME"):
+    from matplotlib.axes import Axes
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+__all__ = ["AutoDateLocator", "Axes", "ConciseDateFormatter", "Figure", "MaxNLocator"]
