@@ -3,7 +3,7 @@
 import json
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,13 @@ import pandas as pd
 
 from b3shared.config import Settings
 from b3shared.dataset import CLASSES, FloatArray
-from b3shared.errors import IncompatibleFeaturesError, SourceUnavailableError, TooLittleHistoryError, UnknownTickerError
+from b3shared.errors import (
+    IncompatibleFeaturesError,
+    InvalidParameterError,
+    SourceUnavailableError,
+    TooLittleHistoryError,
+    UnknownTickerError,
+)
 from b3shared.features import Features, build_features
 from b3shared.fingerprint import feature_code
 from b3shared.models.base import Forecast, Progress
@@ -26,7 +32,7 @@ from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.runs import Run, StepRecord, new_run_id
 from b3shared.services.data_loading import B3DataLoadingService
-from b3shared.services.preprocessing import tidy
+from b3shared.services.given_quotes import tidy, warn_of
 from b3shared.services.silence import why_not_among, why_not_loaded, why_not_usable
 from b3shared.serving.offer import is_other_code, universe_of
 from b3shared.serving.predictor import OTHER_CODE
@@ -109,7 +115,7 @@ class B3Model:
         *,
         model_type: str = "rf",
         model_version: str | None = None,
-        tickers: list[str] | None = None,
+        tickers: str | Iterable[str] | None = None,
     ) -> pd.DataFrame:
         """Forecast from the newest row of every ticker.
 
@@ -120,7 +126,7 @@ class B3Model:
             model_dir: namespace of the registry.
             model_type: "rf" or "lstm", or another name of these.
             model_version: a version; None is the live one.
-            tickers: answer these only.
+            tickers: answer these only, such as ``["PETR4", "VALE3"]`` or ``"PETR4"``.
 
         Returns:
             One row per ticker (index): action, buy, hold, sell (probabilities), as_of, last_price, model_version; for the
@@ -135,7 +141,7 @@ class B3Model:
             UnknownTickerError: A ticker that was asked for has no forecast; it says why.
 
         Warns:
-            UserWarning: The features are made by other code than the version learnt from.
+            UserWarning: The features are made by other code than the version learnt from; rows of the quotes were dropped.
         """
         manifest = self._manifest(model_dir, model_type, model_version)
         kind, version = manifest["model_type"], manifest["version"]
@@ -143,7 +149,9 @@ class B3Model:
             warnings.warn(f"version {version}: {OTHER_CODE}", stacklevel=2)
         with tempfile.TemporaryDirectory() as folder:
             scorer = Scorer.load(Registry(self.storage, model_dir).fetch(kind, version, Path(folder)))
-        frame = tidy(new_data)
+        given = tidy(new_data)
+        warn_of(given.findings, stacklevel=2)
+        frame = given.quotes
         newest = _Newest.of(frame, manifest, of_sequences=scorer.takes_sequences)
         forecast, rows = scorer.score(newest.X, newest.volatility), newest.rows
         answer = pd.DataFrame(forecast.probabilities, columns=list(CLASSES), index=rows["ticker"].to_numpy(dtype=str))
@@ -162,7 +170,7 @@ class B3Model:
         *,
         model_type: str = "rf",
         model_version: str | None = None,
-        tickers: list[str] | None = None,
+        tickers: str | Iterable[str] | None = None,
     ) -> pd.DataFrame:
         """The newest quotes as a version learnt from them: its kinds of paper, its length of history.
 
@@ -282,8 +290,15 @@ def _expected(forecast: Forecast, price: FloatArray) -> dict[str, FloatArray]:
     return returns | {name.replace("return", "price"): price * (1.0 + value) for name, value in returns.items()}
 
 
-def _named(tickers: list[str]) -> list[str]:
-    return [ticker.strip().upper() for ticker in tickers]
+def _named(tickers: str | Iterable[str]) -> list[str]:
+    """Tickers in capitals, each once; a text names one, or several with commas between them."""
+    try:
+        given = tickers.split(",") if isinstance(tickers, str) else list(tickers)
+        return list(dict.fromkeys(ticker.strip().upper() for ticker in given))
+    except (TypeError, AttributeError) as error:
+        raise InvalidParameterError(
+            f"tickers must be a list of tickers such as ['PETR4'], got {tickers!r}", parameters=["tickers"]
+        ) from error
 
 
 def _refuse(reasons: dict[str, str]) -> None:
