@@ -244,12 +244,12 @@ class _Newest:
         if frame.empty:
             known = ", ".join(universe.tickers or universe.instruments or ())
             raise UnknownTickerError(f"the model knows {known}; none of them is among the quotes")
-        features = build_features(frame, params.features, params.min_turnover)
+        features = build_features(frame, params.features, params.min_turnover, params.max_gap)
         if list(features.names) != manifest["features"]:
             missing = sorted(set(manifest["features"]) - set(features.names))
             raise IncompatibleFeaturesError(f"the model needs features that these quotes cannot give: {', '.join(missing)}")
         windows, sessions = newest_windows(features, params.lookback if of_sequences else 1)
-        whole = np.isfinite(windows).all(axis=(1, 2)) & (longest_gap(sessions) <= params.lstm.max_gap)
+        whole = np.isfinite(windows).all(axis=(1, 2)) & (longest_gap(sessions) <= params.max_gap)
         usable = last_of_each(frame["ticker"].to_numpy())[whole]
         if not len(usable):
             before = f", nor {params.lookback - 1} such rows before it without a long gap" if of_sequences else ""
@@ -278,7 +278,8 @@ class _Newest:
         missing = [n for n, value in zip(self.features.names, self.features.X[at], strict=True) if not np.isfinite(value)]
         series = self.features.shared
         turnover = float(series.panel.rows(series.median_turnover())[at])
-        return why_not_usable(ticker, turnover, self.params, missing, len(own))
+        since_hole = int(series.panel.position[at]) + 1
+        return why_not_usable(ticker, turnover, self.params, missing, len(own), since_hole)
 
 
 def _expected(forecast: Forecast, price: FloatArray) -> dict[str, FloatArray]:

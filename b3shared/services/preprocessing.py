@@ -12,7 +12,7 @@ from b3shared.quotes.findings import described
 from b3shared.services.frames import to_frames
 from b3shared.services.given_quotes import tidy, warn_of
 
-MADE_WITH = ("features", "label", "horizon", "label_width", "signal_lag", "min_turnover")
+MADE_WITH = ("features", "label", "horizon", "label_width", "signal_lag", "max_gap", "min_turnover")
 """Parameters that features and labels were made with: a model of them must know the same."""
 
 
