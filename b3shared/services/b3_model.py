@@ -15,7 +15,6 @@ from b3shared.config import Settings
 from b3shared.dataset import CLASSES, FloatArray
 from b3shared.errors import (
     IncompatibleFeaturesError,
-    InvalidParameterError,
     SourceUnavailableError,
     TooLittleHistoryError,
     UnknownTickerError,
@@ -32,7 +31,7 @@ from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.runs import Run, StepRecord, new_run_id
 from b3shared.services.data_loading import B3DataLoadingService
-from b3shared.services.given_quotes import tidy, warn_of
+from b3shared.services.given_quotes import named_tickers, tidy, warn_of
 from b3shared.services.silence import why_not_among, why_not_loaded, why_not_usable
 from b3shared.serving.offer import is_other_code, universe_of
 from b3shared.serving.predictor import OTHER_CODE
@@ -160,7 +159,7 @@ class B3Model:
         answer = answer.assign(**_expected(forecast, answer["last_price"].to_numpy()), model_version=version)
         if tickers is None:
             return answer
-        wanted = _named(tickers)
+        wanted = named_tickers(tickers)
         _refuse({t: newest.why_not(t, frame) for t in wanted if t not in answer.index})
         return answer.loc[wanted]
 
@@ -200,7 +199,7 @@ class B3Model:
             hint = f"version {manifest['version']} was made from them: name the quotes if they are elsewhere now"
             raise error if self._chosen else SourceUnavailableError(f"{error.message}; {hint}") from error
         loaded, p = set(frame["ticker"]), PipelineParams.of(newest)
-        _refuse({t: why_not_loaded(t, service.source, p, universe) for t in _named(tickers or []) if t not in loaded})
+        _refuse({t: why_not_loaded(t, service.source, p, universe) for t in named_tickers(tickers or []) if t not in loaded})
         return frame
 
     def _quotes_of(self, manifest: dict[str, Any]) -> str:
@@ -289,17 +288,6 @@ def _expected(forecast: Forecast, price: FloatArray) -> dict[str, FloatArray]:
     low, high = forecast.intervals.T
     returns = {"predicted_return": forecast.returns, "return_low": low, "return_high": high}
     return returns | {name.replace("return", "price"): price * (1.0 + value) for name, value in returns.items()}
-
-
-def _named(tickers: str | Iterable[str]) -> list[str]:
-    """Tickers in capitals, each once; a text names one, or several with commas between them."""
-    try:
-        given = tickers.split(",") if isinstance(tickers, str) else list(tickers)
-        return list(dict.fromkeys(ticker.strip().upper() for ticker in given))
-    except (TypeError, AttributeError) as error:
-        raise InvalidParameterError(
-            f"tickers must be a list of tickers such as ['PETR4'], got {tickers!r}", parameters=["tickers"]
-        ) from error
 
 
 def _refuse(reasons: dict[str, str]) -> None:

@@ -1,7 +1,7 @@
 """Quotes that a caller gives as a DataFrame, in the schema and clean; what had to be dropped is said."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from b3shared.errors import InvalidQuotesError, NoQuotesError
+from b3shared.errors import InvalidParameterError, InvalidQuotesError, NoQuotesError
 from b3shared.quotes.findings import Finding
 from b3shared.quotes.loading import dropped_words
 from b3shared.quotes.quality import clean
@@ -72,6 +72,21 @@ def warn_of(findings: Sequence[Finding], stacklevel: int) -> None:
     for found in findings:
         if found.kind in _TOLD:
             warnings.warn(f"{found.rows} {found.kind}: {found.examples[0]}", stacklevel=stacklevel + 1)
+
+
+def named_tickers(tickers: str | Iterable[str]) -> list[str]:
+    """Tickers in capitals, each once; a text names one, or several with commas between them.
+
+    Raises:
+        InvalidParameterError: They are no texts.
+    """
+    try:
+        given = tickers.split(",") if isinstance(tickers, str) else list(tickers)
+        return list(dict.fromkeys(ticker.strip().upper() for ticker in given))
+    except (TypeError, AttributeError) as error:
+        raise InvalidParameterError(
+            f"tickers must be a list of tickers such as ['PETR4'], got {tickers!r}", parameters=["tickers"]
+        ) from error
 
 
 def _named(df: object) -> pd.DataFrame:

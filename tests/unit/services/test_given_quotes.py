@@ -11,8 +11,7 @@ import pytest
 from b3shared import B3Model
 from b3shared.errors import InvalidParameterError, InvalidQuotesError, NoQuotesError
 from b3shared.services import B3ModelPreprocessingService, B3ModelTrainingService
-from b3shared.services.b3_model import _named
-from b3shared.services.given_quotes import tidy
+from b3shared.services.given_quotes import named_tickers, tidy
 
 Shape = Callable[[pd.DataFrame], object]
 
@@ -160,12 +159,12 @@ def test_splits_that_a_load_has_judged_are_not_judged_again(quotes: pd.DataFrame
 
 
 def test_one_ticker_may_be_named_by_a_text() -> None:
-    assert _named("petr4") == ["PETR4"]
-    assert _named("PETR4, VALE3") == ["PETR4", "VALE3"]
-    assert _named(("PETR4", "PETR4")) == ["PETR4"]
+    assert named_tickers("petr4") == ["PETR4"]
+    assert named_tickers("PETR4, VALE3") == ["PETR4", "VALE3"]
+    assert named_tickers(("PETR4", "PETR4")) == ["PETR4"]
     for wrong in (5, [5], [None]):
         with pytest.raises(InvalidParameterError, match="tickers must be a list"):
-            _named(wrong)  # type: ignore[arg-type]
+            named_tickers(wrong)  # type: ignore[arg-type]
 
 
 def test_features_and_labels_that_are_no_frames_are_refused_by_name(quotes: pd.DataFrame) -> None:
