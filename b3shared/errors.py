@@ -123,6 +123,12 @@ class DiskFullError(B3Error):
     code = "DISK_FULL"
 
 
+class OutOfMemoryError(B3Error):
+    """The memory is too small for the data; trying again does not help, more memory does."""
+
+    code = "OUT_OF_MEMORY"
+
+
 class ArtifactNotFoundError(B3Error):
     """A key that should exist does not."""
 

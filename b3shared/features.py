@@ -18,6 +18,7 @@ from b3shared.cross_section import MARKET, MIN_CROSS_SECTION, CrossSection, Mark
 from b3shared.dataset import Array, FloatArray
 from b3shared.errors import InvalidQuotesError
 from b3shared.quotes.panel import Panel
+from b3shared.quotes.schema import MAX_GAP
 from b3shared.quotes.sources import PRECOMPUTED
 from b3shared.series import BOOK, V1, V2_BASE, Series, formulas
 
@@ -116,7 +117,9 @@ class TickerFeatures:
     shared: Series
 
 
-def ticker_features(frame: pd.DataFrame, version: str, min_turnover: float, coverage: Coverage) -> TickerFeatures:
+def ticker_features(
+    frame: pd.DataFrame, version: str, min_turnover: float, coverage: Coverage, max_gap: int = MAX_GAP
+) -> TickerFeatures:
     """Compute what needs no other ticker, for all tickers of a source or a part of them.
 
     Args:
@@ -124,13 +127,14 @@ def ticker_features(frame: pd.DataFrame, version: str, min_turnover: float, cove
         version: see :func:`build_features`.
         min_turnover: see :func:`build_features`.
         coverage: what the whole source has.
+        max_gap: see :func:`build_features`.
 
     Raises:
         InvalidQuotesError: The source lacks columns, or tickers, without which the feature set cannot be had.
     """
     coverage.check(version)
     with np.errstate(divide="ignore", invalid="ignore"):
-        shared = Series(Panel(frame))
+        shared = Series(Panel(frame, max_gap))
         rows = shared.panel.rows
         if version == "v1" and set(PRECOMPUTED) <= coverage.columns:
             columns = {name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in V1}
@@ -141,7 +145,7 @@ def ticker_features(frame: pd.DataFrame, version: str, min_turnover: float, cove
     return TickerFeatures(columns, liquid, shared)
 
 
-def build_features(frame: pd.DataFrame, version: str, min_turnover: float) -> Features:
+def build_features(frame: pd.DataFrame, version: str, min_turnover: float, max_gap: int = MAX_GAP) -> Features:
     """Compute a feature set for every row.
 
     Args:
@@ -149,12 +153,14 @@ def build_features(frame: pd.DataFrame, version: str, min_turnover: float) -> Fe
         version: "v1", the 13 features of the reference project; "v2", 18 scale-free features, their percentile ranks
             among the liquid tickers of the date, and 3 of the market.
         min_turnover: R$ a session that the trailing 60-session median must exceed for a row to be liquid.
+        max_gap: sessions of the exchange from a row of a ticker to its next, at most; over a longer hole no feature
+            reaches, and the ticker's history begins anew.
 
     Raises:
         InvalidQuotesError: The source lacks columns without which the feature set cannot be had.
     """
     coverage = coverage_of(frame)
-    own = ticker_features(frame, version, min_turnover, coverage)
+    own = ticker_features(frame, version, min_turnover, coverage, max_gap)
     columns, panel = own.columns, own.shared.panel
     if version == "v2":
         liquid, session = np.flatnonzero(own.liquid), panel.session

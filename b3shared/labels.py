@@ -36,7 +36,8 @@ def build_labels(series: Series, params: PipelineParams) -> Labels:
     the trailing 20-session volatility times sqrt(horizon). ``triple_barrier`` (Lopez de Prado 2018, ch. 3): which of the
     same two limits a close reaches first within ``horizon`` sessions, hold if neither; the return ends there too.
     ``signal``: the reference project's rule of the inputs, ``signal_lag`` sessions ahead; its return is that over
-    ``horizon``. The trade behind all of them is entered at the close of t.
+    ``horizon``. The trade behind all of them is entered at the close of t. No label reaches over a hole that breaks the
+    panel's line (:class:`b3shared.quotes.panel.Panel`): rows before it have no outcome.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         label, ahead, future = _KINDS[params.label](series, params)
@@ -71,7 +72,7 @@ def _side(returns: FloatArray, band: FloatArray) -> IntArray:
 
 
 def _ahead(series: Series, sessions: int) -> IntArray:
-    """How many sessions ahead the outcome lies; -1 where the ticker's rows end before, or the band is unknown."""
+    """How many sessions ahead the outcome lies; -1 where the line of rows ends before."""
     here = ~np.isnan(series.close) & ~np.isnan(lag(series.close, -sessions))
     return np.where(here, sessions, -1)
 

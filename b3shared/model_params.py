@@ -62,8 +62,8 @@ class RandomForestParams(Params):
 class LSTMParams(Params):
     """The multi-task network (action and return) and its training, under the names of the reference project.
 
-    ``lookback`` and ``horizon`` are of the run (:class:`b3shared.params.PipelineParams`): features, labels and serving need
-    them too.
+    ``lookback``, ``horizon`` and ``max_gap`` are of the run (:class:`b3shared.params.PipelineParams`): features, labels and
+    serving need them too.
     """
 
     epochs: int = Field(default=25, ge=1, le=1000, description="passes over the training windows, at most")
@@ -100,18 +100,15 @@ class LSTMParams(Params):
     price_col: Literal["close"] = Field(
         default="close", description="column whose return is forecast; labels, features and last_price are of the close"
     )
-    max_gap: int = Field(
-        default=5,
-        ge=1,
-        le=252,
-        description="sessions of the market from a row of a window to the next, at most: 5 lets 4 be missing, 1 none",
-    )
     interval_level: float = Field(default=0.9, gt=0, lt=1, description="share of outcomes that an interval is to cover")
     max_slices: int = Field(default=48, ge=1, le=1000, description="calls of the trainer that one training may take")
 
 
 FAMILIES: dict[str, type[Params]] = {"rf": RandomForestParams, "lstm": LSTMParams}
 """Model type -> its own parameters: nested under that name in a run's, flat or nested for callers."""
+
+NO_LONGER_OWN = frozenset({"max_gap"})
+"""Parameters that were the LSTM's own and are the run's now: versions and runs made before name them under ``lstm``."""
 
 ALIASES = {"lr": "learning_rate"}
 """Other names that the reference project gives a parameter."""

@@ -18,8 +18,17 @@ from pydantic import (
 )
 
 from b3shared.errors import InvalidParameterError
-from b3shared.model_params import FAMILIES, FAMILY_OF, LSTMParams, Params, RandomForestParams, canonical, nested
-from b3shared.quotes.schema import SHARES, Instrument
+from b3shared.model_params import (
+    FAMILIES,
+    FAMILY_OF,
+    NO_LONGER_OWN,
+    LSTMParams,
+    Params,
+    RandomForestParams,
+    canonical,
+    nested,
+)
+from b3shared.quotes.schema import MAX_GAP, SHARES, Instrument
 from b3shared.validation import explain, wrong_names
 
 MODEL_TYPES: dict[str, str] = {"rf": "rf", "random_forest": "rf", "lstm": "lstm", "lstm_mtl": "lstm"}
@@ -88,6 +97,13 @@ class PipelineParams(Params):
     )
     signal_lag: int = Field(
         default=0, ge=0, le=5, description="label 'signal' only: 0 the rule of the same day, 1 of the next, ..."
+    )
+    max_gap: int = Field(
+        default=MAX_GAP,
+        ge=1,
+        le=252,
+        description="sessions of the exchange from a row of a ticker to its next, at most: 5 lets 4 be missing, 1 none. No "
+        "feature, label or window reaches over a longer hole; the ticker's history begins anew after it",
     )
     lookback: int = Field(default=32, ge=1, le=252, description="sessions that a sequence model sees; counts as history")
     # -- split
@@ -189,6 +205,9 @@ class PipelineParams(Params):
         """
         flat = {**(values or {}), **more}
         families = {family: nested(flat.pop(family, {}), family) for family in FAMILIES}
+        for given in families.values():
+            for name in NO_LONGER_OWN & given.keys():
+                flat.setdefault(name, given.pop(name))
         for name in [name for name in flat if name in FAMILY_OF]:
             families[FAMILY_OF[name]][canonical(name)] = flat.pop(name)
         try:
@@ -204,7 +223,7 @@ class PipelineParams(Params):
 
 STEP_PARAMS: dict[Step, set[str]] = {
     Step.LOAD_DATA: {"tickers", "instruments", "start", "end", "period", "max_missing_sessions", "min_turnover"},
-    Step.PREPROCESS_DATA: {"features", "label", "horizon", "label_width", "signal_lag", "lookback"},
+    Step.PREPROCESS_DATA: {"features", "label", "horizon", "label_width", "signal_lag", "max_gap", "lookback"},
     Step.SPLIT_DATA: {"test_size", "val_size", "embargo_days"},
     Step.TRAIN_MODEL: {"model_type", "random_state", *FAMILIES},
     Step.EVALUATE_MODEL: {"decision"},
@@ -231,7 +250,7 @@ def flattened(params: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in params.items():
         if name in FAMILIES and value is None:
             continue
-        own = FAMILIES[name].model_fields.keys() if name in FAMILIES else set[str]()
+        own = FAMILIES[name].model_fields.keys() | NO_LONGER_OWN if name in FAMILIES else set[str]()
         if name in FAMILIES and isinstance(value, Mapping) and {canonical(inner) for inner in value} <= own:
             flat = {canonical(inner): item for inner, item in value.items()} | flat
         else:

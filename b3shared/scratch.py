@@ -1,4 +1,4 @@
-"""A folder for temporary files; when its disk is full the error says so, and what to do about it."""
+"""A folder for temporary files; when its disk or the memory is full the error says so, and what to do about it."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from b3shared.errors import DiskFullError
+from b3shared.errors import DiskFullError, OutOfMemoryError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _WORDS = ("No space left on device", "max_temp_directory_size")
@@ -26,17 +26,19 @@ def scratch(who: str) -> Iterator[Path]:
         who: the step or function that works in it.
 
     Raises:
-        DiskFullError: In place of the error that a full disk led to.
+        DiskFullError, OutOfMemoryError: In place of the error that a full disk, or too little memory, led to.
     """
     with tempfile.TemporaryDirectory(prefix=f"b3-{who}-") as name:
         folder = Path(name)
         try:
             yield folder
-        except DiskFullError:
+        except (DiskFullError, OutOfMemoryError):
             raise
         except Exception as error:
             if no_space(error) or _unsaid(error, folder):
-                raise _disk_full(who, folder) from error
+                raise disk_full(who, folder.parent) from error
+            if no_memory(error):
+                raise out_of_memory(who, error) from error
             raise
 
 
@@ -66,19 +68,45 @@ def no_space(error: BaseException) -> bool:
     return led is not None and no_space(led)
 
 
+def no_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory is too small: Python's own, or DuckDB's (which need not be installed)."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException"
+
+
+def out_of_memory(who: str, error: BaseException) -> OutOfMemoryError:
+    """The error of too little memory.
+
+    Args:
+        who: what needed the memory.
+        error: that says so.
+    """
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return OutOfMemoryError(
+        f"{who}: the memory is too small: {reason}. On AWS give the function more memory; elsewhere close other programs, "
+        "or choose a shorter period or fewer tickers",
+        who=who,
+    )
+
+
 def _unsaid(error: Exception, folder: Path) -> bool:
     """Whether a write failed on a full disk without saying so."""
     return isinstance(error, OSError | RuntimeError) and shutil.disk_usage(folder).free < _LEAST
 
 
-def _disk_full(who: str, folder: Path) -> DiskFullError:
+def disk_full(who: str, folder: Path) -> DiskFullError:
+    """The error of a full disk.
+
+    Args:
+        who: what needed the disk.
+        folder: for temporary files, on that disk.
+    """
     disk = shutil.disk_usage(folder)
     free, total = (round(size / 2**20, 1) for size in (disk.free, disk.total))
     return DiskFullError(
-        f"{who}: no space left for temporary files: {free:,} of {total:,} MiB are free in {folder.parent}. On AWS raise the "
+        f"{who}: no space left for temporary files: {free:,} of {total:,} MiB are free in {folder}. On AWS raise the "
         "template's ScratchSize (MB, up to 10240); elsewhere make room there, or point TMPDIR to a larger disk",
         who=who,
-        folder=str(folder.parent),
+        folder=str(folder),
         free_mib=free,
         total_mib=total,
     )

@@ -1,7 +1,6 @@
 """The price and volume series of tickers, and the formulas of every feature that needs one ticker's rows only.
 
-They are written once: for whole histories, for a part of the tickers (:mod:`b3shared.features`), and for the newest
-session of carried histories (:mod:`b3shared.incremental`).
+They are written once, for whole histories and for a part of the tickers (:mod:`b3shared.features`).
 """
 
 from collections.abc import Callable, Collection
@@ -50,7 +49,7 @@ V2_BASE = (
 
 
 class Series:
-    """The price and volume series of a panel in the forward basis, as (tickers, sessions) grids of float64.
+    """The price and volume series of a panel in the forward basis, as (lines, sessions) grids of float64.
 
     What is called a series has a column for every session; a figure (a return, a mean, an indicator) has one for every
     session that is asked for: all of them here, the newest where :attr:`newest` says so.

@@ -48,13 +48,13 @@ def table_part(frame: pd.DataFrame, params: PipelineParams, coverage: Coverage) 
 
     Args:
         frame: clean quotes sorted by ticker and date.
-        params: feature set, label, horizon, liquidity limit.
+        params: feature set, label, horizon, liquidity limit, longest hole.
         coverage: what the whole source has.
 
     Raises:
         InvalidQuotesError: The source lacks columns or tickers without which the feature set cannot be had.
     """
-    features = ticker_features(frame, params.features, params.min_turnover, coverage)
+    features = ticker_features(frame, params.features, params.min_turnover, coverage, params.max_gap)
     labels, series = build_labels(features.shared, params), features.shared
     panel, rows = series.panel, np.flatnonzero(features.liquid)
 

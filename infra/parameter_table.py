@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "LSTM.md"
 BEGIN, END = "<!-- parameters: python -m infra.parameter_table -->\n", "<!-- end of parameters -->\n"
 
-OF_THE_RUN = ("lookback", "horizon")
-"""Parameters of the run that the reference project counts among the network's."""
+OF_THE_RUN = ("lookback", "horizon", "max_gap")
+"""Parameters of the run that its windows depend on; the first two the reference project counts among the network's."""
 
 
 def table() -> str:

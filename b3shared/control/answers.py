@@ -33,6 +33,7 @@ HTTP_STATUS = {
     "INCOMPLETE_INGEST": 503,
     "NOTHING_LIVE": 503,
     "DISK_FULL": 507,
+    "OUT_OF_MEMORY": 507,
 }
 """HTTP status of an error code; what is not listed is our fault, 500."""
 

@@ -51,7 +51,7 @@ class LSTMModel(Model):
 
     def __init__(self, params: PipelineParams) -> None:
         super().__init__(params)
-        self.lookback, self.max_gap = params.lookback, params.lstm.max_gap
+        self.lookback, self.max_gap = params.lookback, params.max_gap
 
     @property
     def base_rates(self) -> FloatArray:

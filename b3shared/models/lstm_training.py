@@ -257,7 +257,7 @@ class Training:
         about = {
             "phase": self.task.phase,
             "rates": self.task.rates,
-            "lstm": self.params.lstm.model_dump(exclude={"max_slices", "interval_level", "max_gap"}),
+            "lstm": self.params.lstm.model_dump(exclude={"max_slices", "interval_level"}),
             "lookback": self.params.lookback,
             "random_state": self.params.random_state,
             "device": self._device.type,

@@ -11,6 +11,8 @@ from b3shared.pipeline.load_data import QUOTES
 from b3shared.pipeline.runner import Context
 from b3shared.pipeline.shards import Shards
 from b3shared.preprocess import describe, preprocess
+from b3shared.quotes.findings import described
+from b3shared.quotes.loading import read_quotes
 from b3shared.quotes.quality import clean
 from b3shared.quotes.sources import ParquetSource, QuoteQuery
 from b3shared.table_parts import Part, TableJoin
@@ -19,16 +21,19 @@ from b3shared.versions import FEATURES_VERSION
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     """Build the training table of the loaded quotes, or of the user's own edited quotes (cleaned first)."""
+    told: dict[str, Any] = {}
     if context.plan.input:
         given = context.plan.input
         path = context.storage.download(given.key, context.folder / QUOTES, given.sha256)
-        frame, _ = clean(ParquetSource(path, given.key).read(QuoteQuery()))
+        raw, corrected = read_quotes(ParquetSource(path, given.key), QuoteQuery())
+        frame, findings = clean(raw)
+        told = described(corrected + findings)
     elif (shards := Shards(context)).several:
         return _joined(context, shards)
     else:
         frame = ParquetSource(context.inputs(Step.LOAD_DATA, QUOTES) / QUOTES).read(QuoteQuery())
     made = preprocess(frame, context.params)
-    return made.data.save(context.out), _said(made.report)
+    return made.data.save(context.out), _said(made.report | told)
 
 
 def _joined(context: Context, shards: Shards) -> tuple[list[Path], dict[str, Any]]:

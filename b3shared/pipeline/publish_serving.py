@@ -11,7 +11,7 @@ from b3shared.errors import ConflictError, IncompatibleFeaturesError
 from b3shared.params import Step
 from b3shared.pipeline.runner import Context
 from b3shared.quotes.lake import LakeSource
-from b3shared.quotes.loading import period_start
+from b3shared.quotes.loading import period_start, read_quotes
 from b3shared.quotes.quality import clean
 from b3shared.quotes.sources import QuoteQuery, QuoteSource, open_source
 from b3shared.release import Release
@@ -102,7 +102,7 @@ def _stored(storage: Storage, source: QuoteSource, fed: Sequence[Mapping[str, An
         folder: to work in.
     """
     newest = source.newest()
-    frame, _ = clean(source.read(QuoteQuery(start=period_start(newest, HISTORY))))
+    frame, _ = clean(read_quotes(source, QuoteQuery(start=period_start(newest, HISTORY)))[0])
     snapshot = Snapshot.of(frame, _lookback(fed), {universe_of(manifest["params"]) for manifest in fed})
     key = snapshot.save(storage, folder)
     return {"snapshot": key, "source": source.name, **describe(snapshot)}

@@ -43,6 +43,18 @@ def sessions(first: date, last: date) -> Array:
     return _between(_calendar(last.year + 1).sessions, first, last)
 
 
+def session_numbers(days: Array) -> IntArray:
+    """(days,) how many sessions there were from :data:`FIRST` up to each day, itself included.
+
+    Args:
+        days: datetime64[D].
+    """
+    if not len(days):
+        return np.zeros(0, dtype=np.int64)
+    numbers: IntArray = np.searchsorted(sessions(FIRST, _date(days.max())), days, side="right")
+    return numbers
+
+
 def half_days(first: date, last: date) -> Array:
     """datetime64[D] sessions that open late or close early, such as Ash Wednesday."""
     calendar = _calendar(last.year + 1)

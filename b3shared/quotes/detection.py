@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from b3shared.dataset import FloatArray
-from b3shared.errors import InvalidQuotesError
 from b3shared.quotes.actions import ACTION_TYPES, kind_of, no_actions, sorted_actions
+from b3shared.quotes.databases import connect, reading_error
 from b3shared.quotes.likelihood import GROUPED, GROWN, NO_MARK, OTHER, SEVERAL, UNKNOWN, Evidence, Verdict, judge
 from b3shared.quotes.suspicion import ROWS_AT_ONCE, suspicious_rows
 
@@ -64,23 +64,20 @@ def detect_actions(connection: duckdb.DuckDBPyConnection, relation: str, rows_at
         :data:`LEAST_CONFIDENCE` left out.
 
     Raises:
-        InvalidQuotesError: The relation cannot be read as quotes.
-        duckdb.OutOfMemoryException, duckdb.IOException: The machine's fault, not that of the quotes.
+        B3Error: The relation cannot be read; see :func:`b3shared.quotes.databases.reading_error`.
     """
     tables = []
     try:
         for rows in suspicious_rows(connection, relation, rows_at_once):
             tables += [_judged(rows), _ex_marks(rows)]
-    except (duckdb.OutOfMemoryException, duckdb.IOException):
-        raise
     except duckdb.Error as error:
-        raise InvalidQuotesError(f"{relation} cannot be read as quotes: {str(error).splitlines()[0]}") from error
+        raise reading_error(error, "a table of quotes") from error
     return sorted_actions(pd.concat([table for table in tables if len(table)] or [no_actions()]))
 
 
 def detect_in(quotes: pd.DataFrame) -> pd.DataFrame:
     """The same for quotes in memory."""
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.register("quotes", quotes)
         return detect_actions(connection, "quotes")
 

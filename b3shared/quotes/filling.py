@@ -75,5 +75,4 @@ def _files(source: QuoteSource) -> list[Path]:
         return [] if source.name.startswith("s3://") else [Path(source.name, MANIFEST).resolve()]
     if not isinstance(source, ParquetSource):
         return []
-    found = [source.path] if source.path.is_file() else source.path.rglob("*.parquet")
-    return [file.resolve() for file in found]
+    return [file.resolve() for file in source.files()]

@@ -35,3 +35,10 @@ def added(parts: Sequence[Sequence[Finding]]) -> list[Finding]:
         replace(kind[0], rows=sum(f.rows for f in kind), examples=tuple(e for f in kind for e in f.examples)[:EXAMPLES])
         for kind in zip(*parts, strict=True)
     ]
+
+
+def described(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Findings as a report tells them: rows dropped by reason, and all findings with examples."""
+    present = [f for f in findings if f.rows]
+    dropped = {f.kind: f.rows for f in present if f.action == "dropped"}
+    return {"dropped": dropped, "findings": [f.to_json() for f in present]}

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from b3shared.documents import file_sha256, from_json, to_json, utc_now
 from b3shared.errors import B3Error, InvalidActionsError, NoQuotesError, NotPublishedError, SourceUnavailableError
 from b3shared.quotes.actions import apply_overrides
 from b3shared.quotes.cotahist import CotahistFile, CotahistReport
 from b3shared.quotes.cotahist_file import Period
+from b3shared.quotes.databases import connect
 from b3shared.quotes.detection import detect_actions
 from b3shared.quotes.download import QuoteServer
 from b3shared.quotes.lake import Detected, Draft, Lake, relation_of
@@ -272,8 +271,7 @@ class Ingest:
         if not quotes:
             return Draft(years)
         self._tell({"step": "corporate actions", "phase": "detecting"})
-        config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": str(folder / "spill")}
-        with duckdb.connect(config=config) as connection:
+        with connect(memory_limit=MEMORY) as connection:
             renamed = renamed_tickers(connection, relation_of(quotes))
             renames = write_parquet(renamed, folder / "renames.parquet")
             relation, self.without_effect = relation_of(quotes, renames), []

@@ -13,13 +13,14 @@ import pandas as pd
 from b3shared.clock import today
 from b3shared.documents import file_sha256
 from b3shared.errors import ArtifactNotFoundError, ConflictError, NoQuotesError
-from b3shared.quotes.actions import sorted_actions, with_actions
-from b3shared.quotes.databases import literal
+from b3shared.quotes.actions import no_actions, sorted_actions, with_actions
+from b3shared.quotes.databases import connect, parquet_files
 from b3shared.quotes.manifest import LakeFile, Manifest, commit, file_key, origin, read_manifest, sweep
 from b3shared.quotes.merging import NO_WHOLE_FILE, SESSION_CREATED
-from b3shared.quotes.query import typed
+from b3shared.quotes.query import QuoteQuery, typed
+from b3shared.quotes.reader import DuckDBReader
 from b3shared.quotes.schema import DEFAULTS
-from b3shared.quotes.sources import DuckDBReader, QuoteQuery
+from b3shared.quotes.splits import Splits, no_splits
 from b3shared.quotes.tables import write_parquet
 from b3shared.scratch import scratch
 from b3shared.storage import Storage, open_storage
@@ -188,10 +189,10 @@ class LakeSource(DuckDBReader):
 
     @contextmanager
     def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-        with tempfile.TemporaryDirectory(prefix="b3-lake-") as folder, duckdb.connect() as connection:
+        with tempfile.TemporaryDirectory(prefix="b3-lake-") as folder, connect() as connection:
             quotes, actions, renames = self._fetched(query, Path(folder))
             if actions:
-                connection.execute(f"CREATE TABLE {_ACTIONS} AS FROM read_parquet({literal(actions)})")
+                connection.execute(f"CREATE TABLE {_ACTIONS} AS FROM read_parquet({parquet_files([actions])})")
             yield connection, relation_of(quotes, renames)
 
     def _fetched(self, query: QuoteQuery, folder: Path) -> tuple[list[Path], Path | None, Path | None]:
@@ -219,15 +220,26 @@ class LakeSource(DuckDBReader):
         out.attrs["missing"] = [name for name in frame.attrs["missing"] if name != "split_factor"]
         return out
 
+    def _splits(self, connection: duckdb.DuckDBPyConnection, relation: str, *, listed: bool) -> Splits:
+        """Actions of the lake are in its quotes when they are read; what the user gave has the last word."""
+        if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [_ACTIONS]).fetchone():
+            return super()._splits(connection, relation, listed=listed)
+        if not listed:
+            return Splits(no_actions(), no_splits())
+        untraced = super()._splits(connection, relation, listed=True).untraced
+        given = connection.execute(f"SELECT ticker, date FROM {_ACTIONS} WHERE source = 'given'").fetchall()
+        named = zip(untraced["ticker"], untraced["date"].dt.date, strict=True)
+        days = {(ticker, pd.Timestamp(day).date()) for ticker, day in given}
+        return Splits(no_actions(), untraced[[row not in days for row in named]])
+
 
 def relation_of(paths: list[Path], renames: Path | None = None) -> str:
     """Parquet files as one relation, by the names of their columns; renamed tickers under their newest name."""
-    listed = ", ".join(literal(path) for path in paths)
-    quotes = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+    quotes = f"read_parquet({parquet_files(paths)}, union_by_name = true, hive_partitioning = false)"
     if renames is None:
         return quotes
     newest = "coalesce(renamed.new, quotes.ticker) AS ticker"
-    join = f"LEFT JOIN read_parquet({literal(renames)}) AS renamed ON quotes.ticker = renamed.old"
+    join = f"LEFT JOIN read_parquet({parquet_files([renames])}) AS renamed ON quotes.ticker = renamed.old"
     return f"(SELECT quotes.* REPLACE ({newest}) FROM {quotes} AS quotes {join})"
 
 
@@ -256,8 +268,8 @@ def _without(lake: Lake, before: Manifest, years: list[int], folder: Path) -> De
         return None
     actions = lake.fetch(before.actions, folder)
     gone = f"year(date) IN (SELECT unnest({years}::INTEGER[])) AND source = 'detected'"
-    with duckdb.connect() as connection:
-        table = connection.execute(f"SELECT *, {gone} AS gone FROM read_parquet({literal(actions)})").df()
+    with connect() as connection:
+        table = connection.execute(f"SELECT *, {gone} AS gone FROM read_parquet({parquet_files([actions])})").df()
     if not table["gone"].any():
         return None
     kept = sorted_actions(table[~table["gone"]])
@@ -305,7 +317,7 @@ def _keys(lake: Lake, manifest: Manifest, years: list[int]) -> list[str]:
 
 def _extent(path: Path) -> tuple[int, str | None, str | None]:
     """Rows, first and last session of a file."""
-    with duckdb.connect() as connection:
+    with connect() as connection:
         found = connection.execute(
             f"SELECT count(*), min(CAST(date AS DATE)), max(CAST(date AS DATE)) FROM {relation_of([path])}"
         ).fetchall()

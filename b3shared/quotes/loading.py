@@ -1,5 +1,6 @@
 """Load what a run needs: the period, the tickers, clean rows, enough history; and say what was left out and why."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -12,6 +13,7 @@ from b3shared.quotes.calendar import calendar_findings, check_complete
 from b3shared.quotes.facts import load_report, with_history
 from b3shared.quotes.findings import Finding
 from b3shared.quotes.quality import clean
+from b3shared.quotes.schema import CASH_EQUITY
 from b3shared.quotes.selection import select
 from b3shared.quotes.sources import QuoteQuery, QuoteSource
 
@@ -45,9 +47,10 @@ def load_quotes(source: QuoteSource, params: PipelineParams) -> Quotes:
     scope = Scope.of(source, params)
     days = source.days(scope.start, scope.end)
     check_complete(days, params.max_missing_sessions, source.name)
-    raw = source.read(scope.query)
+    raw, split_findings = read_quotes(source, scope.query)
     scope.check_known(set(raw.dropna(subset=["ticker", "date"])["ticker"]))
     frame, findings = clean(raw)
+    findings = [f for f in split_findings if f.rows] + findings
     cleaned = set(frame["ticker"])
     frame, others = select(frame, params.instruments)
     findings += others
@@ -56,6 +59,12 @@ def load_quotes(source: QuoteSource, params: PipelineParams) -> Quotes:
         raise scope.nothing_left(len(raw), findings)
     findings += calendar_findings(days, frame)
     return prepare_quotes(frame, findings, params, source=source.name, rows_read=len(raw))
+
+
+def read_quotes(source: QuoteSource, query: QuoteQuery) -> tuple[pd.DataFrame, list[Finding]]:
+    """Quotes of a source with their splits as its prices show them, not clean yet, and what that changed."""
+    with source.opened(query) as held:
+        return held.splits(query).applied(held.read(query))
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ class Scope:
     def nothing_left(self, rows: int, findings: list[Finding]) -> NoQuotesError:
         """The error when every row was dropped."""
         return NoQuotesError(
-            f"{self.source}: all {rows} rows{self._of} were dropped: {_counts(findings)}", source=self.source
+            f"{self.source}: all {rows} rows{self._of} were dropped: {dropped_words(findings)}", source=self.source
         )
 
     @property
@@ -132,5 +141,16 @@ def period_start(end: date, period: str) -> date:
         return date.min
 
 
-def _counts(findings: list[Finding]) -> str:
-    return ", ".join(f"{f.rows} {f.kind}" for f in findings if f.action == "dropped")
+def dropped_words(findings: list[Finding]) -> str:
+    """How many rows were dropped for which reason, with an example of each, and how a ticker should look."""
+    dropped = [f for f in findings if f.action == "dropped" and f.rows]
+    told = ", ".join(f"{f.rows} {f.kind} (such as {f.examples[0]})" for f in dropped)
+    odd = [f for f in dropped if f.kind == "not_a_cash_equity"]
+    return told + (f"; {_how_named(odd[0].examples[0].split(' ')[0])}" if odd else "")
+
+
+def _how_named(ticker: str) -> str:
+    """How a ticker that is not one of the exchange's should look."""
+    plain = ticker.upper().split(".")[0]
+    example = plain if re.fullmatch(CASH_EQUITY, plain) else "PETR4"
+    return f"tickers must be as the exchange writes them, such as {example}, got {ticker!r}"

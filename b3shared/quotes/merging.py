@@ -11,10 +11,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
-import duckdb
 import pandas as pd
 
-from b3shared.quotes.databases import literal
+from b3shared.quotes.databases import connect, literal, parquet_files
 from b3shared.quotes.schema import DEFAULTS, QUOTE_TYPES
 
 STAGED_TYPES = {name: kind for name, kind in QUOTE_TYPES.items() if name not in DEFAULTS} | {"dismes": "INTEGER"}
@@ -93,8 +92,7 @@ class StagedQuotes:
     """
 
     def __init__(self, folder: Path) -> None:
-        config: dict[str, Any] = {"threads": 1, "memory_limit": MEMORY, "temp_directory": str(folder / "spill")}
-        self._connection = duckdb.connect(str(folder / "staged.duckdb"), config=config)
+        self._connection = connect(folder / "staged.duckdb", memory_limit=MEMORY, threads=1)
         columns = ", ".join(f"{name} {kind}" for name, kind in STAGED_TYPES.items())
         self._connection.execute(f"CREATE TABLE incoming ({columns})")
 
@@ -148,10 +146,9 @@ class StagedQuotes:
         lake = f"(SELECT *, NULL::DATE AS {FILE_CREATED}, NULL::DATE AS {SESSION_CREATED} FROM incoming LIMIT 0)"
         if not existing:
             return lake
-        listed = ", ".join(literal(path) for path in existing)
         return (
             f"{lake} UNION ALL BY NAME SELECT * REPLACE (CAST(date AS DATE) AS date) "
-            f"FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+            f"FROM read_parquet({parquet_files(existing)}, union_by_name = true, hive_partitioning = false)"
         )
 
     @staticmethod

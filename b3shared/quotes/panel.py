@@ -1,4 +1,4 @@
-"""Rows of many tickers as one grid, so that a moving window is one array operation and never crosses a ticker."""
+"""Rows of many tickers as one grid: a moving window is one array operation and crosses no ticker and no long hole."""
 
 from typing import Any
 
@@ -7,34 +7,53 @@ import numpy.typing as npt
 import pandas as pd
 
 from b3shared.dataset import Array
+from b3shared.quotes.calendar import session_numbers
+from b3shared.quotes.schema import MAX_GAP
 
 
 class Panel:
-    """Quotes sorted by ticker and date, seen as grids of (tickers, sessions of the ticker).
+    """Quotes sorted by ticker and date, seen as grids of (lines, sessions).
 
-    Every ticker's rows stand left-aligned in one line, padded on the right: column j is the ticker's own j-th traded
-    session, not a calendar day. A window over the last axis therefore holds rows of one ticker only, and what stands
-    in column j depends on columns up to j alone.
+    A line is an unbroken stretch of one ticker's rows: a hole of more than ``max_gap`` sessions of the exchange begins a
+    new one. Lines stand left-aligned, padded on the right: column j is the stretch's own j-th traded session, not a
+    calendar day. A window over the last axis therefore never crosses a ticker nor such a hole, and what stands in column
+    j depends on columns up to j alone.
+
+    Args:
+        frame: quotes sorted by ticker and date.
+        max_gap: sessions of the exchange from a row to the next one of its line, at most.
+
+    Attributes:
+        tickers: (tickers,) names in the order of the rows; ``code``: (rows,) number of each row's ticker among them.
+        newest: (tickers,) newest row of each.
+        line, position: (rows,) place of each row in a grid of ``shape``.
+        date: (rows,) datetime64[D]; ``session``: (rows,) its number in ``calendar``, the sorted dates of all rows.
     """
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        ticker = frame["ticker"].to_numpy()
-        codes, self.tickers = pd.factorize(ticker)
+    def __init__(self, frame: pd.DataFrame, max_gap: int = MAX_GAP) -> None:
         self.frame = frame
-        self.line = codes
-        starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]]) if len(codes) else np.array([], dtype=int)
-        if len(starts) != len(self.tickers):
+        self.code, self.tickers = pd.factorize(frame["ticker"].to_numpy())
+        first = np.ones(len(frame), dtype=bool)
+        first[1:] = self.code[1:] != self.code[:-1]
+        if np.count_nonzero(first) != len(self.tickers):
             raise ValueError("rows are not sorted by ticker")
-        self.position = np.arange(len(codes)) - starts[codes]
+        self.newest = np.flatnonzero(np.roll(first, -1))
+
         self.date = frame["date"].to_numpy().astype("datetime64[D]")
-        same = np.r_[False, codes[1:] == codes[:-1]]
-        if np.any(same[1:] & (self.date[1:] <= self.date[:-1])):
+        if np.any(~first[1:] & (self.date[1:] <= self.date[:-1])):
             raise ValueError("rows are not sorted by date within a ticker, or a date occurs twice")
         self.calendar, self.session = np.unique(self.date, return_inverse=True)
-        self.shape = (len(self.tickers), int(self.position.max()) + 1 if len(codes) else 0)
+
+        begins = first.copy()
+        number = session_numbers(self.calendar)[self.session]
+        begins[1:] |= np.diff(number) > max_gap
+        starts = np.flatnonzero(begins)
+        self.line = np.cumsum(begins) - 1
+        self.position = np.arange(len(frame)) - starts[self.line]
+        self.shape = (len(starts), int(self.position.max()) + 1 if len(frame) else 0)
 
     def grid(self, values: Array | str, fill: Any = np.nan) -> npt.NDArray[Any]:
-        """Per-row values (or a column's name) as a (tickers, sessions) grid; float64 unless ``fill`` says otherwise."""
+        """Per-row values (or a column's name) as a (lines, sessions) grid; float64 unless ``fill`` says otherwise."""
         if isinstance(values, str):
             values = self.frame[values].to_numpy(dtype=np.float64, na_value=np.nan)
         kind = np.float64 if isinstance(fill, float) else values.dtype

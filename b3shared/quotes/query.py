@@ -56,6 +56,16 @@ def typed(name: str, kind: str = "DATE") -> str:
     return f"CAST({quoted} AS {kind})"
 
 
+def known(name: str, kind: str) -> str:
+    """A column of a source as a type; what is no number is NULL where numbers are wanted.
+
+    pandas, polars and others write a hole as NaN, and a division by zero as an infinity.
+    """
+    if kind not in ("DOUBLE", "BIGINT"):
+        return typed(name, kind)
+    return f"CASE WHEN isfinite({typed(name, 'DOUBLE')}) THEN {typed(name, kind)} END"
+
+
 def selected(column: str, columns: dict[str, str]) -> str:
     """A column of the schema from those of a source; NULL or its default where the source has none.
 
@@ -64,7 +74,9 @@ def selected(column: str, columns: dict[str, str]) -> str:
         columns: column of the schema -> column of the source.
     """
     kind = QUOTE_TYPES[column]
-    value = typed(columns[column], kind) if column in columns else f"CAST(NULL AS {kind})"
-    if column in DEFAULTS:
-        value = f"coalesce({value}, {DEFAULTS[column]})"
-    return f"{value} AS {column}"
+    if column not in columns:
+        return f"CAST({DEFAULTS.get(column, 'NULL')} AS {kind}) AS {column}"
+    if column in DEFAULTS:  # an infinite factor is a fault that the quality check reports; NaN says that there is none
+        value = typed(columns[column], kind)
+        return f"CASE WHEN {value} IS NULL OR isnan({value}) THEN {DEFAULTS[column]} ELSE {value} END AS {column}"
+    return f"{known(columns[column], kind)} AS {column}"

@@ -22,6 +22,7 @@ from b3shared.quotes.loading import Scope
 from b3shared.quotes.quality import clean_part, gaps
 from b3shared.quotes.selection import select
 from b3shared.quotes.sources import QuoteQuery, QuoteSource
+from b3shared.quotes.splits import Splits
 from b3shared.quotes.tables import write_parquet
 
 
@@ -58,10 +59,11 @@ def load_shards(source: QuoteSource, params: PipelineParams, folder: Path, shard
         scope.check_known(set(tickers.loc[tickers["dated"] > 0, "ticker"].dropna()))
         by_day = held.counts(scope.query, "date")
         market = Attendance(by_day["date"].to_numpy().astype("datetime64[D]"), by_day["rows"].to_numpy(), {})
+        splits = held.splits(scope.query)
         shards: list[_Shard] = []
         for query in cut(scope.query, tickers, shard_rows):
             path = folder / f"quotes-{len(shards):04d}.parquet"
-            shards.append(_Shard.load(held.read(query), params, market, path))
+            shards.append(_Shard.load(held.read(query), splits, params, market, path))
     rows_read = int(tickers["rows"].sum())
     dropped = _joined_findings(shards)
     scope.check_selected({t for s in shards for t in s.lost}, [f for f in dropped if f.kind == "other_instrument"])
@@ -102,6 +104,7 @@ class _Shard:
     path: Path
     facts: Facts
     attendance: Attendance
+    corrected: list[Finding]
     findings: list[Finding]
     others: list[Finding]
     lost: set[str]
@@ -110,7 +113,8 @@ class _Shard:
     dates: Array
 
     @classmethod
-    def load(cls, raw: pd.DataFrame, params: PipelineParams, market: Attendance, path: Path) -> "_Shard":
+    def load(cls, raw: pd.DataFrame, splits: Splits, params: PipelineParams, market: Attendance, path: Path) -> "_Shard":
+        raw, corrected = splits.applied(raw)
         frame, findings = clean_part(raw, market)
         sizes = frame.groupby("ticker", sort=True).size()
         dates = frame["date"].to_numpy()
@@ -120,7 +124,7 @@ class _Shard:
         if len(kept):
             write_parquet(kept, path)
         names = sizes.index.to_numpy(dtype=object)
-        return cls(path, facts, Attendance.of(chosen), findings, others, lost, names, sizes.to_numpy(), dates)
+        return cls(path, facts, Attendance.of(chosen), corrected, findings, others, lost, names, sizes.to_numpy(), dates)
 
     def gaps(self, calendar: Array) -> Finding:
         """Holes in the rows of the tickers, given the market's dates."""
@@ -130,7 +134,8 @@ class _Shard:
 def _joined_findings(shards: list[_Shard]) -> list[Finding]:
     """Those of one load, in its order, empty ones left out."""
     calendar = np.unique(np.concatenate([np.unique(shard.dates) for shard in shards]))
-    found = [shards[0].findings[0], *added([shard.findings[1:] for shard in shards])]
+    found = added([shard.corrected for shard in shards])
+    found += [shards[0].findings[0], *added([shard.findings[1:] for shard in shards])]
     found += added([[shard.gaps(calendar)] for shard in shards])
     if others := [shard.others for shard in shards if shard.others]:
         return [f for f in found if f.rows] + added(others)

@@ -1,23 +1,17 @@
 """Where quotes come from: Parquet (a file, a folder) and DuckDB files, behind one small interface."""
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from datetime import date
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
 
 import duckdb
-import pandas as pd
 
-from b3shared.clock import today
-from b3shared.dataset import Array
 from b3shared.errors import InvalidQuotesError, NoQuotesError, SourceUnavailableError
-from b3shared.quotes.databases import first_line, is_motherduck, literal, open_database
+from b3shared.quotes.databases import connect, is_motherduck, open_database, parquet_files
 from b3shared.quotes.manifest import KEY as MANIFEST
-from b3shared.quotes.query import ORDER, QuoteQuery, selected, typed
-from b3shared.quotes.schema import ALIASES, QUOTE_TYPES, REQUIRED
+from b3shared.quotes.query import QuoteQuery
+from b3shared.quotes.reader import PRECOMPUTED, DuckDBReader, QuoteSource
 
 __all__ = [
     "FEATURE_TABLES",
@@ -32,173 +26,6 @@ __all__ = [
 
 FEATURE_TABLES = ("b3_hist", "b3_featured")
 """Tables of the reference project's warehouse, in the order in which they are looked for."""
-
-PRECOMPUTED = (
-    "rolling_volatility_5",
-    "moving_avg_10",
-    "macd",
-    "rsi_14",
-    "volume_change",
-    "avg_volume_10",
-    "best_buy_sell_spread",
-    "close_to_best_buy",
-    "price_momentum_5",
-    "high_breakout_20",
-    "bollinger_upper",
-    "stochastic_14",
-)
-"""Feature columns that ``b3_featured`` carries; passed through when a source has all of them and lacks the prices."""
-
-
-class QuoteSource(Protocol):
-    """A place that quotes can be read from."""
-
-    @property
-    def name(self) -> str:
-        """What to call it in reports and errors."""
-        ...
-
-    def newest(self) -> date:
-        """The last session of the source up to today; rows of the future do not count.
-
-        Raises:
-            NoQuotesError: There is none.
-        """
-        ...
-
-    def days(self, start: date, end: date) -> Array:
-        """(days,) datetime64[D], sorted: those of the period on which there is any row, whatever its ticker."""
-        ...
-
-    def counts(self, query: QuoteQuery, by: Literal["ticker", "date"]) -> pd.DataFrame:
-        """How many rows there are by ticker or date: it, ``rows`` and ``dated`` (those with a date), sorted, NULL last."""
-        ...
-
-    def opened(self, query: QuoteQuery) -> AbstractContextManager["QuoteSource"]:
-        """The source with all that a query needs at hand, so that reading it in parts fetches nothing twice."""
-        ...
-
-    def read(self, query: QuoteQuery) -> pd.DataFrame:
-        """Quotes in the schema of :mod:`b3shared.quotes.schema`, sorted by ticker and date.
-
-        Columns that the source lacks are all NULL and named in ``frame.attrs["missing"]``. Of rows for one ticker and
-        date the one with the most volume comes last. Rows without a date belong to every period and rows without a
-        ticker to every list of tickers, so that :func:`b3shared.quotes.quality.clean` can count them.
-        """
-        ...
-
-
-class DuckDBReader(ABC):
-    """Reads any relation that DuckDB can name into the schema."""
-
-    name: str
-
-    @abstractmethod
-    def _relation(self, query: QuoteQuery) -> AbstractContextManager[tuple[duckdb.DuckDBPyConnection, str]]: ...
-
-    def newest(self) -> date:
-        """The last session of the source up to today."""
-        if (found := self._newest(QuoteQuery())) is None:
-            raise self._no_quotes()
-        return found
-
-    def _newest(self, query: QuoteQuery) -> date | None:
-        """The last session up to today among what the relation of a query holds."""
-        day = typed("date")
-        with self._relation(query) as (connection, relation):
-            self._columns(connection, relation)
-            sql = f"SELECT max({day}) AS newest FROM {relation} WHERE {day} <= ?"
-            newest = self._fetch(connection, sql, [today()])["newest"].iloc[0]
-        return None if pd.isna(newest) else pd.Timestamp(newest).date()
-
-    def days(self, start: date, end: date) -> Array:
-        """The days of a period on which the source has rows; see :class:`QuoteSource`."""
-        day, query = typed("date"), QuoteQuery(start, end)
-        with self._relation(query) as (connection, relation):
-            self._columns(connection, relation)
-            sql = f"SELECT DISTINCT {day} AS day FROM {relation} WHERE {day} BETWEEN ? AND ? ORDER BY day"
-            found = self._fetch(connection, sql, [start, end])["day"]
-        return found.to_numpy().astype("datetime64[D]")
-
-    def counts(self, query: QuoteQuery, by: Literal["ticker", "date"]) -> pd.DataFrame:
-        """Rows by ticker or date; see :class:`QuoteSource`."""
-        where, values = query.where()
-        with self._relation(query) as (connection, relation):
-            self._columns(connection, relation)
-            what = f"{typed(by, QUOTE_TYPES[by])} AS {by}, count(*) AS rows, count({typed('date')}) AS dated"
-            sql = f"SELECT {what} FROM {relation}{where} GROUP BY 1 ORDER BY 1 NULLS LAST"
-            return self._fetch(connection, sql, values)
-
-    @contextmanager
-    def opened(self, query: QuoteQuery) -> Iterator[QuoteSource]:
-        """The source at hand; see :class:`QuoteSource`."""
-        with self._relation(query) as relation:
-            yield _Opened(self, *relation)
-
-    def _no_quotes(self) -> NoQuotesError:
-        return NoQuotesError(
-            f"{self.name} holds no rows dated up to today ({today()}); at least one quote is needed", source=self.name
-        )
-
-    def read(self, query: QuoteQuery) -> pd.DataFrame:
-        """Quotes in the schema; see :class:`QuoteSource`."""
-        with self._relation(query) as (connection, relation):
-            columns = self._columns(connection, relation)
-            select = ", ".join(selected(column, columns) for column in QUOTE_TYPES)
-            extra = [c for c in PRECOMPUTED if c in columns] if "open" not in columns else []
-            if len(extra) == len(PRECOMPUTED):
-                select += ", " + ", ".join(f"{typed(c, 'DOUBLE')} AS {c}" for c in extra)
-            where, values = query.where()
-            frame = self._fetch(connection, f"SELECT {select} FROM {relation}{where} ORDER BY {ORDER}", values)
-            frame["date"] = frame["date"].astype("datetime64[s]")
-            frame.attrs["missing"] = [c for c in QUOTE_TYPES if c not in columns]
-            return self._completed(connection, frame)
-
-    def _completed(self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> pd.DataFrame:
-        """What was read, with what the source keeps apart from its quotes."""
-        return frame
-
-    def _columns(self, connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
-        """Schema column -> column of the source."""
-        try:
-            described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-        except duckdb.Error as error:
-            raise InvalidQuotesError(f"{self.name} cannot be read as quotes: {first_line(error)}") from error
-        found = {str(row[0]).lower(): str(row[0]) for row in described}
-        columns = {ALIASES.get(lower, lower): name for lower, name in found.items()}
-        if missing := [c for c in REQUIRED if c not in columns]:
-            raise InvalidQuotesError(
-                f"{self.name} lacks {', '.join(missing)}; quotes need at least {', '.join(REQUIRED)}, "
-                f"and may have {', '.join(c for c in QUOTE_TYPES if c not in REQUIRED)}. It has {', '.join(found)}",
-                missing=missing,
-            )
-        return columns
-
-    def _fetch(self, connection: duckdb.DuckDBPyConnection, sql: str, values: list[object]) -> pd.DataFrame:
-        try:
-            return connection.execute(sql, values).df()
-        except duckdb.ConversionException as error:
-            raise InvalidQuotesError(
-                f"{self.name} holds a value of the wrong kind: {first_line(error)}; "
-                "prices and volumes must be numbers, dates YYYY-MM-DD"
-            ) from error
-        except duckdb.Error as error:
-            raise InvalidQuotesError(f"{self.name} cannot be read as quotes: {first_line(error)}") from error
-
-
-class _Opened(DuckDBReader):
-    """A source whose connection is open and stays so."""
-
-    def __init__(self, source: DuckDBReader, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
-        self.name = source.name
-        self._source, self._at_hand = source, (connection, relation)
-
-    @contextmanager
-    def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-        yield self._at_hand
-
-    def _completed(self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> pd.DataFrame:
-        return self._source._completed(connection, frame)
 
 
 class ParquetSource(DuckDBReader):
@@ -217,13 +44,43 @@ class ParquetSource(DuckDBReader):
     def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         if not self.path.exists():
             raise SourceUnavailableError(f"{self.name} does not exist; give a Parquet file or a folder of them")
-        if self.path.is_file() and self.path.stat().st_size == 0:
+        files = self.files()
+        if not files:
+            raise NoQuotesError(f"{self.name} holds no *.parquet file; {_how_to_convert('quotes.csv')}")
+        if files == [self.path] and self.path.stat().st_size == 0:
             raise NoQuotesError(f"{self.name} is empty (0 bytes); a Parquet file with quotes is needed")
-        if self.path.is_dir() and not any(self.path.rglob("*.parquet")):
-            raise NoQuotesError(f"{self.name} holds no *.parquet file")
-        pattern = self.path if self.path.is_file() else self.path / "**" / "*.parquet"
-        with duckdb.connect() as connection:
-            yield connection, f"read_parquet({literal(pattern)}, union_by_name = true)"
+        for file in files:
+            _check_is_parquet(file, self.name if file == self.path else str(file))
+        with connect() as connection:
+            yield connection, f"read_parquet({parquet_files(files)}, union_by_name = true)"
+
+    def files(self) -> list[Path]:
+        """The files that are read, sorted."""
+        if not self.path.is_dir():
+            return [self.path]
+        return sorted(file for file in self.path.rglob("*.parquet") if file.is_file())
+
+
+def _check_is_parquet(file: Path, name: str) -> None:
+    """InvalidQuotesError unless a file, of that name for people, begins as Parquet does."""
+    with file.open("rb") as opened:
+        begin = opened.read(len(_PARQUET))
+    if begin != _PARQUET:
+        raise InvalidQuotesError(
+            f"{name} cannot be read as quotes: it is not a Parquet file; {_how_to_convert(Path(name).name)}"
+        )
+
+
+def _how_to_convert(name: str) -> str:
+    """What to do with quotes in another form than Parquet."""
+    return (
+        "CSV and other text is not read yet: convert it to Parquet, in Python with "
+        f"""duckdb.sql("COPY (FROM read_csv('{name}')) TO 'quotes.parquet'"); read_csv takes delim=';', """
+        "decimal_separator=',' and dateformat='%d/%m/%Y' where the file needs them"
+    )
+
+
+_PARQUET = b"PAR1"
 
 
 class DuckDBSource(DuckDBReader):
@@ -231,12 +88,15 @@ class DuckDBSource(DuckDBReader):
 
     Args:
         path: of the file, or ``md:`` and the database's name.
-        table: its name; None is ``b3_hist`` where there is one, else ``b3_featured``.
+        table: its name, with or without its schema, in capitals or not; None is ``b3_hist`` where there is one, else
+            ``b3_featured``.
     """
 
     def __init__(self, path: str | Path, table: str | None = None) -> None:
-        if table is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", table):
-            raise InvalidQuotesError(f"table = {table!r}: a name of letters, digits and _ is allowed")
+        if table is not None and not re.fullmatch(r"([A-Za-z_]\w*\.)?[A-Za-z_]\w*", table, re.ASCII):
+            raise InvalidQuotesError(
+                f"table must be a name of letters, digits and _, such as b3_hist or prices.b3_hist, got {table!r}"
+            )
         self.location = str(path)
         self.table = table
         self.name = f"{path}#{table}" if table else str(path)
@@ -244,13 +104,27 @@ class DuckDBSource(DuckDBReader):
     @contextmanager
     def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         with open_database(self.location) as connection:
-            tables = {str(row[0]) for row in connection.execute(_TABLES).fetchall()}
-            wanted = [self.table] if self.table else [t for t in FEATURE_TABLES if t in tables]
-            if not wanted or wanted[0] not in tables:
-                raise InvalidQuotesError(
-                    f"{self.name} has no table {self.table or ' or '.join(FEATURE_TABLES)}; name one with path#table"
-                )
-            yield connection, f'"{wanted[0]}"'
+            schema, table = self._found(connection.execute(_TABLES).fetchall())
+            yield connection, f'"{schema}"."{table}"'
+
+    def _found(self, tables: list[tuple[str, str]]) -> tuple[str, str]:
+        """Schema and name of the table; DuckDB does not tell capitals from small letters, so neither does this.
+
+        Args:
+            tables: schema and name of every table and view.
+        """
+        for wanted in [self.table] if self.table else FEATURE_TABLES:
+            schema, _, table = wanted.lower().rpartition(".")
+            found = [row for row in tables if row[1].lower() == table and schema in ("", row[0].lower())]
+            if len(found) > 1:
+                named = " and ".join(f"{row[0]}.{row[1]}" for row in found)
+                raise InvalidQuotesError(f"{self.name} has {named}; name one with path#schema.table")
+            if found:
+                return found[0]
+        known = ", ".join(f"{row[0]}.{row[1]}" for row in tables) or "no table"
+        raise InvalidQuotesError(
+            f"{self.name} has no table {self.table or ' or '.join(FEATURE_TABLES)}; name one with path#table. It has {known}"
+        )
 
 
 def open_source(location: str | Path) -> QuoteSource:
@@ -273,6 +147,7 @@ def open_source(location: str | Path) -> QuoteSource:
 
 
 _TABLES = """
-    SELECT table_name FROM duckdb_tables() WHERE database_name = current_database()
-    UNION SELECT view_name FROM duckdb_views() WHERE database_name = current_database()
+    SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database()
+    UNION SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = current_database() AND NOT internal
+    ORDER BY 1, 2
 """

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
-from b3shared.quotes.databases import literal
+from b3shared.quotes.databases import connect, literal
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
@@ -17,7 +16,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
     empty = [c for c in frame.columns if not _is_typed(frame[c]) and frame[c].isna().all()]
     replaced = ", ".join(f'CAST(NULL AS VARCHAR) AS "{column}"' for column in empty)
     columns = f"* REPLACE ({replaced})" if empty else "*"
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with connect(threads=1) as connection:
         connection.register("frame", frame)
         connection.execute(f"COPY (SELECT {columns} FROM frame) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)")
     return path

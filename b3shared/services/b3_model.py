@@ -3,7 +3,7 @@
 import json
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,12 @@ import pandas as pd
 
 from b3shared.config import Settings
 from b3shared.dataset import CLASSES, FloatArray
-from b3shared.errors import IncompatibleFeaturesError, SourceUnavailableError, TooLittleHistoryError, UnknownTickerError
+from b3shared.errors import (
+    IncompatibleFeaturesError,
+    SourceUnavailableError,
+    TooLittleHistoryError,
+    UnknownTickerError,
+)
 from b3shared.features import Features, build_features
 from b3shared.models.base import Forecast, Progress
 from b3shared.models.scorer import Scorer
@@ -25,7 +30,7 @@ from b3shared.registry import Registry
 from b3shared.release import Release
 from b3shared.runs import Run, StepRecord, new_run_id
 from b3shared.services.data_loading import B3DataLoadingService
-from b3shared.services.preprocessing import tidy
+from b3shared.services.given_quotes import named_tickers, tidy, warn_of
 from b3shared.services.silence import why_not_among, why_not_loaded, why_not_usable
 from b3shared.serving.offer import learned_from_other_features, universe_of
 from b3shared.serving.predictor import OTHER_FEATURES
@@ -109,7 +114,7 @@ class B3Model:
         *,
         model_type: str = "rf",
         model_version: str | None = None,
-        tickers: list[str] | None = None,
+        tickers: str | Iterable[str] | None = None,
     ) -> pd.DataFrame:
         """Forecast from the newest row of every ticker.
 
@@ -120,7 +125,7 @@ class B3Model:
             model_dir: namespace of the registry.
             model_type: "rf" or "lstm", or another name of these.
             model_version: a version; None is the live one.
-            tickers: answer these only.
+            tickers: answer these only, such as ``["PETR4", "VALE3"]`` or ``"PETR4"``.
 
         Returns:
             One row per ticker (index): action, buy, hold, sell (probabilities), as_of, last_price, model_version; for the
@@ -135,7 +140,7 @@ class B3Model:
             UnknownTickerError: A ticker that was asked for has no forecast; it says why.
 
         Warns:
-            UserWarning: The features are of another version than the model learned from.
+            UserWarning: The features are of another version than the model learned from; rows of the quotes were dropped.
         """
         manifest = self._manifest(model_dir, model_type, model_version)
         kind, version = manifest["model_type"], manifest["version"]
@@ -143,7 +148,9 @@ class B3Model:
             warnings.warn(f"version {version}: {OTHER_FEATURES}", stacklevel=2)
         with tempfile.TemporaryDirectory() as folder:
             scorer = Scorer.load(Registry(self.storage, model_dir).fetch(kind, version, Path(folder)))
-        frame = tidy(new_data)
+        given = tidy(new_data)
+        warn_of(given.findings, stacklevel=2)
+        frame = given.quotes
         newest = _Newest.of(frame, manifest, of_sequences=scorer.takes_sequences)
         forecast, rows = scorer.score(newest.X, newest.volatility), newest.rows
         answer = pd.DataFrame(forecast.probabilities, columns=list(CLASSES), index=rows["ticker"].to_numpy(dtype=str))
@@ -153,7 +160,7 @@ class B3Model:
         answer.attrs["skill"] = manifest.get("evaluated", {}).get("skill")
         if tickers is None:
             return answer
-        wanted = _named(tickers)
+        wanted = named_tickers(tickers)
         _refuse({t: newest.why_not(t, frame) for t in wanted if t not in answer.index})
         return answer.loc[wanted]
 
@@ -163,7 +170,7 @@ class B3Model:
         *,
         model_type: str = "rf",
         model_version: str | None = None,
-        tickers: list[str] | None = None,
+        tickers: str | Iterable[str] | None = None,
     ) -> pd.DataFrame:
         """The newest quotes as a version learnt from them: its kinds of paper, its length of history.
 
@@ -193,7 +200,7 @@ class B3Model:
             hint = f"version {manifest['version']} was made from them: name the quotes if they are elsewhere now"
             raise error if self._chosen else SourceUnavailableError(f"{error.message}; {hint}") from error
         loaded, p = set(frame["ticker"]), PipelineParams.of(newest)
-        _refuse({t: why_not_loaded(t, service.source, p, universe) for t in _named(tickers or []) if t not in loaded})
+        _refuse({t: why_not_loaded(t, service.source, p, universe) for t in named_tickers(tickers or []) if t not in loaded})
         return frame
 
     def _quotes_of(self, manifest: dict[str, Any]) -> str:
@@ -237,12 +244,12 @@ class _Newest:
         if frame.empty:
             known = ", ".join(universe.tickers or universe.instruments or ())
             raise UnknownTickerError(f"the model knows {known}; none of them is among the quotes")
-        features = build_features(frame, params.features, params.min_turnover)
+        features = build_features(frame, params.features, params.min_turnover, params.max_gap)
         if list(features.names) != manifest["features"]:
             missing = sorted(set(manifest["features"]) - set(features.names))
             raise IncompatibleFeaturesError(f"the model needs features that these quotes cannot give: {', '.join(missing)}")
         windows, sessions = newest_windows(features, params.lookback if of_sequences else 1)
-        whole = np.isfinite(windows).all(axis=(1, 2)) & (longest_gap(sessions) <= params.lstm.max_gap)
+        whole = np.isfinite(windows).all(axis=(1, 2)) & (longest_gap(sessions) <= params.max_gap)
         usable = last_of_each(frame["ticker"].to_numpy())[whole]
         if not len(usable):
             before = f", nor {params.lookback - 1} such rows before it without a long gap" if of_sequences else ""
@@ -271,7 +278,8 @@ class _Newest:
         missing = [n for n, value in zip(self.features.names, self.features.X[at], strict=True) if not np.isfinite(value)]
         series = self.features.shared
         turnover = float(series.panel.rows(series.median_turnover())[at])
-        return why_not_usable(ticker, turnover, self.params, missing, len(own))
+        since_hole = int(series.panel.position[at]) + 1
+        return why_not_usable(ticker, turnover, self.params, missing, len(own), since_hole)
 
 
 def _expected(forecast: Forecast, price: FloatArray) -> dict[str, FloatArray]:
@@ -281,10 +289,6 @@ def _expected(forecast: Forecast, price: FloatArray) -> dict[str, FloatArray]:
     low, high = forecast.intervals.T
     returns = {"predicted_return": forecast.returns, "return_low": low, "return_high": high}
     return returns | {name.replace("return", "price"): price * (1.0 + value) for name, value in returns.items()}
-
-
-def _named(tickers: list[str]) -> list[str]:
-    return [ticker.strip().upper() for ticker in tickers]
 
 
 def _refuse(reasons: dict[str, str]) -> None:

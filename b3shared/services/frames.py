@@ -129,6 +129,8 @@ def check_needed(X: pd.DataFrame, df: pd.DataFrame | None, model_type: str) -> N
 
 def check_index(X: pd.DataFrame | pd.Series) -> None:
     """InvalidQuotesError unless the index has the levels that a leak-proof split needs."""
+    if not isinstance(X, pd.DataFrame | pd.Series):
+        raise InvalidQuotesError(f"X and y must be as preprocess_data returns them, got {type(X).__name__}")
     if list(X.index.names) != LEVELS:
         raise InvalidQuotesError(
             f"the index has levels {list(X.index.names)}; needed are {LEVELS}, as preprocess_data returns them: "
@@ -138,6 +140,7 @@ def check_index(X: pd.DataFrame | pd.Series) -> None:
 
 def check_aligned(X: pd.DataFrame, y: pd.Series) -> None:
     """InvalidQuotesError unless features and labels are of the same rows in the same order."""
+    check_index(y)
     if not y.index.equals(X.index):
         raise InvalidQuotesError(f"X has {len(X)} rows and y has {len(y)}, or their order differs; they must be aligned")
 

@@ -43,7 +43,9 @@ def why_not_among(ticker: str, rows: pd.DataFrame, universe: Universe) -> str | 
     return None
 
 
-def why_not_usable(ticker: str, turnover: float, params: PipelineParams, missing: list[str], sessions: int) -> str:
+def why_not_usable(
+    ticker: str, turnover: float, params: PipelineParams, missing: list[str], sessions: int, since_hole: int
+) -> str:
     """Why the newest row of a ticker has no forecast.
 
     Args:
@@ -52,9 +54,11 @@ def why_not_usable(ticker: str, turnover: float, params: PipelineParams, missing
         params: of the version.
         missing: features that the row has not.
         sessions: of the ticker, in all.
+        since_hole: of them, those since its last hole of more than ``params.max_gap`` sessions.
     """
-    if sessions < params.min_history and (missing or np.isnan(turnover)):
-        return f"{ticker} has {sessions} sessions, and {params.min_history} are needed"
+    if since_hole < params.min_history and (missing or np.isnan(turnover)):
+        since = f" since a hole of more than {params.max_gap} sessions" if since_hole < sessions else ""
+        return f"{ticker} has {since_hole} sessions{since}, and {params.min_history} are needed"
     if turnover <= params.min_turnover:
         return (
             f"{ticker} trades too little: its median turnover is R$ {turnover:,.0f} a session, and the version learnt from "

@@ -7,7 +7,7 @@ import pandas as pd
 
 from b3shared.models.base import Model, TrainingSession, model_class
 from b3shared.params import PipelineParams
-from b3shared.services.frames import Part, check_index, to_dataset, to_table
+from b3shared.services.frames import Part, check_aligned, check_index, to_dataset, to_table
 from b3shared.services.preprocessing import params_with
 from b3shared.split import purged_split
 
@@ -31,6 +31,7 @@ class B3ModelTrainingService:
             X_train, X_val, X_test, y_train, y_val, y_test.
         """
         check_index(X)
+        check_aligned(X, y)
         p = PipelineParams.of(params)
         data = to_dataset(X, y)
         split = purged_split(

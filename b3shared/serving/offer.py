@@ -7,7 +7,7 @@ from typing import Any
 
 from b3shared.documents import from_json
 from b3shared.models import OF_SEQUENCES
-from b3shared.quotes.schema import SHARES
+from b3shared.quotes.schema import MAX_GAP, SHARES
 from b3shared.storage import Storage
 from b3shared.versions import features_version_of
 
@@ -22,11 +22,13 @@ class Universe:
         min_turnover: R$ a session that a row must exceed to count.
         tickers: these only; None for all.
         instruments: quotes of these kinds only; None for all.
+        max_gap: sessions of the exchange over which its features reach.
     """
 
     min_turnover: float
     tickers: tuple[str, ...] | None = None
     instruments: tuple[str, ...] | None = SHARES
+    max_gap: int = MAX_GAP
 
 
 def offer_name(feature_set: str, universe: Universe) -> str:
@@ -34,6 +36,8 @@ def offer_name(feature_set: str, universe: Universe) -> str:
     name = f"{feature_set}-{universe.min_turnover:.0f}"
     if universe.instruments is not None:
         name += "-shares" if universe.instruments == SHARES else f"-{'-'.join(universe.instruments)}"
+    if universe.max_gap != MAX_GAP:
+        name += f"-gap{universe.max_gap}"
     if universe.tickers is None:
         return name
     return f"{name}-{hashlib.sha256(','.join(sorted(universe.tickers)).encode()).hexdigest()[:8]}"
@@ -42,7 +46,8 @@ def offer_name(feature_set: str, universe: Universe) -> str:
 def universe_of(params: Mapping[str, Any]) -> Universe:
     """The universe of a run's or a version's parameters; versions of before ``instruments`` learnt among all kinds."""
     tickers, instruments = (None if (v := params.get(name)) is None else tuple(v) for name in ("tickers", "instruments"))
-    return Universe(params["min_turnover"], tickers, instruments)
+    max_gap = params.get("max_gap", params.get("lstm", {}).get("max_gap", MAX_GAP))  # it was the LSTM's own once
+    return Universe(params["min_turnover"], tickers, instruments, max_gap)
 
 
 def needed_offer(manifest: dict[str, Any]) -> str:

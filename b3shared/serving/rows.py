@@ -101,7 +101,7 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
 
 def check_gap(snapshot: Snapshot, row: int, version: Version) -> None:
     """TooLittleHistoryError if two neighbours in a full window lie more sessions apart than the version allows."""
-    lookback, allowed = _lookback(version), version.params.lstm.max_gap
+    lookback, allowed = _lookback(version), version.params.max_gap
     if lookback == 1:
         return
     gap = int(longest_gap(snapshot.slots[version.offer][row, -lookback:]))

@@ -44,7 +44,7 @@ class Snapshot:
         isin: (tickers,) str; empty where the source has none.
         date: (tickers,) datetime64[D], the ticker's newest session.
         age: (tickers,) int32, sessions of the market from there to ``as_of``.
-        sessions: (tickers,) int32, sessions of history in the lake's period.
+        sessions: (tickers,) int32, sessions of history since the last hole of more than ``max_gap`` sessions.
         close: (tickers,) float64, traded close in R$.
         volatility: (tickers,) float64, trailing 20-session deviation of daily total returns.
         turnover: (tickers,) float64, trailing 60-session median in R$ a session.
@@ -92,7 +92,8 @@ class Snapshot:
         from b3shared.quotes.selection import are_among
         from b3shared.series import Series
 
-        panel = Panel(frame)
+        # of the most patient universe: whose rows begin anew earlier counts fewer rows, with the same values
+        panel = Panel(frame, max(universe.max_gap for universe in universes))
         series = Series(panel)
         names, windows, slots = {}, {}, {}
         refused = InvalidQuotesError("none of the tickers is among the quotes")
@@ -102,7 +103,7 @@ class Snapshot:
             if among.empty:
                 continue
             try:
-                features = build_features(among, feature_set, universe.min_turnover)
+                features = build_features(among, feature_set, universe.min_turnover, universe.max_gap)
             except InvalidQuotesError as error:
                 refused = error
                 continue
@@ -116,7 +117,7 @@ class Snapshot:
             )
         if not windows:
             raise refused
-        last = np.append(np.flatnonzero(np.diff(panel.line)), len(frame) - 1)
+        last = panel.newest
         with np.errstate(all="ignore"):
             volatility = panel.rows(series.volatility)[last]
             turnover = panel.rows(series.median_turnover())[last]

@@ -29,11 +29,11 @@ def newest_windows(features: "Features", lookback: int) -> tuple[FloatArray, Int
         of each slot's session in the calendar of the quotes, -1 where there is no row.
     """
     panel = features.shared.panel
-    newest = np.append(np.flatnonzero(np.diff(panel.line)), len(panel.line) - 1)
+    newest = panel.newest
     kept = features.eligible
     kept[newest] = True
     rows = np.flatnonzero(kept)
-    line = panel.line[rows]
+    line = panel.code[rows]
     slot = np.arange(len(rows)) - np.cumsum(np.bincount(line))[line] + lookback
     rows, line, slot = (values[slot >= 0] for values in (rows, line, slot))
     windows = np.full((len(newest), lookback, features.X.shape[1]), np.nan, dtype=np.float32)

@@ -72,7 +72,7 @@ def run(arm: str, folder: Path, batch: int, epochs: int) -> dict[str, float]:
     before = peak()
     params = PipelineParams.of(model_type="lstm", batch_size=batch, oversample=True, lookback=LOOKBACK, horizon=HORIZON)
     data = Dataset.load(folder)
-    rows = np.flatnonzero(whole(data, np.arange(len(data)), LOOKBACK, params.lstm.max_gap))
+    rows = np.flatnonzero(whole(data, np.arange(len(data)), LOOKBACK, params.max_gap))
     torch.manual_seed(0)
     network = MultiTaskLSTM(len(data.feature_names), params.lstm.units, params.lstm.dropout)
     cpu_before, started = cpu(), time.perf_counter()

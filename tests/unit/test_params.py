@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from b3shared.errors import InvalidParameterError
 from b3shared.model_params import FAMILY_OF
-from b3shared.params import STEP_PARAMS, PipelineParams, Step, flat_schemas
+from b3shared.params import STEP_PARAMS, PipelineParams, Step, flat_schemas, flattened, owner_of
 
 
 def test_every_parameter_has_exactly_one_owner() -> None:
@@ -105,3 +105,20 @@ def test_any_dictionary_gives_parameters_or_a_named_error(values: dict[str, obje
     if not set(values) <= known:
         with pytest.raises(InvalidParameterError):
             PipelineParams.of(values)
+
+
+def test_the_longest_hole_is_the_runs_and_versions_of_before_still_say_theirs() -> None:
+    """``max_gap`` was the LSTM's own once: manifests, runs and callers of then name it under ``lstm``."""
+    now = PipelineParams.of(max_gap=9)
+    assert now.max_gap == 9
+    assert PipelineParams.of(lstm={"max_gap": 9}) == now
+    assert "max_gap" not in now.lstm.model_dump()
+    before = now.model_dump(mode="json", exclude={"max_gap"})
+    before["lstm"]["max_gap"] = 9
+    assert PipelineParams.of(before) == now
+    assert now.replace(lstm={"units": 8}).max_gap == 9
+    assert flattened({"lstm": {"max_gap": 3, "units": 8}}) == {"max_gap": 3, "units": 8}
+    assert owner_of("max_gap") is Step.PREPROCESS_DATA
+    for wrong in ({"max_gap": 0}, {"lstm": {"max_gap": 0}}):
+        with pytest.raises(InvalidParameterError, match="max_gap"):
+            PipelineParams.of(wrong)

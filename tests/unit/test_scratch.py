@@ -23,12 +23,13 @@ from small_run import SMALL
 from b3shared import errors
 from b3shared.config import Settings
 from b3shared.control.answers import HTTP_STATUS
-from b3shared.errors import B3Error, DiskFullError, NoQuotesError, SourceUnavailableError
+from b3shared.errors import B3Error, DiskFullError, NoQuotesError, OutOfMemoryError, SourceUnavailableError
 from b3shared.models.base import Unfinished
 from b3shared.npz import write_npz
 from b3shared.params import PipelineParams, Step
 from b3shared.pipeline import run_step
 from b3shared.pipeline.shards import ShardRequest, perform_shard
+from b3shared.quotes.databases import connect
 from b3shared.quotes.tables import write_parquet
 from b3shared.runs import Run
 from b3shared.scratch import in_scratch, scratch
@@ -150,6 +151,19 @@ def test_an_error_of_ours_that_a_full_disk_led_to_is_called_by_its_cause() -> No
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with pytest.raises(DiskFullError), scratch("load_data"):
         raise SourceUnavailableError("not to be read") from full
+
+
+@pytest.mark.parametrize("what", ["numpy", "duckdb"])
+def test_too_little_memory_is_said_with_what_to_do(what: str) -> None:
+    def exhaust() -> None:
+        if what == "numpy":
+            np.empty(1 << 60, dtype=np.uint8)
+        with connect(memory_limit="1MB") as connection:
+            connection.execute("CREATE TABLE t AS SELECT i, md5(i::VARCHAR) FROM range(1_000_000) t(i)")
+
+    with pytest.raises(OutOfMemoryError, match=r"load_data: the memory is too small: .* more memory"), scratch("load_data"):
+        exhaust()
+    assert HTTP_STATUS[OutOfMemoryError.code] == 507
 
 
 def test_a_full_disk_is_answered_507_and_only_what_may_pass_is_tried_again() -> None:

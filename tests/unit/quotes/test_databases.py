@@ -9,9 +9,18 @@ import duckdb
 import pytest
 from moto import mock_aws
 
-from b3shared.errors import InvalidParameterError, SourceUnavailableError
-from b3shared.quotes.databases import literal, motherduck_token, open_database
-from b3shared.quotes.sources import DuckDBSource, QuoteQuery, open_source
+import b3shared
+from b3shared.config import BUNDLED_QUOTES
+from b3shared.control.answers import HTTP_STATUS
+from b3shared.errors import (
+    DiskFullError,
+    InvalidParameterError,
+    InvalidQuotesError,
+    OutOfMemoryError,
+    SourceUnavailableError,
+)
+from b3shared.quotes.databases import connect, literal, motherduck_token, open_database, reading_error
+from b3shared.quotes.sources import DuckDBSource, ParquetSource, QuoteQuery, open_source
 
 TOKEN = "tok'en-0123456789"
 
@@ -105,3 +114,86 @@ def test_what_is_no_database_is_named(tmp_path: Path):
 
 def test_a_literal_cannot_be_left():
     assert duckdb.execute(f"SELECT {literal(TOKEN)}").fetchone() == (TOKEN,)
+
+
+SPILLING = "SELECT count(*) FROM (SELECT i, md5(i::VARCHAR) AS m FROM range(3_000_000) t(i) ORDER BY m)"
+
+
+def test_a_query_spills_to_the_temporary_folder_where_the_working_folder_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.chdir("/proc")  # in which not even root makes a folder; Lambda's working folder is read-only too
+    with connect(memory_limit="64MB", threads=1) as connection:
+        spill = Path(connection.execute("SELECT current_setting('temp_directory')").fetchall()[0][0])
+        assert spill.parent == tmp_path
+        assert connection.execute(SPILLING).fetchall() == [(3_000_000,)]
+        assert spill.is_dir()  # so it did spill
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_connections_do_not_spill_to_one_folder():
+    with connect() as one, connect() as other:
+        folders = [c.execute("SELECT current_setting('temp_directory')").fetchall() for c in (one, other)]
+    assert folders[0] != folders[1]
+
+
+def test_the_memory_limit_is_a_share_of_the_functions(monkeypatch):
+    def limit() -> str:
+        with connect() as connection:
+            return connection.execute("SELECT current_setting('memory_limit')").fetchall()[0][0]
+
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1000")
+    assert limit() == "400.0 MiB"
+    monkeypatch.delenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    assert limit() == duckdb.connect().execute("SELECT current_setting('memory_limit')").fetchall()[0][0]
+
+
+def test_no_extension_is_ever_downloaded_and_the_home_folder_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with connect() as connection:
+        with pytest.raises(duckdb.Error, match="spatial"):
+            connection.execute("LOAD spatial")
+        with pytest.raises(duckdb.Error, match="httpfs"):
+            connection.execute("FROM read_parquet('https://localhost:1/q.parquet')")
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_connection_of_the_product_is_made_by_the_one_function():
+    code = Path(b3shared.__file__).parent
+    made = [path.name for path in code.rglob("*.py") if "duckdb.connect(" in path.read_text(encoding="utf-8")]
+    assert made == ["databases.py"]
+
+
+def test_too_little_memory_is_not_the_quotes_fault(monkeypatch):
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "4")
+    with pytest.raises(OutOfMemoryError, match="more memory") as caught:
+        ParquetSource(BUNDLED_QUOTES).read(QuoteQuery())
+    assert HTTP_STATUS[caught.value.code] == 507
+
+
+def test_a_full_disk_is_not_the_quotes_fault():
+    with connect(memory_limit="64MB", threads=1) as connection:
+        connection.execute("SET max_temp_directory_size = '1MiB'")
+        with pytest.raises(duckdb.Error) as caught:
+            connection.execute(SPILLING)
+    error = reading_error(caught.value, "quotes.parquet")
+    assert isinstance(error, DiskFullError)
+    assert "ScratchSize" in error.message
+    assert HTTP_STATUS[error.code] == 507
+
+
+def test_a_file_that_is_gone_is_not_the_quotes_fault(tmp_path):
+    file = tmp_path / "q.parquet"
+    file.write_bytes(BUNDLED_QUOTES.read_bytes())
+    with ParquetSource(file).opened(QuoteQuery()) as held:
+        file.unlink()
+        with pytest.raises(SourceUnavailableError, match="cannot be reached") as caught:
+            held.read(QuoteQuery())
+    assert HTTP_STATUS[caught.value.code] == 503
+
+
+def test_a_file_that_is_damaged_inside_is_the_quotes_fault(tmp_path):
+    file = tmp_path / "q.parquet"
+    data = BUNDLED_QUOTES.read_bytes()
+    file.write_bytes(data[:1000] + bytes(100_000) + data[101_000:])
+    with pytest.raises(InvalidQuotesError, match="cannot be read as quotes"):
+        ParquetSource(file).read(QuoteQuery())

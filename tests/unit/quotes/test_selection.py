@@ -133,6 +133,6 @@ def test_a_version_is_ranked_among_the_kinds_that_it_learnt_among(with_fund: tup
     assert np.isfinite(of_all[own]).all()
     learnt = build_features(frame[are_of(frame, SHARES)].reset_index(drop=True), "v2", params[0].min_turnover)
     panel = learnt.shared.panel
-    last = np.append(np.flatnonzero(np.diff(panel.line)), len(panel.line) - 1)
+    last = panel.newest
     np.testing.assert_array_equal(of_shares[~own], learnt.X[last].astype(np.float32))
     assert (of_shares[~own] != of_all[~own]).any(), "one ticker less moves the ranks"

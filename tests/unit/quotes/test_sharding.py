@@ -56,6 +56,20 @@ def test_rows_and_report_are_those_of_one_load(dirty: ParquetSource, tmp_path: P
     assert len(shards) > 1 or shard_rows == 10**9
 
 
+@pytest.mark.parametrize("listed", ["adjusted", "none"])
+def test_splits_in_shards_are_those_of_one_load(tmp_path: Path, listed: str) -> None:
+    """Whether a source lists splits of adjusted prices is told by all of its tickers, and so is a market's fall."""
+    later = "(product(split_factor) OVER (PARTITION BY ticker ORDER BY date DESC) / split_factor)"
+    adjusted = ", ".join(f"{name} / {later} AS {name}" for name in ("open", "high", "low", "close"))
+    columns = f"* REPLACE ({adjusted})" if listed == "adjusted" else "* EXCLUDE (split_factor)"
+    duckdb.execute(f"COPY (SELECT {columns} FROM '{BUNDLED_QUOTES}') TO '{tmp_path}/quotes.parquet' (FORMAT parquet)")
+    source, params = ParquetSource(tmp_path / "quotes.parquet"), PipelineParams()
+    whole, loaded = load_quotes(source, params), load_shards(source, params, tmp_path, 5_000)
+    assert loaded.report == whole.report
+    pd.testing.assert_frame_equal(rows_of(loaded.files), whole.frame, check_dtype=False)
+    assert ("split_without_trace" if listed == "adjusted" else "detected_split") in {f.kind for f in whole.findings}
+
+
 def test_no_ticker_is_in_two_shards(dirty: ParquetSource, tmp_path: Path) -> None:
     files = load_shards(dirty, PipelineParams(max_missing_sessions=20), tmp_path, 5_000).files
     tickers = [set(ParquetSource(file).read(QuoteQuery())["ticker"]) for file in files]

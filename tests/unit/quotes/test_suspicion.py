@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from b3shared.config import BUNDLED_QUOTES
-from b3shared.errors import InvalidQuotesError
+from b3shared.errors import InvalidQuotesError, OutOfMemoryError
 from b3shared.quotes.detection import detect_actions
 from b3shared.quotes.lake import relation_of
 from b3shared.quotes.suspicion import suspicious_rows
@@ -97,7 +97,7 @@ def test_memory_is_bounded_by_what_is_looked_at_together(tmp_path: Path) -> None
     relation = relation_of([tmp_path / "wide.parquet"])
     config = {"threads": 1, "memory_limit": "32MB", "temp_directory": str(tmp_path / "spill")}
     with duckdb.connect(config=config) as connection:
-        with pytest.raises(duckdb.OutOfMemoryException):  # and not: the quotes are at fault
+        with pytest.raises(OutOfMemoryError):  # and not: the quotes are at fault
             detect_actions(connection, relation, ALL)
         detect_actions(connection, relation, 20_000)
 

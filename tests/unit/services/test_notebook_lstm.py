@@ -162,10 +162,15 @@ def test_what_is_served_is_what_predict_says(product: tuple[B3Model, RunResult],
 def test_a_ticker_with_a_gap_in_its_window_has_no_forecast(product: tuple[B3Model, RunResult], eight: pd.DataFrame) -> None:
     made, _ = product
     days = np.unique(eight["date"])
-    away = eight[~((eight["ticker"] == "MGLU3") & (eight["date"] >= days[-12]) & (eight["date"] < days[-3]))]
-    answer = made.predict(away, model_type="lstm")
-    assert sorted(answer.index) == sorted(set(SMALL["tickers"]) - {"MGLU3"})
-    with pytest.raises(UnknownTickerError, match=r"MGLU3 has no window of 8 usable sessions without too long a gap"):
-        made.predict(away, model_type="lstm", tickers=["MGLU3"])
+    absent = (eight["ticker"] == "MGLU3") & (eight["date"] >= days[-12]) & (eight["date"] < days[-3])
+    unusable = eight.assign(open=eight["open"].mask(absent))
+    for quotes, reason in (
+        (unusable, "MGLU3 has no window of 8 usable sessions without too long a gap"),
+        (eight[~absent], "MGLU3 has 3 sessions since a hole of more than 5 sessions, and 262 are needed"),
+    ):
+        answer = made.predict(quotes, model_type="lstm")
+        assert sorted(answer.index) == sorted(set(SMALL["tickers"]) - {"MGLU3"})
+        with pytest.raises(UnknownTickerError, match=reason):
+            made.predict(quotes, model_type="lstm", tickers=["MGLU3"])
     with pytest.raises(TooLittleHistoryError, match="nor 7 such rows before it without a long gap: about 262 sessions"):
         made.predict(eight.groupby("ticker").tail(125), model_type="lstm")

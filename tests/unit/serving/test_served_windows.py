@@ -90,9 +90,9 @@ def gappy(eight: pd.DataFrame) -> pd.DataFrame:
 def test_rows_that_are_not_trained_on_are_left_out_and_the_gap_is_counted(
     gappy: pd.DataFrame, feature_set: str, lookback: int
 ) -> None:
-    params = PipelineParams(features=feature_set)
+    params = PipelineParams(features=feature_set, max_gap=30)
     data = preprocess(gappy, params).data
-    features = build_features(gappy, feature_set, params.min_turnover)
+    features = build_features(gappy, feature_set, params.min_turnover, params.max_gap)
     windows, sessions = newest_windows(features, lookback)
     tickers = features.shared.panel.tickers.tolist()
     for number, ticker in enumerate(tickers):
