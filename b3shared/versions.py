@@ -5,7 +5,7 @@ holds the values of a committed sample against these numbers: it fails when a va
 same number, so a moved file or a mended comment changes nothing here.
 """
 
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 """Of features, their ranks, the market's, labels, and the cleaning of quotes before them."""
 
 DETECTION_VERSION = 1
