@@ -8,7 +8,7 @@ same number, so a moved file or a mended comment changes nothing here.
 FEATURES_VERSION = 2
 """Of features, their ranks, the market's, labels, and the cleaning of quotes before them."""
 
-DETECTION_VERSION = 1
+DETECTION_VERSION = 2
 """Of corporate actions and renames that are found in quotes."""
 
 

@@ -5,8 +5,8 @@ hundreds, come back with a few facts about their neighbours and are judged by :m
 
 What is known when: ex-marks, DISMES, ISIN and the gap at the open are of the day itself and of sessions before it. Two
 facts are later ones: the session's own volume and range are known at its close, and whether the new price level stays needs
-the two sessions after it. A spike that goes back is therefore told from a split only then; on the newest day of the
-quotes the level says nothing, a bad tick stays possible, and the confidence is lower. Detecting again when the next
+the two sessions after it, or, of a price that is stuck, until it moves. A spike that goes back is therefore told from a
+split only then; on the newest day of the quotes the level says nothing, a bad tick stays possible, and the confidence is lower. Detecting again when the next
 sessions are there settles it. An action at t changes no price: the features of t on see only whether history was rescaled.
 """
 
@@ -21,7 +21,7 @@ from b3shared.dataset import FloatArray
 from b3shared.quotes.actions import ACTION_TYPES, kind_of, no_actions, sorted_actions
 from b3shared.quotes.databases import connect, reading_error
 from b3shared.quotes.likelihood import GROUPED, GROWN, NO_MARK, OTHER, SEVERAL, UNKNOWN, Evidence, Verdict, judge
-from b3shared.quotes.suspicion import ROWS_AT_ONCE, suspicious_rows
+from b3shared.quotes.suspicion import GREATEST_PAYOUT, ROWS_AT_ONCE, suspicious_rows
 
 MARKS = {
     "D": "dividend",
@@ -55,8 +55,9 @@ def detect_actions(connection: duckdb.DuckDBPyConnection, relation: str, rows_at
         relation: what may stand after FROM. Needs ticker, date, close; uses open, high, low, volume, type (ESPECI), isin
             and dismes where it has them; and split_factor: what quotes list themselves, on the same session or the one
             beside it, is not detected once more, nor is a jump that a factor listed within
-            :data:`~b3shared.quotes.suspicion.LATE_LISTING` sessions explains. Prices as traded; of several rows for
-            a ticker and date one is taken.
+            :data:`~b3shared.quotes.suspicion.LATE_LISTING` sessions explains; and dividend, cash per old share: of
+            a fall on the ex-date only what it leaves is judged, and one that a payout of the session beside
+            explains is not. Prices as traded; of several rows for a ticker and date one is taken.
         rows_at_once: bounds the memory; the actions are the same.
 
     Returns:
@@ -95,12 +96,19 @@ def _judged(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_listed(rows: pd.DataFrame) -> Any:
-    """Mask of the jumps that the quotes' own factors account for."""
+    """Mask of the jumps that the quotes' own factors, and payouts of a session beside, account for."""
     listed: Any = rows["listed"].to_numpy(dtype=bool)
     jump = (rows["gap"] - rows["market_gap"]).to_numpy(dtype=np.float64)
     for column in ("listed_before", "listed_after"):
         left = np.abs(jump + np.log(rows[column].to_numpy(dtype=np.float64, na_value=np.nan)))
         listed = listed | (left < np.minimum(np.log(EXPLAINED), np.abs(jump) / 2))
+
+    last = rows["last_close"].to_numpy(dtype=np.float64)
+    for column in ("payout_before", "payout_after"):  # some lists name the last session with the right
+        payout = rows[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        explains = (payout > 0) & (payout < GREATEST_PAYOUT * last)
+        left = np.abs(jump - np.log1p(-np.where(explains, payout, 0.0) / last))
+        listed = listed | (explains & (left < np.minimum(np.log(EXPLAINED), np.abs(jump) / 2)))
     return listed
 
 
@@ -185,11 +193,13 @@ def _facts(row: Any, verdict: Verdict, i: int) -> dict[str, Any]:
     first = row["open"] if pd.notna(row["open"]) else row["close"]
     facts: dict[str, Any] = {
         "previous_date": str(pd.Timestamp(row["previous_date"]).date()),
-        "previous_close": round(float(row["previous"]), 4),
+        "previous_close": round(float(row["last_close"]), 4),
         "first_price": round(float(first), 4),
         "price_ratio": round(float(row["previous"] / first), 4),
         "any_action": round(float(verdict.any_action[i]), 3),
     }
+    if row["payout"] > 0:
+        facts["payout"] = round(float(row["payout"]), 6)
     if pd.notna(row["volume"]) and pd.notna(row["usual_volume"]):
         facts["volume_ratio"] = round(float(row["volume"] / np.exp(row["usual_volume"])), 3)
     if pd.notna(row["dismes"]) and pd.notna(row["previous_dismes"]):

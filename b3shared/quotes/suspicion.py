@@ -18,13 +18,15 @@ SMALLEST_GAP = 0.08
 """Without a mark or a change of DISMES or ISIN a smaller jump is not looked at: any share makes it now and then."""
 CALM = 4.0
 """Nor is one of less than this many volatilities."""
+GREATEST_PAYOUT = 0.95
+"""Part of the last close that a listed payout may be; one of more is a mistake of the list, and explains nothing."""
 LATE_LISTING = 5
 """Sessions from a jump within which a vendor's own factor of that size is the same action, listed late or early."""
 FEWEST_PEERS = 20
 """Tickers of a session from which its median gap counts as the market's."""
 
 _OPTIONAL = {"open": "DOUBLE", "high": "DOUBLE", "low": "DOUBLE", "volume": "DOUBLE", "type": "VARCHAR", "isin": "VARCHAR"}
-_OPTIONAL |= {"dismes": "INTEGER", "split_factor": "DOUBLE"}
+_OPTIONAL |= {"dismes": "INTEGER", "split_factor": "DOUBLE", "dividend": "DOUBLE"}
 
 _GAPS, _MARKET = "suspicion_gaps", "suspicion_market"
 _GAP = "ln(coalesce(open, close) / previous)"
@@ -82,7 +84,8 @@ def _traded(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
         FROM {relation} WHERE ticker BETWEEN ? AND ? AND {is_traded} AND "date" IS NOT NULL
     ), one_a_day AS (
         SELECT * REPLACE (CASE WHEN open > 0 THEN open END AS open),
-            regexp_extract(coalesce(type, ''), '(?:\\s|^.{{4}})E([ABCDGJRSX]{{1,3}})(?:\\s|$)', 1) AS mark
+            regexp_extract(coalesce(type, ''), '(?:\\s|^.{{4}})E([ABCDGJRSX]{{1,3}})(?:\\s|$)', 1) AS mark,
+            coalesce(high = low, true) AS flat
         FROM traded QUALIFY row_number() OVER (PARTITION BY ticker, "date" ORDER BY volume DESC NULLS LAST) = 1
     )"""
 
@@ -105,25 +108,48 @@ def _usual(value: str, sessions: int) -> str:
 
 
 def _suspicious(traded: str) -> str:
-    """SQL of the suspicious rows with the facts about their neighbours."""
+    """SQL of the suspicious rows with the facts about their neighbours.
+
+    A price that stays the same for some sessions without a range is one session for its neighbours: a
+    vendor's wrong price that lasts is told from a new level by what comes before and after all of it.
+
+    A listed payout is taken off the closes before it, per old share, so only the rest of a fall is judged.
+    """
     own = "CASE WHEN split_factor > 0 AND split_factor <> 1 THEN split_factor END"
-    return f"""{traded}, lagged AS (
-        SELECT *, lag("date") OVER w AS previous_date, lag(close) OVER w AS previous,
-            lag(close, 2) OVER w AS previous_2, lag(close, 3) OVER w AS previous_3,
-            lead(close) OVER w AS next_1, lead(close, 2) OVER w AS next_2, lag(type) OVER w AS previous_type,
+    run = "PARTITION BY ticker ORDER BY run"
+    return f"""{traded}, numbered AS (
+        SELECT *, sum(CASE WHEN stuck THEN 0 ELSE 1 END) OVER w AS run FROM (
+            SELECT *, coalesce(flat AND lag(flat) OVER w AND close = lag(close) OVER w, false) AS stuck
+            FROM one_a_day WINDOW w AS ({_SESSIONS})
+        ) WINDOW w AS ({_SESSIONS})
+    ), runs AS (
+        SELECT ticker, run, lag(close) OVER r AS back_1, lag(close, 2) OVER r AS back_2, lag(close, 3) OVER r AS back_3,
+            lead(close) OVER r AS next_1, lead(close, 2) OVER r AS next_2
+        FROM (SELECT ticker, run, any_value(close) AS close FROM numbered GROUP BY ALL) WINDOW r AS ({run})
+    ), lagged AS (
+        SELECT numbered.*, lag("date") OVER w AS previous_date, lag(close) OVER w AS last_close,
+            lag(type) OVER w AS previous_type,
             lag(isin) OVER w AS previous_isin, lag(dismes) OVER w AS previous_dismes, lag(mark) OVER w AS previous_mark,
             coalesce(split_factor, 1) <> 1 OR coalesce(lag(split_factor) OVER w, 1) <> 1
                 OR coalesce(lead(split_factor) OVER w, 1) <> 1 AS listed,
             last_value({own} IGNORE NULLS) OVER (w ROWS {LATE_LISTING} PRECEDING) AS listed_before,
             first_value({own} IGNORE NULLS) OVER (w ROWS BETWEEN CURRENT ROW AND {LATE_LISTING} FOLLOWING) AS listed_after,
+            lag(dividend) OVER w AS payout_before, lead(dividend) OVER w AS payout_after,
             CASE WHEN high >= low AND low > 0 THEN greatest(ln(high / low), 1e-3) END AS spread
-        FROM one_a_day WINDOW w AS ({_SESSIONS})
+        FROM numbered WINDOW w AS ({_SESSIONS})
+    ), paid AS (
+        SELECT lagged.*, next_1, next_2,
+            CASE WHEN dividend > 0 AND dividend < {GREATEST_PAYOUT} * last_close THEN dividend ELSE 0 END AS payout,
+            last_close - payout AS previous,
+            greatest(CASE WHEN stuck THEN back_1 ELSE back_2 END - payout, 0.01) AS previous_2,
+            greatest(CASE WHEN stuck THEN back_2 ELSE back_3 END - payout, 0.01) AS previous_3
+        FROM lagged JOIN runs USING (ticker, run)
     ), usual AS (
         SELECT *, {_GAP} AS gap,
             {_usual("least(abs(ln(close / previous)), 0.25)", 60)} AS usual_move,
             {_usual("ln(volume)", 20)} AS usual_volume,
             {_usual("ln(spread)", 20)} AS usual_spread
-        FROM lagged WINDOW w AS ({_SESSIONS})
+        FROM paid WINDOW w AS ({_SESSIONS})
     )
     SELECT usual.*, market_gap FROM usual JOIN {_MARKET} USING ("date")
     WHERE previous IS NOT NULL AND (

@@ -224,7 +224,7 @@ def test_other_code_or_another_word_of_the_user_is_a_reason_to_look_again(
     storage.delete(OVERRIDES)
     assert looks()
     assert told_of(storage) == expected(YEARS)
-    monkeypatch.setattr("b3shared.quotes.ingest.detection_code", lambda: "0123456789abcdef")
+    monkeypatch.setattr("b3shared.quotes.ingest.DETECTION_VERSION", 0)
     assert looks()
     document = json.loads(storage.read(f"{LAKE}/{KEY}"))
     del document["detected_from"]  # a manifest of before it was kept
