@@ -10,18 +10,26 @@ from b3shared.params import PipelineParams
 from b3shared.runs import Run
 from b3shared.storage import Storage
 
+LAKE = "lake/quotes/"
+"""Prefix of the deployment's own quotes."""
 
-def start_scheduled(storage: Storage, starter: Starter, model_type: str, scheduled_time: str) -> dict[str, Any]:
-    """Start this week's run of a model type, unless it was started before.
+
+def start_scheduled(
+    storage: Storage, starter: Starter, model_type: str, scheduled_time: str, quotes: str = ""
+) -> dict[str, Any]:
+    """Start this week's run of a model type, unless it was started before or there is nothing to learn from.
+
+    A new deployment has an empty lake until somebody fills it. That is no failure.
 
     Args:
         storage: of the deployment.
         starter: starts executions.
         model_type: any accepted name.
         scheduled_time: ISO 8601, when the schedule struck; the week is that of São Paulo.
+        quotes: where the deployment's quotes are; only its own lake is looked at.
 
     Returns:
-        ``{"run_id", "execution", "started"}``.
+        ``{"run_id", "execution", "started"}``; without an execution the ``reason``.
     """
     params = PipelineParams.of(model_type=model_type)
     try:
@@ -30,6 +38,9 @@ def start_scheduled(storage: Storage, starter: Starter, model_type: str, schedul
         raise InvalidParameterError(f"scheduled_time = {scheduled_time!r}: an ISO 8601 time is allowed") from error
     year, week, _ = moment.isocalendar()
     run_id = f"scheduled-{params.model_type}-{year}w{week:02d}"
+    if quotes.rstrip("/") == f"{storage.url}/{LAKE}".rstrip("/") and not storage.folders(LAKE):
+        return {"run_id": run_id, "execution": None, "started": False, "reason": "skipped: the lake is empty"}
+
     known = storage.exists(f"runs/{run_id}/params.json")
     run = Run.create(storage, run_id, params, trigger="schedule", scheduled_time=scheduled_time)
     if known and (first := starter.machine.find(f"{run_id}.all.1")) is not None:

@@ -44,6 +44,8 @@ An action below it stays in the table, for a person to confirm or reject."""
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
 OVERRIDE_COLUMNS = ("ticker", "date", "split_factor", "dividend", "reject")
+LARGEST_FACTOR = 1e9
+"""Bound of a factor that a user may give, and of its inverse: the exchange has seen groupings of 3,333,333 to 1."""
 
 
 def with_actions(
@@ -116,14 +118,17 @@ def apply_overrides(detected: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataF
     row with confidence 1 and source ``given`` takes their place, unless it only rejects. Ex-marks stay: they are facts
     of the exchange's file.
 
+    Rows of one ticker and day belong together, as the exchange's lists have them: payments are added up, also
+    equal ones, which are instalments; factors are multiplied, as of a grouping and a split on one day.
+
     Args:
         detected: columns as in :data:`ACTION_TYPES`.
         overrides: ``ticker``, ``date`` (a day, as text YYYY-MM-DD) and at least one of ``split_factor`` (positive),
             ``dividend`` (R$ per share of the session before, not negative) and ``reject`` (true: nothing happened then).
 
     Raises:
-        InvalidActionsError: A column is unknown or lacking, a value is out of bounds, a row says nothing or contradicts
-            itself, or a ticker and date occur twice. The message names the row.
+        InvalidActionsError: A column is unknown or lacking, a value is out of bounds, or a row says nothing or
+            contradicts itself or another. The message names the row.
     """
     given = _checked(overrides)
     named = pd.MultiIndex.from_frame(given[["ticker", "date"]])
@@ -186,13 +191,17 @@ def _checked(overrides: pd.DataFrame) -> pd.DataFrame:
         ("date", out["date"].isna(), "a day as YYYY-MM-DD is needed, such as 2023-12-28"),
         (
             "split_factor",
-            ~(out["split_factor"].fillna(1).between(1e-6, 1e6)),
-            "a positive number, at most 1000000, is allowed",
+            ~(out["split_factor"].fillna(1).between(1 / LARGEST_FACTOR, LARGEST_FACTOR)),
+            f"a number from {1 / LARGEST_FACTOR:.9f} to {LARGEST_FACTOR:.0f} is allowed",
         ),
         ("dividend", ~out["dividend"].fillna(0).between(0, 1e6), "a number from 0 to 1000000 is allowed"),
         ("reject", out["reject"] & says, "true leaves no room for a split_factor or dividend"),
         ("reject", ~out["reject"] & ~says, "give a split_factor, a dividend, or reject = true"),
-        ("date", out.duplicated(["ticker", "date"], keep=False), "a ticker and date may occur once"),
+        (
+            "reject",
+            out["reject"] & out.duplicated(["ticker", "date"], keep=False),
+            "another row of the same ticker and date says what happened; keep one of the two",
+        ),
     ]
     for column, wrong, allowed in faults:
         if wrong.any():
@@ -200,7 +209,9 @@ def _checked(overrides: pd.DataFrame) -> pd.DataFrame:
             value = overrides[column].tolist()[row] if column in columns else None
             who = f"{overrides['ticker'].iloc[row]} {overrides['date'].iloc[row]}"
             raise InvalidActionsError(f"overrides row {row + 1} ({who}): {column} = {value!r}: {allowed}", row=row + 1)
-    return out.fillna({"split_factor": 1.0, "dividend": 0.0})
+    out = out.fillna({"split_factor": 1.0, "dividend": 0.0})
+    of_a_day = out.groupby(["ticker", "date"], as_index=False, sort=False)
+    return of_a_day.agg({"split_factor": "prod", "dividend": "sum", "reject": "any"})
 
 
 def override_days(overrides: pd.DataFrame) -> pd.Series:

@@ -27,6 +27,7 @@ _TRAILER = re.compile(r"99COTAHIST\.([12]\d{3})BOVESPA (\d{8})(\d{11}) {203}")
 _TRAILER_TYPE = np.frombuffer(b"99", np.uint8)
 _END_OF_FILE = 0x1A
 """The sign of DOS; like empty lines it may follow the trailer."""
+_BOM = b"\xef\xbb\xbf"
 
 
 class CotahistFile:
@@ -104,6 +105,7 @@ class CotahistFile:
         while b"\n" not in start and len(start) < self._limits.max_line and (more := self._text.read(self._limits.max_line)):
             start += more
         check_start(self.name, start)
+        start = start.removeprefix(_BOM)
         line, _, rest = start.partition(b"\n")
         header = line.removesuffix(b"\r").decode("latin-1")
         found = _HEADER.fullmatch(header)
@@ -127,14 +129,14 @@ class CotahistFile:
             data = carry + data
             cut = data.rfind(b"\n") + 1
             if cut:
-                yield data[:cut]
+                yield _in_latin_1(data[:cut])
             carry = data[cut:]
             if len(carry) > self._limits.max_line:
                 raise InvalidCotahistError(
                     f"{self.name}: line {self._tally.lines + 1:,} has no end within {self._limits.max_line} bytes"
                 )
         if carry:
-            yield carry
+            yield _in_latin_1(carry)
 
     def _parse(self, block: bytes) -> pd.DataFrame:
         """The new cash records of a block; everything else is counted."""
@@ -258,6 +260,20 @@ class CotahistFile:
             lines=tally.lines,
             trailer_count=tally.trailer_count,
         )
+
+
+def _in_latin_1(lines: bytes) -> bytes:
+    """Whole lines in the exchange's own encoding, also where an editor has saved them as UTF-8.
+
+    The columns of a record are counted in characters, and an accent has two bytes in UTF-8. Latin-1 text with
+    accents is no valid UTF-8, but for pairs of signs that no company's name has.
+    """
+    if lines.isascii():
+        return lines
+    try:
+        return lines.decode("utf-8").encode("latin-1", "replace")
+    except UnicodeDecodeError:
+        return lines
 
 
 def _day(text: str) -> date | None:

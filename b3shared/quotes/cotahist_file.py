@@ -22,7 +22,9 @@ _DAMAGE = (EOFError, OSError, ValueError, struct.error, zlib.error, zipfile.BadZ
 """What zlib, gzip and zipfile raise on bytes that they cannot read."""
 _MEMBER = re.compile(r"COTAHIST[._][^/\\]*", re.IGNORECASE)
 """Names of the member over the years: COTAHIST.A1986, COTAHIST_A2001, COTAHIST_A2023.TXT."""
-_PERIOD = re.compile(r"COTAHIST[._](?:A(\d{4})|M(\d{2})(\d{4})|D(\d{2})(\d{2})(\d{4}))(?!\d)", re.IGNORECASE)
+_PERIOD = re.compile(r"COTAHIST[._](?:A(\d{4})|M(\d{6})|D(\d{8}))(?!\d)", re.IGNORECASE)
+_FIRST_YEAR = 1986
+"""Of the exchange's files; a name that states an earlier one is read year first."""
 
 Kind = Literal["daily", "monthly", "annual"]
 
@@ -67,23 +69,38 @@ class Period:
 def named_period(name: str) -> Period | None:
     """The period that the name of a file states, such as ``COTAHIST_A2020.ZIP``, ``_M012020`` or ``_D31012020``.
 
+    Some who keep these files name them year first (``_D20200131``). What cannot be read as the exchange writes
+    it is read so.
+
     Raises:
         InvalidCotahistError: It states a month or day that does not exist.
     """
     if not (found := _PERIOD.search(name)):
         return None
-    year, month, year_of_month, day, month_of_day, year_of_day = (int(part or 0) for part in found.groups())
+    year, month, day = found.groups()
+    if year:
+        return Period("annual", date(int(year), 1, 1), date(int(year), 12, 31))
+    orders = ((slice(4, 8), slice(2, 4), slice(0, 2)), (slice(0, 4), slice(4, 6), slice(6, 8)))
+    text = day or f"01{month}"
+    for number, order in enumerate(orders):
+        if number and month:
+            text = f"{month}01"
+        stated = _date(*(int(text[part]) for part in order))
+        if stated:
+            return _monthly(stated) if month else Period("daily", stated, stated)
+    raise InvalidCotahistError(f"{name}: {found[0]} names no period; COTAHIST_AYYYY, _MMMYYYY and _DDDMMYYYY are known")
+
+
+def _date(year: int, month: int, day: int) -> date | None:
+    """A day that a file of the exchange may be of; None if there is no such day."""
     try:
-        if year:
-            return Period("annual", date(year, 1, 1), date(year, 12, 31))
-        if year_of_month:
-            last = monthrange(year_of_month, month)[1]
-            return Period("monthly", date(year_of_month, month, 1), date(year_of_month, month, last))
-        return Period("daily", *[date(year_of_day, month_of_day, day)] * 2)
-    except ValueError as error:  # of calendar and datetime alike
-        raise InvalidCotahistError(
-            f"{name}: {found[0]} names no period; COTAHIST_AYYYY, _MMMYYYY and _DDDMMYYYY are known"
-        ) from error
+        return date(year, month, day) if year >= _FIRST_YEAR else None
+    except ValueError:
+        return None
+
+
+def _monthly(first: date) -> Period:
+    return Period("monthly", first, first.replace(day=monthrange(first.year, first.month)[1]))
 
 
 class _Readable(Protocol):
@@ -191,6 +208,10 @@ def _open_member(name: str, raw: BinaryIO, opened: ExitStack, limits: Limits) ->
             f"It holds {found or 'nothing'}"
         )
     member = right[0]
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise UnreadableFileError(
+            f"{name}: {member.filename} is packed by method {member.compress_type}; the exchange stores or deflates"
+        )
     if member.flag_bits & 1:
         raise UnreadableFileError(f"{name}: {member.filename} is encrypted; the exchange's files are not")
     if member.file_size > limits.max_bytes:

@@ -3,11 +3,12 @@
 :mod:`b3shared.quotes.suspicion` looks at every row, some tickers at a time; only rows that could be an action, one in some
 hundreds, come back with a few facts about their neighbours and are judged by :mod:`b3shared.quotes.likelihood`.
 
-What is known when: ex-marks, DISMES, ISIN and the gap at the open are of the day itself and of sessions before it. Two
-facts are later ones: the session's own volume and range are known at its close, and whether the new price level stays needs
-the two sessions after it, or, of a price that is stuck, until it moves. A spike that goes back is therefore told from a
-split only then; on the newest day of the quotes the level says nothing, a bad tick stays possible, and the confidence is lower. Detecting again when the next
-sessions are there settles it. An action at t changes no price: the features of t on see only whether history was rescaled.
+What is known when: ex-marks, DISMES, ISIN and the gap at the open are of the day itself and of sessions before it.
+Two facts are later ones. The session's own volume and range are known at its close. Whether the new price level stays
+needs the two sessions after it, or, of a price that is stuck, the next one on which it moves. A spike that goes back
+is therefore told from a split only then. On the newest day of the quotes the level says nothing, a bad tick stays
+possible, and the confidence is lower. Detecting again when the next sessions are there settles it. An action at t
+changes no price: the features of t on see only whether history was rescaled.
 """
 
 import json

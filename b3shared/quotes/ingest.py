@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from b3shared.documents import file_sha256, from_json, to_json, utc_now
-from b3shared.errors import B3Error, InvalidActionsError, NoQuotesError, NotPublishedError, SourceUnavailableError
+from b3shared.errors import (
+    B3Error,
+    IncompleteIngestError,
+    InvalidActionsError,
+    InvalidCotahistError,
+    NoQuotesError,
+    NotPublishedError,
+    SourceUnavailableError,
+    UnreadableFileError,
+)
 from b3shared.quotes.actions import apply_overrides
 from b3shared.quotes.cotahist import CotahistFile, CotahistReport
 from b3shared.quotes.cotahist_file import Period
@@ -34,6 +43,9 @@ REJECTED_TOLD = 5
 
 WHO = "ingest_quotes"
 """Whose temporary files those of an ingest are."""
+
+FAULTS_OF_A_FILE = (UnreadableFileError, InvalidCotahistError, NoQuotesError)
+"""What is wrong with one file of many, and not with the lake or the disk."""
 
 FILES = ("*.txt", "*.txt.gz", "*.zip")
 """What a folder is searched for, in any case."""
@@ -124,6 +136,8 @@ class Ingest:
     def folder(self, path: Path, *, partial: bool = False, force: bool = False) -> Iterator[Ingested]:
         """Bring all files of a folder in, in the order in which the exchange made them: a correction comes last.
 
+        A file that is not what it should be keeps no other out.
+
         Args:
             path: of the folder.
             partial: see :meth:`file`.
@@ -131,7 +145,8 @@ class Ingest:
 
         Raises:
             NoQuotesError: There is none.
-            B3Error: As for one file; those before it are in the lake.
+            IncompleteIngestError: Some files could not be read, each with the reason; all others are in the lake.
+            B3Error: As for one file, but for what is wrong with the file itself; those before it are in the lake.
         """
         if not path.is_dir():
             raise SourceUnavailableError(f"{path} is not a folder; give one with COTAHIST files")
@@ -139,9 +154,20 @@ class Ingest:
         if not found:
             raise NoQuotesError(f"{path} holds no COTAHIST file ({', '.join(FILES)})")
         queue = sorted(found, key=lambda file: (self._made(file, partial), file.name))
+        refused: list[dict[str, str]] = []
         with self.batch():
             while queue:
-                yield self.file(queue.pop(0), partial=partial, force=force, more=bool(queue))
+                file = queue.pop(0)
+                try:
+                    yield self.file(file, partial=partial, force=force, more=bool(queue))
+                except FAULTS_OF_A_FILE as error:
+                    refused.append({"file": file.name, "code": error.code, "message": error.message})
+
+        if refused:
+            if len(refused) < len(found):
+                self.actions()  # the last file may be among those that were refused
+            told = "; ".join(f"{one['file']}: {one['code']}: {one['message']}" for one in refused)
+            raise IncompleteIngestError(f"{len(refused)} of {len(found)} files were not taken in: {told}", failed=refused)
 
     def key(self, key: str, *, partial: bool = False) -> Ingested:
         """Bring in a file that lies in the storage."""

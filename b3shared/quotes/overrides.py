@@ -70,7 +70,7 @@ def without_effect(
             told.append(f"{ticker} {day}: its quotes are of {sessions[ticker][0]} to {sessions[ticker][1]}")
         elif row not in given:
             told.append(f"{ticker} {day}: nothing was detected that could be rejected")
-    return told
+    return list(dict.fromkeys(told))
 
 
 def _days(actions: pd.DataFrame) -> set[tuple[str, object]]:
