@@ -7,42 +7,47 @@ from b3shared.clock import ZONE
 from b3shared.control.starting import Starter
 from b3shared.errors import InvalidParameterError
 from b3shared.params import PipelineParams
+from b3shared.quotes.manifest import read_manifest
 from b3shared.runs import Run
 from b3shared.storage import Storage
 
-LAKE = "lake/quotes/"
-"""Prefix of the deployment's own quotes."""
+EMPTY = "the lake is empty"
 
 
-def start_scheduled(
-    storage: Storage, starter: Starter, model_type: str, scheduled_time: str, quotes: str = ""
-) -> dict[str, Any]:
+def start_scheduled(storage: Storage, starter: Starter, model_type: str, scheduled_time: str, quotes: str) -> dict[str, Any]:
     """Start this week's run of a model type, unless it was started before or there is nothing to learn from.
-
-    A new deployment has an empty lake until somebody fills it. That is no failure.
 
     Args:
         storage: of the deployment.
         starter: starts executions.
         model_type: any accepted name.
         scheduled_time: ISO 8601, when the schedule struck; the week is that of São Paulo.
-        quotes: where the deployment's quotes are; only its own lake is looked at.
+        quotes: where runs read them. A new deployment's own lake is empty until somebody fills it: that is no failure,
+            and nobody is to be called every week.
 
     Returns:
-        ``{"run_id", "execution", "started"}``; without an execution the ``reason``.
+        ``{"run_id", "execution", "started"}``, or ``{"started": False, "skipped": why}``.
+
+    Raises:
+        InvalidParameterError: The model type or the time is none.
     """
     params = PipelineParams.of(model_type=model_type)
     try:
         moment = datetime.fromisoformat(scheduled_time).astimezone(ZONE)
     except ValueError as error:
         raise InvalidParameterError(f"scheduled_time = {scheduled_time!r}: an ISO 8601 time is allowed") from error
+    if _is_empty_lake(storage, quotes):
+        return {"started": False, "skipped": EMPTY}
     year, week, _ = moment.isocalendar()
     run_id = f"scheduled-{params.model_type}-{year}w{week:02d}"
-    if quotes.rstrip("/") == f"{storage.url}/{LAKE}".rstrip("/") and not storage.folders(LAKE):
-        return {"run_id": run_id, "execution": None, "started": False, "reason": "skipped: the lake is empty"}
-
     known = storage.exists(f"runs/{run_id}/params.json")
     run = Run.create(storage, run_id, params, trigger="schedule", scheduled_time=scheduled_time)
     if known and (first := starter.machine.find(f"{run_id}.all.1")) is not None:
         return {"run_id": run_id, "execution": first.name, "started": False}
     return {"run_id": run_id, "execution": starter.start(run, None).name, "started": True}
+
+
+def _is_empty_lake(storage: Storage, quotes: str) -> bool:
+    """Whether the quotes are a lake in the deployment's storage that holds none; of any other source, nothing is known."""
+    prefix = quotes.removeprefix(f"{storage.url}/")
+    return prefix != quotes and not read_manifest(storage, f"{prefix.strip('/')}/").years

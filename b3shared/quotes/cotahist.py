@@ -1,5 +1,6 @@
 """The exchange's own quotes: COTAHIST files, checked against their header and trailer, read in bounded memory."""
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,7 +28,6 @@ _TRAILER = re.compile(r"99COTAHIST\.([12]\d{3})BOVESPA (\d{8})(\d{11}) {203}")
 _TRAILER_TYPE = np.frombuffer(b"99", np.uint8)
 _END_OF_FILE = 0x1A
 """The sign of DOS; like empty lines it may follow the trailer."""
-_BOM = b"\xef\xbb\xbf"
 
 
 class CotahistFile:
@@ -105,8 +105,7 @@ class CotahistFile:
         while b"\n" not in start and len(start) < self._limits.max_line and (more := self._text.read(self._limits.max_line)):
             start += more
         check_start(self.name, start)
-        start = start.removeprefix(_BOM)
-        line, _, rest = start.partition(b"\n")
+        line, _, rest = start.removeprefix(codecs.BOM_UTF8).partition(b"\n")
         header = line.removesuffix(b"\r").decode("latin-1")
         found = _HEADER.fullmatch(header)
         if found is None or _day(found[2]) is None:
@@ -129,19 +128,19 @@ class CotahistFile:
             data = carry + data
             cut = data.rfind(b"\n") + 1
             if cut:
-                yield _in_latin_1(data[:cut])
+                yield data[:cut]
             carry = data[cut:]
             if len(carry) > self._limits.max_line:
                 raise InvalidCotahistError(
                     f"{self.name}: line {self._tally.lines + 1:,} has no end within {self._limits.max_line} bytes"
                 )
         if carry:
-            yield _in_latin_1(carry)
+            yield carry
 
     def _parse(self, block: bytes) -> pd.DataFrame:
         """The new cash records of a block; everything else is counted."""
         tally = self._tally
-        lines = record.lines_of(block, tally.lines + 1)
+        lines = record.lines_of_width(block, tally.lines + 1)
         tally.lines += len(lines)
         lines = self._before_trailer(lines)
         lines = self._reject(
@@ -256,24 +255,11 @@ class CotahistFile:
         else:
             return
         raise InvalidCotahistError(
-            f"{self.name} {problem}; a subset of the exchange's file must be asked for (partial){tally.describe_rejected()}",
+            f"{self.name} {problem}; a subset of the exchange's file must be said to be one (--partial)"
+            f"{tally.describe_rejected()}",
             lines=tally.lines,
             trailer_count=tally.trailer_count,
         )
-
-
-def _in_latin_1(lines: bytes) -> bytes:
-    """Whole lines in the exchange's own encoding, also where an editor has saved them as UTF-8.
-
-    The columns of a record are counted in characters, and an accent has two bytes in UTF-8. Latin-1 text with
-    accents is no valid UTF-8, but for pairs of signs that no company's name has.
-    """
-    if lines.isascii():
-        return lines
-    try:
-        return lines.decode("utf-8").encode("latin-1", "replace")
-    except UnicodeDecodeError:
-        return lines
 
 
 def _day(text: str) -> date | None:

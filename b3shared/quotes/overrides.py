@@ -60,7 +60,7 @@ def without_effect(
     sessions = {ticker: (first, last) for ticker, first, last in spans if first is not None}
     struck, given = _days(detected[detected["kind"] != "ex_mark"]), _days(final[final["source"] == "given"])
     told = []
-    for row in zip(overrides["ticker"], override_days(overrides).dt.date, strict=True):
+    for row in dict.fromkeys(zip(overrides["ticker"], override_days(overrides).dt.date, strict=True)):
         ticker, day = row
         if row in struck:
             continue
@@ -70,7 +70,7 @@ def without_effect(
             told.append(f"{ticker} {day}: its quotes are of {sessions[ticker][0]} to {sessions[ticker][1]}")
         elif row not in given:
             told.append(f"{ticker} {day}: nothing was detected that could be rejected")
-    return list(dict.fromkeys(told))
+    return told
 
 
 def _days(actions: pd.DataFrame) -> set[tuple[str, object]]:
