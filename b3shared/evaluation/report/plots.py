@@ -61,7 +61,7 @@ def month_axis(axes: Axes, months: Sequence[str]) -> None:
 
 
 def plot_confusion_matrix(confusion: IntArray, title: str = "Confusion matrix") -> Figure:
-    """Counts and, below them, the share of the true class; rows are what happened, columns what was called.
+    """Counts and, below them, the share of the true class; rows are actual classes, columns predicted ones.
 
     Args:
         confusion: (3, 3) counts as :func:`metrics.confusion_matrix` gives them.
@@ -78,8 +78,8 @@ def plot_confusion_matrix(confusion: IntArray, title: str = "Confusion matrix") 
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=10)
     axes.set_xticks(range(len(CLASSES)), CLASSES)
     axes.set_yticks(range(len(CLASSES)), CLASSES)
-    axes.set_xlabel("called (rows of the part)")
-    axes.set_ylabel("happened (share of this class)")
+    axes.set_xlabel("predicted (rows of the part)")
+    axes.set_ylabel("actual (share of this class)")
     return figure
 
 

@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from b3shared.dataset import Dataset, FloatArray, IntArray
-from b3shared.evaluation import plots, return_plots
 from b3shared.evaluation.backtest import Backtest
+from b3shared.evaluation.report import plots, return_plots
+from b3shared.evaluation.titles import title_of
 
 SAMPLE_SESSIONS = 126
 """The newest half year: more markers than that hide each other."""
@@ -38,7 +39,7 @@ def draw_figures(
     months, test = metrics["months"], metrics["model"]["test"]
     ranked = {"model": metrics["intervals"]["rank_ic"]}
     ranked |= {
-        name.replace("_", " "): baseline["intervals"]["rank_ic"]
+        title_of(name): baseline["intervals"]["rank_ic"]
         for name, baseline in metrics["baselines"].items()
         if "rank_ic" in baseline["intervals"]
     }
