@@ -197,6 +197,7 @@ def test_the_page_loads_nothing_and_runs_nothing(kind, page, network_page, run, 
         "network": (network_page, network.report_html),
     }[kind]
     assert not {"script", "link", "iframe", "object"} & set(found.tags)
+    assert found.tags.count("title") == found.tags.count("h1") == 1
     assert len(found.links) == len(found.images)
     own = re.sub(r"base64,[A-Za-z0-9+/=]+", "", html)
     assert not re.search(r"://|url\(|@import", own)
