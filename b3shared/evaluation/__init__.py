@@ -10,17 +10,17 @@ from typing import Any
 _PUBLIC = {
     "Evaluation": "evaluate",
     "skill_verdict": "verdict",
-    "plot_action_samples_by_ticker": "plots",
-    "plot_confusion_matrix": "plots",
-    "plot_coverage_by_month": "return_plots",
-    "plot_equity": "plots",
-    "plot_feature_importance": "plots",
-    "plot_ic_by_month": "plots",
-    "plot_price_with_signals": "plots",
-    "plot_reliability": "plots",
-    "plot_return_calibration": "return_plots",
-    "plot_training_curves": "return_plots",
-    "png": "plots",
+    "plot_action_samples_by_ticker": "report.plots",
+    "plot_confusion_matrix": "report.plots",
+    "plot_coverage_by_month": "report.return_plots",
+    "plot_equity": "report.plots",
+    "plot_feature_importance": "report.plots",
+    "plot_ic_by_month": "report.plots",
+    "plot_price_with_signals": "report.plots",
+    "plot_reliability": "report.plots",
+    "plot_return_calibration": "report.return_plots",
+    "plot_training_curves": "report.return_plots",
+    "png": "report.plots",
 }
 __all__ = list(_PUBLIC)
 

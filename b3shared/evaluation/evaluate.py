@@ -14,11 +14,11 @@ from b3shared.evaluation import bootstrap
 from b3shared.evaluation.backtest import Backtest, Costs, backtests
 from b3shared.evaluation.baselines import Baseline, all_baselines
 from b3shared.evaluation.comparison import calibration_rows, differences, with_persistence_interval
-from b3shared.evaluation.figures import draw_figures
 from b3shared.evaluation.metrics import reliability_bins, to_json
 from b3shared.evaluation.parts import Part, score_parts
 from b3shared.evaluation.ranking import buy_minus_sell
-from b3shared.evaluation.report import render_report
+from b3shared.evaluation.report.page import render_report
+from b3shared.evaluation.report.pictures import draw_figures
 from b3shared.evaluation.returns import return_bins
 from b3shared.evaluation.scorecard import Scorecard, interval_json
 from b3shared.evaluation.training import curves_of
@@ -44,10 +44,10 @@ class Evaluation:
             ``model`` part -> figure -> value; ``intervals`` the same figures of the test part with ``estimate``, ``ci95``,
             ``ci99``; ``baselines`` name -> ``description``, ``figures``, ``intervals``; ``differences`` paired gains,
             above 0 in the model's favour. The figures are those of :data:`scorecard.FIGURES`; one that a forecaster does
-            not allow is absent. ``parts``, ``gaps`` (train - val), ``months``, ``reliability``, ``backtest``,
-            ``importance``; of a model with returns ``return_bins``, with intervals ``return_interval`` (level, and how
-            persistence's was fitted), with epochs ``training`` (:func:`training.curves_of`), else None; ``skill``,
-            ``warnings``, ``headline``; ``label``, ``classes``, ``bootstrap``, ``params``, ``context``.
+            not allow is absent. ``parts``, ``test_tickers``, ``gaps`` (train - val), ``months``, ``reliability``,
+            ``backtest``, ``importance``; of a model with returns ``return_bins``, with intervals ``return_interval``
+            (level, and how persistence's was fitted), with epochs ``training`` (:func:`training.curves_of`), else None;
+            ``skill``, ``warnings``, ``headline``; ``label``, ``classes``, ``bootstrap``, ``params``, ``context``.
         outcomes: what the model said of the test rows and what happened, for later paired comparisons.
         draw: makes the figures.
     """
@@ -140,6 +140,7 @@ def evaluate(
         "label": params.label,
         "classes": CLASSES,
         "parts": {name: part.describe() for name, part in scored.items()},
+        "test_tickers": np.unique(data.ticker[test.rows]),
         "bootstrap": {"resamples": len(counts), "block_length": length, "seed": params.random_state},
         "model": {name: part.card.figures() for name, part in scored.items()},
         "intervals": interval_json(test.card.intervals(counts)),

@@ -87,15 +87,20 @@ def _leaks(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def headline_of(metrics: Mapping[str, Any]) -> str:
-    """One sentence in plain words that says whether the model beats what costs nothing."""
+    """The verdict and its evidence in one sentence."""
+    return f"{verdict_of(metrics)} ({evidence_of(metrics)})."
+
+
+def verdict_of(metrics: Mapping[str, Any]) -> str:
+    """Whether the model beats the baselines, in plain words, without a full stop."""
     opening = in_words(metrics["skill"])
     if leak_suspected(metrics):
         opening = "suspect a leak: the direction was called more often right than honest forecasts ever are"
-    sentence = f"{opening} ({_evidence(metrics)})."
-    return sentence[0].upper() + sentence[1:]
+    return opening[0].upper() + opening[1:]
 
 
-def _evidence(metrics: Mapping[str, Any]) -> str:
+def evidence_of(metrics: Mapping[str, Any]) -> str:
+    """The figures that the verdict rests on, with their 95 % intervals."""
     intervals, gains = metrics["intervals"], metrics["differences"]
     parts = [
         f"daily rank IC {_with_bounds(intervals.get('rank_ic'), '+.3f')}",

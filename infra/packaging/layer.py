@@ -90,8 +90,13 @@ def _install(lines: str, target: Path) -> None:
     subprocess.run(command, input=lines, text=True, check=True)  # noqa: S603
 
 
+def own_files() -> list[Path]:
+    """Every file of b3shared, also those that are no code (the report's template); no bytecode."""
+    return sorted(path for path in (ROOT / "b3shared").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
 def _copy_own_code(target: Path) -> None:
-    for path in sorted((ROOT / "b3shared").rglob("*.py")):
+    for path in own_files():
         copy = target / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)

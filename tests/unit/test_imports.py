@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = {"pandas", "sklearn", "matplotlib", "boto3", "duckdb", "torch", "scipy", "joblib", "onnxruntime", "skl2onnx"}
+HEAVY = {
+    "pandas",
+    "sklearn",
+    "matplotlib",
+    "boto3",
+    "duckdb",
+    "torch",
+    "scipy",
+    "joblib",
+    "onnxruntime",
+    "skl2onnx",
+    "jinja2",
+}
 
 
 def loaded(module: str) -> set[str]:

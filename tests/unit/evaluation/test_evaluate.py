@@ -1,7 +1,5 @@
 import json
-import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ from b3shared.evaluation import metrics as m
 from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.ranking import daily_rank_ic
 from b3shared.evaluation.scorecard import FIGURES
-from b3shared.evaluation.titles import title_of
 from b3shared.models.base import Forecast
 from b3shared.params import PipelineParams
 
@@ -219,47 +216,6 @@ def test_bad_forecasts_are_refused_by_name(market, parts):
     empty = parts | {"test": np.flatnonzero(market.label < 0)}
     with pytest.raises(TooLittleHistoryError, match="part test"):
         evaluate(market, empty, forecasts_of(market, empty), rates, PARAMS, IMPORTANCE)
-
-
-class _Page(HTMLParser):
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.links, self.open, self.words = [], [], [], []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.links += [value for name, value in attrs if name in ("src", "href", "srcset", "action")]
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-
-def test_the_report_is_one_file_that_loads_nothing_and_runs_nothing(evaluation):
-    page = _Page(evaluation.report_html)
-    assert page.open == []
-    assert page.tags.count("title") == 1
-    assert "script" not in page.tags
-    assert "link" not in page.tags
-    assert len(page.links) == len(evaluation.figures)
-    assert all(link.startswith("data:image/png;base64,") for link in page.links)
-    assert not re.search(r"""(url\(|@import|(src|href)=["']?(https?:)?//)""", evaluation.report_html)
-
-
-def test_the_report_says_the_headline_the_baselines_and_escapes_strings(evaluation):
-    words = "".join(_Page(evaluation.report_html).words)
-    assert evaluation.metrics["headline"] in words
-    for name in evaluation.metrics["baselines"]:
-        assert title_of(name) in words
-    assert "yesterday's label" in words
-    assert "<script>alert('x')</script> & Co" in words
-    assert "<script>" not in evaluation.report_html
-    assert "spread equally over it" in words
 
 
 def test_save_writes_every_file_and_names_it(evaluation, tmp_path):

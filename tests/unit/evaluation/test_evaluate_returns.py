@@ -11,7 +11,6 @@ from b3shared.errors import InvalidParameterError, TooLittleHistoryError
 from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.metrics import class_shares
 from b3shared.evaluation.parts import score_parts
-from b3shared.evaluation.return_report import return_tables
 from b3shared.models.base import Forecast
 from b3shared.models.conformal import ReturnScale, unit_of
 from b3shared.params import PipelineParams
@@ -194,8 +193,6 @@ def test_a_model_without_returns_has_none_of_it_and_else_the_same(evaluation, ma
     assert not [name for name in found.metrics["differences"] if name.endswith("persistence")]
     assert "interval_coverage" not in found.metrics["baselines"]["persistence"]["figures"]
     assert found.metrics["baselines"]["persistence"]["figures"]["price_mape"] > 0
-    assert "This model forecasts classes, no returns" in found.report_html
-    assert "Training, epoch by epoch" not in found.report_html
 
 
 def test_rows_without_a_known_outcome_are_left_out_with_what_was_said_of_them(market, parts):
@@ -214,33 +211,8 @@ def test_a_training_is_told_by_its_curves(evaluation):
     }
 
 
-def test_pictures_and_sections_are_there_and_say_how_to_read_them(evaluation):
+def test_a_model_with_returns_intervals_and_epochs_has_pictures_of_them(evaluation):
     assert set(evaluation.figures) >= PICTURES
-    for words in (
-        "Intervals of the return, test part",
-        "were asked to cover 90%",
-        "2 (kept)",
-        "R2 on price levels reaches 0.98 and more for that too, is no skill",
-        "at the upper end of its 95 % interval it is below it.",
-        "a flat line is a forecast of nothing",
-        "interval score over persistence",
-    ):
-        assert words in evaluation.report_html, words
-
-
-@pytest.mark.parametrize(
-    ("estimate", "high", "words"),
-    [
-        (0.004, 0.0123, "is 0.40% above persistence's; at the upper end of its 95 % interval it is within +1.23% of it."),
-        (-0.004, 0.0005, "is 0.40% below persistence's; at the upper end of its 95 % interval it is within +0.05% of it."),
-        (-0.004, None, "is 0.40% below persistence's; there are too few dates for an interval."),
-        (None, None, "cannot be compared with persistence's: that is zero."),
-    ],
-)
-def test_the_report_says_how_near_the_price_comes_to_persistence(evaluation, estimate, high, words):
-    found = {"estimate": estimate, "ci95": [None if high is None else -0.02, high], "ci99": [None, None]}
-    metrics = evaluation.metrics | {"intervals": evaluation.metrics["intervals"] | {"price_mape_excess": found}}
-    assert words.replace("'", "&#x27;") in "".join(return_tables(metrics, {name: name for name in metrics["baselines"]}))
 
 
 def test_bad_intervals_are_refused_by_name(market, parts):

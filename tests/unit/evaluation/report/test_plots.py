@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from b3shared.evaluation import plots
+from b3shared.evaluation.report import plots
 
 PNG = b"\x89PNG\r\n\x1a\n"
 DATES = np.datetime64("2023-01-02") + np.arange(30)
@@ -113,7 +113,7 @@ def test_axes_name_their_units():
 
 
 def test_plotting_needs_no_display_and_leaves_no_global_figures():
-    code = "import sys, b3shared.evaluation.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, b3shared.evaluation.report.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from b3shared.dataset import Dataset, FloatArray, IntArray
-from b3shared.evaluation import plots, return_plots
 from b3shared.evaluation.backtest import Backtest
-from b3shared.evaluation.canvas import Figure
+from b3shared.evaluation.report import plots, return_plots
+from b3shared.evaluation.report.canvas import Figure
 from b3shared.evaluation.titles import title_of
 
 SAMPLE_SESSIONS = 126

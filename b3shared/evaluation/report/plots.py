@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from b3shared.dataset import BUY, CLASSES, HOLD, SELL, Array, FloatArray, IntArray
-from b3shared.evaluation.canvas import AutoDateLocator, Axes, ConciseDateFormatter, Figure
 from b3shared.evaluation.metrics import divide
+from b3shared.evaluation.report.canvas import AutoDateLocator, Axes, ConciseDateFormatter, Figure
 
 BLUE, ORANGE, GREY, INK = "#0072B2", "#E69F00", "#8A8A8A", "#22262B"
 CLASS_COLOURS = ("#009E73", GREY, "#D55E00")
@@ -59,7 +59,7 @@ def month_axis(axes: Axes, months: Sequence[str]) -> None:
 
 
 def plot_confusion_matrix(confusion: IntArray, title: str = "Confusion matrix") -> Figure:
-    """Counts and, below them, the share of the true class; rows are what happened, columns what was called.
+    """Counts and, below them, the share of the true class; rows are actual classes, columns predicted ones.
 
     Args:
         confusion: (3, 3) counts as :func:`metrics.confusion_matrix` gives them.
@@ -76,8 +76,8 @@ def plot_confusion_matrix(confusion: IntArray, title: str = "Confusion matrix") 
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=10)
     axes.set_xticks(range(len(CLASSES)), CLASSES)
     axes.set_yticks(range(len(CLASSES)), CLASSES)
-    axes.set_xlabel("called (rows of the part)")
-    axes.set_ylabel("happened (share of this class)")
+    axes.set_xlabel("predicted (rows of the part)")
+    axes.set_ylabel("actual (share of this class)")
     return figure
 
 

@@ -1,12 +1,12 @@
-"""Pictures of a return forecast, its interval and its training; in the style of :mod:`b3shared.evaluation.plots`."""
+"""Pictures of a return forecast, its interval and its training; in the style of :mod:`b3shared.evaluation.report.plots`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from b3shared.evaluation.canvas import Figure, MaxNLocator
-from b3shared.evaluation.plots import BLUE, GREY, INK, ORANGE, month_axis, new_axes
+from b3shared.evaluation.report.canvas import Figure, MaxNLocator
+from b3shared.evaluation.report.plots import BLUE, GREY, INK, ORANGE, month_axis, new_axes
 
 
 def plot_training_curves(curves: Mapping[str, Any], title: str = "Training, epoch by epoch") -> Figure:
