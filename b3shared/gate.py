@@ -82,7 +82,8 @@ def decide(challenger: Outcomes, live: Outcomes | None, *, margin: float, horizo
 
     A live version that learned from features of another version than today's is outdated: it is fed with
     what it did not learn from, and every answer of it is degraded. It is replaced by a challenger that is not
-    worse: one whose interval is not wholly below 0.
+    worse: one whose log loss on the common rows is not greater. The burden of proof is the other way
+    round then; with noise alone such a challenger passes every second time, and there is one a week.
 
     Args:
         challenger: the new version's.
@@ -122,7 +123,7 @@ def decide(challenger: Outcomes, live: Outcomes | None, *, margin: float, horizo
     )
     if low > margin:
         return Decision(True, words, evidence)
-    if outdated and high >= 0:
+    if outdated and gain.estimate >= 0:
         return Decision(True, f"{words}: not worse, and what is live learned from features of another version", evidence)
     if outdated:
         return Decision(False, f"{words}: worse, though what is live learned from features of another version", evidence)

@@ -135,7 +135,8 @@ class PipelineParams(Params):
         default=0.0,
         ge=0,
         le=1,
-        description="log-loss gain that a challenger must show, lower bound, to replace what is live",
+        description="log-loss gain that a challenger must show, lower bound, to replace what is live; a live version "
+        "of another features' version is replaced by one whose log loss is not greater",
     )
 
     @field_validator("instruments", mode="before")

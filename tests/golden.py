@@ -5,19 +5,21 @@ same number: raise FEATURES_VERSION or DETECTION_VERSION in b3shared/versions.py
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from b3shared.features import build_features
+from b3shared.dataset import Dataset
+from b3shared.features import build_features, coverage_of
 from b3shared.params import PipelineParams
-from b3shared.preprocess import preprocess
 from b3shared.quotes.actions import apply_overrides
 from b3shared.quotes.detection import detect_in
 from b3shared.quotes.instruments import rename_candidates
 from b3shared.quotes.quality import clean
 from b3shared.quotes.sources import ParquetSource, QuoteQuery
+from b3shared.table_parts import TableJoin, table_part
 from b3shared.versions import DETECTION_VERSION, FEATURES_VERSION
 
 FOLDER = Path(__file__).parent / "data" / "golden"
@@ -54,7 +56,7 @@ def features() -> Values:
     """Cleaning, the features of each set, and the training table with its ranks and labels."""
     frame, findings = clean(sample())
     values = {
-        "cleaned": frame[["close", "volume", "split_factor", "dividend"]].sum().to_numpy(),
+        "cleaned": frame[["open", "high", "low", "close", "volume", "split_factor", "dividend"]].to_numpy(np.float64),
         "cleaned_rows": frame.groupby("ticker").size().to_numpy(),
         "findings": np.array([f"{f.kind} {f.rows} {f.action}" for f in findings]),
     }
@@ -66,7 +68,7 @@ def features() -> Values:
         values[f"{name}_eligible"] = made.eligible.reshape(1, -1).sum(axis=1)
 
     for label in ("direction", "triple_barrier", "signal"):
-        table = preprocess(frame, PipelineParams.of({"label": label, "min_turnover": 0.0})).data
+        table = _joined(frame, PipelineParams.of({"label": label, "min_turnover": 0.0}))
         rows = _kept(table.ticker)
         values[f"{label}_X"] = np.asarray(table.X, dtype=np.float64)[rows]
         values[f"{label}_label"] = table.label
@@ -75,10 +77,19 @@ def features() -> Values:
     return values
 
 
+def _joined(frame: pd.DataFrame, params: PipelineParams) -> Dataset:
+    """The training table of two shards of tickers, as a large run makes it."""
+    coverage = coverage_of(frame)
+    first = frame["ticker"] < "IRBR3"
+    parts = [table_part(frame[half].reset_index(drop=True), params, coverage) for half in (first, ~first)]
+    return TableJoin([partial(dict, part) for part in parts], params.features).dataset()
+
+
 def detection() -> Values:
     """Corporate actions found in prices alone and beside a list, overrides, and renames."""
     quotes, _ = clean(sample())
-    listed = detect_in(quotes)
+    forgotten = (quotes["ticker"] == "IRBR3") & (quotes["split_factor"] != 1)
+    listed = detect_in(quotes.assign(split_factor=quotes["split_factor"].mask(forgotten, 1.0)))
     found = detect_in(quotes.drop(columns=["split_factor", "dividend"]))
     overrides = pd.DataFrame(
         {"ticker": ["VALE3", "PETR4"], "date": ["2022-01-03", "2022-06-01"], "split_factor": [2.0, np.nan]}
@@ -92,10 +103,9 @@ def detection() -> Values:
         "found": found,
         "overridden": apply_overrides(found, overrides),
     }.items():
-        strong = actions[actions["confidence"] > 0.2]
-        key = strong["ticker"].astype(str) + " " + strong["date"].astype(str) + " " + strong["kind"].astype(str)
+        key = actions["ticker"].astype(str) + " " + actions["date"].astype(str) + " " + actions["kind"].astype(str)
         values[f"{name}_events"] = key.to_numpy(dtype=str)
-        values[f"{name}_factors"] = strong[["factor", "confidence"]].to_numpy(dtype=np.float64)
+        values[f"{name}_factors"] = actions[["factor", "confidence"]].to_numpy(dtype=np.float64)
     pairs = rename_candidates(renamed)
     values["renames"] = (pairs["old"] + " " + pairs["new"] + " " + pairs["reason"].fillna("")).to_numpy(dtype=str)
     return values

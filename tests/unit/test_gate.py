@@ -108,6 +108,20 @@ def test_an_outdated_version_is_not_replaced_by_a_worse_one() -> None:
     assert "worse, though" in decision.reason
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_does_not_hide_that_a_challenger_is_worse(seed: int) -> None:
+    live = outcomes(0.2, sessions=60, seed=seed)
+    worse = replace(live, probabilities=_noisy(live.probabilities, seed))
+    decision = decide(worse, live, margin=0.0, horizon=2, outdated=True)
+    assert decision.evidence["log_loss_gain"] < 0
+    assert not decision.promote
+
+
+def _noisy(probabilities: np.ndarray, seed: int) -> np.ndarray:
+    weight = probabilities * np.random.default_rng(seed).uniform(0.5, 1.5, probabilities.shape)
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
 def test_an_outdated_version_of_another_target_is_not_compared() -> None:
     other = replace(outcomes(0.4), target="direction, horizon 5")
     assert not decide(other, outcomes(0.1), margin=0.0, horizon=2, outdated=True).promote

@@ -28,10 +28,11 @@ def test_the_sample_has_what_the_numbers_are_to_guard() -> None:
     assert set(values["direction_label"]) == {-1, 0, 1, 2}
     _, events = stored("detection")
     assert {"IRBR3 2023-01-25 reverse_split", "PETR4 2022-08-12 bonus"} <= set(events["found_events"])
+    assert "IRBR3 2023-01-25 reverse_split" in events["beside_a_list_events"]
     assert list(events["renames"])
 
 
-@pytest.mark.parametrize("name", ["v2_X", "direction_X", "direction_label", "cleaned_rows", "findings"])
+@pytest.mark.parametrize("name", ["v2_X", "direction_X", "direction_label", "cleaned", "findings"])
 def test_a_changed_value_is_seen(name: str) -> None:
     _, values = stored("features")
     changed = values | {name: values[name].copy()}
