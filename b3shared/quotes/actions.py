@@ -43,6 +43,9 @@ An action below it stays in the table, for a person to confirm or reject."""
 
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 
+FACTORS, DIVIDENDS = (1e-8, 1e8), (0.0, 1e6)
+"""Least and greatest that an override may say. The exchange has seen groupings of some millions to one."""
+
 OVERRIDE_COLUMNS = ("ticker", "date", "split_factor", "dividend", "reject")
 
 
@@ -114,16 +117,18 @@ def apply_overrides(detected: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataF
 
     A row of overrides stands for everything that happened to its ticker on its date: detections there are struck, and a
     row with confidence 1 and source ``given`` takes their place, unless it only rejects. Ex-marks stay: they are facts
-    of the exchange's file.
+    of the exchange's file. Several rows for a ticker and date are events of that day: payouts are added, factors are
+    multiplied. Equal rows are instalments, and count each.
 
     Args:
         detected: columns as in :data:`ACTION_TYPES`.
         overrides: ``ticker``, ``date`` (a day, as text YYYY-MM-DD) and at least one of ``split_factor`` (positive),
             ``dividend`` (R$ per share of the session before, not negative) and ``reject`` (true: nothing happened then).
+            Bounds are :data:`FACTORS` and :data:`DIVIDENDS`.
 
     Raises:
         InvalidActionsError: A column is unknown or lacking, a value is out of bounds, a row says nothing or contradicts
-            itself, or a ticker and date occur twice. The message names the row.
+            itself or another one. The message names the row.
     """
     given = _checked(overrides)
     named = pd.MultiIndex.from_frame(given[["ticker", "date"]])
@@ -184,15 +189,11 @@ def _checked(overrides: pd.DataFrame) -> pd.DataFrame:
     faults = [
         ("ticker", ~out["ticker"].str.fullmatch(CASH_EQUITY).fillna(False), "a ticker such as PETR4 is needed"),
         ("date", out["date"].isna(), "a day as YYYY-MM-DD is needed, such as 2023-12-28"),
-        (
-            "split_factor",
-            ~(out["split_factor"].fillna(1).between(1e-6, 1e6)),
-            "a positive number, at most 1000000, is allowed",
-        ),
-        ("dividend", ~out["dividend"].fillna(0).between(0, 1e6), "a number from 0 to 1000000 is allowed"),
+        ("split_factor", ~out["split_factor"].fillna(1).between(*FACTORS), _numbers_allowed(FACTORS)),
+        ("dividend", ~out["dividend"].fillna(0).between(*DIVIDENDS), _numbers_allowed(DIVIDENDS)),
         ("reject", out["reject"] & says, "true leaves no room for a split_factor or dividend"),
         ("reject", ~out["reject"] & ~says, "give a split_factor, a dividend, or reject = true"),
-        ("date", out.duplicated(["ticker", "date"], keep=False), "a ticker and date may occur once"),
+        ("reject", out["reject"] & _said_elsewhere(out), "another row says what happened then; keep one of them"),
     ]
     for column, wrong, allowed in faults:
         if wrong.any():
@@ -200,7 +201,22 @@ def _checked(overrides: pd.DataFrame) -> pd.DataFrame:
             value = overrides[column].tolist()[row] if column in columns else None
             who = f"{overrides['ticker'].iloc[row]} {overrides['date'].iloc[row]}"
             raise InvalidActionsError(f"overrides row {row + 1} ({who}): {column} = {value!r}: {allowed}", row=row + 1)
-    return out.fillna({"split_factor": 1.0, "dividend": 0.0})
+    return _of_each_day(out.fillna({"split_factor": 1.0, "dividend": 0.0}))
+
+
+def _numbers_allowed(bounds: tuple[float, float]) -> str:
+    return f"a number from {bounds[0]:g} to {bounds[1]:g} is allowed"
+
+
+def _said_elsewhere(rows: pd.DataFrame) -> Any:
+    """Mask of the rows whose ticker and date have a row that does not reject."""
+    return (~rows["reject"]).groupby([rows["ticker"], rows["date"]], dropna=False).transform("any")
+
+
+def _of_each_day(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row for a ticker and date. Payouts are per share of the session before, whatever else the day brings: they add."""
+    how = {"split_factor": "prod", "dividend": "sum", "reject": "any"}
+    return rows.groupby(["ticker", "date"], sort=False).agg(how).reset_index()
 
 
 def override_days(overrides: pd.DataFrame) -> pd.Series:

@@ -60,7 +60,7 @@ def without_effect(
     sessions = {ticker: (first, last) for ticker, first, last in spans if first is not None}
     struck, given = _days(detected[detected["kind"] != "ex_mark"]), _days(final[final["source"] == "given"])
     told = []
-    for row in zip(overrides["ticker"], override_days(overrides).dt.date, strict=True):
+    for row in dict.fromkeys(zip(overrides["ticker"], override_days(overrides).dt.date, strict=True)):
         ticker, day = row
         if row in struck:
             continue
