@@ -20,6 +20,6 @@ starter = Starter(StateMachine(settings.state_machine), settings.max_running)
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Start the run of ``{"model_type", "scheduled_time"}``."""
-    answer = start_scheduled(storage, starter, event["model_type"], event["scheduled_time"])
+    answer = start_scheduled(storage, starter, event["model_type"], event["scheduled_time"], settings.quotes)
     logger.info("schedule", extra=answer)
     return answer
