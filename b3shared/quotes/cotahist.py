@@ -1,5 +1,6 @@
 """The exchange's own quotes: COTAHIST files, checked against their header and trailer, read in bounded memory."""
 
+import codecs
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -104,7 +105,7 @@ class CotahistFile:
         while b"\n" not in start and len(start) < self._limits.max_line and (more := self._text.read(self._limits.max_line)):
             start += more
         check_start(self.name, start)
-        line, _, rest = start.partition(b"\n")
+        line, _, rest = start.removeprefix(codecs.BOM_UTF8).partition(b"\n")
         header = line.removesuffix(b"\r").decode("latin-1")
         found = _HEADER.fullmatch(header)
         if found is None or _day(found[2]) is None:
@@ -139,7 +140,7 @@ class CotahistFile:
     def _parse(self, block: bytes) -> pd.DataFrame:
         """The new cash records of a block; everything else is counted."""
         tally = self._tally
-        lines = record.lines_of(block, tally.lines + 1)
+        lines = record.lines_of_width(block, tally.lines + 1)
         tally.lines += len(lines)
         lines = self._before_trailer(lines)
         lines = self._reject(
@@ -254,7 +255,8 @@ class CotahistFile:
         else:
             return
         raise InvalidCotahistError(
-            f"{self.name} {problem}; a subset of the exchange's file must be asked for (partial){tally.describe_rejected()}",
+            f"{self.name} {problem}; a subset of the exchange's file must be said to be one (--partial)"
+            f"{tally.describe_rejected()}",
             lines=tally.lines,
             trailer_count=tally.trailer_count,
         )

@@ -20,9 +20,23 @@ from b3shared.errors import InvalidCotahistError, SourceUnavailableError, Unread
 _ZIP, _GZIP = b"PK", b"\x1f\x8b"
 _DAMAGE = (EOFError, OSError, ValueError, struct.error, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 """What zlib, gzip and zipfile raise on bytes that they cannot read."""
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Those of the exchange. zipfile bounds what one read of them may unpack; of bzip2 and lzma it does not."""
 _MEMBER = re.compile(r"COTAHIST[._][^/\\]*", re.IGNORECASE)
 """Names of the member over the years: COTAHIST.A1986, COTAHIST_A2001, COTAHIST_A2023.TXT."""
-_PERIOD = re.compile(r"COTAHIST[._](?:A(\d{4})|M(\d{2})(\d{4})|D(\d{2})(\d{2})(\d{4}))(?!\d)", re.IGNORECASE)
+_YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"\d\d"
+_PERIODS = tuple(
+    re.compile(rf"COTAHIST[._](?:{form})(?!\d)", re.IGNORECASE)
+    for form in (
+        rf"A(?P<year>{_YEAR})",
+        rf"M(?P<month>{_MONTH})(?P<year>{_YEAR})",
+        rf"D(?P<day>{_DAY})(?P<month>{_MONTH})(?P<year>{_YEAR})",
+        rf"M(?P<year>{_YEAR})(?P<month>{_MONTH})",
+        rf"D(?P<year>{_YEAR})(?P<month>{_MONTH})(?P<day>{_DAY})",
+    )
+)
+"""The exchange's names, then those of downloaders that put the year first. No name is both: 19 and 20 are no month."""
+_DATED = re.compile(r"COTAHIST[._](?:A\d{4}|M\d{6}|D\d{8})(?!\d)", re.IGNORECASE)
 
 Kind = Literal["daily", "monthly", "annual"]
 
@@ -67,23 +81,30 @@ class Period:
 def named_period(name: str) -> Period | None:
     """The period that the name of a file states, such as ``COTAHIST_A2020.ZIP``, ``_M012020`` or ``_D31012020``.
 
+    ``_M202001`` and ``_D20200131`` are the same, as some downloaders name them.
+
     Raises:
         InvalidCotahistError: It states a month or day that does not exist.
     """
-    if not (found := _PERIOD.search(name)):
+    if not (dated := _DATED.search(name)):
         return None
-    year, month, year_of_month, day, month_of_day, year_of_day = (int(part or 0) for part in found.groups())
     try:
-        if year:
-            return Period("annual", date(year, 1, 1), date(year, 12, 31))
-        if year_of_month:
-            last = monthrange(year_of_month, month)[1]
-            return Period("monthly", date(year_of_month, month, 1), date(year_of_month, month, last))
-        return Period("daily", *[date(year_of_day, month_of_day, day)] * 2)
-    except ValueError as error:  # of calendar and datetime alike
+        return _period(**next(found.groupdict() for form in _PERIODS if (found := form.search(name))))
+    except (StopIteration, ValueError) as error:  # ValueError of calendar and datetime alike
         raise InvalidCotahistError(
-            f"{name}: {found[0]} names no period; COTAHIST_AYYYY, _MMMYYYY and _DDDMMYYYY are known"
+            f"{name}: {dated[0]} names no period; COTAHIST_AYYYY, _MMMYYYY and _DDDMMYYYY are known, and _MYYYYMM and "
+            "_DYYYYMMDD are read as well"
         ) from error
+
+
+def _period(year: str, month: str | None = None, day: str | None = None) -> Period:
+    """The period of digits; ValueError if it does not exist."""
+    if month is None:
+        return Period("annual", date(int(year), 1, 1), date(int(year), 12, 31))
+    if day is None:
+        last = monthrange(int(year), int(month))[1]
+        return Period("monthly", date(int(year), int(month), 1), date(int(year), int(month), last))
+    return Period("daily", *[date(int(year), int(month), int(day))] * 2)
 
 
 class _Readable(Protocol):
@@ -193,6 +214,10 @@ def _open_member(name: str, raw: BinaryIO, opened: ExitStack, limits: Limits) ->
     member = right[0]
     if member.flag_bits & 1:
         raise UnreadableFileError(f"{name}: {member.filename} is encrypted; the exchange's files are not")
+    if member.compress_type not in _METHODS:
+        raise UnreadableFileError(
+            f"{name}: {member.filename} is packed by method {member.compress_type}; stored (0) and deflate (8) are allowed"
+        )
     if member.file_size > limits.max_bytes:
         raise too_large(name, member.file_size, limits)
     with _damage(name):

@@ -92,6 +92,21 @@ def lines_of(data: bytes, first: int) -> Lines:
     return Lines(data, starts, lengths, first + np.arange(len(starts)))
 
 
+def lines_of_width(data: bytes, first: int) -> Lines:
+    """The same, of text that an editor may have saved as UTF-8: there an accent makes a line longer than its characters.
+
+    Characters that Latin-1 lacks become question marks, which keeps the width.
+    """
+    lines = lines_of(data, first)
+    if data.isascii() or (lines.lengths == WIDTH).all():
+        return lines
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return lines
+    return lines_of(text.encode("latin-1", "replace"), first)
+
+
 def are_digits(field: Bytes) -> Mask:
     """Which rows of a field hold nothing but digits."""
     return ((field - np.uint8(_ZERO)) <= 9).all(axis=-1)  # below "0" wraps around to above 9
