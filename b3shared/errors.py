@@ -76,7 +76,7 @@ class NotPublishedError(B3Error):
 
 
 class IncompleteIngestError(B3Error):
-    """Some of the files that a lake lacks could not be taken in; the others were."""
+    """Some of the files that a lake lacks, or that a folder holds, could not be taken in; the others were."""
 
     code = "INCOMPLETE_INGEST"
 

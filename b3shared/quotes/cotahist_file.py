@@ -24,7 +24,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Those of the exchange. zipfile bounds what one read of them may unpack; of bzip2 and lzma it does not."""
 _MEMBER = re.compile(r"COTAHIST[._][^/\\]*", re.IGNORECASE)
 """Names of the member over the years: COTAHIST.A1986, COTAHIST_A2001, COTAHIST_A2023.TXT."""
-_YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"\d\d", r"\d\d"
+_YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"\d\d"
 _PERIODS = tuple(
     re.compile(rf"COTAHIST[._](?:{form})(?!\d)", re.IGNORECASE)
     for form in (

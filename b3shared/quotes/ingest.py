@@ -18,6 +18,7 @@ from b3shared.errors import (
     SourceUnavailableError,
     UnreadableFileError,
 )
+from b3shared.fingerprint import detection_code
 from b3shared.quotes.actions import apply_overrides
 from b3shared.quotes.cotahist import CotahistFile, CotahistReport
 from b3shared.quotes.cotahist_file import Period
@@ -49,6 +50,9 @@ FAULTS_OF_A_FILE = (UnreadableFileError, InvalidCotahistError, NoQuotesError)
 
 FILES = ("*.txt", "*.txt.gz", "*.zip")
 """What a folder is searched for, in any case."""
+
+FILE_FAULTS = (UnreadableFileError, InvalidCotahistError, NoQuotesError, SourceUnavailableError)
+"""Errors that say of one file that it is not what it should be, and nothing of the next."""
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -145,8 +149,8 @@ class Ingest:
 
         Raises:
             NoQuotesError: There is none.
-            IncompleteIngestError: Some files could not be read, each with the reason; all others are in the lake.
-            B3Error: As for one file, but for what is wrong with the file itself; those before it are in the lake.
+            IncompleteIngestError: Some files were refused; all others are in the lake.
+            B3Error: What is no file's fault, as for one file; those before it are in the lake.
         """
         if not path.is_dir():
             raise SourceUnavailableError(f"{path} is not a folder; give one with COTAHIST files")
@@ -154,20 +158,16 @@ class Ingest:
         if not found:
             raise NoQuotesError(f"{path} holds no COTAHIST file ({', '.join(FILES)})")
         queue = sorted(found, key=lambda file: (self._made(file, partial), file.name))
-        refused: list[dict[str, str]] = []
+        refused: dict[str, B3Error] = {}
         with self.batch():
             while queue:
-                file = queue.pop(0)
+                path = queue.pop(0)
                 try:
-                    yield self.file(file, partial=partial, force=force, more=bool(queue))
-                except FAULTS_OF_A_FILE as error:
-                    refused.append({"file": file.name, "code": error.code, "message": error.message})
-
-        if refused:
-            if len(refused) < len(found):
-                self.actions()  # the last file may be among those that were refused
-            told = "; ".join(f"{one['file']}: {one['code']}: {one['message']}" for one in refused)
-            raise IncompleteIngestError(f"{len(refused)} of {len(found)} files were not taken in: {told}", failed=refused)
+                    yield self.file(path, partial=partial, force=force, more=bool(queue))
+                except FILE_FAULTS as error:  # one bad file must not keep the others out
+                    refused[path.name] = error
+            if refused:
+                raise _incomplete(refused, len(found))
 
     def key(self, key: str, *, partial: bool = False) -> Ingested:
         """Bring in a file that lies in the storage."""
@@ -316,6 +316,14 @@ class Ingest:
                 return str(file.created)
         except B3Error:
             return ""
+
+
+def _incomplete(refused: dict[str, B3Error], files: int) -> IncompleteIngestError:
+    """The error of a folder, naming every file that was refused and why."""
+    told = "; ".join(f"{name}: {error.code}: {error.message}" for name, error in refused.items())
+    failed = [{"file": name, "code": error.code, "message": error.message} for name, error in refused.items()]
+    others = ", the others were" if len(refused) < files else ""
+    return IncompleteIngestError(f"{len(refused)} of {files} files not taken in{others}: {told}", failed=failed)
 
 
 class _Record:

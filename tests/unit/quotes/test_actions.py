@@ -217,7 +217,7 @@ BASE = {"ticker": "PETR4", "date": "2023-01-03", "split_factor": 2.0}
         ([BASE | {"ticker": "PETR4F"}], "ticker = 'PETR4F': a ticker such as PETR4"),
         ([BASE | {"ticker": None}], "ticker = None"),
         ([BASE | {"date": "3/1/2023"}], "date = '3/1/2023': a day as YYYY-MM-DD is needed"),
-        ([BASE | {"split_factor": 0.0}], "split_factor = 0.0: a positive number"),
+        ([BASE | {"split_factor": 0.0}], "split_factor = 0.0: a number from 1e-08 to 1e+08 is allowed"),
         ([BASE | {"split_factor": -2.0}], "split_factor = -2.0"),
         ([BASE | {"split_factor": np.inf}], "split_factor = inf"),
         ([BASE | {"split_factor": "two"}], "split_factor = 'two'"),
@@ -225,7 +225,8 @@ BASE = {"ticker": "PETR4", "date": "2023-01-03", "split_factor": 2.0}
         ([BASE | {"reject": "maybe"}], "reject = 'maybe': true or false"),
         ([BASE | {"reject": True}], "true leaves no room"),
         ([{"ticker": "PETR4", "date": "2023-01-03", "reject": False}], "give a split_factor, a dividend, or reject"),
-        ([BASE, BASE | {"split_factor": 3.0}], "a ticker and date may occur once"),
+        ([BASE | {"split_factor": 9e-9}], "split_factor = 9e-09: a number from 1e-08 to 1e+08 is allowed"),
+        ([BASE, {"ticker": "petr4 ", "date": "2023-01-03", "reject": True}], "another row says what happened then"),
     ],
 )
 def test_an_override_that_cannot_be_meant_is_refused_by_row_and_value(rows: list[dict[str, object]], words: str) -> None:
@@ -272,6 +273,31 @@ def test_a_day_as_text_or_as_a_date_is_that_day(day: object) -> None:
 def test_a_fault_is_named_with_its_row() -> None:
     with pytest.raises(InvalidActionsError, match=r"overrides row 2 \(VALE3 2023-01-03\): split_factor = 0.0"):
         apply_overrides(no_actions(), given_rows(BASE, BASE | {"ticker": "VALE3", "split_factor": 0.0}))
+
+
+def test_payouts_of_one_day_are_added_and_equal_ones_are_instalments() -> None:
+    table = given_rows(*[{"ticker": "CMIG4", "date": DAYS[1], "dividend": amount} for amount in (0.30, 0.12, 0.12)])
+    out = apply_overrides(no_actions(), table)
+    assert out[["kind", "factor"]].to_numpy().tolist() == [["dividend", 1.0]]
+    assert out["dividend"].tolist() == pytest.approx([0.54])
+
+
+def test_grouping_and_split_of_one_day_multiply_beside_a_payout_per_old_share() -> None:
+    """VIVT3 2025-04-14: 40 into 1, then 1 into 80; one share of before became two."""
+    rows = [{"split_factor": 0.025}, {"split_factor": 80.0}, {"dividend": 0.6}]
+    table = given_rows(*[{"ticker": "PETR4", "date": DAYS[1]} | row for row in rows])
+    read = with_actions(quotes(date=DAYS), apply_overrides(actions({"date": DAYS[1]}), table)).iloc[1]
+    assert (read["split_factor"], read["dividend"]) == (pytest.approx(2.0), pytest.approx(0.6))
+
+
+def test_a_factor_of_millions_to_one_is_taken() -> None:
+    out = apply_overrides(no_actions(), given_rows({"ticker": "PETR4", "date": DAYS[1], "split_factor": 3e-7}))
+    assert out[["kind", "factor"]].to_numpy().tolist() == [["reverse_split", 3e-7]]
+
+
+def test_a_rejection_that_is_said_twice_is_one() -> None:
+    row = {"ticker": "PETR4", "date": DAYS[1], "reject": True}
+    assert apply_overrides(actions({"date": DAYS[1]}), given_rows(row, row)).empty
 
 
 def test_no_overrides_change_nothing() -> None:

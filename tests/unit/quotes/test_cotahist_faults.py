@@ -185,7 +185,7 @@ def test_a_missing_or_wrong_trailer_needs_the_word_partial(tmp_path: Path) -> No
     }
     for data, words in cases.items():
         path = write(tmp_path, data)
-        with pytest.raises(InvalidCotahistError, match=words + r".*must be asked for \(partial\)"):
+        with pytest.raises(InvalidCotahistError, match=words + r".*must be said to be one \(--partial\)"):
             read(path)
         frame, report = read(path, partial=True)
         assert frame["ticker"].tolist() == ["PETR4", "VALE3"][: len(frame)]
@@ -309,3 +309,50 @@ def test_damage_anywhere_is_an_error_or_harmless(tmp_path_factory: pytest.TempPa
         return  # any other error fails the test
     assert 1 <= len(frame) == report.cash_records <= 3
     assert frame[["ticker", "date"]].notna().all(axis=None)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA], ids=["bzip2", "lzma"])
+def test_a_zip_whose_unpacking_has_no_bound_is_refused(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "COTAHIST_A2020.ZIP", "w", method) as archive:
+        archive.writestr("COTAHIST_A2020.TXT", SOUND)
+    with pytest.raises(UnreadableFileError, match=rf"packed by method {method}; stored \(0\) and deflate \(8\)"):
+        read(tmp_path / "COTAHIST_A2020.ZIP")
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"], ids=["bare", "with a mark of order"])
+@pytest.mark.parametrize("company", ["PETROBRÁS", "AÇÃO É", "\N{REPLACEMENT CHARACTER}NIBANCO"], ids=["one", "four", "lost"])
+def test_a_file_saved_as_utf8_is_read_as_the_exchange_s_own(tmp_path: Path, company: str, bom: bytes) -> None:
+    records = [maker.record("PETR4", company=company), maker.record("VALE3"), maker.record("ITUB4", company=company)]
+    own = "".join(line + "\r\n" for line in [maker.header(), *records, maker.trailer(5)])
+    (tmp_path / "latin").mkdir()
+    expected, _ = read(write(tmp_path / "latin", own.encode("latin-1", "replace")))
+    found, report = read(write(tmp_path, bom + own.encode("utf-8")))
+    pd.testing.assert_frame_equal(found, expected)
+    assert (len(found), report.rejected) == (3, ())
+
+
+def test_two_characters_of_latin1_that_look_like_one_of_utf8_stay_two(tmp_path: Path) -> None:
+    found, report = read(write(tmp_path, maker.text([maker.record(company="Ã©")])))
+    assert (found["company"].tolist(), report.rejected) == (["Ã©"], ())
+
+
+@pytest.mark.parametrize(
+    ("name", "exchange_s"),
+    [
+        ("COTAHIST_D20230301.TXT", "COTAHIST_D01032023.TXT"),
+        ("cotahist_d20231231.zip", "COTAHIST_D31122023.ZIP"),
+        ("cotahist_m202302.txt", "COTAHIST_M022023.TXT"),
+        ("COTAHIST.A2023", "COTAHIST_A2023.ZIP"),
+    ],
+)
+def test_a_name_with_the_year_first_is_the_same_period(name: str, exchange_s: str) -> None:
+    assert named_period(name) == named_period(exchange_s) is not None
+
+
+@given(st.dates(pd.Timestamp("1986-01-01").date(), pd.Timestamp("2099-12-31").date()))
+def test_no_day_s_name_can_be_read_in_two_ways(day) -> None:  # type: ignore[no-untyped-def]
+    for form in ("%d%m%Y", "%Y%m%d"):
+        period = named_period(f"COTAHIST_D{day:{form}}.TXT")
+        assert (period.first, period.last) == (day, day)
+    for form in ("%m%Y", "%Y%m"):
+        assert named_period(f"COTAHIST_M{day:{form}}.TXT").first == day.replace(day=1)

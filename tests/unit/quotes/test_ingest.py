@@ -13,13 +13,21 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
-from cotahist_text import Quote, annual, daily
+from cotahist_text import Quote, annual, cotahist, daily
 from dying_storage import Dying
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from b3shared.documents import file_sha256
-from b3shared.errors import B3Error, InvalidActionsError, InvalidCotahistError, NoQuotesError, SourceUnavailableError
+from b3shared.errors import (
+    B3Error,
+    DiskFullError,
+    IncompleteIngestError,
+    InvalidActionsError,
+    InvalidCotahistError,
+    NoQuotesError,
+    SourceUnavailableError,
+)
 from b3shared.quotes.ingest import RECORDS, Ingest
 from b3shared.quotes.lake import LAKE, Lake, LakeSource, write_lake
 from b3shared.quotes.overrides import OVERRIDES
@@ -299,6 +307,38 @@ def test_a_folder_is_taken_oldest_first_so_that_a_correction_wins(storage: Stora
     (files / "notes.md").write_text("of somebody else")
     assert [done.name for done in Ingest(storage).folder(files)] == [packed.name, "COTAHIST_A_correction.TXT"]
     assert closes(storage) == {("PETR4", "2020-01-06"): 10.5}
+
+
+def test_a_folder_s_good_files_are_taken_and_the_others_are_named(storage: Storage, files: Path) -> None:
+    """A note sorts first, a subset lies between, and the last of all is refused: actions are looked for all the same."""
+    daily(files, MONDAY, [Quote(MONDAY)]).rename(files / "cotahist_d06012020.txt")
+    (files / "COTAHIST_D08012020.TXT").write_bytes(cotahist([Quote(TUESDAY)], 2020, "20200107", records=9))
+    daily(files, TUESDAY, [Quote(TUESDAY, close=11.0)], created="20200108")
+    (files / "COTAHIST_D09012020.TXT").write_bytes(cotahist([Quote(MONDAY)], 2020, "20200109"))
+    (files / "leia-me.txt").write_text("baixado da bolsa em março", encoding="utf-8")
+    ingest, taken = Ingest(storage), list[str]()
+    with pytest.raises(IncompleteIngestError) as refused:
+        taken.extend(done.name for done in ingest.folder(files))
+    assert closes(storage) == {("PETR4", "2020-01-06"): 10.0, ("PETR4", "2020-01-07"): 11.0}
+    assert "3 of 5 files not taken in, the others were: leia-me.txt: INVALID_COTAHIST: " in refused.value.message
+    assert "--partial" in refused.value.message
+    assert [file["file"] for file in refused.value.details["failed"]] == [
+        "leia-me.txt",
+        "COTAHIST_D08012020.TXT",
+        "COTAHIST_D09012020.TXT",
+    ]
+    assert not ingest.actions()  # the lake's own are those of its quotes
+
+
+def test_a_full_disk_stops_a_folder(storage: Storage, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise DiskFullError("no space")
+
+    for day in (MONDAY, TUESDAY):
+        daily(files, day, [Quote(day)])
+    monkeypatch.setattr(Lake, "change", full)
+    with pytest.raises(DiskFullError):
+        list(Ingest(storage).folder(files))
 
 
 def test_what_is_no_folder_and_no_file_is_named(storage: Storage, files: Path) -> None:
