@@ -18,7 +18,6 @@ from b3shared.errors import (
     SourceUnavailableError,
     UnreadableFileError,
 )
-from b3shared.fingerprint import detection_code
 from b3shared.quotes.actions import apply_overrides
 from b3shared.quotes.cotahist import CotahistFile, CotahistReport
 from b3shared.quotes.cotahist_file import Period
@@ -44,9 +43,6 @@ REJECTED_TOLD = 5
 
 WHO = "ingest_quotes"
 """Whose temporary files those of an ingest are."""
-
-FAULTS_OF_A_FILE = (UnreadableFileError, InvalidCotahistError, NoQuotesError)
-"""What is wrong with one file of many, and not with the lake or the disk."""
 
 FILES = ("*.txt", "*.txt.gz", "*.zip")
 """What a folder is searched for, in any case."""
