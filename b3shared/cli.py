@@ -233,6 +233,8 @@ def _ingest(options: argparse.Namespace) -> None:
         print("  corporate actions made anew")
     for row in service.overrides_without_effect:
         print(f"  override without effect: {row}")
+    for pair in service.possible_renames:
+        print(f"  possible rename: {pair}")
     lake = f"{model.storage.url}/{LAKE}"
     print(f"{lake}: newest session {LakeSource(lake).newest()}; use it with --quotes {lake}")
 

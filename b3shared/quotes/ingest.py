@@ -29,7 +29,7 @@ from b3shared.quotes.manifest import Manifest, origin
 from b3shared.quotes.merging import MEMORY, StagedQuotes, Standing, YearChange
 from b3shared.quotes.overrides import OVERRIDES, read_overrides, without_effect
 from b3shared.quotes.periods import period_name
-from b3shared.quotes.renaming import renamed_tickers
+from b3shared.quotes.renaming import RENAMES, possible_renames, read_renames, renamed_tickers
 from b3shared.quotes.tables import write_parquet
 from b3shared.scratch import scratch
 from b3shared.storage import Storage
@@ -100,13 +100,15 @@ class Ingest:
         progress: told of the work.
 
     Attributes:
-        without_effect: rows of the user's table of actions that changed nothing when they were last looked at.
+        without_effect: rows of the user's tables that changed nothing when they were last looked at.
+        possible_renames: pairs of tickers that may be one share, as they were last looked at.
     """
 
     def __init__(self, storage: Storage, server: QuoteServer | None = None, progress: Progress | None = None) -> None:
         self._storage, self._server, self._lake = storage, server, Lake(storage)
         self._tell = progress or (lambda words: None)
         self.without_effect: list[str] = []
+        self.possible_renames: list[str] = []
 
     def file(
         self, path: Path, *, partial: bool = False, force: bool = False, source: str | None = None, more: bool = False
@@ -283,9 +285,8 @@ class Ingest:
 
         The user's word on the actions is included. Where it was made from the same already, the draft changes nothing.
         """
-        found = self._storage.read_versioned(OVERRIDES)
-        said = None if found is None else found[0]
-        rules = f"{DETECTION_VERSION} {said!r}"
+        said, named = (self._given(key) for key in (OVERRIDES, RENAMES))
+        rules = f"{DETECTION_VERSION} {said!r}" + (f" {named!r}" if named is not None else "")
         if not years and before.detected_from == origin(before.years, rules):
             return Draft(years)
         kept = [file for year, files in before.years.items() if year not in years for file in files]
@@ -294,15 +295,23 @@ class Ingest:
             return Draft(years)
         self._tell({"step": "corporate actions", "phase": "detecting"})
         with connect(memory_limit=MEMORY) as connection:
-            renamed = renamed_tickers(connection, relation_of(quotes))
-            renames = write_parquet(renamed, folder / "renames.parquet")
-            relation, self.without_effect = relation_of(quotes, renames), []
+            given = None if named is None else read_renames(named)
+            renamed = renamed_tickers(connection, relation_of(quotes), given)
+            renames = write_parquet(renamed.table, folder / "renames.parquet")
+            relation = relation_of(quotes, renames)
+            self.without_effect = renamed.without_effect
+            self.possible_renames = possible_renames(connection, relation)
             final = actions = detect_actions(connection, relation)
             if said is not None:
-                table = read_overrides(said, renamed)
+                table = read_overrides(said, renamed.table)
                 final = apply_overrides(actions, table)
-                self.without_effect = without_effect(table, actions, final, connection, relation)
+                self.without_effect += without_effect(table, actions, final, connection, relation)
         return Draft(years, Detected(write_parquet(final, folder / "actions.parquet"), renames, rules))
+
+    def _given(self, key: str) -> bytes | None:
+        """One of the user's tables; None if there is none."""
+        found = self._storage.read_versioned(key)
+        return None if found is None else found[0]
 
     @staticmethod
     def _made(path: Path, partial: bool) -> str:
