@@ -1,8 +1,17 @@
-"""An interpreter that sees Python's own library, a function's folder and its layers, and nothing else, as Lambda's does."""
+"""An interpreter in surroundings like Lambda's.
+
+It sees Python's own library, a function's folder and its layers. Where the tests run as root on Linux, it
+also has what Lambda gives: no /dev/shm, a working folder that is read-only, no HOME, an unprivileged user,
+and nothing to write to but /tmp.
+"""
 
 import json
+import os
 import re
+import shlex
+import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,27 +47,66 @@ def variables(function: Packaged) -> dict[str, str]:
     return {name: resolved(value) for name, value in function.variables.items()}
 
 
+ROOM = "/mnt"
+"""Where the interpreter, the built functions and the working folder are mounted in the cell."""
+NOBODY = "65534"
+CELL = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs -o ro,size=4k tmpfs /dev/shm
+mount -t tmpfs -o mode=755 tmpfs {room}
+mkdir {room}/python {room}/build {room}/task
+mount --bind {python} {room}/python
+mount --bind {build} {room}/build
+mount -o remount,bind,ro {room}/build
+mount -o remount,ro {room}
+mount -t tmpfs -o mode=1777 tmpfs /tmp
+cd {room}/task
+exec setpriv --reuid {nobody} --regid {nobody} --clear-groups --no-new-privs "$@"
+"""
+
+
+def can_lock_up() -> bool:
+    """Whether a process can be put into the cell here: as root, with the right to mount."""
+    if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("setpriv"):
+        return False
+    tried = subprocess.run(
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"], capture_output=True, check=False
+    )
+    return tried.returncode == 0
+
+
 @dataclass(frozen=True)
 class Isolated:
     """Runs Python in a function's surroundings.
 
     Attributes:
         python: interpreter of the runtime's version.
-        work: an empty folder to be in; it is HOME, too.
+        work: an empty folder to be in where there is no cell.
         environment: besides the template's.
+        locked_up: whether it runs in the cell.
     """
 
     python: str
     work: Path
     environment: dict[str, str] = field(default_factory=dict)
+    locked_up: bool = field(default_factory=can_lock_up)
 
     def run(self, function: Packaged, code: str, **environment: str) -> str:
         """Run code and return its standard output; what it said on the standard error is in the failure."""
-        lead = f"import sys; sys.path[:0] = {function.path!r}\n"
+        path = [entry.replace(str(BUILD), f"{ROOM}/build") if self.locked_up else entry for entry in function.path]
+        lead = f"import sys; sys.path[:0] = {path!r}\n"
         aws = {"AWS_DEFAULT_REGION": "sa-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-        shell = {"PATH": "/usr/bin:/bin", "HOME": str(self.work), "AWS_EC2_METADATA_DISABLED": "true", **aws}
+        shell = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "AWS_EC2_METADATA_DISABLED": "true", **aws}
+        command = [self.python]
+        if self.locked_up:
+            prefix = self._prefix()
+            shell["LD_LIBRARY_PATH"] = f"{ROOM}/python/lib"
+            script = CELL.format(room=ROOM, python=shlex.quote(prefix), build=shlex.quote(str(BUILD)), nobody=NOBODY)
+            inside = f"{ROOM}/python/bin/{Path(self.python).resolve().name}"
+            command = ["unshare", "--mount", "sh", "-c", script, "cell", inside]
         done = subprocess.run(
-            [self.python, "-I", "-S", "-B", "-c", lead + code],
+            [*command, "-I", "-S", "-B", "-c", lead + code],
             env={**shell, **variables(function), **self.environment, **environment},
             cwd=self.work,
             capture_output=True,
@@ -66,9 +114,14 @@ class Isolated:
             check=False,
         )
         assert done.returncode == 0, f"{function.name}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
-        return done.stdout
+        return done.stdout.replace(f"{ROOM}/build", str(BUILD))
 
     def invoke(self, function: Packaged, event: dict[str, Any], **environment: str) -> Any:
         """The answer of the function's handler."""
         code = INVOKE.format(handler=function.handler, event=json.dumps(event))
         return json.loads(self.run(function, code, **environment).rsplit("\nanswer:", 1)[1])
+
+    def _prefix(self) -> str:
+        """Folder of the interpreter, also of a virtual environment's."""
+        asked = [self.python, "-c", "import sys; print(sys.base_prefix)"]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()

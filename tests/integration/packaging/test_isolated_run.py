@@ -100,6 +100,58 @@ def answers(cloud: Cloud, built: dict[str, Packaged]) -> dict[Step, Any]:
     return {step: cloud.isolated.invoke(built[name], {"run_id": RUN_ID}) for step, name in STEPS.items()}
 
 
+SURROUNDINGS = """
+import json, os, _multiprocessing
+
+def refused(work):
+    try:
+        work()
+    except OSError as error:
+        return type(error).__name__
+
+print(json.dumps({
+    "user": os.getuid(),
+    "home": os.environ.get("HOME"),
+    "semaphore": refused(lambda: _multiprocessing.SemLock(0, 0, 1, name="/any", unlink=True)),
+    "working folder": refused(lambda: open("any", "w")),
+    "code": refused(lambda: open(sys.path[0] + "/any", "w")),
+    "/tmp": refused(lambda: open("/tmp/any", "w")),
+}))
+"""
+
+
+def test_the_functions_run_in_surroundings_like_those_of_lambda(isolated: Isolated, built: dict[str, Packaged]) -> None:
+    if not isolated.locked_up:
+        pytest.skip("these surroundings need root and the right to mount")
+    found = json.loads(isolated.run(built["TrainRfFunction"], SURROUNDINGS))
+    assert found["user"] == 65534
+    assert found["home"] is None
+    assert all(found[name] for name in ("semaphore", "working folder", "code"))
+    assert found["/tmp"] is None
+
+
+def test_the_packaged_forest_grows_on_two_threads_without_shared_memory(
+    isolated: Isolated, built: dict[str, Packaged]
+) -> None:
+    code = """
+import threading, warnings
+warnings.simplefilter("ignore")
+import numpy as np, sklearn.ensemble._forest as inside
+from sklearn.ensemble import RandomForestClassifier
+from b3shared.models.threads import threads
+both, build = threading.Barrier(2), inside._parallel_build_trees
+def watched(*args, **more):
+    both.wait(60)  # two trees at a time, or never
+    return build(*args, **more)
+inside._parallel_build_trees = watched
+X = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32)
+with threads():
+    RandomForestClassifier(n_estimators=2, n_jobs=2).fit(X, X[:, 0] > 0)
+print("grown")
+"""
+    assert isolated.run(built["TrainRfFunction"], code).strip().endswith("grown")
+
+
 def test_this_file_invokes_every_function(built: dict[str, Packaged]) -> None:
     assert set(STEPS.values()) | OTHERS == set(built)
 
@@ -159,9 +211,8 @@ def test_a_shard_is_made(answers: dict[Step, Any], cloud: Cloud, built: dict[str
 
 
 def test_a_run_is_exported(answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged], tmp_path: Path) -> None:
-    exporter = replace(
-        cloud.isolated, environment=cloud.isolated.environment | {"B3_WAREHOUSE": str(tmp_path / "b3.duckdb")}
-    )
+    warehouse = "/tmp/b3.duckdb" if cloud.isolated.locked_up else str(tmp_path / "b3.duckdb")
+    exporter = replace(cloud.isolated, environment=cloud.isolated.environment | {"B3_WAREHOUSE": warehouse})
     answer = exporter.invoke(built["ExportRunFunction"], {"run_id": RUN_ID, "execution": f"{RUN_ID}.all.1"})
     assert answer == {"b3_model_evaluation": 2, "b3_training_requests": 1}
 
