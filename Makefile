@@ -45,7 +45,9 @@ run: setup  ## the whole stack on this machine: deploy, train, evaluate, forecas
 	@exec $(PY) -m infra.run_local --data "$(DATA)" --port $(PORT) $(if $(STATE_DIR),--state-dir "$(STATE_DIR)") \
 		$(if $(filter 0,$(SERVE)),--no-serve) $(ARGS)
 
-test: lint types validate unit  ## linters, types and all tests
+test: setup  ## linters, types and all tests
+	@$(MAKE) --no-print-directory --jobs 3 lint types validate
+	@$(MAKE) --no-print-directory unit
 
 lint: setup  ## ruff: style, imports, docstrings, security
 	@$(PY) -m ruff format --check .
@@ -58,10 +60,9 @@ validate: setup $(SAM_VENV)/.ready  ## template.yaml: sam validate --lint, cfn-l
 	@$(SAM) validate --lint
 	@$(VENV)/bin/cfn-lint --non-zero-exit-code informational template.yaml
 
-# Tests that start the stack have both cores; the others share them, a thread each: two pools of threads would fight.
+# Two processes share two cores, a thread each: two pools of threads would fight. tests/conftest.py says what stays together.
 unit: setup  ## all tests (ARGS="-k split" for some, one after the other)
-	@$(if $(ARGS),$(PY) -m pytest $(ARGS),$(PY) -m pytest tests/integration \
-		&& OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses 2 --dist loadfile tests/unit)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest $(or $(ARGS),--numprocesses 2)
 
 golden: setup  ## the guarded values of features and detection anew, after their version was raised
 	@$(PY) tests/golden.py

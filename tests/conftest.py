@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from hypothesis import settings
 from small_run import SMALL
+from xdist.scheduler import LoadScopeScheduling
 
 from b3shared.config import BUNDLED_QUOTES
 from b3shared.params import PipelineParams
@@ -22,6 +24,20 @@ if os.environ.get("CI"):
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes are named by their parameter: what is in them may be a clock or of this machine, a test's name is neither."""
     return argname if isinstance(val, bytes) else None
+
+
+class ByFileOrFolder(LoadScopeScheduling):
+    """A process does whole files, and whole folders of tests/integration, whose tests share a stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file.rpartition("/")[0] if file.startswith("tests/integration/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """How ``--numprocesses`` shares the tests out."""
+    return ByFileOrFolder(config, log)
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

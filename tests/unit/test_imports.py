@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {
@@ -58,3 +59,15 @@ def test_a_module_imports_only_what_its_layer_has(module: str, allowed: set[str]
 @pytest.mark.parametrize("module", ["control.control", "control.schedule", "control.failure", "config", "runs", "release"])
 def test_the_control_functions_need_no_numpy(module: str) -> None:
     assert "numpy" not in loaded(f"b3shared.{module}")
+
+
+def test_onnx_runtimes_telemetry_is_off_before_anything_can_import_it() -> None:
+    """It starts when ONNX Runtime is imported: by b3shared, and in a function by whatever comes first."""
+    code = "import os, sys, b3shared; print(os.environ['ORT_DISABLE_TELEMETRY'], 'onnxruntime' in sys.modules)"
+    bare = {"PATH": "/usr/bin:/bin"}
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=bare, capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["1", "False"]
+    template = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+    assert template["Globals"]["Function"]["Environment"]["Variables"]["ORT_DISABLE_TELEMETRY"] == "1"
+    image = (ROOT / "functions" / "train_lstm" / "Dockerfile").read_text(encoding="utf-8")
+    assert "ORT_DISABLE_TELEMETRY=1" in image

@@ -52,6 +52,12 @@ def test_every_process_collects_the_same_tests(request: pytest.FixtureRequest, t
     assert len(here) == len(there)
 
 
+def test_every_test_has_an_id_of_its_own(request: pytest.FixtureRequest) -> None:
+    """Of tests with the same id pytest-xdist does the first only, and says nothing."""
+    ids = [item.nodeid for item in request.session.items]
+    assert len(set(ids)) == len(ids)
+
+
 def test_no_test_waits_for_a_fixed_time() -> None:
     sources = [path for path in TESTS.rglob("*.py") if FUNCTIONS not in path.parents]
     sleeping = [path.name for path in sources if re.search(r"\bsleep\(|\bTimer\(", path.read_text(encoding="utf-8"))]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import requests
 from api_stack import ORIGIN, bucket
+from schemathesis.pytest.plugin import SchemathesisFunction
 from small_run import SMALL
 from waiting import until
 
@@ -16,6 +17,13 @@ from b3shared.quotes.sources import ParquetSource, QuoteQuery
 from infra.local import LocalStack
 
 ROOT = Path(__file__).resolve().parents[3]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Schemathesis gives the tests of all operations one id; of tests with one id pytest-xdist does the first only."""
+    for item in items:
+        if isinstance(item, SchemathesisFunction):
+            item._id = item.id.with_params(item.operation_label)
 
 
 @pytest.fixture(scope="session")

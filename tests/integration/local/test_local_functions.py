@@ -5,10 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 from botocore.exceptions import ClientError
-from processes import names
+from processes import descendants
 from waiting import until
 
 from infra.local import LocalStack, LocalStackError
@@ -33,8 +32,7 @@ def test_concurrent_calls_run_in_workers_of_their_own(small_stack: LocalStack, t
 
     with ThreadPoolExecutor(3) as threads:
         assert list(threads.map(call, range(3))) == ["met"] * 3
-    workers = psutil.Process(small_stack.pid).children()
-    assert len([w for w in workers if w.cwd().endswith("functions/behave")]) >= 3
+    assert len([child for child in descendants(small_stack.pid) if child.folder.name == "behave"]) >= 3
 
 
 def test_the_environment_is_lambdas_and_nothing_of_the_users_account(small_stack: LocalStack) -> None:
@@ -78,7 +76,7 @@ def test_a_timeout_is_lambdas_and_takes_the_workers_children_along(small_stack: 
     assert kind == "Sandbox.Timedout"
     assert message.startswith("RequestId: ")
     assert message.endswith(" Error: Task timed out after 2.00 seconds")
-    until(lambda: "sleep" not in names(small_stack.pid), "the end of the child")
+    until(lambda: "sleep" not in [child.name for child in descendants(small_stack.pid)], "the end of the child")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
-from processes import names
+from processes import descendants
 from waiting import until
 
 from infra.local import LocalStack, LocalStackError
@@ -36,11 +36,7 @@ def start_sleeping(stack: LocalStack) -> None:
             stack.client("lambda").invoke(FunctionName=name, Payload=b'{"do": "hang_with_child"}')
 
     threading.Thread(target=hang, daemon=True).start()
-    until(lambda: "sleep" in names(stack.pid), "the start of the worker's child")
-
-
-def descendants(pid: int) -> list[psutil.Process]:
-    return list(psutil.Process(pid).children(recursive=True))
+    until(lambda: "sleep" in [child.name for child in descendants(stack.pid)], "the start of the worker's child")
 
 
 def put(s3: Any, bucket: str, **objects: bytes) -> None:
@@ -59,7 +55,7 @@ def test_state_survives_a_restart_and_a_kill_and_nothing_is_left_behind(small_te
         stack.invoke("BehaveFunction", {"do": "echo"})
         start_sleeping(stack)
         temporary = Path(stack.invoke("BehaveFunction", {"do": "write"})).parents[1]
-        family = descendants(stack.pid)
+        family = [child.process for child in descendants(stack.pid)]
         assert len(family) >= 4  # reaper, two workers, a worker's child
     assert not psutil.wait_procs(family, timeout=5)[1]
     assert not temporary.exists()
@@ -81,7 +77,7 @@ def test_state_survives_a_restart_and_a_kill_and_nothing_is_left_behind(small_te
         until(lambda: saved.read_bytes() == b"newest", "saving in the background, not only at the end")
         start_sleeping(stack)
         temporary = Path(stack.invoke("BehaveFunction", {"do": "write"})).parents[1]
-        family = descendants(stack.pid)
+        family = [child.process for child in descendants(stack.pid)]
         os.kill(stack.pid, signal.SIGKILL)
         assert not psutil.wait_procs(family, timeout=5)[1]  # the reaper has ended them all, and itself
         assert not temporary.exists()
@@ -121,7 +117,7 @@ def test_the_command_serves_until_ctrl_c_and_leaves_nothing_behind(small_templat
     url, temporary = re.findall(r"HTTP API +(\S+)", said)[0], Path(re.findall(r"logs +(\S+)", said)[0]).parent
     assert requests.get(f"{url}/assets", timeout=30).status_code == 200
     assert temporary.exists()
-    family = descendants(process.pid)
+    family = [child.process for child in descendants(process.pid)]
     assert end(process, signal.SIGINT) == 0
     assert not psutil.wait_procs(family, timeout=5)[1]
     assert not temporary.exists()
@@ -137,7 +133,7 @@ def bare_template(tmp_path: Path) -> Path:
 def test_sigterm_ends_the_command_too(bare_template: Path) -> None:
     process = start_command("--template", str(bare_template), "--port", "0")
     read_until(process, "Ctrl-C")
-    family = descendants(process.pid)
+    family = [child.process for child in descendants(process.pid)]
     assert end(process, signal.SIGTERM) == 0
     assert not psutil.wait_procs(family, timeout=5)[1]
 

@@ -80,6 +80,7 @@ def kit(built: dict[str, Packaged]) -> Kit:
     shell = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     asked = subprocess.run(["bash", "-c", f". {KIT_ENV}; env -0"], env=shell, capture_output=True, text=True, check=True)
     environment = dict(line.split("=", 1) for line in asked.stdout.split("\0") if line)
+    environment["SAM_CLI_TELEMETRY"] = "0"
     answer = subprocess.run(
         ["curl", "-sm5", "--unix-socket", environment["DOCKER_HOST"].removeprefix("unix://"), "http://d/_ping"],
         capture_output=True,

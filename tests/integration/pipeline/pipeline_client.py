@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import requests
+from processes import descendants
 from waiting import until
 
 from b3shared.params import Step
@@ -97,11 +96,9 @@ class Client:
 
     def workers(self, function: str) -> Iterator[psutil.Process]:
         """The processes that run a function, by the name of its folder."""
-        for process in psutil.Process(self.stack.pid).children(recursive=True):
-            with suppress(psutil.NoSuchProcess):  # one that ends just now
-                seen = process.as_dict(["cmdline", "cwd"])
-                if "awslambdaric" in (seen["cmdline"] or ()) and Path(seen["cwd"] or "").name == function:
-                    yield process
+        for child in descendants(self.stack.pid):
+            if "awslambdaric" in child.command and child.folder.name == function:
+                yield child.process
 
     @property
     def _sfn(self) -> Any:

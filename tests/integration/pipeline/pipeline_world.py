@@ -9,7 +9,7 @@ TICKERS = ("PETR4", "VALE3", "ITUB4", "BBDC4", "ABEV3", "BBAS3", "WEGE3", "MGLU3
 FOREST = {"n_estimators": 12, "max_depth": 4, "min_samples_leaf": 50, "max_features": "sqrt", "n_jobs": 1}
 """A forest of a second, with nothing to search for."""
 
-SLOW_FOREST = FOREST | {"n_estimators": 300, "refit": False}
+SLOW_FOREST = FOREST | {"n_estimators": 150, "refit": False}
 """The same, for some seconds, once."""
 
 
