@@ -157,6 +157,8 @@ def _evidence(rows: pd.DataFrame) -> Evidence:
     with np.errstate(invalid="ignore"):
         around, rebound = np.log(closes[1] / previous), np.log(closes[0] / previous_2)
     typed = (rows["type"].notna() & rows["previous_type"].notna() & rows["dismes"].notna()).to_numpy(dtype=bool)
+    # a rename with a new ISIN numbers anew: neither tells of an action
+    numbered_anew = (changed("isin") == 1) & (numbers("dismes") < numbers("previous_dismes"))
     with np.errstate(divide="ignore"):
         volume = np.log(numbers("volume")) - numbers("usual_volume")
     return Evidence(
@@ -167,8 +169,8 @@ def _evidence(rows: pd.DataFrame) -> Evidence:
         scale=scale,
         volume=volume,
         range=np.log(numbers("spread")) - numbers("usual_spread"),
-        dismes=changed("dismes"),
-        isin=changed("isin"),
+        dismes=np.where(numbered_anew, np.nan, changed("dismes")),
+        isin=np.where(numbered_anew, np.nan, changed("isin")),
         mark=np.where(typed, [_mark(letters) for letters in _fresh_letters(rows)], UNKNOWN).astype(np.int64),
     )
 

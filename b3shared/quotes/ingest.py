@@ -31,6 +31,8 @@ from b3shared.quotes.manifest import Manifest, origin
 from b3shared.quotes.merging import MEMORY, StagedQuotes, Standing, YearChange
 from b3shared.quotes.overrides import OVERRIDES, read_overrides, without_effect
 from b3shared.quotes.periods import period_name
+from b3shared.quotes.rename_findings import possible_renames
+from b3shared.quotes.rename_table import RENAMES, read_renames
 from b3shared.quotes.renaming import renamed_tickers
 from b3shared.quotes.tables import write_parquet
 from b3shared.scratch import scratch
@@ -101,13 +103,15 @@ class Ingest:
         progress: told of the work.
 
     Attributes:
-        without_effect: rows of the user's table of actions that changed nothing when they were last looked at.
+        without_effect: rows of the user's tables that changed nothing when they were last looked at.
+        possible_renames: pairs of tickers that may be one share, as they were last looked for.
     """
 
     def __init__(self, storage: Storage, server: QuoteServer | None = None, progress: Progress | None = None) -> None:
         self._storage, self._server, self._lake = storage, server, Lake(storage)
         self._tell = progress or (lambda words: None)
         self.without_effect: list[str] = []
+        self.possible_renames: list[str] = []
 
     def file(
         self, path: Path, *, partial: bool = False, force: bool = False, source: str | None = None, more: bool = False
@@ -124,7 +128,8 @@ class Ingest:
             more: others follow, and corporate actions wait for the last.
 
         Raises:
-            InvalidActionsError: The user's table of corporate actions has a bad row; the quotes are in the lake.
+            InvalidActionsError: The user's table of corporate actions or of renames has a bad row; the quotes are in
+                the lake.
             B3Error: The file is not what it should be; the lake is as before, and the record says why.
         """
         record = _Record(self._storage, path, {"source": source or str(path), "partial": partial, "force": force})
@@ -282,9 +287,8 @@ class Ingest:
 
         The user's word on the actions is included. Where it was made from the same already, the draft changes nothing.
         """
-        found = self._storage.read_versioned(OVERRIDES)
-        said = None if found is None else found[0]
-        rules = f"{detection_code()} {said!r}"
+        said, named = self._given(OVERRIDES), self._given(RENAMES)
+        rules = f"{detection_code()} {said!r}" + ("" if named is None else f" {named!r}")
         if not years and before.detected_from == origin(before.years, rules):
             return Draft(years)
         kept = [file for year, files in before.years.items() if year not in years for file in files]
@@ -294,15 +298,23 @@ class Ingest:
         self._tell({"step": "corporate actions", "phase": "detecting"})
         config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": str(folder / "spill")}
         with duckdb.connect(config=config) as connection:
-            renamed = renamed_tickers(connection, relation_of(quotes))
-            renames = write_parquet(renamed, folder / "renames.parquet")
-            relation, self.without_effect = relation_of(quotes, renames), []
+            given = None if named is None else read_renames(named)
+            renamed = renamed_tickers(connection, relation_of(quotes), given)
+            renames = write_parquet(renamed.table, folder / "renames.parquet")
+            relation = relation_of(quotes, renames)
+            self.without_effect = [f"{RENAMES}: {words}" for words in renamed.without_effect]
+            self.possible_renames = possible_renames(connection, relation)
             final = actions = detect_actions(connection, relation)
             if said is not None:
-                table = read_overrides(said, renamed)
+                table = read_overrides(said, renamed.table)
                 final = apply_overrides(actions, table)
-                self.without_effect = without_effect(table, actions, final, connection, relation)
+                self.without_effect += without_effect(table, actions, final, connection, relation)
         return Draft(years, Detected(write_parquet(final, folder / "actions.parquet"), renames, rules))
+
+    def _given(self, key: str) -> bytes | None:
+        """One of the user's tables; None if there is none."""
+        found = self._storage.read_versioned(key)
+        return None if found is None else found[0]
 
     @staticmethod
     def _made(path: Path, partial: bool) -> str:

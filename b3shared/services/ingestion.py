@@ -23,13 +23,15 @@ class B3IngestionService:
 
     Attributes:
         actions_changed: whether the last call made the corporate actions anew without a file.
-        overrides_without_effect: rows of the user's table of actions that change nothing, where it looked at them.
+        overrides_without_effect: rows of the user's tables that change nothing, where it looked at them.
+        possible_renames: pairs of tickers that may be one share, where it looked for them.
         not_published: files that it asked for and that the exchange does not have, by name (M012024, D02012024).
     """
 
     def __init__(self, settings: Settings | None = None, progress: Progress | None = None) -> None:
         self.settings, self._progress = settings or Settings.from_environment(), progress
         self.actions_changed, self.overrides_without_effect, self.not_published = False, list[str](), list[str]()
+        self.possible_renames: list[str] = []
 
     def ingest_published(self, years: list[int] | None = None, since: date | str | None = None) -> Iterator[dict[str, Any]]:
         """Fetch files from the exchange: whole years, every session since a day, or else whatever the lake lacks.
@@ -54,6 +56,7 @@ class B3IngestionService:
             self.not_published += answer["not_published"]
             self.actions_changed = answer["actions_changed"]
             self.overrides_without_effect = answer["overrides_without_effect"]
+            self.possible_renames = answer["possible_renames"]
             if answer["status"] == "done":
                 break
             event = answer["request"]
@@ -89,4 +92,4 @@ class B3IngestionService:
         how: dict[str, Any] = {"partial": partial, "force": force}
         for done in ingest.folder(path, **how) if path.is_dir() else [ingest.file(path, **how)]:
             yield done.to_json()
-        self.overrides_without_effect = ingest.without_effect
+        self.overrides_without_effect, self.possible_renames = ingest.without_effect, ingest.possible_renames
