@@ -18,6 +18,7 @@ from b3shared.outside import CODE, outside_error, was_interrupted
 from b3shared.params import MODEL_TYPES, PipelineParams, Step
 from b3shared.quotes.filling import fill_lake
 from b3shared.quotes.lake import LAKE, LakeSource
+from b3shared.quotes.rename_table import RENAMES
 from b3shared.quotes.sources import open_source
 from b3shared.registry import Registry
 from b3shared.release import Release
@@ -234,7 +235,7 @@ def _ingest(options: argparse.Namespace) -> None:
     for row in service.overrides_without_effect:
         print(f"  override without effect: {row}")
     for pair in service.possible_renames:
-        print(f"  possible rename: {pair}")
+        print(f"  possible rename: {pair} to {RENAMES}")
     lake = f"{model.storage.url}/{LAKE}"
     print(f"{lake}: newest session {LakeSource(lake).newest()}; use it with --quotes {lake}")
 

@@ -26,7 +26,7 @@ from b3shared.quotes.ingest import Ingest, Ingested, Progress
 from b3shared.quotes.lake import LAKE, LakeSource
 from b3shared.quotes.overrides import OVERRIDES
 from b3shared.quotes.periods import annual, check_year, covering, daily, period_name, period_of
-from b3shared.quotes.renaming import RENAMES
+from b3shared.quotes.rename_table import RENAMES
 from b3shared.storage import open_storage
 
 INPUTS = "inputs/cotahist/"
@@ -119,7 +119,7 @@ def ingest_quotes(
         - ``failed``: the files that could not be taken in, as ``{"period", "code", "message"}``;
         - ``actions_changed``: whether the corporate actions were made anew without a file;
         - ``overrides_without_effect``: rows of the user's tables that change nothing, where they were looked at;
-        - ``possible_renames``: pairs of tickers that may be one share, where all quotes were looked at;
+        - ``possible_renames``: pairs of tickers that may be one share, where they were looked for;
         - ``reason``: why there was nothing to do.
 
     Raises:
@@ -146,11 +146,7 @@ def ingest_quotes(
     changed = request.changed or completed or any(file.changed for file in taken.files)
     left = {"periods": [period_name(p) for p in queue], "optional": optional, "changed": changed, "failed": taken.failed}
     answer = _answer("partial" if queue else "done", changed, taken, left)
-    return answer | {
-        "actions_changed": completed,
-        "overrides_without_effect": ingest.without_effect,
-        "possible_renames": ingest.possible_renames,
-    }
+    return answer | {"actions_changed": completed} | _noticed(ingest)
 
 
 @dataclass
@@ -226,12 +222,9 @@ def _completed(ingest: Ingest, taken: _Taken, *, optional: bool) -> bool:
 def _of_key(ingest: Ingest, request: IngestRequest) -> dict[str, Any]:
     if request.key in (OVERRIDES, RENAMES):
         changed, done = ingest.actions(), _Taken()
-        return _answer("done", changed, done, {}) | {
-            "overrides_without_effect": ingest.without_effect,
-            "possible_renames": ingest.possible_renames,
-        }
+        return _answer("done", changed, done, {}) | _noticed(ingest)
     if not str(request.key).startswith("inputs/"):
-        raise InvalidParameterError(f"key {request.key!r}: a file under inputs/ is allowed, or {OVERRIDES}, or {RENAMES}")
+        raise InvalidParameterError(f"key {request.key!r}: a file under inputs/, {OVERRIDES} or {RENAMES} is allowed")
     if NAMED not in str(request.key).rpartition("/")[2].upper():  # a folder's marker, a README: nobody is to be called
         return _answer("done", False, _Taken(), {}) | {"reason": f"{request.key!r} is no {NAMED} file by its name"}
     file = ingest.key(str(request.key), partial=request.partial)
@@ -240,7 +233,7 @@ def _of_key(ingest: Ingest, request: IngestRequest) -> dict[str, Any]:
 
 
 def _noticed(ingest: Ingest) -> dict[str, Any]:
-    """What a user should look at, where all quotes of the lake were looked at."""
+    """What a person should look at, where all quotes of the lake were looked at."""
     return {"overrides_without_effect": ingest.without_effect, "possible_renames": ingest.possible_renames}
 
 

@@ -22,7 +22,7 @@ from b3shared.dataset import FloatArray
 from b3shared.quotes.actions import ACTION_TYPES, kind_of, no_actions, sorted_actions
 from b3shared.quotes.databases import connect, reading_error
 from b3shared.quotes.likelihood import GROUPED, GROWN, NO_MARK, OTHER, SEVERAL, UNKNOWN, Evidence, Verdict, judge
-from b3shared.quotes.suspicion import GREATEST_PAYOUT, ROWS_AT_ONCE, suspicious_rows
+from b3shared.quotes.suspicion import EXPLAINED, ROWS_AT_ONCE, suspicious_rows
 
 MARKS = {
     "D": "dividend",
@@ -43,8 +43,6 @@ LONGEST_HOLE = 45
 is one."""
 LEAST_CONFIDENCE = 0.05
 """What is less probable is not worth a row."""
-EXPLAINED = 1.25
-"""A listed factor explains a jump if what is left of it is no greater than this, or than its inverse."""
 TICK = 0.01
 
 
@@ -56,9 +54,9 @@ def detect_actions(connection: duckdb.DuckDBPyConnection, relation: str, rows_at
         relation: what may stand after FROM. Needs ticker, date, close; uses open, high, low, volume, type (ESPECI), isin
             and dismes where it has them; and split_factor: what quotes list themselves, on the same session or the one
             beside it, is not detected once more, nor is a jump that a factor listed within
-            :data:`~b3shared.quotes.suspicion.LATE_LISTING` sessions explains; and dividend, cash per old share: of
-            a fall on the ex-date only what it leaves is judged, and one that a payout of the session beside
-            explains is not. Prices as traded; of several rows for a ticker and date one is taken.
+            :data:`~b3shared.quotes.suspicion.LATE_LISTING` sessions explains. Of a jump on the session of a listed
+            dividend, or on one beside it, only the rest is judged. Prices as traded; of several rows for a ticker and
+            date one is taken.
         rows_at_once: bounds the memory; the actions are the same.
 
     Returns:
@@ -154,12 +152,18 @@ def _evidence(rows: pd.DataFrame) -> Evidence:
     usual = np.nan_to_num(np.maximum(1.2533 * numbers("usual_move"), 0.01), nan=0.03)
     scale = np.sqrt(usual**2 * sessions + (TICK / lowest) ** 2)
     gap = numbers("gap") - numbers("market_gap")
-    before = np.nanmedian([numbers("previous"), numbers("previous_2"), numbers("previous_3")], axis=0)
+    previous, previous_2, previous_3 = (
+        np.where(numbers(name) > numbers("paid"), numbers(name) - numbers("paid"), np.nan)
+        for name in ("previous", "previous_2", "previous_3")
+    )
+    before = np.nanmedian([previous, previous_2, previous_3], axis=0)
     closes = [numbers("close"), numbers("next_1"), numbers("next_2")]
     level = np.where(np.isnan(closes[1]), np.nan, np.log(np.nanmedian(closes, axis=0) / before))
     with np.errstate(invalid="ignore"):
-        around, rebound = np.log(closes[1] / numbers("previous")), np.log(closes[0] / numbers("previous_2"))
+        around, rebound = np.log(closes[1] / previous), np.log(closes[0] / previous_2)
     typed = (rows["type"].notna() & rows["previous_type"].notna() & rows["dismes"].notna()).to_numpy(dtype=bool)
+    # a rename with a new ISIN numbers anew: neither tells of an action
+    numbered_anew = (changed("isin") == 1) & (numbers("dismes") < numbers("previous_dismes"))
     with np.errstate(divide="ignore"):
         volume = np.log(numbers("volume")) - numbers("usual_volume")
     return Evidence(
@@ -170,8 +174,8 @@ def _evidence(rows: pd.DataFrame) -> Evidence:
         scale=scale,
         volume=volume,
         range=np.log(numbers("spread")) - numbers("usual_spread"),
-        dismes=changed("dismes"),
-        isin=changed("isin"),
+        dismes=np.where(numbered_anew, np.nan, changed("dismes")),
+        isin=np.where(numbered_anew, np.nan, changed("isin")),
         mark=np.where(typed, [_mark(letters) for letters in _fresh_letters(rows)], UNKNOWN).astype(np.int64),
     )
 
@@ -199,8 +203,8 @@ def _facts(row: Any, verdict: Verdict, i: int) -> dict[str, Any]:
         "price_ratio": round(float(row["previous"] / first), 4),
         "any_action": round(float(verdict.any_action[i]), 3),
     }
-    if row["payout"] > 0:
-        facts["payout"] = round(float(row["payout"]), 6)
+    if row["paid"]:
+        facts["payout"] = round(float(row["paid"]), 4)
     if pd.notna(row["volume"]) and pd.notna(row["usual_volume"]):
         facts["volume_ratio"] = round(float(row["volume"] / np.exp(row["usual_volume"])), 3)
     if pd.notna(row["dismes"]) and pd.notna(row["previous_dismes"]):

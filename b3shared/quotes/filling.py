@@ -7,7 +7,7 @@ from b3shared.errors import InvalidParameterError
 from b3shared.quotes.ingest import Ingest
 from b3shared.quotes.lake import LAKE, Lake, LakeSource, replace_lake, write_lake
 from b3shared.quotes.manifest import KEY as MANIFEST
-from b3shared.quotes.renaming import RENAMES
+from b3shared.quotes.rename_table import RENAMES
 from b3shared.quotes.sources import ParquetSource, QuoteQuery, QuoteSource
 from b3shared.storage import Storage
 
@@ -20,25 +20,26 @@ class Filled:
         keys: of the files that hold the quotes, in the storage.
         missing: columns that the source lacks, and the lake's files too.
         detected: whether corporate actions were looked for.
-        possible_renames: pairs of tickers that may be one share, where it was looked for them.
+        possible_renames: pairs of tickers that may be one share, where they were looked for.
     """
 
     keys: list[str]
     missing: list[str]
     detected: bool
-    possible_renames: list[str] = field(default_factory=list)
+    possible_renames: list[str]
 
     def notes(self) -> list[str]:
         """What a user should know of it."""
         told = [f"the source has no {', '.join(self.missing)}"] if self.missing else []
         told += ["splits and bonuses were looked for in the prices"] * self.detected
-        return told + [f"possible rename: {pair}" for pair in self.possible_renames]
+        return told + [f"possible rename: {pair} to {RENAMES}" for pair in self.possible_renames]
 
 
 def fill_lake(source: QuoteSource, storage: Storage, *, replace: bool = False) -> Filled:
     """Put all quotes of a source into the lake of a storage, and look for corporate actions as an ingest does.
 
-    They are looked for where the source has no split_factor, and where the lake has some that were found in other quotes.
+    They are looked for where the source has no split_factor, where the lake has some that were found in other quotes,
+    and where the user has a table of renamed tickers, which are joined in the same step.
 
     Args:
         source: of the quotes; no lake, whose files hold more than can be read from it.

@@ -29,7 +29,9 @@ from b3shared.quotes.manifest import Manifest, origin
 from b3shared.quotes.merging import MEMORY, StagedQuotes, Standing, YearChange
 from b3shared.quotes.overrides import OVERRIDES, read_overrides, without_effect
 from b3shared.quotes.periods import period_name
-from b3shared.quotes.renaming import RENAMES, possible_renames, read_renames, renamed_tickers
+from b3shared.quotes.rename_findings import possible_renames
+from b3shared.quotes.rename_table import RENAMES, read_renames
+from b3shared.quotes.renaming import renamed_tickers
 from b3shared.quotes.tables import write_parquet
 from b3shared.scratch import scratch
 from b3shared.storage import Storage
@@ -101,7 +103,7 @@ class Ingest:
 
     Attributes:
         without_effect: rows of the user's tables that changed nothing when they were last looked at.
-        possible_renames: pairs of tickers that may be one share, as they were last looked at.
+        possible_renames: pairs of tickers that may be one share, as they were last looked for.
     """
 
     def __init__(self, storage: Storage, server: QuoteServer | None = None, progress: Progress | None = None) -> None:
@@ -125,7 +127,8 @@ class Ingest:
             more: others follow, and corporate actions wait for the last.
 
         Raises:
-            InvalidActionsError: The user's table of corporate actions has a bad row; the quotes are in the lake.
+            InvalidActionsError: The user's table of corporate actions or of renames has a bad row; the quotes are in
+                the lake.
             B3Error: The file is not what it should be; the lake is as before, and the record says why.
         """
         record = _Record(self._storage, path, {"source": source or str(path), "partial": partial, "force": force})
@@ -285,8 +288,8 @@ class Ingest:
 
         The user's word on the actions is included. Where it was made from the same already, the draft changes nothing.
         """
-        said, named = (self._given(key) for key in (OVERRIDES, RENAMES))
-        rules = f"{DETECTION_VERSION} {said!r}" + (f" {named!r}" if named is not None else "")
+        said, named = self._given(OVERRIDES), self._given(RENAMES)
+        rules = f"{detection_code()} {said!r}" + ("" if named is None else f" {named!r}")
         if not years and before.detected_from == origin(before.years, rules):
             return Draft(years)
         kept = [file for year, files in before.years.items() if year not in years for file in files]
@@ -294,12 +297,13 @@ class Ingest:
         if not quotes:
             return Draft(years)
         self._tell({"step": "corporate actions", "phase": "detecting"})
-        with connect(memory_limit=MEMORY) as connection:
+        config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": str(folder / "spill")}
+        with duckdb.connect(config=config) as connection:
             given = None if named is None else read_renames(named)
             renamed = renamed_tickers(connection, relation_of(quotes), given)
             renames = write_parquet(renamed.table, folder / "renames.parquet")
             relation = relation_of(quotes, renames)
-            self.without_effect = renamed.without_effect
+            self.without_effect = [f"{RENAMES}: {words}" for words in renamed.without_effect]
             self.possible_renames = possible_renames(connection, relation)
             final = actions = detect_actions(connection, relation)
             if said is not None:

@@ -22,6 +22,9 @@ GREATEST_PAYOUT = 0.95
 """Part of the last close that a listed payout may be; one of more is a mistake of the list, and explains nothing."""
 LATE_LISTING = 5
 """Sessions from a jump within which a vendor's own factor of that size is the same action, listed late or early."""
+EXPLAINED = 1.25
+"""A listed factor or payout explains a jump if what is left of it is no greater than this, or than its inverse, and at most
+half of it."""
 FEWEST_PEERS = 20
 """Tickers of a session from which its median gap counts as the market's."""
 
@@ -30,6 +33,7 @@ _OPTIONAL |= {"dismes": "INTEGER", "split_factor": "DOUBLE", "dividend": "DOUBLE
 
 _GAPS, _MARKET = "suspicion_gaps", "suspicion_market"
 _GAP = "ln(coalesce(open, close) / previous)"
+_JUMPS = f"abs(gap - market_gap) > {SMALLEST_GAP} AND abs(gap - market_gap) > {CALM} * coalesce(usual_move, 0)"
 _SESSIONS = 'PARTITION BY ticker ORDER BY "date"'
 
 
@@ -110,50 +114,73 @@ def _usual(value: str, sessions: int) -> str:
 def _suspicious(traded: str) -> str:
     """SQL of the suspicious rows with the facts about their neighbours.
 
-    A price that stays the same for some sessions without a range is one session for its neighbours: a
-    vendor's wrong price that lasts is told from a new level by what comes before and after all of it.
-
-    A listed payout is taken off the closes before it, per old share, so only the rest of a fall is judged.
+    ``gap`` is what is left of the gap at the open after the payout that a list says left the price (``paid``).
     """
     own = "CASE WHEN split_factor > 0 AND split_factor <> 1 THEN split_factor END"
-    run = "PARTITION BY ticker ORDER BY run"
-    return f"""{traded}, numbered AS (
-        SELECT *, sum(CASE WHEN stuck THEN 0 ELSE 1 END) OVER w AS run FROM (
-            SELECT *, coalesce(flat AND lag(flat) OVER w AND close = lag(close) OVER w, false) AS stuck
-            FROM one_a_day WINDOW w AS ({_SESSIONS})
-        ) WINDOW w AS ({_SESSIONS})
-    ), runs AS (
-        SELECT ticker, run, lag(close) OVER r AS back_1, lag(close, 2) OVER r AS back_2, lag(close, 3) OVER r AS back_3,
-            lead(close) OVER r AS next_1, lead(close, 2) OVER r AS next_2
-        FROM (SELECT ticker, run, any_value(close) AS close FROM numbered GROUP BY ALL) WINDOW r AS ({run})
-    ), lagged AS (
-        SELECT numbered.*, lag("date") OVER w AS previous_date, lag(close) OVER w AS last_close,
+    unexplained = _JUMPS.replace("gap - market_gap", "unexplained - market_gap")
+    return f"""{traded}, {_FRESH}, lagged AS (
+        SELECT *, lag("date") OVER w AS previous_date, lag(close) OVER w AS previous,
+            lag(fresh, 2 IGNORE NULLS) OVER w AS previous_2, lag(fresh, 3 IGNORE NULLS) OVER w AS previous_3,
+            lead(fresh, 1 IGNORE NULLS) OVER w AS next_1, lead(fresh, 2 IGNORE NULLS) OVER w AS next_2,
             lag(type) OVER w AS previous_type,
             lag(isin) OVER w AS previous_isin, lag(dismes) OVER w AS previous_dismes, lag(mark) OVER w AS previous_mark,
             coalesce(split_factor, 1) <> 1 OR coalesce(lag(split_factor) OVER w, 1) <> 1
                 OR coalesce(lead(split_factor) OVER w, 1) <> 1 AS listed,
             last_value({own} IGNORE NULLS) OVER (w ROWS {LATE_LISTING} PRECEDING) AS listed_before,
             first_value({own} IGNORE NULLS) OVER (w ROWS BETWEEN CURRENT ROW AND {LATE_LISTING} FOLLOWING) AS listed_after,
-            lag(dividend) OVER w AS payout_before, lead(dividend) OVER w AS payout_after,
+            lag(payout, 1, 0) OVER w AS payout_before, lead(payout, 1, 0) OVER w AS payout_after,
             CASE WHEN high >= low AND low > 0 THEN greatest(ln(high / low), 1e-3) END AS spread
-        FROM numbered WINDOW w AS ({_SESSIONS})
-    ), paid AS (
-        SELECT lagged.*, next_1, next_2,
-            CASE WHEN dividend > 0 AND dividend < {GREATEST_PAYOUT} * last_close THEN dividend ELSE 0 END AS payout,
-            last_close - payout AS previous,
-            greatest(CASE WHEN stuck THEN back_1 ELSE back_2 END - payout, 0.01) AS previous_2,
-            greatest(CASE WHEN stuck THEN back_2 ELSE back_3 END - payout, 0.01) AS previous_3
-        FROM lagged JOIN runs USING (ticker, run)
+        FROM fresh WINDOW w AS ({_SESSIONS})
     ), usual AS (
         SELECT *, {_GAP} AS gap,
             {_usual("least(abs(ln(close / previous)), 0.25)", 60)} AS usual_move,
             {_usual("ln(volume)", 20)} AS usual_volume,
             {_usual("ln(spread)", 20)} AS usual_spread
-        FROM paid WINDOW w AS ({_SESSIONS})
-    )
-    SELECT usual.*, market_gap FROM usual JOIN {_MARKET} USING ("date")
+        FROM lagged WINDOW w AS ({_SESSIONS})
+    ), {_PAID}
+    SELECT paying.* EXCLUDE (unexplained) REPLACE (unexplained AS gap), market_gap
+    FROM paying JOIN {_MARKET} USING ("date")
     WHERE previous IS NOT NULL AND (
-        (abs(gap - market_gap) > {SMALLEST_GAP} AND abs(gap - market_gap) > {CALM} * coalesce(usual_move, 0))
+        ({_JUMPS} AND {unexplained})
         OR dismes <> previous_dismes OR isin <> previous_isin OR (mark <> '' AND mark <> previous_mark)
     )
     ORDER BY ticker, "date" """
+
+
+_STILL = " AND ".join(f"coalesce({price}, close) = close" for price in ("open", "high", "low"))
+_FRESH = f"""fresh AS (
+        SELECT *,
+            CASE WHEN {_STILL} AND lag({_STILL}) OVER w AND close = lag(close) OVER w THEN NULL ELSE close END AS fresh,
+            CASE WHEN dividend > 0 AND isfinite(dividend) THEN dividend ELSE 0 END AS payout
+        FROM one_a_day WINDOW w AS ({_SESSIONS})
+    )"""
+"""``fresh`` is the close, NULL where a session without a range repeats that of one: a price that is stuck tells no more of
+a level than once."""
+
+
+def _left(payout: str) -> str:
+    """SQL of what is left of a gap when a payout has left the price."""
+    return f"ln(coalesce(open, close) / (previous - {payout}))"
+
+
+def _falls_by(payout: str) -> str:
+    """SQL of whether a listed payout explains the session's gap."""
+    left = f"abs(CASE WHEN {payout} > 0 AND {payout} < previous THEN {_left(payout)} END)"
+    return f"coalesce({left} < least(ln({EXPLAINED}), abs(gap) / 2), FALSE)"
+
+
+_PAID = f"""fallen AS (
+        SELECT *, {_falls_by("payout")} AS falls, {_falls_by("payout_before")} AS falls_late,
+            {_falls_by("payout_after")} AS falls_early
+        FROM usual
+    ), paid AS (
+        SELECT * EXCLUDE (falls, falls_late, falls_early), CASE
+            WHEN previous IS NULL OR abs(gap) <= {SMALLEST_GAP} THEN 0
+            WHEN falls_late AND NOT falls AND NOT coalesce(lag(falls) OVER w, FALSE) THEN payout_before
+            WHEN falls_early AND NOT falls AND NOT coalesce(lead(falls) OVER w, FALSE) THEN payout_after
+            WHEN payout < previous THEN payout ELSE 0 END AS paid
+        FROM fallen WINDOW w AS ({_SESSIONS})
+    ), paying AS (SELECT * EXCLUDE (payout, payout_before, payout_after, fresh), {_left("paid")} AS unexplained FROM paid)"""
+"""A list's payout explains the jump of its own session, or of the one beside it that fell by so much while its own did
+not: vendors date payouts on the ex-date or on the last session with the right. A session that did not jump has nothing to
+explain."""

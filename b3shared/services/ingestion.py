@@ -23,8 +23,8 @@ class B3IngestionService:
 
     Attributes:
         actions_changed: whether the last call made the corporate actions anew without a file.
-        overrides_without_effect: rows of the user's table of actions that change nothing, where it looked at them.
-        possible_renames: pairs of tickers that may be one share under two names, where it looked.
+        overrides_without_effect: rows of the user's tables that change nothing, where it looked at them.
+        possible_renames: pairs of tickers that may be one share, where it looked for them.
         not_published: files that it asked for and that the exchange does not have, by name (M012024, D02012024).
     """
 
@@ -92,5 +92,4 @@ class B3IngestionService:
         how: dict[str, Any] = {"partial": partial, "force": force}
         for done in ingest.folder(path, **how) if path.is_dir() else [ingest.file(path, **how)]:
             yield done.to_json()
-        self.overrides_without_effect = ingest.without_effect
-        self.possible_renames = ingest.possible_renames
+        self.overrides_without_effect, self.possible_renames = ingest.without_effect, ingest.possible_renames

@@ -103,6 +103,91 @@ def test_a_price_that_goes_back_is_no_split(seed: int, volatility: float, factor
     assert applied(detect_in(spiked(walk(seed, volatility), factor))) == []
 
 
+def stuck(frame: pd.DataFrame, factor: float, sessions: int) -> pd.DataFrame:
+    """The same quotes with some sessions at one price and without a range, on another level."""
+    out, rows = frame.copy(), slice(PLANTED, PLANTED + sessions - 1)
+    price = round(out["close"].iloc[PLANTED - 1] * factor, 2)
+    for column in ("open", "high", "low", "close"):
+        out.loc[rows, column] = price
+    return out
+
+
+@given(
+    st.integers(0, 10_000),
+    st.floats(0.008, 0.02),
+    st.sampled_from([0.1, 0.2, 0.5, 0.86, 2.0, 3.0, 5.0, 7.0, 10.0]),
+    st.integers(1, 8),
+    st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_price_that_is_stuck_for_some_sessions_and_goes_back_is_no_action(
+    seed: int, volatility: float, factor: float, sessions: int, closes_alone: bool
+) -> None:
+    frame = stuck(walk(seed, volatility), factor, sessions)
+    assert applied(detect_in(frame[["ticker", "date", "close"]] if closes_alone else frame)) == []
+
+
+@pytest.mark.parametrize("sessions", [1, 2, 5])
+def test_a_split_after_which_the_price_stands_still_is_found_when_it_moves_on(sessions: int) -> None:
+    frame = split(walk(volatility=0.01), 2.0)
+    frame = stuck(frame, 0.5, sessions)
+    assert applied(detect_in(frame)) == [("PETR4", day(frame), 2.0)]
+
+
+def paid(frame: pd.DataFrame, part: float, listed: int = 0, at: int = PLANTED) -> pd.DataFrame:
+    """The same quotes if a payout of a part of the price left it, listed so many sessions beside its ex-date."""
+    amount = round(part * frame["close"].iloc[at - 1], 4)
+    out, rest = frame.assign(dividend=0.0), np.arange(len(frame)) >= at
+    for column in ("open", "high", "low", "close"):
+        out[column] = np.where(rest, np.maximum(np.round(out[column] * (1 - part), 2), 0.01), out[column])
+    out.loc[at + listed, "dividend"] = amount
+    return out
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.008, 0.02), st.floats(0.05, 0.9), st.sampled_from([-1, 0, 1]))
+def test_a_fall_that_a_listed_payout_explains_is_no_split(seed: int, volatility: float, part: float, listed: int) -> None:
+    assert applied(detect_in(paid(walk(seed, volatility, price=300.0), part, listed))) == []
+
+
+def test_the_same_fall_without_a_listed_payout_is_taken_for_one() -> None:
+    frame = paid(walk(price=300.0), 0.5)
+    assert applied(detect_in(frame)) == []
+    assert [found[:2] for found in applied(detect_in(frame.drop(columns=["dividend"])))] == [("PETR4", day(frame))]
+    for beside in (-3, 3):  # too far away to be this one
+        assert applied(detect_in(paid(walk(price=300.0), 0.5, beside))) == applied(
+            detect_in(frame.drop(columns=["dividend"]))
+        )
+
+
+@pytest.mark.parametrize(
+    ("part", "factor", "listed"),
+    [(0.02, 4.0, -1), (0.02, 4.0, 0), (0.02, 4.0, 1), (0.3, 2.0, 0), (0.5, 10.0, 0), (0.825, 1 / 25, 0)],
+)
+def test_what_a_listed_payout_leaves_unexplained_is_the_split(part: float, factor: float, listed: int) -> None:
+    """CSAN3 2021 paid 1 % and split in four on one day, BRPR3 2023 paid 82 % and grouped 25 into one."""
+    frame = paid(split(walk(price=300.0, volatility=0.01), factor), part, listed)
+    found = detect_in(frame)
+    assert applied(found) == [("PETR4", day(frame), pytest.approx(factor))]
+    told = json.loads(found[found["factor"] != 1]["evidence"].iloc[0])
+    assert ("payout" in told) == (listed == 0)
+
+
+@pytest.mark.parametrize("payout", [0, -1], ids=["paid on the day", "listed on the session before"])
+def test_beside_a_listed_split_and_payout_nothing_is_detected(payout: int) -> None:
+    for part, factor in ((0.02, 4.0), (0.825, 1 / 25), (0.5, 2.0)):
+        frame = paid(split(walk(price=300.0), factor), part, payout).assign(split_factor=1.0)
+        frame.loc[PLANTED, "split_factor"] = factor
+        assert applied(detect_in(frame)) == []
+
+
+@pytest.mark.parametrize("part", [0.5, 0.9, 1.0, 20.0, -0.5, np.nan, np.inf])
+def test_a_listed_payout_that_no_price_shows_makes_no_action(part: float) -> None:
+    frame = walk(price=300.0).assign(dividend=0.0)
+    frame.loc[PLANTED, "dividend"] = part * 300.0
+    assert applied(detect_in(frame)) == []
+
+
 def test_a_spike_of_the_newest_day_is_less_certain_than_a_level_that_stayed() -> None:
     frame = split(walk(), 2.0)
     newest = detect_in(frame.iloc[: PLANTED + 1])

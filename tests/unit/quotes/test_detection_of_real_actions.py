@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -42,6 +43,23 @@ def test_real_splits_are_found_from_prices_and_volumes(shared_data: Path, ticker
     first, last = pd.Timestamp(ex_date) - pd.Timedelta(days=200), pd.Timestamp(ex_date) + pd.Timedelta(days=40)
     frame = excerpt(shared_data, "b3_daily.parquet", ticker, str(first.date()), str(last.date()))
     assert applied(detect_in(frame)) == [(ticker, ex_date, pytest.approx(factor))]
+
+
+@pytest.mark.parametrize("listed", ["2021-05-05", "2021-05-06"])
+def test_csan3_s_payout_and_split_of_one_day_are_told_apart(shared_data: Path, listed: str) -> None:
+    """R$ 1.0306 a share of before, and four for one, ex 2021-05-06; lists have the session before as well."""
+    frame = excerpt(shared_data, "b3_daily.parquet", "CSAN3", "2020-10-01", "2021-06-10")
+    frame = frame.assign(dividend=np.where(frame["date"] == listed, 1.0306, 0.0))
+    assert applied(detect_in(frame)) == [("CSAN3", "2021-05-06", 4.0)]
+    assert applied(detect_in(frame.assign(split_factor=np.where(frame["date"] == listed, 4.0, 1.0)))) == []
+
+
+def test_syne3_s_great_payout_that_is_listed_on_the_session_before_is_no_split(shared_data: Path) -> None:
+    frame = excerpt(shared_data, "b3_daily.parquet", "SYNE3", "2021-06-01", "2022-02-10")
+    day = "2021-12-20"
+    told = {listed: detect_in(frame if listed else frame.drop(columns=["dividend"])) for listed in (True, False)}
+    assert day in set(told[False]["date"].astype(str))
+    assert day not in set(told[True]["date"].astype(str))
 
 
 @pytest.mark.parametrize(

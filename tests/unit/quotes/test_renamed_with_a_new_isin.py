@@ -1,0 +1,273 @@
+"""A share that goes on under a new code and ISIN: a finding names the pair, the user's table links it."""
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+from cotahist_text import Quote, annual
+
+from b3shared.config import Settings
+from b3shared.errors import InvalidActionsError
+from b3shared.pipeline.ingest_quotes import IngestRequest, ingest_quotes
+from b3shared.quotes.detection import detect_in
+from b3shared.quotes.filling import fill_lake
+from b3shared.quotes.ingest import Ingest
+from b3shared.quotes.lake import LAKE, LakeSource
+from b3shared.quotes.overrides import OVERRIDES
+from b3shared.quotes.rename_findings import possible_renames
+from b3shared.quotes.rename_table import RENAMES, read_renames
+from b3shared.quotes.renaming import Renamed, renamed_tickers
+from b3shared.quotes.sources import ParquetSource, QuoteQuery
+from b3shared.quotes.tables import write_parquet
+from b3shared.storage import FolderStorage, Storage
+
+DAYS = [day.date() for day in pd.bdate_range("2023-03-01", "2023-03-14")]
+CHANGE = 5
+ROW = f"old,new,date\nAAQX3,ZZQX3,{DAYS[CHANGE]}\n".encode()
+PAIR = (
+    f"AAQX3 ended on {DAYS[CHANGE - 1]} at 41.70, ZZQX3 began on {DAYS[CHANGE]} at 41.80: "
+    f"if they are one share, add AAQX3,ZZQX3,{DAYS[CHANGE]}"
+)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> FolderStorage:
+    return FolderStorage(tmp_path / "store")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A share that is renamed as TBLE3 was, DISMES beginning again at 100, and one that goes on."""
+    quotes = [Quote(day, "BBQX3", 20.0 + n / 10, type="ON", isin="BRBBQXACNOR1") for n, day in enumerate(DAYS)]
+    for n, day in enumerate(DAYS):
+        name, dismes = ("AAQX3", 143) if n < CHANGE else ("ZZQX3", 100)
+        quotes.append(Quote(day, name, 41.3 + n / 10, type="ON", isin=f"BR{name[:4]}ACNOR1", dismes=dismes))
+    return annual(tmp_path, 2023, quotes)
+
+
+def sessions_of(storage: Storage) -> dict[str, int]:
+    frame = LakeSource(f"{storage.url}/{LAKE}").read(QuoteQuery())
+    assert (frame["split_factor"] == 1).all()  # a new numbering of rights is no action
+    return {str(ticker): int(n) for ticker, n in frame.groupby("ticker").size().items()}
+
+
+def test_the_pair_is_named_and_after_the_users_row_the_new_code_has_the_history(storage: Storage, file: Path) -> None:
+    ingest = Ingest(storage)
+    ingest.file(file)
+    assert sessions_of(storage) == {"AAQX3": CHANGE, "BBQX3": len(DAYS), "ZZQX3": len(DAYS) - CHANGE}
+    assert ingest.possible_renames == [PAIR]
+    storage.put(RENAMES, ROW)
+    assert ingest.actions()
+    assert sessions_of(storage) == {"BBQX3": len(DAYS), "ZZQX3": len(DAYS)}
+    assert (ingest.possible_renames, ingest.without_effect) == ([], [])
+    assert not ingest.actions()  # made from the same
+    storage.delete(RENAMES)
+    assert ingest.actions()
+    assert "AAQX3" in sessions_of(storage)
+
+
+def test_the_bucket_s_word_of_the_table_is_enough(storage: Storage, file: Path, tmp_path: Path) -> None:
+    Ingest(storage).file(file)
+    storage.put(RENAMES, ROW)
+    answer = ingest_quotes(IngestRequest(key=RENAMES), Settings(storage=storage.url))
+    assert (answer["status"], answer["changed"], answer["possible_renames"]) == ("done", True, [])
+    assert sessions_of(storage)["ZZQX3"] == len(DAYS)
+
+
+def test_quotes_of_another_source_are_joined_when_they_come(storage: Storage, file: Path, tmp_path: Path) -> None:
+    Ingest(FolderStorage(tmp_path / "first")).file(file)
+    quotes = LakeSource(f"{tmp_path}/first/{LAKE}").read(QuoteQuery())
+    source = ParquetSource(write_parquet(quotes.drop(columns=["split_factor"]), tmp_path / "quotes.parquet"))
+    assert f"possible rename: {PAIR} to {RENAMES}" in fill_lake(source, storage).notes()
+    storage.put(RENAMES, ROW)
+    assert fill_lake(source, storage).possible_renames == []
+    assert sessions_of(storage)["ZZQX3"] == len(DAYS)
+
+
+def test_an_override_under_the_old_name_is_the_new_one_s(storage: Storage, file: Path) -> None:
+    storage.put(RENAMES, ROW)
+    storage.put(OVERRIDES, f"ticker,date,dividend\nAAQX3,{DAYS[2]},1.5\n".encode())
+    ingest = Ingest(storage)
+    ingest.file(file)
+    frame = LakeSource(f"{storage.url}/{LAKE}").read(QuoteQuery(tickers=("ZZQX3",)))
+    assert frame.loc[frame["dividend"] > 0, "date"].dt.date.tolist() == [DAYS[2]]
+    assert ingest.without_effect == []
+
+
+def test_a_bad_row_keeps_no_quotes_out_and_readers_have_what_was_before(storage: Storage, file: Path) -> None:
+    storage.put(RENAMES, b"old,new,date\nAAQX3,ZZQX3,8/3/2023\n")
+    with pytest.raises(InvalidActionsError, match=r"renames.csv row 1: date = '8/3/2023'.*quotes of .* are in the lake"):
+        Ingest(storage).file(file)
+    assert sessions_of(storage)["AAQX3"] == CHANGE
+
+
+def test_tble3_went_on_as_egie3(storage: Storage, shared_data: Path, tmp_path: Path) -> None:
+    days = [f"{day:02d}072016" for day in (12, 13, 14, 15, 18, 19, 20, 21, 22, 25, 26)]
+    (tmp_path / "files").mkdir()
+    for day in days:
+        shutil.copy(shared_data / "cotahist" / f"COTAHIST_D{day}.TXT.gz", tmp_path / "files")
+    ingest = Ingest(storage)
+    for path in sorted((tmp_path / "files").iterdir()):
+        ingest.file(path, partial=True, more=True)
+    storage.put(RENAMES, b"old,new,date\n")
+    ingest.actions()
+    (pair,) = ingest.possible_renames
+    assert pair == (
+        "TBLE3 ended on 2016-07-20 at 41.39, EGIE3 began on 2016-07-21 at 41.39: "
+        "if they are one share, add TBLE3,EGIE3,2016-07-21"
+    )
+    storage.put(RENAMES, b"old,new,date\nTBLE3,EGIE3,2016-07-21\n")
+    ingest.actions()
+    frame = LakeSource(f"{storage.url}/{LAKE}").read(QuoteQuery(tickers=("EGIE3",)))
+    assert (len(frame), str(frame["date"].min().date())) == (len(days), "2016-07-12")
+    assert (frame["split_factor"] == 1).all()
+    assert ingest.possible_renames == []
+
+
+@pytest.mark.parametrize(
+    ("file", "found"), [("b3_cotahist_days.parquet", ["TBLE3"]), ("b3_daily.parquet", []), ("b3_daily_adjusted.parquet", [])]
+)
+def test_findings_on_the_larger_real_data_are_few(shared_data: Path, file: str, found: list[str]) -> None:
+    with duckdb.connect() as connection:
+        pairs = possible_renames(connection, f"'{shared_data / file}'")
+    assert [pair.split()[0] for pair in pairs] == found
+
+
+# -- what is a pair
+
+
+def frame(*spans: tuple[str, int, int, float], volume: float = 1000.0) -> pd.DataFrame:
+    """A row for every session from one to before another of each (ticker, first, end, price), among others."""
+    rows = [
+        (name, pd.Timestamp(DAYS[n]), price, price, volume)
+        for name, first, end, price in [("BBQX3", 0, len(DAYS), 5.0), *spans]
+        for n in range(first, end)
+    ]
+    return pd.DataFrame(rows, columns=["ticker", "date", "open", "close", "volume"])
+
+
+def pairs(quotes: pd.DataFrame) -> list[str]:
+    with duckdb.connect() as connection:
+        connection.register("quotes", quotes)
+        return ["".join(pair.rpartition(" ")[2].split(",")[:2]) for pair in possible_renames(connection, "quotes")]
+
+
+END = len(DAYS)
+
+
+@pytest.mark.parametrize(
+    ("spans", "found"),
+    [
+        ([("AAQX3", 0, 5, 9.0), ("ZZQX3", 5, END, 9.1)], ["AAQX3ZZQX3"]),
+        ([("AAQX3", 0, END - 1, 9.0), ("ZZQX3", END - 1, END, 9.1)], ["AAQX3ZZQX3"]),
+        ([("AAQX3", 0, 5, 9.0), ("ABQX3", 0, 5, 9.3), ("ZZQX3", 5, END, 9.1)], ["AAQX3ZZQX3"]),
+        ([("AAQX3", 0, 5, 9.0), ("ZZQX3", 5, END, 4.5)], []),
+        ([("AAQX3", 0, 5, 9.0), ("ZZQX4", 5, END, 9.0)], []),
+        ([("AAQX3", 0, 5, 9.0), ("ZZQX3", 6, END, 9.0)], []),
+        ([("AAQX3", 0, 6, 9.0), ("ZZQX3", 5, END, 9.0)], []),
+        ([("AAQX1", 0, 5, 9.0), ("ZZQX1", 5, END, 9.0)], []),
+        ([("AAQX3", 4, 5, 9.0), ("ZZQX3", 5, END, 9.0)], []),
+        ([("AAQX3", 0, 1, 9.0), ("AAQX3", 4, 5, 9.0), ("ZZQX3", 5, END, 9.0)], []),
+    ],
+    ids=[
+        "a rename",
+        "on the newest day",
+        "the nearer of two",
+        "another price",
+        "another class",
+        "a session between",
+        "an overlap",
+        "rights",
+        "a day's share",
+        "seldom traded",
+    ],
+)
+def test_a_pair_ends_and_begins_in_the_same_class_at_the_same_price(
+    spans: list[tuple[str, int, int, float]], found: list[str]
+) -> None:
+    assert pairs(frame(*spans)) == found
+
+
+def test_what_the_exchange_says_besides_must_agree() -> None:
+    quotes = frame(("AAQX3", 0, 5, 9.0), ("ZZQX3", 5, END, 9.0))
+    new = quotes["ticker"] == "ZZQX3"
+    assert pairs(quotes.assign(type="ON      NM", dismes=new.map({True: 100, False: 143}))) == ["AAQX3ZZQX3"]
+    assert pairs(quotes.assign(dismes=new.map({True: 144, False: 143}))) == []  # a numbering that has long begun
+    assert pairs(quotes.assign(type=new.map({True: "ON  REC", False: "PNA"}))) == []
+    assert pairs(quotes.assign(volume=new.map({True: 10.0, False: 1000.0}))) == []
+
+
+# -- the user's table
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"\xff\xfe", "is not a CSV file"),
+        (b"old,new\nAAQX3,ZZQX3\n", "has old, new; the columns must be old, new, date"),
+        (b"old,new,date,why\nAAQX3,ZZQX3,2023-03-08,x\n", "the columns must be old, new, date"),
+        (b"old,new,date\nAAQX,ZZQX3,2023-03-08\n", "row 1: old = 'AAQX': a ticker such as TBLE3 is needed"),
+        (b"old,new,date\nAAQX3,,2023-03-08\n", "row 1: new = nan: a ticker such as EGIE3 is needed"),
+        (b"old,new,date\nAAQX3,aaqx3,2023-03-08\n", "row 1: new = 'aaqx3': another ticker than the old one"),
+        (b"old,new,date\nAAQX3,ZZQX3,2023-02-30\n", "row 1: date = '2023-02-30': a day as YYYY-MM-DD"),
+        (b"old,new,date\nAAQX3,ZZQX3,2023-03-08\nAAQX3,YYQX3,2023-03-08\n", "row 2: old = 'AAQX3': a ticker goes on"),
+        (b"old,new,date\nAAQX3,ZZQX3,2023-03-08\nABQX3,ZZQX3,2023-03-08\n", "row 2: new = 'ZZQX3': a ticker has one"),
+        (b"old,new,date\nAAQX3,ZZQX3,2023-03-08\nZZQX3,AAQX3,2023-03-01\n", "row 2: date = '2023-03-01': a day after"),
+        (b"old,new,date\nAAQX3,ZZQX3,2023-03-01\nZZQX3,AAQX3,2023-03-08\n", "row 1: date = '2023-03-01': a day after"),
+    ],
+    ids=range(11),
+)
+def test_a_row_that_cannot_be_meant_is_refused_by_row_and_value(text: bytes, words: str) -> None:
+    with pytest.raises(InvalidActionsError) as refused:
+        read_renames(text)
+    assert words in refused.value.message
+
+
+def linked(quotes: pd.DataFrame, table: bytes) -> Renamed:
+    with duckdb.connect() as connection:
+        connection.register("quotes", quotes)
+        return renamed_tickers(connection, "quotes", read_renames(table))
+
+
+@pytest.mark.parametrize(
+    ("spans", "why"),
+    [
+        ([("AAQX3", 0, 5, 9.0)], "the lake has no quote of ZZQX3"),
+        ([("AAQX3", 0, 8, 9.0), ("ZZQX3", 5, END, 9.0)], "AAQX3 has quotes until 2023-03-10, not only before 2023-03-08"),
+        ([("AAQX3", 0, 4, 9.0), ("ZZQX3", 4, END, 9.0)], "ZZQX3 has quotes from 2023-03-07 on, not only from 2023-03-08"),
+    ],
+    ids=["no quote", "the old one goes on", "the new one was there"],
+)
+def test_a_row_that_the_quotes_contradict_changes_nothing_and_is_named(
+    spans: list[tuple[str, int, int, float]], why: str
+) -> None:
+    found = linked(frame(*spans), ROW)
+    assert found.table.empty
+    assert found.without_effect == [f"AAQX3 -> ZZQX3: {why}"]
+
+
+def test_a_chain_of_rows_and_isins_leads_to_the_newest_name_and_the_users_word_wins() -> None:
+    quotes = frame(("AAQX3", 0, 5, 9.0), ("ZZQX3", 5, 7, 9.0), ("YYQX3", 7, END, 9.0))
+    quotes["isin"] = quotes["ticker"].map({"AAQX3": "BR1", "ZZQX3": "BR2", "YYQX3": "BR2", "BBQX3": "BR3"})
+    found = linked(quotes, ROW).table
+    assert found[["old", "new"]].to_numpy().tolist() == [["AAQX3", "YYQX3"], ["ZZQX3", "YYQX3"]]
+    assert found["date"].dt.date.tolist() == [DAYS[CHANGE], DAYS[7]]
+    other = linked(quotes, f"old,new,date\nAAQX3,YYQX3,{DAYS[7]}\n".encode()).table  # YYQX3 comes from one alone
+    assert other[["old", "new"]].to_numpy().tolist() == [["AAQX3", "YYQX3"]]
+
+
+def test_a_numbering_that_begins_again_with_a_new_isin_is_no_bonus() -> None:
+    days = pd.bdate_range("2022-01-03", periods=60).astype("datetime64[s]")
+    new = pd.Series(range(60)) >= 40
+    for step in (1.0, 1.01, 0.98):
+        close = 40.0 * new.map({True: step, False: 1.0})
+        quotes = pd.DataFrame({"ticker": "EGIE3", "date": days, "close": close, "type": "ON      NM"})
+        told = quotes.assign(isin=new.map({True: "BR2", False: "BR1"}), dismes=new.map({True: 100, False: 143}))
+        assert detect_in(told).empty
+
+
+def test_the_days_are_sessions_of_the_exchange() -> None:
+    assert DAYS[CHANGE] == date(2023, 3, 8)
