@@ -27,8 +27,10 @@ _COLUMNS = (
 class ProgressDisplay:
     """Says what is being done: one line that is rewritten in a terminal, one line a step elsewhere."""
 
-    def __init__(self, stream: TextIO = sys.stdout) -> None:
-        self._stream, self._live, self._started = stream, stream.isatty(), time.monotonic()
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout  # of now, not of when this module was imported
+        self._live = self._stream.isatty()
+        self._started = time.monotonic()
 
     def progress(self, words: Mapping[str, Any]) -> None:
         """A word from within a step."""
