@@ -3,12 +3,11 @@
 :mod:`b3shared.quotes.suspicion` looks at every row, some tickers at a time; only rows that could be an action, one in some
 hundreds, come back with a few facts about their neighbours and are judged by :mod:`b3shared.quotes.likelihood`.
 
-What is known when: ex-marks, DISMES, ISIN and the gap at the open are of the day itself and of sessions before it.
-Two facts are later ones. The session's own volume and range are known at its close. Whether the new price level stays
-needs the two sessions after it, or, of a price that is stuck, the next one on which it moves. A spike that goes back
-is therefore told from a split only then. On the newest day of the quotes the level says nothing, a bad tick stays
-possible, and the confidence is lower. Detecting again when the next sessions are there settles it. An action at t
-changes no price: the features of t on see only whether history was rescaled.
+What is known when: ex-marks, DISMES, ISIN and the gap at the open are of the day itself and of sessions before it. Two
+facts are later ones: the session's own volume and range are known at its close, and whether the new price level stays needs
+the two sessions after it. A spike that goes back is therefore told from a split only then; on the newest day of the
+quotes the level says nothing, a bad tick stays possible, and the confidence is lower. Detecting again when the next
+sessions are there settles it. An action at t changes no price: the features of t on see only whether history was rescaled.
 """
 
 import json
@@ -95,19 +94,12 @@ def _judged(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_listed(rows: pd.DataFrame) -> Any:
-    """Mask of the jumps that the quotes' own factors, and payouts of a session beside, account for."""
+    """Mask of the jumps that the quotes' own factors account for."""
     listed: Any = rows["listed"].to_numpy(dtype=bool)
     jump = (rows["gap"] - rows["market_gap"]).to_numpy(dtype=np.float64)
     for column in ("listed_before", "listed_after"):
         left = np.abs(jump + np.log(rows[column].to_numpy(dtype=np.float64, na_value=np.nan)))
         listed = listed | (left < np.minimum(np.log(EXPLAINED), np.abs(jump) / 2))
-
-    last = rows["last_close"].to_numpy(dtype=np.float64)
-    for column in ("payout_before", "payout_after"):  # some lists name the last session with the right
-        payout = rows[column].to_numpy(dtype=np.float64, na_value=np.nan)
-        explains = (payout > 0) & (payout < GREATEST_PAYOUT * last)
-        left = np.abs(jump - np.log1p(-np.where(explains, payout, 0.0) / last))
-        listed = listed | (explains & (left < np.minimum(np.log(EXPLAINED), np.abs(jump) / 2)))
     return listed
 
 
@@ -198,7 +190,7 @@ def _facts(row: Any, verdict: Verdict, i: int) -> dict[str, Any]:
     first = row["open"] if pd.notna(row["open"]) else row["close"]
     facts: dict[str, Any] = {
         "previous_date": str(pd.Timestamp(row["previous_date"]).date()),
-        "previous_close": round(float(row["last_close"]), 4),
+        "previous_close": round(float(row["previous"]), 4),
         "first_price": round(float(first), 4),
         "price_ratio": round(float(row["previous"] / first), 4),
         "any_action": round(float(verdict.any_action[i]), 3),

@@ -1,6 +1,6 @@
 """Quotes of another source into the lake: what it has and nothing else, and splits looked for where it lists none."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from b3shared.errors import InvalidParameterError

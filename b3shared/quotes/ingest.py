@@ -289,7 +289,7 @@ class Ingest:
         The user's word on the actions is included. Where it was made from the same already, the draft changes nothing.
         """
         said, named = self._given(OVERRIDES), self._given(RENAMES)
-        rules = f"{detection_code()} {said!r}" + ("" if named is None else f" {named!r}")
+        rules = f"{DETECTION_VERSION} {said!r}" + ("" if named is None else f" {named!r}")
         if not years and before.detected_from == origin(before.years, rules):
             return Draft(years)
         kept = [file for year, files in before.years.items() if year not in years for file in files]
@@ -297,8 +297,7 @@ class Ingest:
         if not quotes:
             return Draft(years)
         self._tell({"step": "corporate actions", "phase": "detecting"})
-        config: dict[str, Any] = {"memory_limit": MEMORY, "temp_directory": str(folder / "spill")}
-        with duckdb.connect(config=config) as connection:
+        with connect(memory_limit=MEMORY) as connection:
             given = None if named is None else read_renames(named)
             renamed = renamed_tickers(connection, relation_of(quotes), given)
             renames = write_parquet(renamed.table, folder / "renames.parquet")

@@ -4,17 +4,11 @@ A ticker that keeps its ISIN is linked to its successor at once. One whose compa
 new name is found as a possible rename, for the user to confirm in ``renames.csv``.
 """
 
-import io
-from dataclasses import dataclass
-
 from dataclasses import dataclass
 
 import duckdb
-import numpy as np
 import pandas as pd
 
-from b3shared.errors import InvalidActionsError
-from b3shared.quotes.calendar import sessions_after
 from b3shared.quotes.instruments import renames
 from b3shared.quotes.rename_table import with_given
 

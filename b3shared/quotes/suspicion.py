@@ -18,8 +18,6 @@ SMALLEST_GAP = 0.08
 """Without a mark or a change of DISMES or ISIN a smaller jump is not looked at: any share makes it now and then."""
 CALM = 4.0
 """Nor is one of less than this many volatilities."""
-GREATEST_PAYOUT = 0.95
-"""Part of the last close that a listed payout may be; one of more is a mistake of the list, and explains nothing."""
 LATE_LISTING = 5
 """Sessions from a jump within which a vendor's own factor of that size is the same action, listed late or early."""
 EXPLAINED = 1.25
@@ -88,8 +86,7 @@ def _traded(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
         FROM {relation} WHERE ticker BETWEEN ? AND ? AND {is_traded} AND "date" IS NOT NULL
     ), one_a_day AS (
         SELECT * REPLACE (CASE WHEN open > 0 THEN open END AS open),
-            regexp_extract(coalesce(type, ''), '(?:\\s|^.{{4}})E([ABCDGJRSX]{{1,3}})(?:\\s|$)', 1) AS mark,
-            coalesce(high = low, true) AS flat
+            regexp_extract(coalesce(type, ''), '(?:\\s|^.{{4}})E([ABCDGJRSX]{{1,3}})(?:\\s|$)', 1) AS mark
         FROM traded QUALIFY row_number() OVER (PARTITION BY ticker, "date" ORDER BY volume DESC NULLS LAST) = 1
     )"""
 

@@ -1,5 +1,6 @@
 """The command line: what a person types and reads."""
 
+import io
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from cotahist_text import Quote, daily
 from small_run import SMALL
 
-from b3shared.cli import parse, parse_params
+from b3shared.cli import main, parse, parse_params
 from b3shared.config import BUNDLED_QUOTES
 from b3shared.quotes.sources import ParquetSource, QuoteQuery
 
