@@ -1,8 +1,4 @@
-"""The renamed tickers of a lake, each with its newest name, without reading every row into memory.
-
-A ticker that keeps its ISIN is linked to its successor at once. One whose company got a new ISIN with its
-new name is found as a possible rename, for the user to confirm in ``renames.csv``.
-"""
+"""The renamed tickers of a lake, each with its newest name, without reading every row into memory."""
 
 from dataclasses import dataclass
 
@@ -62,5 +58,5 @@ def _newest(found: pd.DataFrame) -> pd.DataFrame:
         return name
 
     table = pd.DataFrame({"old": found["old"].astype("str"), "new": [last(old) for old in found["old"]]}).astype("str")
-    table["date"] = pd.to_datetime(found["date"]).to_numpy().astype("datetime64[s]")
+    table["date"] = found["first_session_of_new"].astype("datetime64[s]")
     return table.sort_values("old", ignore_index=True)
