@@ -16,9 +16,10 @@ from b3shared.quotes.loading import load_quotes
 from b3shared.quotes.sources import ParquetSource
 
 # A person looks for new counterexamples every time; continuous integration repeats the ones that were looked at.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# No example has a deadline: a busy machine is no fault of the code.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("own", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "own")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
