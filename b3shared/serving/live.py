@@ -6,7 +6,6 @@ a moment for it and no longer, so a storage that is slow, hangs or fails costs n
 
 import logging
 import tempfile
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,16 +14,14 @@ from pathlib import Path
 
 from b3shared.documents import from_json
 from b3shared.errors import (
-    B3Error,
     NothingLiveError,
-    SourceUnavailableError,
-    TooLittleHistoryError,
     UnknownModelError,
 )
 from b3shared.registry import Registry
 from b3shared.release import KEY
+from b3shared.serving.background import Task, begin, within
 from b3shared.serving.snapshot import Snapshot
-from b3shared.serving.trial import check_pair, check_snapshot, check_version
+from b3shared.serving.trial import check_snapshot, check_together, check_version, works_together
 from b3shared.serving.version import Version
 from b3shared.storage import Storage
 
@@ -70,16 +67,6 @@ class _Served:
     etag: str | None = None
 
 
-@dataclass
-class _Look:
-    """A look at the release, under way or ended."""
-
-    began: float
-    ended: threading.Event = field(default_factory=threading.Event)
-    served: _Served | None = None
-    error: Exception | None = None
-
-
 class Live:
     """Follows ``serving/release.json`` with one conditional read a minute at most.
 
@@ -111,7 +98,7 @@ class Live:
         self._registry = Registry(storage, namespace)
         self._loaded: OrderedDict[tuple[str, str], Version] = OrderedDict()
         self._served = _Served()
-        self._look: _Look | None = None
+        self._look: Task[_Served] | None = None
         self._checked: float | None = None
         self._unchecked: str | None = None
 
@@ -200,21 +187,10 @@ class Live:
         wait = CHECK_SECONDS if self._answers else RETRY_SECONDS
         return self._checked is None or now - self._checked >= wait
 
-    def _begin(self) -> _Look:
-        """Begin a look in a thread of its own. One that was given up is forgotten, whatever it finds."""
-        look = _Look(self._clock())
+    def _begin(self) -> Task[_Served]:
+        """Begin a look. One that was given up is forgotten, whatever it finds."""
         served = self._served
-
-        def work() -> None:
-            try:
-                look.served = self._follow(served)
-            except Exception as error:
-                look.error = error
-            finally:
-                look.ended.set()
-
-        threading.Thread(target=work, name="release", daemon=True).start()
-        return look
+        return begin(lambda: self._follow(served), "release", self._clock())
 
     def _adopt(self) -> None:
         """Serve what the look has found, if it has ended."""
@@ -224,8 +200,8 @@ class Live:
 
         self._look = None
         self._unchecked = None
-        if look.served is not None:
-            self._served = look.served
+        if look.result is not None:
+            self._served = look.result
         if look.error is not None:
             self._unchecked = _unchecked(type(look.error).__name__)
             _LOG.warning("release not refreshed: %s", look.error)
@@ -294,7 +270,7 @@ class Live:
             return None, doubt
         candidates = [(snapshot, old[1]), (old[0], version)]
         for pair in ((s, v) for s, v in candidates if s is not None and v is not None):
-            if _works(*pair):
+            if works_together(*pair):
                 return pair, doubt
         return old, doubt
 
@@ -303,7 +279,7 @@ class Live:
         key = (model_type, name)
         if key not in self._loaded:
             try:
-                version = _within(self._cold, lambda: self._read(model_type, name), f"version {name}")
+                version = within(self._cold, lambda: self._read(model_type, name), f"version {name}")
             except UnknownModelError as error:
                 pair = self._served.pairs.get(model_type)
                 live = f"{pair[1].name} is live" if pair else "none is live"
@@ -332,30 +308,6 @@ class Live:
         return "no snapshot of features is published yet: run the pipeline once (POST /api/b3/complete-pipeline)"
 
 
-def check_together(snapshot: Snapshot, version: Version, *, cold: bool) -> None:
-    """Raise unless the version can answer from the snapshot.
-
-    Args:
-        snapshot: checked by itself.
-        version: likewise.
-        cold: whether nothing answers yet. Then a snapshot without a single usable ticker is served
-            too: its answers name the reason, ticker by ticker.
-    """
-    try:
-        check_pair(snapshot, version)
-    except TooLittleHistoryError:
-        if not cold:
-            raise
-
-
-def _works(snapshot: Snapshot, version: Version) -> bool:
-    try:
-        check_pair(snapshot, version)
-    except B3Error:
-        return False
-    return True
-
-
 def _unchecked(reason: str) -> str:
     return f"what is live could not be checked ({reason}); this was live before"
 
@@ -363,24 +315,3 @@ def _unchecked(reason: str) -> str:
 def _why_broken(key: str, name: str, error: Exception, before: Pair | None) -> str:
     reason = f"version {name} of {key} is live but cannot be served ({type(error).__name__})"
     return f"{reason}: {before[1].name} answers instead" if before else f"{reason}: roll back, or promote another"
-
-
-def _within[T](seconds: float, work: Callable[[], T], what: str) -> T:
-    """The result of some work, or its error; SourceUnavailableError if it takes longer."""
-    results: list[T] = []
-    errors: list[Exception] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except Exception as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name=what, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise SourceUnavailableError(f"{what} could not be read within {seconds:.0f} s; try again in a minute")
-    return results[0]

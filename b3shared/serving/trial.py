@@ -136,5 +136,30 @@ def check_pair(snapshot: Snapshot, version: Version) -> None:
     )
 
 
+def check_together(snapshot: Snapshot, version: Version, *, cold: bool) -> None:
+    """Raise unless the version can answer from the snapshot.
+
+    Args:
+        snapshot: checked by itself.
+        version: likewise.
+        cold: whether nothing answers yet. Then a snapshot without a single usable ticker is served
+            too: its answers name the reason, ticker by ticker.
+    """
+    try:
+        check_pair(snapshot, version)
+    except TooLittleHistoryError:
+        if not cold:
+            raise
+
+
+def works_together(snapshot: Snapshot, version: Version) -> bool:
+    """Whether the version can answer from the snapshot."""
+    try:
+        check_pair(snapshot, version)
+    except B3Error:
+        return False
+    return True
+
+
 def _refuse(reason: str) -> None:
     raise ArtifactCorruptError(reason)
