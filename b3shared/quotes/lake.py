@@ -230,7 +230,7 @@ class LakeSource(DuckDBReader):
         given = connection.execute(f"SELECT ticker, date FROM {_ACTIONS} WHERE source = 'given'").fetchall()
         named = zip(untraced["ticker"], untraced["date"].dt.date, strict=True)
         days = {(ticker, pd.Timestamp(day).date()) for ticker, day in given}
-        return Splits(no_actions(), untraced[[row not in days for row in named]])
+        return Splits(no_actions(), untraced.loc[[row not in days for row in named]])
 
 
 def relation_of(paths: list[Path], renames: Path | None = None) -> str:

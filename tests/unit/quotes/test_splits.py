@@ -1,5 +1,6 @@
 """Quotes that list no splits have them looked for, wherever quotes are read for use; reading alone changes nothing."""
 
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -10,10 +11,13 @@ from b3shared.config import BUNDLED_QUOTES
 from b3shared.params import PipelineParams
 from b3shared.pipeline.publish_serving import _stored
 from b3shared.quotes.filling import fill_lake
-from b3shared.quotes.loading import load_quotes
+from b3shared.quotes.ingest import Ingest
+from b3shared.quotes.lake import LAKE, write_lake
+from b3shared.quotes.loading import load_quotes, read_quotes
+from b3shared.quotes.overrides import OVERRIDES
 from b3shared.quotes.sources import DuckDBSource, ParquetSource, QuoteQuery, QuoteSource, open_source
 from b3shared.serving.snapshot import Snapshot
-from b3shared.storage import open_storage
+from b3shared.storage import FolderStorage, open_storage
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +91,14 @@ def test_what_is_served_has_the_splits_too(tmp_path: Path) -> None:
         served = Snapshot.load(storage.download(about["snapshot"], tmp_path / "served.npz"))
         volatility.append(served.volatility[served.ticker.tolist().index(ticker)])
     assert volatility[1] == pytest.approx(volatility[0], rel=0.05)
+
+
+def test_a_lake_with_actions_and_listed_splits_that_all_have_a_trace_is_read(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path / "store")
+    quotes = ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=("VALE3", "PETR4"), start=date(2023, 1, 2)))
+    write_lake(quotes, storage)
+    storage.put(OVERRIDES, b"ticker,date,dividend\nPETR4,2023-06-01,1.5\n")
+    Ingest(storage).actions()
+    found, findings = read_quotes(open_source(f"{storage.url}/{LAKE}"), QuoteQuery())
+    assert len(found) == len(quotes)
+    assert {f.kind: f.rows for f in findings}["split_without_trace"] == 0
