@@ -20,6 +20,7 @@ from b3shared.storage import FolderStorage
 from b3shared.versions import FEATURES_VERSION
 
 TICKERS = SMALL["tickers"]
+PERIOD = "3y"
 FOREST = {name: value for name, value in SMALL.items() if name != "tickers"}
 ALSO_OF_A_RUN = {"run_id"}
 """What only a run knows of where a version comes from."""
@@ -27,7 +28,7 @@ ALSO_OF_A_RUN = {"run_id"}
 
 def notebook(folder: Path) -> dict[str, Any]:
     """The manifest of a forest that was trained, evaluated and saved stage by stage."""
-    quotes = B3DataLoadingService(BUNDLED_QUOTES).load_data(tickers=TICKERS)
+    quotes = B3DataLoadingService(BUNDLED_QUOTES).load_data(tickers=TICKERS, period=PERIOD)
     X, df, y = B3ModelPreprocessingService().preprocess_data(quotes)
     training = B3ModelTrainingService()
     parts = training.split_data(X, y)
@@ -44,7 +45,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def run(folder: Path, **params: Any) -> dict[str, Any]:
     """The manifest of a run's version."""
-    result = B3Model(quotes=BUNDLED_QUOTES, storage=folder).run(tickers=TICKERS, **params)
+    result = B3Model(quotes=BUNDLED_QUOTES, storage=folder).run(tickers=TICKERS, period=PERIOD, **params)
     kind = params.get("model_type", "rf")
     return Registry(FolderStorage(folder), "models").manifest(kind, result.model_version)
 

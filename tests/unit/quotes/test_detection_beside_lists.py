@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from b3shared.quotes.detection import detect_in
 from b3shared.quotes.filling import fill_lake
@@ -33,18 +31,6 @@ def paid(frame: pd.DataFrame, part: float, listed: int = 0) -> pd.DataFrame:
     for column in PRICES:
         out[column] = np.where(rest, np.maximum(np.round(out[column] * (1 - part), 2), 0.01), out[column])
     return out.assign(dividend=np.where(np.arange(len(frame)) == PLANTED + listed, cash, 0.0))
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000), st.floats(0.2, 0.9), st.sampled_from([-1, 0, 1]))
-def test_a_listed_payout_that_explains_a_fall_leaves_no_split_beside_it(seed: int, part: float, listed: int) -> None:
-    assert applied(detect_in(paid(walk(seed, 0.015), part, listed))) == []
-
-
-@pytest.mark.parametrize("part", [0.5, 0.75, 0.9], ids=str)
-def test_the_same_fall_without_a_list_is_taken_for_a_split(part: float) -> None:
-    frame = paid(walk(1, 0.015), part)
-    assert applied(detect_in(frame.drop(columns="dividend")))
 
 
 @pytest.mark.parametrize("factor", [4.0, 2.0, 1 / 10, 1 / 25], ids=["4", "2", "tenth", "25th"])
@@ -88,19 +74,6 @@ def stuck(frame: pd.DataFrame, factor: float, sessions: int) -> pd.DataFrame:
     wrong = round(float(frame["close"].iloc[PLANTED - 1]) / factor, 2)
     out.loc[PLANTED : PLANTED + sessions - 1, PRICES] = wrong
     return out
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.integers(0, 10_000),
-    st.sampled_from([1 / 10, 1 / 5, 1 / 3, 1 / 2, 2.0, 3.0, 5.0, 10.0]),
-    st.integers(1, 6),
-    st.floats(0.008, 0.025),
-)
-def test_a_price_that_is_stuck_and_goes_back_is_no_action(
-    seed: int, factor: float, sessions: int, volatility: float
-) -> None:
-    assert applied(detect_in(stuck(walk(seed, volatility), factor, sessions))) == []
 
 
 def test_a_price_that_is_stuck_at_its_right_level_hides_no_split() -> None:
