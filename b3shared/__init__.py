@@ -20,8 +20,8 @@ _PUBLIC = {
     "B3ModelTrainingService": "b3shared.services",
     "B3ModelEvaluationService": "b3shared.services",
     "B3ModelSavingService": "b3shared.services",
-    "PipelineParams": "b3shared.params",
-    "B3Error": "b3shared.errors",
+    "PipelineParams": "b3shared.params.run",
+    "B3Error": "b3shared.core.errors",
 }
 __all__ = list(_PUBLIC)
 __version__ = "0.1.0"

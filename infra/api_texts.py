@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from b3shared.params import Step
+from b3shared.params.run import Step
 
 STARTS = "This starts a run on the deployment's quotes. It takes minutes and becomes the current run. Start it?"
 RUNS_STEP = "This runs the step of the current run and may take minutes. Run it?"

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from b3shared.control.bodies import MAX_REASON
-from b3shared.model_params import ALIASES
-from b3shared.params import MODEL_TYPES, NAMESPACE_PATTERN, RUN_ID_PATTERN, Step, flat_schemas, owner_of
+from b3shared.api.requests import MAX_REASON
+from b3shared.params.models import ALIASES
+from b3shared.params.run import MODEL_TYPES, NAMESPACE_PATTERN, RUN_ID_PATTERN, Step, flat_schemas, owner_of
 from infra.api_texts import OPERATIONS, SAME_AS, STEP_ROUTES, TAGS
 
 ROOT = Path(__file__).resolve().parents[1]

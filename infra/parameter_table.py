@@ -1,4 +1,4 @@
-"""Writes the table of the LSTM's parameters into docs/LSTM.md, from their one definition in ``b3shared.params``.
+"""Writes the table of the LSTM's parameters into docs/LSTM.md, from their one definition in ``b3shared.params.run``.
 
 ``python -m infra.parameter_table`` writes it; ``--check`` only says whether it is up to date.
 """
@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from b3shared.model_params import LSTMParams
-from b3shared.params import flat_schemas
+from b3shared.params.models import LSTMParams
+from b3shared.params.run import flat_schemas
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "LSTM.md"

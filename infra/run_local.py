@@ -15,18 +15,18 @@ from typing import Any
 
 import requests
 
-from b3shared import terminal
-from b3shared.cli import SHOWN, copy_report, parse_params
-from b3shared.config import Settings
-from b3shared.control.failure import message_of
-from b3shared.errors import B3Error
+from b3shared.cli import output as terminal
+from b3shared.cli.main import SHOWN, copy_report, parse_params
+from b3shared.core.config import Settings
+from b3shared.runs.failures import message_of
+from b3shared.core.errors import B3Error
 from b3shared.models import MODELS
-from b3shared.params import Step
-from b3shared.quotes.databases import is_motherduck
-from b3shared.quotes.filling import fill_lake
-from b3shared.quotes.sources import open_source
-from b3shared.release import Release
-from b3shared.runs import Run
+from b3shared.params.run import Step
+from b3shared.storage.database import is_motherduck
+from b3shared.quotes.ingest.import_quotes import fill_lake
+from b3shared.quotes.sources.parquet import open_source
+from b3shared.registry.release import Release
+from b3shared.runs.run import Run
 from b3shared.storage import Storage, open_storage
 from infra.local import LocalStack, LocalStackError
 from infra.local.aws import isolate_from_user

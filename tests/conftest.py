@@ -10,10 +10,10 @@ from hypothesis import settings
 from small_run import SMALL
 from xdist.scheduler import LoadScopeScheduling
 
-from b3shared.config import BUNDLED_QUOTES
-from b3shared.params import PipelineParams
-from b3shared.quotes.loading import load_quotes
-from b3shared.quotes.sources import ParquetSource
+from b3shared.core.config import BUNDLED_QUOTES
+from b3shared.params.run import PipelineParams
+from b3shared.quotes.loading.load import load_quotes
+from b3shared.quotes.sources.parquet import ParquetSource
 
 # A person looks for new counterexamples every time; continuous integration repeats the ones that were looked at.
 # No example has a deadline: a busy machine is no fault of the code.

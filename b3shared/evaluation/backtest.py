@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from b3shared.dataset import BUY, SELL, Array, Dataset, FloatArray, IntArray
+from b3shared.dataset.table import BUY, SELL, Array, Dataset, FloatArray, IntArray
 from b3shared.evaluation.bootstrap import interval, paired_interval, ratio
 from b3shared.evaluation.metrics import divide
 

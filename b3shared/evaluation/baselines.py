@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from b3shared.dataset import BUY, CLASSES, HOLD, SELL, UNLABELLED, Dataset, FloatArray, IntArray
-from b3shared.decision import decide
+from b3shared.dataset.table import BUY, CLASSES, HOLD, SELL, UNLABELLED, Dataset, FloatArray, IntArray
+from b3shared.models.decision import decide
 from b3shared.evaluation.metrics import class_shares
 from b3shared.evaluation.ranking import buy_minus_sell
-from b3shared.params import PipelineParams
+from b3shared.params.run import PipelineParams
 
 REVERSAL_SESSIONS, MOMENTUM_SESSIONS = 5, 20
 

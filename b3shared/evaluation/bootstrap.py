@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from b3shared.dataset import FloatArray, IntArray
+from b3shared.dataset.table import FloatArray, IntArray
 from b3shared.evaluation.metrics import divide
 
 Statistic = Callable[[FloatArray], FloatArray]

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset import Dataset, FloatArray, IntArray
+from b3shared.dataset.table import Dataset, FloatArray, IntArray
 from b3shared.evaluation.baselines import Baseline
 from b3shared.evaluation.bootstrap import Interval, paired_interval
 from b3shared.evaluation.scorecard import FIGURES, Scorecard
 from b3shared.models.conformal import ReturnScale
-from b3shared.params import PipelineParams
+from b3shared.params.run import PipelineParams
 
 LOSSES = ("price_mape", "return_mae", "interval_score")
 """Figures of a return forecast that are compared with persistence's; lower is better."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset import CLASSES, Dataset, FloatArray, IntArray
+from b3shared.dataset.table import CLASSES, Dataset, FloatArray, IntArray
 from b3shared.evaluation import bootstrap
 from b3shared.evaluation.backtest import Backtest, Costs, backtests
 from b3shared.evaluation.baselines import Baseline, all_baselines
@@ -19,13 +19,13 @@ from b3shared.evaluation.parts import Part, score_parts
 from b3shared.evaluation.ranking import buy_minus_sell
 from b3shared.evaluation.report.page import render_report
 from b3shared.evaluation.report.pictures import draw_figures
-from b3shared.evaluation.returns import return_bins
+from b3shared.evaluation.return_metrics import return_bins
 from b3shared.evaluation.scorecard import Scorecard, interval_json
-from b3shared.evaluation.training import curves_of
+from b3shared.evaluation.learning_curves import curves_of
 from b3shared.evaluation.verdict import headline_of, leak_suspected, skill_verdict, warnings_of
-from b3shared.gate import Outcomes
+from b3shared.evaluation.gate import Outcomes
 from b3shared.models.base import Forecast
-from b3shared.params import PipelineParams
+from b3shared.params.run import PipelineParams
 
 Courses = dict[str, dict[str, dict[Any, Backtest]]]
 GAPS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "rank_ic", "directional_accuracy")

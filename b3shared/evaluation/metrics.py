@@ -1,6 +1,6 @@
 """Figures of a classifier: pure functions on arrays, short enough to check by hand.
 
-Classes are codes into :data:`b3shared.dataset.CLASSES`; names are never taken from a library's sorting. Functions of a
+Classes are codes into :data:`b3shared.dataset.table.CLASSES`; names are never taken from a library's sorting. Functions of a
 confusion matrix accept a stack of them, (..., 3, 3), so that the bootstrap uses the very same definitions.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from b3shared.dataset import CLASSES, Array, FloatArray, IntArray
+from b3shared.dataset.table import CLASSES, Array, FloatArray, IntArray
 
 N_CLASSES = len(CLASSES)
 CALIBRATION_BINS = 10

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset import CLASSES, UNLABELLED, Array, Dataset, FloatArray, IntArray
-from b3shared.errors import InvalidParameterError, TooLittleHistoryError
+from b3shared.dataset.table import CLASSES, UNLABELLED, Array, Dataset, FloatArray, IntArray
+from b3shared.core.errors import InvalidParameterError, TooLittleHistoryError
 from b3shared.evaluation.baselines import actions_of
 from b3shared.evaluation.metrics import class_shares
 from b3shared.evaluation.ranking import buy_minus_sell
 from b3shared.evaluation.scorecard import Outcome, Scorecard
 from b3shared.models.base import Forecast
-from b3shared.params import PipelineParams
+from b3shared.params.run import PipelineParams
 
 PARTS = ("train", "val", "test")
 

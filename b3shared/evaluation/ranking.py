@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from b3shared.dataset import BUY, SELL, Array, FloatArray, IntArray
+from b3shared.dataset.table import BUY, SELL, Array, FloatArray, IntArray
 from b3shared.evaluation.metrics import divide
 
 MIN_ROWS = 5

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset import Array, FloatArray, IntArray
+from b3shared.dataset.table import Array, FloatArray, IntArray
 from b3shared.evaluation import metrics as m
-from b3shared.evaluation import returns as r
+from b3shared.evaluation import return_metrics as r
 from b3shared.evaluation.bootstrap import Interval, Statistic, interval, mean_over_deviation, moments, ratio
 from b3shared.evaluation.ranking import Daily, daily_rank_ic, quintile_spread
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from b3shared.skill import Skill, in_words
+from b3shared.core.skill import Skill, in_words
 
 LEAK_THRESHOLD = 0.60
 """Honest out-of-sample direction lies between 50 and 56 %; a random split of random walks alone reaches 64 to 70 %."""

@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from b3shared.dataset import Array, Dataset, FloatArray, IntArray
-from b3shared.errors import ArtifactNotFoundError
+from b3shared.dataset.table import Array, Dataset, FloatArray, IntArray
+from b3shared.core.errors import ArtifactNotFoundError
 from b3shared.models import MODELS
-from b3shared.params import PipelineParams
+from b3shared.params.run import PipelineParams
 
 Progress = Callable[[dict[str, Any]], None]
 """Called now and then with a small JSON-able dict: what is being done, how much of it, the figures so far."""
@@ -75,7 +75,7 @@ class Forecast:
     """What a model says of some rows.
 
     Attributes:
-        probabilities: (rows, 3) float64 in the order of :data:`b3shared.dataset.CLASSES`, calibrated, rows sum to 1.
+        probabilities: (rows, 3) float64 in the order of :data:`b3shared.dataset.table.CLASSES`, calibrated, rows sum to 1.
         returns: (rows,) float64 total return over the horizon, a fraction; None for a model that does not say.
         intervals: (rows, 2) float64 lower and upper end of the return, of the level the model was asked for; likewise.
     """
@@ -151,7 +151,7 @@ class Model(ABC):
     @property
     @abstractmethod
     def base_rates(self) -> FloatArray:
-        """(3,) float64 class shares of the rows it was trained on, for :func:`b3shared.decision.decide`."""
+        """(3,) float64 class shares of the rows it was trained on, for :func:`b3shared.models.decision.decide`."""
 
     @abstractmethod
     def importance(self) -> dict[str, float]:

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from b3shared.dataset import CLASSES, FloatArray, IntArray
-from b3shared.errors import TooLittleHistoryError
+from b3shared.dataset.table import CLASSES, FloatArray, IntArray
+from b3shared.core.errors import TooLittleHistoryError
 
 FLOOR = 1e-6
 """Least probability and least class share that count: keeps logarithms finite and an unseen class possible."""
@@ -44,7 +44,7 @@ class Calibration:
         """The prior correction alone (temperature 1) for a model trained on rows with these label codes.
 
         Args:
-            labels: (rows,) codes into :data:`b3shared.dataset.CLASSES`.
+            labels: (rows,) codes into :data:`b3shared.dataset.table.CLASSES`.
             balanced: whether class weights gave every class present the same weight.
         """
         counts = np.bincount(labels, minlength=len(CLASSES))
@@ -55,7 +55,7 @@ class Calibration:
         """As :meth:`of_labels` for a model to which rows counted by their class.
 
         Args:
-            labels: (rows,) codes into :data:`b3shared.dataset.CLASSES`.
+            labels: (rows,) codes into :data:`b3shared.dataset.table.CLASSES`.
             weights: (classes,) what a row of each class counted, in any unit.
         """
         counts = np.bincount(labels, minlength=len(CLASSES))

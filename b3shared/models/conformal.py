@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from b3shared.dataset import FloatArray
-from b3shared.errors import TooLittleHistoryError
+from b3shared.dataset.table import FloatArray
+from b3shared.core.errors import TooLittleHistoryError
 
 SHRINKAGE = (0.1, 1.0)
 """Bounds of the shrinkage: never more than the network says, and never so little that its order of the shares is lost."""

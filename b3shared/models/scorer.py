@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 import onnxruntime
 
-from b3shared.dataset import FloatArray, IntArray
-from b3shared.decision import decide
-from b3shared.errors import ArtifactNotFoundError, IncompatibleFeaturesError, InvalidQuotesError
+from b3shared.dataset.table import FloatArray, IntArray
+from b3shared.models.decision import decide
+from b3shared.core.errors import ArtifactNotFoundError, IncompatibleFeaturesError, InvalidQuotesError
 from b3shared.models.base import METADATA_FILE, ONNX_FILE, Forecast
 from b3shared.models.calibration import Calibration
 from b3shared.models.conformal import ReturnScale
@@ -29,7 +29,7 @@ class Scorer:
 
     Args:
         onnx: content of ``model.onnx``: first input float32 (rows, ..., features), output "probabilities" (rows, 3) in the
-            order of :data:`b3shared.dataset.CLASSES`, and, where the model says it, "returns" (rows,) in volatilities.
+            order of :data:`b3shared.dataset.table.CLASSES`, and, where the model says it, "returns" (rows,) in volatilities.
         metadata: content of ``model.json``; ``feature_names``, ``calibration``, ``base_rates`` and ``decision`` are used,
             and ``return_scale`` where the model says returns.
 

@@ -5,7 +5,7 @@ import secrets
 import time
 from typing import Any
 
-from b3shared.errors import ArtifactCorruptError, ConflictError, SupersededError
+from b3shared.core.errors import ArtifactCorruptError, ConflictError, SupersededError
 from b3shared.storage import Storage
 
 _TRIES = 20

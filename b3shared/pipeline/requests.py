@@ -7,12 +7,12 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from b3shared.config import Settings
-from b3shared.errors import InvalidParameterError
+from b3shared.core.config import Settings
+from b3shared.core.errors import InvalidParameterError
 from b3shared.models.base import Unfinished
-from b3shared.params import RUN_ID_PATTERN, Step
+from b3shared.params.run import RUN_ID_PATTERN, Step
 from b3shared.pipeline.runner import run_step
-from b3shared.runs import Run
+from b3shared.runs.run import Run
 from b3shared.storage import open_storage
 
 

@@ -7,13 +7,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from b3shared.config import Settings
-from b3shared.errors import InvalidParameterError, SupersededError
+from b3shared.core.config import Settings
+from b3shared.core.errors import InvalidParameterError, SupersededError
 from b3shared.models.base import Progress, TrainingSession, Unfinished
-from b3shared.params import PipelineParams, Step
+from b3shared.params.run import PipelineParams, Step
 from b3shared.pipeline.checkpoint import StepCheckpoint
-from b3shared.runs import Run, StepPlan, StepRecord
-from b3shared.scratch import scratch
+from b3shared.runs.run import Run, StepPlan, StepRecord
+from b3shared.core.tempdir import scratch
 from b3shared.storage import Storage
 
 

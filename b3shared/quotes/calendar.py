@@ -16,9 +16,9 @@ import exchange_calendars
 import numpy as np
 import pandas as pd
 
-from b3shared.clock import today
-from b3shared.dataset import Array, FloatArray, IntArray
-from b3shared.errors import MissingSessionsError
+from b3shared.core.clock import today
+from b3shared.dataset.table import Array, FloatArray, IntArray
+from b3shared.core.errors import MissingSessionsError
 from b3shared.quotes.findings import EXAMPLES, Finding
 
 EXCHANGE = "BVMF"

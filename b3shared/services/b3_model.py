@@ -11,32 +11,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from b3shared.config import Settings
-from b3shared.dataset import CLASSES, FloatArray
-from b3shared.errors import (
+from b3shared.core.config import Settings
+from b3shared.dataset.table import CLASSES, FloatArray
+from b3shared.core.errors import (
     IncompatibleFeaturesError,
     SourceUnavailableError,
     TooLittleHistoryError,
     UnknownTickerError,
 )
-from b3shared.features import Features, build_features
+from b3shared.features.build import Features, build_features
 from b3shared.models.base import Forecast, Progress
 from b3shared.models.scorer import Scorer
-from b3shared.params import MODEL_TYPES, PipelineParams, Step
+from b3shared.params.run import MODEL_TYPES, PipelineParams, Step
 from b3shared.pipeline import run_pipeline
-from b3shared.pipeline.table import last_of_each
-from b3shared.quotes.selection import are_among
-from b3shared.registry import Registry
-from b3shared.release import Release
-from b3shared.runs import Run, StepRecord, new_run_id
+from b3shared.pipeline.artifacts import last_of_each
+from b3shared.quotes.loading.universe import are_among
+from b3shared.registry.versions import Registry
+from b3shared.registry.release import Release
+from b3shared.runs.run import Run, StepRecord, new_run_id
 from b3shared.services.data_loading import B3DataLoadingService
 from b3shared.services.given_quotes import named_tickers, tidy, warn_of
-from b3shared.services.silence import why_not_among, why_not_loaded, why_not_usable
-from b3shared.serving.offer import learned_from_other_features, universe_of
+from b3shared.services.reasons import why_not_among, why_not_loaded, why_not_usable
+from b3shared.registry.compatibility import learned_from_other_features, universe_of
 from b3shared.serving.predictor import OTHER_FEATURES
 from b3shared.serving.windows import longest_gap, newest_windows
 from b3shared.storage import Storage, open_storage
-from b3shared.versions import FEATURES_VERSION
+from b3shared.core.versions import FEATURES_VERSION
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class B3Model:
             run_id: a name for the run; the same name with the same parameters resumes it.
             progress: called now and then with a small dict.
             finished: called after each step with its record, and whether it had been done before.
-            **params: of :class:`b3shared.params.PipelineParams`, nested or flat: ``model_dir``, ``n_jobs``, ``test_size``,
+            **params: of :class:`b3shared.params.run.PipelineParams`, nested or flat: ``model_dir``, ``n_jobs``, ``test_size``,
                 ``val_size``, ``horizon``, ...
 
         Raises:
@@ -186,7 +186,7 @@ class B3Model:
         Raises:
             NothingLiveError, UnknownModelError: There is no such model.
             UnknownTickerError: One of ``tickers`` is not among them; it says why.
-            B3Error: See :func:`b3shared.quotes.loading.load_quotes`.
+            B3Error: See :func:`b3shared.quotes.loading.load.load_quotes`.
         """
         manifest = self._manifest(model_dir, model_type, model_version)
         params: dict[str, Any] = manifest["params"]

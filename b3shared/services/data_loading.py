@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from b3shared.config import Settings
-from b3shared.params import PipelineParams
-from b3shared.quotes.loading import Quotes, load_quotes
-from b3shared.quotes.sources import QuoteSource, open_source
+from b3shared.core.config import Settings
+from b3shared.params.run import PipelineParams
+from b3shared.quotes.loading.load import Quotes, load_quotes
+from b3shared.quotes.sources.parquet import QuoteSource, open_source
 
 
 class B3DataLoadingService:
@@ -27,10 +27,10 @@ class B3DataLoadingService:
         """Clean quotes, sorted by ticker and date; ``frame.attrs["report"]`` says what was left out and found.
 
         Args:
-            **params: parameters of :class:`b3shared.params.PipelineParams`, such as ``tickers`` and ``period``.
+            **params: parameters of :class:`b3shared.params.run.PipelineParams`, such as ``tickers`` and ``period``.
 
         Raises:
-            B3Error: See :func:`b3shared.quotes.loading.load_quotes`.
+            B3Error: See :func:`b3shared.quotes.loading.load.load_quotes`.
         """
         quotes = self.load(PipelineParams.of(params))
         quotes.frame.attrs["report"] = quotes.report

@@ -6,8 +6,8 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 
-from b3shared.dataset import CLASSES, UNLABELLED, Dataset, IntArray
-from b3shared.errors import InvalidQuotesError
+from b3shared.dataset.table import CLASSES, UNLABELLED, Dataset, IntArray
+from b3shared.core.errors import InvalidQuotesError
 from b3shared.models import OF_SEQUENCES
 
 LEVELS = ["ticker", "date", "label_end"]

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from b3shared.errors import InvalidParameterError, InvalidQuotesError, NoQuotesError
+from b3shared.core.errors import InvalidParameterError, InvalidQuotesError, NoQuotesError
 from b3shared.quotes.findings import Finding
-from b3shared.quotes.loading import dropped_words
-from b3shared.quotes.quality import clean
+from b3shared.quotes.loading.load import dropped_words
+from b3shared.quotes.loading.cleaning import clean
 from b3shared.quotes.schema import ALIASES, DEFAULTS, QUOTE_TYPES, REQUIRED
-from b3shared.quotes.splits import Splits
+from b3shared.quotes.corporate_actions.splits import Splits
 
 _TOLD = ("split_without_trace", "detected_split")
 """Findings beside dropped rows that a caller is warned of: they change returns."""

@@ -6,11 +6,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from b3shared.clock import today
-from b3shared.config import Settings
-from b3shared.errors import IncompleteIngestError, NoQuotesError, NotPublishedError
-from b3shared.pipeline.ingest_quotes import IngestRequest, ingest_quotes
-from b3shared.quotes.ingest import Ingest, Progress
+from b3shared.core.clock import today
+from b3shared.core.config import Settings
+from b3shared.core.errors import IncompleteIngestError, NoQuotesError, NotPublishedError
+from b3shared.quotes.ingest.job import IngestRequest, ingest_quotes
+from b3shared.quotes.ingest.ingest import Ingest, Progress
 from b3shared.storage import open_storage
 
 
@@ -37,13 +37,13 @@ class B3IngestionService:
         """Fetch files from the exchange: whole years, every session since a day, or else whatever the lake lacks.
 
         Yields:
-            What came of every file, as :class:`b3shared.quotes.ingest.Ingested` says it.
+            What came of every file, as :class:`b3shared.quotes.ingest.ingest.Ingested` says it.
 
         Raises:
             NoQuotesError: Nothing was named, and the lake is empty.
             NotPublishedError: Of what was named, the exchange has nothing.
             IncompleteIngestError: Of what the lake lacks, some files could not be taken in; all others were.
-            B3Error: See :func:`b3shared.pipeline.ingest_quotes.ingest_quotes`.
+            B3Error: See :func:`b3shared.quotes.ingest.job.ingest_quotes`.
         """
         event: dict[str, Any] = {"years": years or [], "since": since}
         self.not_published, found = [], False

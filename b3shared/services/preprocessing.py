@@ -4,14 +4,14 @@ from typing import Any
 
 import pandas as pd
 
-from b3shared.dataset import UNLABELLED
-from b3shared.errors import InvalidParameterError
-from b3shared.params import PipelineParams
-from b3shared.preprocess import preprocess
+from b3shared.dataset.table import UNLABELLED
+from b3shared.core.errors import InvalidParameterError
+from b3shared.params.run import PipelineParams
+from b3shared.features.training_table import preprocess
 from b3shared.quotes.findings import described
 from b3shared.services.frames import to_frames
 from b3shared.services.given_quotes import tidy, warn_of
-from b3shared.versions import FEATURES_VERSION
+from b3shared.core.versions import FEATURES_VERSION
 
 MADE_WITH = ("features", "label", "horizon", "label_width", "signal_lag", "max_gap", "min_turnover")
 """Parameters that features and labels were made with: a model of them must know the same."""
@@ -26,7 +26,7 @@ class B3ModelPreprocessingService:
         Args:
             df: quotes; at least ticker, date and close, and what the feature set needs. Ticker and date may be in the
                 index; capitals in the names do not matter. Without ``split_factor`` splits are looked for in the prices.
-            **params: parameters of :class:`b3shared.params.PipelineParams`, such as ``features``, ``label``, ``horizon``.
+            **params: parameters of :class:`b3shared.params.run.PipelineParams`, such as ``features``, ``label``, ``horizon``.
 
         Returns:
             ``X`` (labelled rows, float32 features), ``df`` (all rows, the newest unlabelled ones too: prices, volatility,
@@ -35,7 +35,7 @@ class B3ModelPreprocessingService:
             levels ticker, date and label_end.
 
         Raises:
-            B3Error: See :func:`b3shared.preprocess.preprocess` and :func:`b3shared.services.given_quotes.tidy`.
+            B3Error: See :func:`b3shared.features.training_table.preprocess` and :func:`b3shared.services.given_quotes.tidy`.
 
         Warns:
             UserWarning: Rows were dropped, or splits changed.

@@ -6,15 +6,15 @@ from typing import Any
 
 import pandas as pd
 
-from b3shared.config import Settings
-from b3shared.manifest import Lineage, build_manifest
+from b3shared.core.config import Settings
+from b3shared.registry.manifest import Lineage, build_manifest
 from b3shared.models.base import Model, model_class
-from b3shared.params import MODEL_TYPES, PipelineParams
-from b3shared.registry import Registry
-from b3shared.release import Release
+from b3shared.params.run import MODEL_TYPES, PipelineParams
+from b3shared.registry.versions import Registry
+from b3shared.registry.release import Release
 from b3shared.services.frames import to_table
 from b3shared.storage import Storage, open_storage
-from b3shared.versions import features_version_of
+from b3shared.core.versions import features_version_of
 
 
 class B3ModelSavingService:

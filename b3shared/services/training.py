@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from b3shared.models.base import Model, TrainingSession, model_class
-from b3shared.params import PipelineParams
+from b3shared.params.run import PipelineParams
 from b3shared.services.frames import Part, check_aligned, check_index, to_dataset, to_table
 from b3shared.services.preprocessing import params_with
-from b3shared.split import purged_split
+from b3shared.dataset.split import purged_split
 
 Parts = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.Series, pd.Series, pd.Series]
 

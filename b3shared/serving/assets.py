@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Any
 
-from b3shared.errors import InvalidParameterError
+from b3shared.core.errors import InvalidParameterError
 from b3shared.serving.snapshot import Snapshot
 
 MIN_SEARCH = 3

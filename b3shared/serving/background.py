@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from b3shared.errors import SourceUnavailableError
+from b3shared.core.errors import SourceUnavailableError
 
 
 @dataclass

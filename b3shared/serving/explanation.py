@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset import BUY, CLASSES, SELL, FloatArray
-from b3shared.decision import propose
+from b3shared.dataset.table import BUY, CLASSES, SELL, FloatArray
+from b3shared.models.decision import propose
 from b3shared.models.base import Forecast
 from b3shared.models.scorer import Scorer
-from b3shared.skill import in_words
+from b3shared.core.skill import in_words
 
 REASONS = 5
 """Features that an explanation names."""
@@ -27,7 +27,7 @@ def explain(
         scorer: of the version.
         window: (features,) or (lookback, features) float32; in a window a feature is replaced in every session.
         volatility: of the row, as the forecast was made with.
-        action: code into :data:`b3shared.dataset.CLASSES`.
+        action: code into :data:`b3shared.dataset.table.CLASSES`.
         forecast: what the version says of the window, its one row.
         skill: the verdict of the version's evaluation.
 

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from b3shared.documents import from_json
-from b3shared.errors import (
+from b3shared.core.serialization import from_json
+from b3shared.core.errors import (
     NothingLiveError,
     UnknownModelError,
 )
-from b3shared.registry import Registry
-from b3shared.release import KEY
+from b3shared.registry.versions import Registry
+from b3shared.registry.release import KEY
 from b3shared.serving.background import Task, begin, within
 from b3shared.serving.snapshot import Snapshot
 from b3shared.serving.trial import check_snapshot, check_together, check_version, works_together

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset import CLASSES, FloatArray, IntArray
-from b3shared.errors import TooLittleHistoryError, UnknownTickerError
+from b3shared.dataset.table import CLASSES, FloatArray, IntArray
+from b3shared.core.errors import TooLittleHistoryError, UnknownTickerError
 from b3shared.models.base import Forecast
-from b3shared.registry import checked_model_type
+from b3shared.registry.versions import checked_model_type
 from b3shared.serving.explanation import explain
 from b3shared.serving.live import Live
-from b3shared.serving.offer import learned_from_other_features
+from b3shared.registry.compatibility import learned_from_other_features
 from b3shared.serving.rows import check_fits, check_usable, expected, find
 from b3shared.serving.snapshot import Snapshot
 from b3shared.serving.version import Version

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset import FloatArray
-from b3shared.errors import IncompatibleFeaturesError, TooLittleHistoryError, UnknownTickerError
+from b3shared.dataset.table import FloatArray
+from b3shared.core.errors import IncompatibleFeaturesError, TooLittleHistoryError, UnknownTickerError
 from b3shared.models.base import Forecast
 from b3shared.serving.snapshot import Snapshot
 from b3shared.serving.version import Version

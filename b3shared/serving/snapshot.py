@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from b3shared.dataset import Array, FloatArray, IntArray
-from b3shared.documents import to_json
-from b3shared.errors import ArtifactCorruptError, InvalidQuotesError
-from b3shared.serving.offer import FEATURE_SETS, Universe, offer_key, offer_name
+from b3shared.dataset.table import Array, FloatArray, IntArray
+from b3shared.core.serialization import to_json
+from b3shared.core.errors import ArtifactCorruptError, InvalidQuotesError
+from b3shared.registry.compatibility import FEATURE_SETS, Universe, offer_key, offer_name
 from b3shared.serving.windows import NO_ROW, newest_windows
 from b3shared.storage import Storage
-from b3shared.versions import FEATURES_VERSION, features_version_of
+from b3shared.core.versions import FEATURES_VERSION, features_version_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,14 +48,14 @@ class Snapshot:
         close: (tickers,) float64, traded close in R$.
         volatility: (tickers,) float64, trailing 20-session deviation of daily total returns.
         turnover: (tickers,) float64, trailing 60-session median in R$ a session.
-        names: name of a set of windows (:func:`b3shared.serving.offer.offer_name`) -> its features.
+        names: name of a set of windows (:func:`b3shared.registry.compatibility.offer_name`) -> its features.
         windows: the same name -> (tickers, lookback, features) float32: last the newest row, before it the newest
             eligible ones; NaN where there is none, or a value of the newest row is not known.
         slots: the same name -> (tickers, lookback) int32, the number of each row's session in the calendar of the quotes,
             so that differences are gaps; -1 where there is no row. Empty for a snapshot of schema 1.
         upcoming: (sessions,) datetime64[D], the exchange's next ones after ``as_of``, :data:`AHEAD` of them.
             Snapshots made before have 250, those of schema 1 weekdays.
-        features_version: of the features (:mod:`b3shared.versions`); None if it is not known.
+        features_version: of the features (:mod:`b3shared.core.versions`); None if it is not known.
     """
 
     as_of: np.datetime64
@@ -86,11 +86,11 @@ class Snapshot:
         Raises:
             InvalidQuotesError: No feature set can be had from these quotes.
         """
-        from b3shared.features import build_features  # pandas: predict reads snapshots and never makes one
+        from b3shared.features.build import build_features  # pandas: predict reads snapshots and never makes one
         from b3shared.quotes.calendar import sessions_after
-        from b3shared.quotes.panel import Panel
-        from b3shared.quotes.selection import are_among
-        from b3shared.series import Series
+        from b3shared.features.panel import Panel
+        from b3shared.quotes.loading.universe import are_among
+        from b3shared.features.series import Series
 
         # of the most patient universe: whose rows begin anew earlier counts fewer rows, with the same values
         panel = Panel(frame, max(universe.max_gap for universe in universes))

@@ -7,9 +7,9 @@ from typing import get_args
 
 import numpy as np
 
-from b3shared.dataset import CLASSES
-from b3shared.decision import Decision
-from b3shared.errors import ArtifactCorruptError, B3Error, TooLittleHistoryError, UnknownTickerError
+from b3shared.dataset.table import CLASSES
+from b3shared.models.decision import Decision
+from b3shared.core.errors import ArtifactCorruptError, B3Error, TooLittleHistoryError, UnknownTickerError
 from b3shared.models.base import Forecast
 from b3shared.serving.explanation import explain
 from b3shared.serving.rows import check_fits, check_usable, expected

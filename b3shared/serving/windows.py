@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from b3shared.dataset import FloatArray, IntArray
+from b3shared.dataset.table import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from b3shared.features import Features
+    from b3shared.features.build import Features
 
 NO_ROW = -1
 """Session number of a slot that has no row."""
@@ -17,7 +17,7 @@ def newest_windows(features: "Features", lookback: int) -> tuple[FloatArray, Int
     """The newest rows of every ticker, one window each.
 
     The last slot is the ticker's newest row, eligible or not: an answer is about that session or there is none. The
-    slots before it are the newest eligible rows (:attr:`b3shared.features.Features.eligible`), without those between.
+    slots before it are the newest eligible rows (:attr:`b3shared.features.build.Features.eligible`), without those between.
 
     Args:
         features: of quotes sorted by ticker and date.

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from b3shared.errors import InvalidParameterError
+from b3shared.core.errors import InvalidParameterError
 from b3shared.storage.base import Storage
 from b3shared.storage.folder import FolderStorage
 from b3shared.storage.s3 import IMPATIENT, PATIENT, S3Storage, Timeouts

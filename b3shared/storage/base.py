@@ -10,8 +10,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from uuid import uuid4
 
-from b3shared.documents import file_sha256
-from b3shared.errors import ArtifactCorruptError, ArtifactNotFoundError, InvalidParameterError
+from b3shared.core.serialization import file_sha256
+from b3shared.core.errors import ArtifactCorruptError, ArtifactNotFoundError, InvalidParameterError
 
 Keys = list[str]  # by another name, since Storage.list hides the type inside the classes
 

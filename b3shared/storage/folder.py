@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import override
 
-from b3shared.documents import file_sha256
-from b3shared.errors import ConflictError, InvalidParameterError
+from b3shared.core.serialization import file_sha256
+from b3shared.core.errors import ConflictError, InvalidParameterError
 from b3shared.storage.base import Keys, Storage, check_folder, check_prefix, checked, is_key, missing, temporary_beside
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, override
 from uuid import uuid4
 
-from b3shared.errors import (
+from b3shared.core.errors import (
     ArtifactNotFoundError,
     B3Error,
     ConflictError,

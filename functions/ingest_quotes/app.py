@@ -5,8 +5,8 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from b3shared.config import Settings
-from b3shared.pipeline.ingest_quotes import RESERVE_SECONDS, IngestRequest, ingest_quotes
+from b3shared.core.config import Settings
+from b3shared.quotes.ingest.job import RESERVE_SECONDS, IngestRequest, ingest_quotes
 
 logger = Logger()
 settings = Settings.from_environment()

@@ -11,14 +11,14 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from edge import answered, body_of, caller_of
 
-from b3shared.aws import StateMachine
-from b3shared.config import Settings
-from b3shared.control.answers import HTTP_STATUS, error_body
-from b3shared.control.control import Control, Limits
-from b3shared.control.documented import CHANGES, RUNS, documented
-from b3shared.errors import B3Error
-from b3shared.params import Step
-from b3shared.schemas import ControlAnswer
+from b3shared.runs.state_machine import StateMachine
+from b3shared.core.config import Settings
+from b3shared.api.responses import HTTP_STATUS, error_body
+from b3shared.api.control import Control, Limits
+from b3shared.api.documented import CHANGES, RUNS, documented
+from b3shared.core.errors import B3Error
+from b3shared.params.run import Step
+from b3shared.api.schemas import ControlAnswer
 from b3shared.storage import open_storage
 
 logger = Logger()

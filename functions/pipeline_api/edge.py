@@ -6,8 +6,8 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
-from b3shared.control.json_body import json_of
-from b3shared.errors import InvalidParameterError
+from b3shared.api.json_body import json_of
+from b3shared.core.errors import InvalidParameterError
 
 
 class BodyTooLargeError(InvalidParameterError):

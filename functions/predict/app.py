@@ -13,13 +13,13 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from b3shared.clock import today
-from b3shared.config import Settings
-from b3shared.control.answers import HTTP_STATUS, error_body
-from b3shared.control.documented import BODY, PREDICTS, documented
-from b3shared.control.json_body import json_of
-from b3shared.errors import B3Error
-from b3shared.schemas import AssetsAnswer, BatchAnswer, BatchRequest, PredictAnswer, PredictRequest
+from b3shared.core.clock import today
+from b3shared.core.config import Settings
+from b3shared.api.responses import HTTP_STATUS, error_body
+from b3shared.api.documented import BODY, PREDICTS, documented
+from b3shared.api.json_body import json_of
+from b3shared.core.errors import B3Error
+from b3shared.api.schemas import AssetsAnswer, BatchAnswer, BatchRequest, PredictAnswer, PredictRequest
 from b3shared.serving.assets import list_assets
 from b3shared.serving.live import Live
 from b3shared.serving.predictor import Predictor

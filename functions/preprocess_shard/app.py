@@ -5,8 +5,8 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from b3shared.config import Settings
-from b3shared.pipeline.shards import ShardRequest, perform_shard
+from b3shared.core.config import Settings
+from b3shared.pipeline.preprocess_shards import ShardRequest, perform_shard
 
 logger = Logger()
 settings = Settings.from_environment()

@@ -5,9 +5,9 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from b3shared.config import Settings
-from b3shared.control.failure import failed_step, record_failure
-from b3shared.runs import Run
+from b3shared.core.config import Settings
+from b3shared.runs.failures import failed_step, record_failure
+from b3shared.runs.run import Run
 from b3shared.storage import open_storage
 
 logger = Logger()

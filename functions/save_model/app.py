@@ -5,8 +5,8 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from b3shared.config import Settings
-from b3shared.params import Step
+from b3shared.core.config import Settings
+from b3shared.params.run import Step
 from b3shared.pipeline.requests import StepRequest, perform
 
 logger = Logger()

@@ -5,10 +5,10 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from b3shared.aws import StateMachine
-from b3shared.config import Settings
-from b3shared.control.schedule import start_scheduled
-from b3shared.control.starting import Starter
+from b3shared.runs.state_machine import StateMachine
+from b3shared.core.config import Settings
+from b3shared.runs.schedule import start_scheduled
+from b3shared.runs.starter import Starter
 from b3shared.storage import open_storage
 
 logger = Logger()

@@ -18,8 +18,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from b3shared.quotes.actions import MINIMAL_CONFIDENCE
-from b3shared.quotes.detection import detect_actions
+from b3shared.quotes.corporate_actions.table import MINIMAL_CONFIDENCE
+from b3shared.quotes.corporate_actions.detection import detect_actions
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 FAULTS = Path(__file__).resolve().parents[1] / "data" / "action_label_faults.csv"

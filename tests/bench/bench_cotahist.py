@@ -74,7 +74,7 @@ def make_year(folder: Path) -> tuple[Path, Path, int]:
 
 def ours(path: Path) -> dict[str, float]:
     """Every chunk is dropped when the next comes, as an ingest does that writes them away."""
-    from b3shared.quotes.cotahist import CotahistFile
+    from b3shared.quotes.cotahist.reader import CotahistFile
 
     before, started, rows, total = peak(), time.perf_counter(), 0, 0.0
     with CotahistFile.open(path) as file:

@@ -16,16 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-from b3shared.config import Settings
-from b3shared.dataset import BUY, CLASSES, SELL, UNLABELLED, Dataset
-from b3shared.decision import decide, propose
+from b3shared.core.config import Settings
+from b3shared.dataset.table import BUY, CLASSES, SELL, UNLABELLED, Dataset
+from b3shared.models.decision import decide, propose
 from b3shared.evaluation import metrics as m
 from b3shared.models import MODELS
 from b3shared.models.base import METADATA_FILE
-from b3shared.params import PipelineParams, Step
+from b3shared.params.run import PipelineParams, Step
 from b3shared.pipeline.runner import run_pipeline
-from b3shared.pipeline.train_model import PREDICTIONS, load_predictions
-from b3shared.runs import Run, list_runs, new_run_id
+from b3shared.pipeline.steps.train_model import PREDICTIONS, load_predictions
+from b3shared.runs.run import Run, list_runs, new_run_id
 from b3shared.storage import Storage, open_storage
 
 

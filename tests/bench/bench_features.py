@@ -11,12 +11,12 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from b3shared.config import BUNDLED_QUOTES
-from b3shared.features import build_features
-from b3shared.labels import build_labels
-from b3shared.params import PipelineParams
-from b3shared.quotes.loading import load_quotes
-from b3shared.quotes.sources import ParquetSource
+from b3shared.core.config import BUNDLED_QUOTES
+from b3shared.features.build import build_features
+from b3shared.features.labels import build_labels
+from b3shared.params.run import PipelineParams
+from b3shared.quotes.loading.load import load_quotes
+from b3shared.quotes.sources.parquet import ParquetSource
 
 ROUNDS = 3
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from b3shared.dataset import CLASSES, HOLD
+from b3shared.dataset.table import CLASSES, HOLD
 from b3shared.evaluation import bootstrap
 from b3shared.evaluation.metrics import row_log_loss
-from b3shared.gate import Outcomes
+from b3shared.evaluation.gate import Outcomes
 
 
 def parts(p: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -32,7 +32,7 @@ ARMS = ("ours", "plain")
 
 def write_market(folder: Path, windows: int, features: int) -> None:
     """A table with so many whole windows; unequal classes, nothing to learn."""
-    from b3shared.dataset import Dataset
+    from b3shared.dataset.table import Dataset
 
     rng = np.random.default_rng(0)
     dates = windows // TICKERS + LOOKBACK - 1
@@ -62,12 +62,12 @@ def run(arm: str, folder: Path, batch: int, epochs: int) -> dict[str, float]:
     """Train one arm and say what it took. Imports and the reading of the table are not timed; copying windows is."""
     import torch
 
-    from b3shared.dataset import Dataset
+    from b3shared.dataset.table import Dataset
     from b3shared.models.base import TrainingSession
-    from b3shared.models.lstm_network import MultiTaskLSTM
-    from b3shared.models.lstm_training import Task, Training
-    from b3shared.models.windows import Examples, center_and_spread, whole
-    from b3shared.params import PipelineParams
+    from b3shared.models.lstm.network import MultiTaskLSTM
+    from b3shared.models.lstm.training import Task, Training
+    from b3shared.models.lstm.windows import Examples, center_and_spread, whole
+    from b3shared.params.run import PipelineParams
 
     before = peak()
     params = PipelineParams.of(model_type="lstm", batch_size=batch, oversample=True, lookback=LOOKBACK, horizon=HORIZON)

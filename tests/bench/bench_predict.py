@@ -123,8 +123,8 @@ def run_cold(store: str, rounds: int) -> dict[str, float]:
 def live_version(store: str, kind: str, folder: str) -> tuple[Path, dict[str, Any]]:
     """Files and manifest of the live version of a type."""
     sys.path.insert(0, str(ROOT))
-    from b3shared.registry import Registry
-    from b3shared.release import Release
+    from b3shared.registry.versions import Registry
+    from b3shared.registry.release import Release
     from b3shared.storage import open_storage
 
     storage = open_storage(store)
@@ -161,9 +161,9 @@ def run_lstm(store: str, rounds: int) -> dict[str, Any]:
         import numpy as np
         import torch
 
-        from b3shared.models.lstm import LSTMModel
+        from b3shared.models.lstm.model import LSTMModel
         from b3shared.models.scorer import Scorer
-        from b3shared.params import PipelineParams
+        from b3shared.params.run import PipelineParams
 
         params = PipelineParams.of(manifest["params"])
         scorer, network = Scorer.load(files), LSTMModel.load(files, params).network.eval()
@@ -190,7 +190,7 @@ def run_snapshot(store: str, rounds: int) -> dict[str, float]:
 
     import numpy as np
 
-    from b3shared.release import Release
+    from b3shared.registry.release import Release
     from b3shared.serving.snapshot import Snapshot
     from b3shared.storage import FolderStorage, open_storage
 

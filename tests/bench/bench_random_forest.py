@@ -45,9 +45,9 @@ def run(arm: str, rows: int, trees: int) -> dict[str, float]:
     from sklearn.model_selection import RandomizedSearchCV
 
     from b3shared.models.base import TrainingSession
-    from b3shared.models.random_forest import RandomForestModel
-    from b3shared.params import PipelineParams
-    from b3shared.split import purged_folds, purged_split
+    from b3shared.models.random_forest.model import RandomForestModel
+    from b3shared.params.run import PipelineParams
+    from b3shared.dataset.split import purged_folds, purged_split
 
     params = PipelineParams.of(n_estimators=trees)
     rf, data = params.rf, market(rows)

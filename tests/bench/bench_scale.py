@@ -26,12 +26,12 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from b3shared.config import Settings
-from b3shared.params import PipelineParams, Step
+from b3shared.core.config import Settings
+from b3shared.params.run import PipelineParams, Step
 from b3shared.pipeline.runner import run_step
-from b3shared.quotes.ingest import Ingest
-from b3shared.quotes.lake import LAKE, Lake
-from b3shared.runs import Run
+from b3shared.quotes.ingest.ingest import Ingest
+from b3shared.quotes.lake.lake import LAKE, Lake
+from b3shared.runs.run import Run
 from b3shared.storage import FolderStorage
 
 SOURCE = Path(__file__).resolve().parents[3] / "shared" / "data" / "b3_daily_adjusted.parquet"
@@ -76,7 +76,7 @@ def make_lake(folder: Path, millions: float, more: str = "") -> int:
 
 def training_input(run: Run) -> None:
     """Map the table and gather the training rows once, shuffled, as a trainer does."""
-    from b3shared.dataset import Dataset
+    from b3shared.dataset.table import Dataset
 
     with tempfile.TemporaryDirectory(dir=os.environ["SCRATCH"]) as folder:
         data = Dataset.load(run.fetch(Step.PREPROCESS_DATA, Path(folder)))
@@ -94,8 +94,8 @@ def pandas_peer(run: Run) -> None:
     sys.path.insert(0, str(Path(__file__).parent))
     from bench_features import with_pandas
 
-    from b3shared.preprocess import preprocess
-    from b3shared.quotes.sources import ParquetSource, QuoteQuery
+    from b3shared.features.training_table import preprocess
+    from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
 
     with tempfile.TemporaryDirectory(dir=os.environ["SCRATCH"]) as folder:
         names = run.record(Step.LOAD_DATA).artifacts

@@ -27,19 +27,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from b3shared.dataset import BUY, HOLD, SELL, Dataset
-from b3shared.decision import decide
+from b3shared.dataset.table import BUY, HOLD, SELL, Dataset
+from b3shared.models.decision import decide
 from b3shared.evaluation import bootstrap, metrics
 from b3shared.evaluation.baselines import actions_of, majority, persistence, reference_rule, reversal
 from b3shared.evaluation.comparison import calibration_rows, gain, with_persistence_interval
 from b3shared.evaluation.ranking import buy_minus_sell, daily_rank_ic
 from b3shared.evaluation.scorecard import Outcome, Scorecard
 from b3shared.models.base import Model, TrainingSession, model_class
-from b3shared.models.random_forest import RandomForestModel
-from b3shared.params import PipelineParams
-from b3shared.preprocess import preprocess
-from b3shared.quotes.quality import clean
-from b3shared.quotes.sources import ParquetSource, QuoteQuery
+from b3shared.models.random_forest.model import RandomForestModel
+from b3shared.params.run import PipelineParams
+from b3shared.features.training_table import preprocess
+from b3shared.quotes.loading.cleaning import clean
+from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
 
 PERIODS = {
     2022: (np.datetime64("2020-12-14"), np.datetime64("2022-01-03"), np.datetime64("2023-12-14")),

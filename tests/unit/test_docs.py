@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from b3shared.cli import _parser
-from b3shared.model_params import LSTMParams
-from b3shared.params import PipelineParams
-from b3shared.pipeline.ingest_quotes import IngestRequest
+from b3shared.cli.main import _parser
+from b3shared.params.models import LSTMParams
+from b3shared.params.run import PipelineParams
+from b3shared.quotes.ingest.job import IngestRequest
 from b3shared.pipeline.requests import StepRequest
 from infra.parameter_table import BEGIN, END, table, written
 

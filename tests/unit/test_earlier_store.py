@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from b3shared.config import Settings
-from b3shared.params import Step
+from b3shared.core.config import Settings
+from b3shared.params.run import Step
 from b3shared.pipeline.runner import run_pipeline
-from b3shared.registry import Registry
-from b3shared.release import Release
-from b3shared.runs import Run
+from b3shared.registry.versions import Registry
+from b3shared.registry.release import Release
+from b3shared.runs.run import Run
 from b3shared.serving.live import Live
 from b3shared.serving.predictor import Predictor
-from b3shared.serving.promotion import promote
+from b3shared.registry.promotion import promote
 from b3shared.storage import FolderStorage, Storage
 
 STORE = Path(__file__).resolve().parents[1] / "data" / "earlier_store" / "store.tar.xz"

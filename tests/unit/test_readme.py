@@ -8,9 +8,9 @@ import pytest
 from recorder import Recorded, recorded
 from small_run import SMALL
 
-from b3shared.config import BUNDLED_QUOTES
-from b3shared.quotes.sources import ParquetSource, QuoteQuery
-from b3shared.quotes.tables import write_parquet
+from b3shared.core.config import BUNDLED_QUOTES
+from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.quotes.lake.parquet import write_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGLISH, PORTUGUESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.pt-br.md"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from b3shared.config import COTAHIST_ADDRESS
+from b3shared.core.config import COTAHIST_ADDRESS
 
 TEMPLATE = yaml_parse((Path(__file__).resolve().parents[2] / "template.yaml").read_text(encoding="utf-8"))
 LAKE = Path(__file__).resolve().parents[2] / "docs" / "LAKE.md"

@@ -5,7 +5,7 @@ fonts there, and fontconfig, which it asks for them, may write another. Here bot
 folder. So nobody's ``matplotlibrc`` changes the pictures, unless ``MPLCONFIGDIR`` names it.
 """
 
-from b3shared.scratch import in_scratch
+from b3shared.core.tempdir import in_scratch
 
 with in_scratch("MPLCONFIGDIR", "XDG_CACHE_HOME"):
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset import Dataset, FloatArray, IntArray
+from b3shared.dataset.table import Dataset, FloatArray, IntArray
 from b3shared.evaluation.backtest import Backtest
 from b3shared.evaluation.report import plots, return_plots
 from b3shared.evaluation.report.canvas import Figure

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset import BUY, CLASSES, HOLD, SELL, Array, FloatArray, IntArray
+from b3shared.dataset.table import BUY, CLASSES, HOLD, SELL, Array, FloatArray, IntArray
 from b3shared.evaluation.metrics import divide
 from b3shared.evaluation.report.canvas import AutoDateLocator, Axes, ConciseDateFormatter, Figure
 

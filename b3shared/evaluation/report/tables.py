@@ -14,7 +14,7 @@ from b3shared.evaluation.report.cells import (
     with_interval,
 )
 from b3shared.evaluation.titles import title_of
-from b3shared.evaluation.training import CURVES
+from b3shared.evaluation.learning_curves import CURVES
 
 PART_NAMES = {"train": "train", "val": "validation", "test": "test"}
 

@@ -11,9 +11,9 @@ from schemathesis.pytest.plugin import SchemathesisFunction
 from small_run import SMALL
 from waiting import until
 
-from b3shared.config import BUNDLED_QUOTES
-from b3shared.quotes.lake import write_lake
-from b3shared.quotes.sources import ParquetSource, QuoteQuery
+from b3shared.core.config import BUNDLED_QUOTES
+from b3shared.quotes.lake.lake import write_lake
+from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
 from infra.local import LocalStack
 
 ROOT = Path(__file__).resolve().parents[3]

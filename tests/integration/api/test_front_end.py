@@ -11,7 +11,7 @@ import pytest
 import requests
 from api_stack import ORIGIN, bucket
 
-from b3shared.schemas import PredictAnswer
+from b3shared.api.schemas import PredictAnswer
 from b3shared.serving.live import Live
 from infra.local import LocalStack
 

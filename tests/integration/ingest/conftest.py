@@ -14,10 +14,10 @@ from cotahist_text import Quote, cotahist, zipped
 from small_run import SMALL
 from waiting import until
 
-from b3shared.config import BUNDLED_QUOTES
-from b3shared.quotes.lake import write_lake
-from b3shared.quotes.sources import ParquetSource, QuoteQuery
-from b3shared.release import Release
+from b3shared.core.config import BUNDLED_QUOTES
+from b3shared.quotes.lake.lake import write_lake
+from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.registry.release import Release
 from b3shared.storage import Storage, open_storage
 from infra.local import LocalStack
 from infra.local.aws import isolate_from_user

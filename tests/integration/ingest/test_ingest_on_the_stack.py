@@ -6,11 +6,11 @@ from datetime import date, timedelta
 import requests
 from waiting import until
 
-from b3shared.clock import today
+from b3shared.core.clock import today
 from b3shared.quotes.calendar import sessions
-from b3shared.quotes.ingest import Ingest
-from b3shared.quotes.lake import Lake
-from b3shared.release import Release
+from b3shared.quotes.ingest.ingest import Ingest
+from b3shared.quotes.lake.lake import Lake
+from b3shared.registry.release import Release
 
 
 def test_a_file_put_into_the_bucket_is_served(market) -> None:

@@ -11,8 +11,8 @@ import duckdb
 import pytest
 from small_run import SMALL
 
-from b3shared.config import Settings
-from b3shared.warehouse import EVALUATIONS, REQUESTS
+from b3shared.core.config import Settings
+from b3shared.pipeline.export_run import EVALUATIONS, REQUESTS
 from infra.run_local import exported, warehouse_of
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -130,8 +130,8 @@ def test_a_function_cannot_see_what_is_not_in_its_layers(built: dict[str, Packag
 def test_bytecode_is_taken_as_it_is_and_names_no_folder_of_this_machine(
     built: dict[str, Packaged], isolated: Isolated
 ) -> None:
-    cached = "b3shared.params.__cached__"
-    code = f"import b3shared.params, marshal; print({cached}, marshal.loads(open({cached}, 'rb').read()[16:]).co_filename)"
+    cached = "b3shared.params.run.__cached__"
+    code = f"import b3shared.params.run, marshal; print({cached}, marshal.loads(open({cached}, 'rb').read()[16:]).co_filename)"
     file, named = isolated.run(built["LoadDataFunction"], code).split()
     assert Path(file).read_bytes()[4:8] == b"\x01\0\0\0"  # PEP 552: hash-based, unchecked
     assert named == "/opt/python/b3shared/params.py"

@@ -16,8 +16,8 @@ from isolation import ROOT, Isolated
 from moto.server import ThreadedMotoServer
 from small_run import SMALL
 
-from b3shared.params import PipelineParams, Step
-from b3shared.runs import Run
+from b3shared.params.run import PipelineParams, Step
+from b3shared.runs.run import Run
 from b3shared.storage import S3Storage
 from infra.packaging.built import Packaged
 

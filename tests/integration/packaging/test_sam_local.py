@@ -22,10 +22,10 @@ from moto.server import ThreadedMotoServer
 from samtranslator.yaml_helper import yaml_parse
 from small_run import NETWORK, SMALL
 
-from b3shared.config import Settings
-from b3shared.params import PipelineParams, Step
+from b3shared.core.config import Settings
+from b3shared.params.run import PipelineParams, Step
 from b3shared.pipeline import run_pipeline
-from b3shared.runs import Run
+from b3shared.runs.run import Run
 from b3shared.storage import S3Storage
 from infra.packaging.built import BUILD, Packaged
 

@@ -17,11 +17,11 @@ from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse
 from small_run import NETWORK, SMALL
 
-from b3shared.documents import utc_now
-from b3shared.params import Step
-from b3shared.quotes.lake import write_lake
-from b3shared.quotes.tables import write_parquet
-from b3shared.runs import Run
+from b3shared.core.serialization import utc_now
+from b3shared.params.run import Step
+from b3shared.quotes.lake.lake import write_lake
+from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.runs.run import Run
 from b3shared.storage import S3Storage
 
 ENVIRONMENT = {

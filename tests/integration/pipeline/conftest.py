@@ -10,9 +10,9 @@ import requests
 from pipeline_client import Client, storage_of
 from pipeline_world import FOREST, TICKERS, faulty_template
 
-from b3shared.config import BUNDLED_QUOTES
-from b3shared.quotes.lake import write_lake
-from b3shared.quotes.sources import ParquetSource, QuoteQuery
+from b3shared.core.config import BUNDLED_QUOTES
+from b3shared.quotes.lake.lake import write_lake
+from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
 from b3shared.storage import Storage
 from infra.local import LocalStack
 

@@ -8,8 +8,8 @@ from pipeline_client import error_of
 from pipeline_world import FOREST, SLOW_FOREST, TICKERS
 from waiting import until
 
-from b3shared.params import Step
-from b3shared.runs import Run
+from b3shared.params.run import Step
+from b3shared.runs.run import Run
 
 
 @pytest.fixture(scope="module")

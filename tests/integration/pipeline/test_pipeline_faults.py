@@ -7,9 +7,9 @@ import pytest
 from pipeline_world import SLOW_FOREST, TICKERS
 from waiting import until
 
-from b3shared.control.starting import execution_input
-from b3shared.params import PipelineParams
-from b3shared.runs import Run
+from b3shared.runs.starter import execution_input
+from b3shared.params.run import PipelineParams
+from b3shared.runs.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@
 
 import json
 
-from b3shared.params import Step
-from b3shared.registry import Registry
-from b3shared.release import Release
+from b3shared.params.run import Step
+from b3shared.registry.versions import Registry
+from b3shared.registry.release import Release
 from b3shared.serving.snapshot import Snapshot
 
 ARTIFACTS = {

@@ -13,15 +13,15 @@ from pipeline_world import TICKERS, sliced_template
 from small_run import NETWORK
 from waiting import until
 
-from b3shared.config import BUNDLED_QUOTES, Settings
-from b3shared.params import PipelineParams, Step
+from b3shared.core.config import BUNDLED_QUOTES, Settings
+from b3shared.params.run import PipelineParams, Step
 from b3shared.pipeline import run_pipeline
 from b3shared.pipeline.checkpoint import StepCheckpoint
 from b3shared.pipeline.runner import checkpoint_key
-from b3shared.quotes.lake import write_lake
-from b3shared.quotes.sources import ParquetSource, QuoteQuery
-from b3shared.registry import Registry
-from b3shared.runs import Run
+from b3shared.quotes.lake.lake import write_lake
+from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.registry.versions import Registry
+from b3shared.runs.run import Run
 from b3shared.storage import FolderStorage
 from infra.local import LocalStack, LocalStackError
 

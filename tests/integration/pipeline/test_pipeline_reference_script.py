@@ -2,8 +2,8 @@
 
 from pipeline_world import FOREST
 
-from b3shared.params import Step
-from b3shared.runs import Run
+from b3shared.params.run import Step
+from b3shared.runs.run import Run
 
 
 def test_every_answer_says_success_and_is_about_one_run(script):

@@ -5,7 +5,7 @@ import requests
 from pipeline_client import error_of
 from pipeline_world import FOREST
 
-from b3shared.params import Step
+from b3shared.params.run import Step
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pipeline_client import finished_at
 from pipeline_world import SLOW_FOREST
 from waiting import until
 
-from b3shared.params import Step
+from b3shared.params.run import Step
 
 PROGRESS = "runs/killed/steps/train_model.progress.json"
 

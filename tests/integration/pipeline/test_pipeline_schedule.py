@@ -6,8 +6,8 @@ import pytest
 from waiting import until
 
 from b3shared.models import MODELS
-from b3shared.params import PipelineParams
-from b3shared.runs import Run, list_runs
+from b3shared.params.run import PipelineParams
+from b3shared.runs.run import Run, list_runs
 
 SUNDAY = datetime(2024, 1, 7, 9, tzinfo=UTC)
 NEXT_SUNDAY = datetime(2024, 1, 14, 9, tzinfo=UTC)

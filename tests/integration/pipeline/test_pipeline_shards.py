@@ -8,11 +8,11 @@ import pytest
 from pipeline_client import Client, storage_of
 from pipeline_world import TICKERS
 
-from b3shared.config import BUNDLED_QUOTES
-from b3shared.params import Step
-from b3shared.quotes.lake import write_lake
-from b3shared.quotes.sources import ParquetSource, QuoteQuery
-from b3shared.runs import Run
+from b3shared.core.config import BUNDLED_QUOTES
+from b3shared.params.run import Step
+from b3shared.quotes.lake.lake import write_lake
+from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.runs.run import Run
 from infra.local import LocalStack
 
 TEMPLATE = Path(__file__).resolve().parents[3] / "template.yaml"

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 from waiting import until
 
-from b3shared.warehouse import EVALUATIONS, REQUESTS
+from b3shared.pipeline.export_run import EVALUATIONS, REQUESTS
 
 
 def rows(warehouse: Path, sql: str, value: str) -> list[dict]:

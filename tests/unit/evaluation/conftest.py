@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from b3shared.dataset import Dataset
+from b3shared.dataset.table import Dataset
 
 WARM_UP = 20
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from b3shared.dataset import BUY, HOLD, SELL
+from b3shared.dataset.table import BUY, HOLD, SELL
 from b3shared.evaluation import backtest as bt
 from b3shared.evaluation.bootstrap import resample_counts
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from b3shared.dataset import BUY, HOLD, SELL
+from b3shared.dataset.table import BUY, HOLD, SELL
 from b3shared.evaluation.baselines import actions_of, all_baselines
-from b3shared.params import PipelineParams
+from b3shared.params.run import PipelineParams
 
 PARAMS = PipelineParams()
 NAMES = [

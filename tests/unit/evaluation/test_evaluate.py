@@ -4,14 +4,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from b3shared.dataset import BUY, CLASSES, HOLD, SELL
-from b3shared.errors import InvalidParameterError, TooLittleHistoryError
+from b3shared.dataset.table import BUY, CLASSES, HOLD, SELL
+from b3shared.core.errors import InvalidParameterError, TooLittleHistoryError
 from b3shared.evaluation import metrics as m
 from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.ranking import daily_rank_ic
 from b3shared.evaluation.scorecard import FIGURES
 from b3shared.models.base import Forecast
-from b3shared.params import PipelineParams
+from b3shared.params.run import PipelineParams
 
 PARAMS = PipelineParams()
 IMPORTANCE = {"f0": 0.7, "f1": 0.1, "f2": 0.1, "f3": 0.1}

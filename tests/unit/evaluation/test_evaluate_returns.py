@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from b3shared.dataset import BUY, HOLD, SELL
-from b3shared.errors import InvalidParameterError, TooLittleHistoryError
+from b3shared.dataset.table import BUY, HOLD, SELL
+from b3shared.core.errors import InvalidParameterError, TooLittleHistoryError
 from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.metrics import class_shares
 from b3shared.evaluation.parts import score_parts
 from b3shared.models.base import Forecast
 from b3shared.models.conformal import ReturnScale, unit_of
-from b3shared.params import PipelineParams
+from b3shared.params.run import PipelineParams
 
 PARAMS = PipelineParams()
 HISTORY = [

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from b3shared.dataset import BUY, CLASSES, HOLD, SELL
+from b3shared.dataset.table import BUY, CLASSES, HOLD, SELL
 from b3shared.evaluation import metrics as m
 
 LABELS = [BUY, HOLD, SELL]

@@ -1,4 +1,4 @@
-from b3shared.evaluation.training import curves_of
+from b3shared.evaluation.learning_curves import curves_of
 
 
 def test_a_training_without_epochs_has_no_curves():

@@ -12,9 +12,9 @@ from served_store import register_tiny, serve, tiny_snapshot
 from test_pipeline_api_app import Function as Control
 from test_predict_app import Function as Predict
 
-from b3shared.control.answers import HTTP_STATUS
-from b3shared.schemas import BatchAnswer, Error, PredictAnswer
-from b3shared.serving.promotion import promote
+from b3shared.api.responses import HTTP_STATUS
+from b3shared.api.schemas import BatchAnswer, Error, PredictAnswer
+from b3shared.registry.promotion import promote
 from b3shared.storage import FolderStorage
 
 ROOT = Path(__file__).resolve().parents[3]

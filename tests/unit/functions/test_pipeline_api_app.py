@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from b3shared.aws import Execution, StateMachine
-from b3shared.params import PipelineParams, flat_schemas
-from b3shared.schemas import Error
+from b3shared.runs.state_machine import Execution, StateMachine
+from b3shared.params.run import PipelineParams, flat_schemas
+from b3shared.api.schemas import Error
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "functions" / "pipeline_api"

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from served_store import TICKERS, WatchedStorage, register_tiny, serve, tiny_snapshot
 
-from b3shared.registry import Registry
-from b3shared.schemas import MAX_BATCH, AssetsAnswer, BatchAnswer, Error, PredictAnswer
+from b3shared.registry.versions import Registry
+from b3shared.api.schemas import MAX_BATCH, AssetsAnswer, BatchAnswer, Error, PredictAnswer
 from b3shared.serving.live import CHECK_SECONDS
-from b3shared.serving.promotion import promote
+from b3shared.registry.promotion import promote
 from b3shared.storage import FolderStorage
 
 APP = Path(__file__).resolve().parents[3] / "functions" / "predict" / "app.py"

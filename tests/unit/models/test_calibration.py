@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from synthetic import log_loss
 
-from b3shared.errors import TooLittleHistoryError
+from b3shared.core.errors import TooLittleHistoryError
 from b3shared.models.calibration import TEMPERATURES, Calibration
 
 UNIFORM = (1 / 3, 1 / 3, 1 / 3)

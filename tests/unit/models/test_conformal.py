@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from b3shared.errors import TooLittleHistoryError
+from b3shared.core.errors import TooLittleHistoryError
 from b3shared.models.conformal import SHRINKAGE, ReturnScale, unit_of
 
 

@@ -11,11 +11,11 @@ import pytest
 from onnx import TensorProto, helper
 from synthetic import planted_dataset, small_params, split_of
 
-from b3shared.dataset import CLASSES
-from b3shared.decision import decide
-from b3shared.errors import ArtifactNotFoundError, IncompatibleFeaturesError, InvalidQuotesError
+from b3shared.dataset.table import CLASSES
+from b3shared.models.decision import decide
+from b3shared.core.errors import ArtifactNotFoundError, IncompatibleFeaturesError, InvalidQuotesError
 from b3shared.models.base import Forecast, TrainingSession
-from b3shared.models.random_forest import RandomForestModel
+from b3shared.models.random_forest.model import RandomForestModel
 from b3shared.models.scorer import Scorer
 
 ROOT = Path(__file__).parents[3]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-from b3shared.models.forest_search import raw_probabilities
+from b3shared.models.random_forest.search import raw_probabilities
 from b3shared.models.threads import ThreadPoolBackend, cores, threads
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -70,7 +70,7 @@ warnings.simplefilter("ignore")
 import joblib, numpy as np
 import sklearn.ensemble._forest as inside
 from sklearn.ensemble import RandomForestClassifier
-from b3shared.models.forest_search import raw_probabilities
+from b3shared.models.random_forest.search import raw_probabilities
 from b3shared.models.threads import threads
 
 built, both = set(), threading.Barrier(2)

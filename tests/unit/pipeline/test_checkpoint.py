@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from b3shared.errors import ArtifactCorruptError, ConflictError, SupersededError
+from b3shared.core.errors import ArtifactCorruptError, ConflictError, SupersededError
 from b3shared.pipeline.checkpoint import StepCheckpoint
 from b3shared.storage import FolderStorage, S3Storage, Storage
 

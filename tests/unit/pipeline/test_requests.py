@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from b3shared.config import Settings
-from b3shared.errors import InvalidParameterError, StepNotReadyError, UnknownRunError
-from b3shared.params import PipelineParams, Step
+from b3shared.core.config import Settings
+from b3shared.core.errors import InvalidParameterError, StepNotReadyError, UnknownRunError
+from b3shared.params.run import PipelineParams, Step
 from b3shared.pipeline.requests import StepRequest, perform
-from b3shared.runs import Run
+from b3shared.runs.run import Run
 from b3shared.storage import FolderStorage
 from tests.conftest import SMALL
 

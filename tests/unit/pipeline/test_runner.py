@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from small_run import SMALL
 
-from b3shared.config import Settings
-from b3shared.errors import (
+from b3shared.core.config import Settings
+from b3shared.core.errors import (
     ArtifactCorruptError,
     ArtifactNotFoundError,
     InvalidParameterError,
@@ -19,15 +19,15 @@ from b3shared.errors import (
     StepNotReadyError,
     UnknownTickerError,
 )
-from b3shared.params import PipelineParams, Step
+from b3shared.params.run import PipelineParams, Step
 from b3shared.pipeline import run_pipeline, run_step
-from b3shared.quotes.quality import clean
-from b3shared.quotes.sources import ParquetSource, QuoteQuery
-from b3shared.quotes.tables import write_parquet
-from b3shared.registry import Registry
-from b3shared.release import Release
-from b3shared.runs import Run
-from b3shared.steps import StepRecord
+from b3shared.quotes.loading.cleaning import clean
+from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.registry.versions import Registry
+from b3shared.registry.release import Release
+from b3shared.runs.run import Run
+from b3shared.runs.records import StepRecord
 from b3shared.storage import FolderStorage, open_storage
 
 

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from small_run import SMALL
 
-from b3shared.config import Settings
-from b3shared.control.answers import status_answer
-from b3shared.errors import InvalidParameterError, SupersededError, TooManySlicesError
+from b3shared.core.config import Settings
+from b3shared.api.responses import status_answer
+from b3shared.core.errors import InvalidParameterError, SupersededError, TooManySlicesError
 from b3shared.models import MODELS
 from b3shared.models.base import Unfinished
-from b3shared.params import PipelineParams, Step
+from b3shared.params.run import PipelineParams, Step
 from b3shared.pipeline import run_pipeline, run_step
 from b3shared.pipeline.checkpoint import StepCheckpoint
 from b3shared.pipeline.requests import RESERVE, StepRequest, perform, slice_clock
-from b3shared.runs import Run
-from b3shared.steps import StepRecord
+from b3shared.runs.run import Run
+from b3shared.runs.records import StepRecord
 from b3shared.storage import FolderStorage, open_storage
 
 TRAIN = StepRequest(run_id="first", step=Step.TRAIN_MODEL)

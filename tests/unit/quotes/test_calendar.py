@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from b3shared.errors import MissingSessionsError
-from b3shared.params import PipelineParams
+from b3shared.core.errors import MissingSessionsError
+from b3shared.params.run import PipelineParams
 from b3shared.quotes.calendar import (
     calendar_findings,
     check_complete,
@@ -19,10 +19,10 @@ from b3shared.quotes.calendar import (
     sessions,
     sessions_after,
 )
-from b3shared.quotes.loading import load_quotes
-from b3shared.quotes.quality import clean
-from b3shared.quotes.sources import ParquetSource
-from b3shared.quotes.tables import write_parquet
+from b3shared.quotes.loading.load import load_quotes
+from b3shared.quotes.loading.cleaning import clean
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.lake.parquet import write_parquet
 
 HOLIDAYS_2023 = (
     "01-01",

@@ -9,19 +9,19 @@ import pandas as pd
 import pytest
 from cotahist_text import Quote, annual
 
-from b3shared.config import Settings
-from b3shared.errors import InvalidActionsError
-from b3shared.pipeline.ingest_quotes import IngestRequest, ingest_quotes
-from b3shared.quotes.detection import detect_in
-from b3shared.quotes.filling import fill_lake
-from b3shared.quotes.ingest import Ingest
-from b3shared.quotes.lake import LAKE, LakeSource
-from b3shared.quotes.overrides import OVERRIDES
+from b3shared.core.config import Settings
+from b3shared.core.errors import InvalidActionsError
+from b3shared.quotes.ingest.job import IngestRequest, ingest_quotes
+from b3shared.quotes.corporate_actions.detection import detect_in
+from b3shared.quotes.ingest.import_quotes import fill_lake
+from b3shared.quotes.ingest.ingest import Ingest
+from b3shared.quotes.lake.lake import LAKE, LakeSource
+from b3shared.quotes.corporate_actions.overrides import OVERRIDES
 from b3shared.quotes.rename_findings import possible_renames
 from b3shared.quotes.rename_table import RENAMES, read_renames
-from b3shared.quotes.renaming import Renamed, renamed_tickers
-from b3shared.quotes.sources import ParquetSource, QuoteQuery
-from b3shared.quotes.tables import write_parquet
+from b3shared.quotes.corporate_actions.renames import Renamed, renamed_tickers
+from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.storage import FolderStorage, Storage
 
 DAYS = [day.date() for day in pd.bdate_range("2023-03-01", "2023-03-14")]

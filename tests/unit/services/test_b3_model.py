@@ -10,8 +10,8 @@ import pytest
 from small_run import SMALL
 
 from b3shared import B3Model, PipelineParams
-from b3shared.config import BUNDLED_QUOTES, Settings
-from b3shared.errors import (
+from b3shared.core.config import BUNDLED_QUOTES, Settings
+from b3shared.core.errors import (
     ConflictError,
     IncompatibleFeaturesError,
     InvalidParameterError,
@@ -22,13 +22,13 @@ from b3shared.errors import (
     UnknownTickerError,
 )
 from b3shared.models.scorer import Scorer
-from b3shared.params import Step
-from b3shared.preprocess import preprocess
+from b3shared.params.run import Step
+from b3shared.features.training_table import preprocess
 from b3shared.quotes.schema import SHARES
-from b3shared.quotes.sources import ParquetSource, QuoteQuery
-from b3shared.quotes.tables import write_parquet
-from b3shared.registry import Registry
-from b3shared.release import Release
+from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.registry.versions import Registry
+from b3shared.registry.release import Release
 from b3shared.services.b3_model import RunResult
 
 SMALL_TICKERS = sorted(SMALL["tickers"])

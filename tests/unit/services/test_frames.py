@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from b3shared.dataset import UNLABELLED, Dataset
-from b3shared.errors import B3Error, InvalidParameterError, InvalidQuotesError
-from b3shared.params import PipelineParams
-from b3shared.preprocess import preprocess
+from b3shared.dataset.table import UNLABELLED, Dataset
+from b3shared.core.errors import B3Error, InvalidParameterError, InvalidQuotesError
+from b3shared.params.run import PipelineParams
+from b3shared.features.training_table import preprocess
 from b3shared.services import B3ModelPreprocessingService, B3ModelTrainingService
 from b3shared.services.frames import NEEDED, to_table
 from b3shared.services.preprocessing import params_with

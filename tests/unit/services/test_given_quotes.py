@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from b3shared import B3Model
-from b3shared.errors import InvalidParameterError, InvalidQuotesError, NoQuotesError
+from b3shared.core.errors import InvalidParameterError, InvalidQuotesError, NoQuotesError
 from b3shared.services import B3ModelPreprocessingService, B3ModelTrainingService
 from b3shared.services.given_quotes import named_tickers, tidy
 

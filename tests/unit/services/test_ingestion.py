@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from cotahist_text import Quote, cotahist, zipped
 
-from b3shared import cli
-from b3shared.clock import today
-from b3shared.config import Settings
-from b3shared.errors import NotPublishedError
+from b3shared.cli import main as cli
+from b3shared.core.clock import today
+from b3shared.core.config import Settings
+from b3shared.core.errors import NotPublishedError
 from b3shared.quotes.calendar import sessions
 from b3shared.services import B3IngestionService
 

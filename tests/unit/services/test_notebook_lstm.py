@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 from small_run import SMALL
 
-from b3shared.dataset import CLASSES, Dataset
-from b3shared.errors import InvalidQuotesError, TooLittleHistoryError, UnknownTickerError
+from b3shared.dataset.table import CLASSES, Dataset
+from b3shared.core.errors import InvalidQuotesError, TooLittleHistoryError, UnknownTickerError
 from b3shared.models.base import Model
-from b3shared.models.windows import whole
-from b3shared.params import PipelineParams, Step
-from b3shared.pipeline.train_model import PREDICTIONS, load_predictions
-from b3shared.registry import Registry
-from b3shared.release import Release
-from b3shared.runs import Run
+from b3shared.models.lstm.windows import whole
+from b3shared.params.run import PipelineParams, Step
+from b3shared.pipeline.steps.train_model import PREDICTIONS, load_predictions
+from b3shared.registry.versions import Registry
+from b3shared.registry.release import Release
+from b3shared.runs.run import Run
 from b3shared.services import (
     B3Model,
     B3ModelEvaluationService,
@@ -27,9 +27,9 @@ from b3shared.services import (
 from b3shared.services.b3_model import RunResult
 from b3shared.services.frames import to_table
 from b3shared.serving.live import Live
-from b3shared.serving.offer import Universe
+from b3shared.registry.compatibility import Universe
 from b3shared.serving.predictor import Predictor
-from b3shared.serving.promotion import promote
+from b3shared.registry.promotion import promote
 from b3shared.serving.snapshot import Snapshot
 
 TINY = {"model_type": "lstm", "units": 8, "epochs": 2, "batch_size": 512, "lookback": 8}

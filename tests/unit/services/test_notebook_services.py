@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from small_run import SMALL
 
-from b3shared.config import BUNDLED_QUOTES
-from b3shared.errors import ArtifactCorruptError, InvalidQuotesError, NoQuotesError, NothingLiveError
+from b3shared.core.config import BUNDLED_QUOTES
+from b3shared.core.errors import ArtifactCorruptError, InvalidQuotesError, NoQuotesError, NothingLiveError
 from b3shared.models.base import Model
 from b3shared.services import (
     B3DataLoadingService,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from served_store import tiny_snapshot
 
-from b3shared.errors import InvalidParameterError
-from b3shared.schemas import AssetsAnswer
+from b3shared.core.errors import InvalidParameterError
+from b3shared.api.schemas import AssetsAnswer
 from b3shared.serving.assets import MAX_PAGE_SIZE, list_assets
 
 COMPANIES = {

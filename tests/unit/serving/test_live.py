@@ -12,10 +12,10 @@ import pytest
 from onnx import numpy_helper
 from served_store import FEATURES, OFFER, TICKERS, WatchedStorage, register_tiny, serve, tiny_snapshot
 
-from b3shared.errors import ArtifactCorruptError, NothingLiveError, SourceUnavailableError, UnknownModelError
-from b3shared.release import KEY, Release
+from b3shared.core.errors import ArtifactCorruptError, NothingLiveError, SourceUnavailableError, UnknownModelError
+from b3shared.registry.release import KEY, Release
 from b3shared.serving.live import CHECK_SECONDS, HUNG_SECONDS, KEPT_VERSIONS, RETRY_SECONDS, Live
-from b3shared.serving.promotion import promote, rollback
+from b3shared.registry.promotion import promote, rollback
 from b3shared.storage import FolderStorage
 
 WHO: dict[str, Any] = {"who": "maria", "why": "reads well"}

@@ -26,9 +26,9 @@ from served_store import (
 )
 from small_run import SMALL
 
-from b3shared.dataset import CLASSES
-from b3shared.decision import decide
-from b3shared.errors import (
+from b3shared.dataset.table import CLASSES
+from b3shared.models.decision import decide
+from b3shared.core.errors import (
     B3Error,
     IncompatibleFeaturesError,
     InvalidParameterError,
@@ -37,23 +37,23 @@ from b3shared.errors import (
     UnknownTickerError,
 )
 from b3shared.models.base import Forecast
-from b3shared.models.random_forest import RandomForestModel
+from b3shared.models.random_forest.model import RandomForestModel
 from b3shared.models.scorer import Scorer
-from b3shared.params import PipelineParams
-from b3shared.preprocess import preprocess
-from b3shared.registry import Registry
-from b3shared.release import Release
-from b3shared.schemas import BatchAnswer, PredictAnswer
+from b3shared.params.run import PipelineParams
+from b3shared.features.training_table import preprocess
+from b3shared.registry.versions import Registry
+from b3shared.registry.release import Release
+from b3shared.api.schemas import BatchAnswer, PredictAnswer
 from b3shared.services import B3Model
 from b3shared.serving.explanation import explain
 from b3shared.serving.live import CHECK_SECONDS, Live
-from b3shared.serving.offer import offer_name, universe_of
+from b3shared.registry.compatibility import offer_name, universe_of
 from b3shared.serving.predictor import FRESH_SESSIONS, OTHER_FEATURES, Predictor
-from b3shared.serving.promotion import promote
+from b3shared.registry.promotion import promote
 from b3shared.serving.rows import GONE_SESSIONS
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage
-from b3shared.versions import FEATURES_VERSION
+from b3shared.core.versions import FEATURES_VERSION
 
 FOREST = {name: value for name, value in SMALL.items() if name != "tickers"}
 PARAMS = PipelineParams.of(FOREST)

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from b3shared.dataset import Dataset
-from b3shared.features import build_features
-from b3shared.models.windows import Windows, whole
-from b3shared.params import PipelineParams
-from b3shared.preprocess import preprocess
-from b3shared.serving.offer import Universe, offer_name
+from b3shared.dataset.table import Dataset
+from b3shared.features.build import build_features
+from b3shared.models.lstm.windows import Windows, whole
+from b3shared.params.run import PipelineParams
+from b3shared.features.training_table import preprocess
+from b3shared.registry.compatibility import Universe, offer_name
 from b3shared.serving.snapshot import Snapshot
 from b3shared.serving.windows import NO_ROW, longest_gap, newest_windows
 

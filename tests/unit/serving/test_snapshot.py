@@ -13,16 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from served_store import tiny_snapshot
 
-from b3shared.errors import InvalidQuotesError
-from b3shared.features import build_features
-from b3shared.params import PipelineParams
-from b3shared.preprocess import preprocess
+from b3shared.core.errors import InvalidQuotesError
+from b3shared.features.build import build_features
+from b3shared.params.run import PipelineParams
+from b3shared.features.training_table import preprocess
 from b3shared.quotes.calendar import sessions, sessions_after
-from b3shared.quotes.sources import PRECOMPUTED
-from b3shared.serving.offer import FEATURE_SETS, Offer, Universe, offer_key, offer_name, read_offer
+from b3shared.quotes.sources.parquet import PRECOMPUTED
+from b3shared.registry.compatibility import FEATURE_SETS, Offer, Universe, offer_key, offer_name, read_offer
 from b3shared.serving.snapshot import Snapshot, describe
 from b3shared.storage import FolderStorage
-from b3shared.versions import FEATURES_VERSION
+from b3shared.core.versions import FEATURES_VERSION
 
 LOOKBACK = 32
 LIMIT = PipelineParams().min_turnover

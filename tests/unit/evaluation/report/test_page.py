@@ -16,7 +16,7 @@ from b3shared.evaluation.report.page import render_report
 from b3shared.evaluation.titles import title_of
 from b3shared.models.base import Forecast
 from b3shared.models.conformal import ReturnScale
-from b3shared.params import PipelineParams, Step
+from b3shared.params.run import PipelineParams, Step
 
 PARAMS = PipelineParams(model_type="lstm")
 BAD = """<script>alert("x")</script> & Co's"""

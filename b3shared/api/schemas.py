@@ -1,0 +1,194 @@
+"""The HTTP contract of predictions: what a request may hold and what an answer does. OpenAPI is made from these."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from b3shared.core.skill import Skill
+
+Action = Literal["buy", "hold", "sell"]
+ModelType = Literal["rf", "random_forest", "lstm", "lstm_mtl"]
+TickerText = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\s*[A-Za-z0-9]{1,12}\s*$")]
+VersionText = Annotated[str, StringConstraints(pattern=r"^\d{8}-[0-9a-f]{8}$")]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+MAX_BATCH = 500
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(protected_namespaces=())
+
+
+class PredictRequest(_Request):
+    """One ticker."""
+
+    ticker: TickerText = Field(description="trimmed and put in capitals", examples=["PETR4"])
+    model_type: ModelType = "rf"
+    model_version: VersionText | None = Field(default=None, description="a registered version; default: the live one")
+
+
+class BatchRequest(_Request):
+    """Many tickers, or all of the snapshot."""
+
+    tickers: Annotated[list[TickerText], Field(min_length=1, max_length=MAX_BATCH)] | Literal["all"]
+    model_type: ModelType = "rf"
+    model_version: VersionText | None = None
+
+
+class Error(_Answer):
+    """The one form of every error."""
+
+    status: Literal["error"]
+    code: str = Field(description="stable, for programs", examples=["UNKNOWN_TICKER"])
+    message: str = Field(description="what is wrong and what is allowed")
+    details: dict[str, Any] | None = None
+
+
+class Reason(_Answer):
+    """One feature's part in an action."""
+
+    feature: str
+    value: float = Field(description="in the newest session")
+    typical: float = Field(description="median of the training rows")
+    effect: float = Field(
+        description="by how much the action's probability falls when the feature takes that median; below 0 it rises"
+    )
+    return_effect: float | None = Field(
+        description="by how much the predicted return falls then, a fraction; below 0 it rises; null for rf"
+    )
+
+
+class Explanation(_Answer):
+    """Why this action."""
+
+    summary: str = Field(
+        description="sentences: the most probable class, the action where it is another, skill, features",
+        examples=["Most likely: hold (41.6 %, usually 41.2 %). Leaning: buy (33.7 %, usually 30.2 %)."],
+    )
+    method: str
+    reasons: list[Reason]
+
+
+class Interval(_Answer):
+    """Where the outcome is expected, by split conformal prediction in units of the ticker's volatility."""
+
+    level: Probability = Field(description="share of outcomes that such intervals are to cover")
+    return_low: float = Field(description="total return over the horizon, a fraction, at least -1")
+    return_high: float
+    price_low: float = Field(description="R$, last_price x (1 + return_low)")
+    price_high: float
+
+
+class PredictAnswer(_Answer):
+    """A forecast with its reasons, its age and what the model's evaluation could show."""
+
+    status: Literal["success"]
+    message: str
+    ticker: str
+    company: str
+    predictions: list[Action]
+    prediction_probabilities: list[list[Probability]] = Field(description="calibrated, in the order of classes")
+    classes: list[Action]
+    base_rates: list[Probability] = Field(description="class shares of the training rows")
+    decision: Literal["lift", "argmax"] = Field(
+        description="what proposes the action: the class of greatest probability over its base rate (lift), "
+        "or the most probable (argmax); a side that is not the more probable one, or that the "
+        "predicted return contradicts, is a hold"
+    )
+    feature_importance: dict[str, float]
+    explanation: Explanation
+    predicted_return: float | None = Field(description="total return over the horizon, a fraction; null for rf")
+    predicted_price: float | None = Field(description="R$, last_price x (1 + predicted_return); null for rf")
+    interval: Interval | None = Field(description="around the predicted return and price; null for rf")
+    last_price: float = Field(description="traded close of as_of, R$")
+    input_shape: list[int]
+    features_used: list[str]
+    features_count: int | None = Field(description="features of each session of the window; null for rf")
+    sequence_length: int | None = Field(description="sessions of the window; null for rf")
+    model_type: Literal["rf", "lstm"]
+    requested_model_type: str
+    model_source: str = Field(description="key of the version in the registry")
+    model_version: str
+    target: str | None = Field(description="what the classes mean: label rule, horizon in sessions, width of the hold band")
+    skill: Skill = Field(description="what the evaluation could show beyond the baselines")
+    as_of: str = Field(description="the ticker's newest session, which the forecast is made from")
+    data_age_sessions: int = Field(description="sessions of the exchange after as_of and before today in São Paulo")
+    degraded: bool = Field(description="true when the answer is not what a fresh one would be; message says why")
+
+
+class BatchRow(_Answer):
+    """A forecast in short."""
+
+    ticker: str
+    prediction: Action
+    probabilities: list[Probability]
+    predicted_return: float | None
+    predicted_price: float | None
+    interval: Interval | None
+    last_price: float
+    as_of: str
+    data_age_sessions: int
+    degraded: bool
+    message: str = Field(description="why it is degraded, if it is")
+
+
+class BatchError(_Answer):
+    """A ticker without a forecast."""
+
+    ticker: str
+    code: str
+    message: str
+
+
+class BatchAnswer(_Answer):
+    """One row per ticker."""
+
+    status: Literal["success"]
+    message: str
+    predictions: list[BatchRow]
+    errors: list[BatchError]
+    classes: list[Action]
+    model_type: Literal["rf", "lstm"]
+    requested_model_type: str
+    model_version: str
+    skill: Skill
+    as_of: str = Field(description="newest session of the market")
+
+
+class Asset(_Answer):
+    """A ticker of the lake."""
+
+    ticker: str
+    company: str
+
+
+class Pagination(_Answer):
+    """Where a page stands."""
+
+    page: int
+    page_size: int
+    total_count: int
+    total_pages: int
+    has_next: bool
+    has_prev: bool
+
+
+class AssetsAnswer(_Answer):
+    """A page of tickers."""
+
+    assets: list[Asset]
+    pagination: Pagination
+
+
+class ControlAnswer(_Answer):
+    """What the control API says; the fields beside these are the step's own."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    status: Literal["success", "ok"]
+    message: str | None = None
+    run_id: str | None = None

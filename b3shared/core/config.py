@@ -1,0 +1,83 @@
+"""Settings of a deployment, from the environment. Parameters of a run are in :mod:`b3shared.params.run`."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from b3shared.core.errors import InvalidParameterError
+
+BUNDLED_QUOTES = Path(__file__).resolve().parent.parent / "data" / "quotes.parquet"
+"""The real quotes that come with the project: 60 liquid tickers, 2019 to 2023."""
+
+COTAHIST_ADDRESS = "https://bvmf.bmfbovespa.com.br/InstDados/SerHist/COTAHIST_{period}.ZIP"
+"""The exchange's own address of its files of historical quotes."""
+
+SHARD_ROWS = 1_000_000
+"""A million rows with all columns take 1.0 GiB to clean and 1.1 GiB to make a table of; the functions have 1.7 and 2.9."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where a deployment keeps and finds things.
+
+    Attributes:
+        environment: "AWS" or "LOCAL", as in the reference project (variable ``environment``).
+        storage: ``s3://bucket/prefix`` or a folder for runs, models and the release (``B3_STORAGE``).
+        quotes: where quotes are read: ``s3://`` lake, Parquet file or folder, or DuckDB file with optional ``#table``
+            (``B3_QUOTES``).
+        state_machine: ARN of the pipeline's state machine (``B3_STATE_MACHINE``); empty outside a deployment.
+        wait_seconds: how long the control API waits for a step (``B3_WAIT_SECONDS``).
+        max_running: runs allowed at once (``B3_MAX_RUNNING``).
+        slice_seconds: how long one call of a resumable training may train (``B3_SLICE_SECONDS``); without it until a
+            fifth of the function's time is left.
+        cotahist_address: where the exchange (or a mirror) has its files, with ``{period}`` for A2020, M012020 or D02012020
+            (``B3_COTAHIST_ADDRESS``).
+        warehouse: DuckDB file or ``md:`` database that evaluations and requests are written to (``B3_WAREHOUSE``); empty
+            for none.
+        shard_rows: rows that a step works on at once at most; more quotes are cut into shards of whole tickers
+            (``B3_SHARD_ROWS``).
+    """
+
+    environment: Literal["AWS", "LOCAL"] = "LOCAL"
+    storage: str = "artifacts"
+    quotes: str = str(BUNDLED_QUOTES)
+    state_machine: str = ""
+    wait_seconds: float = 25.0
+    max_running: int = 4
+    slice_seconds: float = math.inf
+    cotahist_address: str = COTAHIST_ADDRESS
+    warehouse: str = ""
+    shard_rows: int = SHARD_ROWS
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the settings; what is not set has its default.
+
+        Raises:
+            InvalidParameterError: ``environment`` is neither AWS nor LOCAL.
+        """
+        environment = environ.get("environment", "LOCAL").upper()
+        if environment not in ("AWS", "LOCAL"):
+            raise InvalidParameterError(f"environment = {environment!r}: AWS and LOCAL are allowed")
+        return cls(
+            environment="AWS" if environment == "AWS" else "LOCAL",
+            storage=environ.get("B3_STORAGE") or cls.storage,
+            quotes=environ.get("B3_QUOTES") or cls.quotes,
+            state_machine=environ.get("B3_STATE_MACHINE", ""),
+            wait_seconds=float(environ.get("B3_WAIT_SECONDS", cls.wait_seconds)),
+            max_running=int(environ.get("B3_MAX_RUNNING", cls.max_running)),
+            slice_seconds=float(environ.get("B3_SLICE_SECONDS") or cls.slice_seconds),
+            cotahist_address=environ.get("B3_COTAHIST_ADDRESS") or cls.cotahist_address,
+            warehouse=environ.get("B3_WAREHOUSE", ""),
+            shard_rows=_positive(environ, "B3_SHARD_ROWS", cls.shard_rows),
+        )
+
+
+def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or not int(text):
+        raise InvalidParameterError(f"{name} = {text!r}: a whole number of at least 1 is allowed")
+    return int(text)

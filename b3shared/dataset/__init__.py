@@ -1,0 +1,1 @@
+"""The training table and its split by date: NumPy only."""

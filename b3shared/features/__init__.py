@@ -1,0 +1,1 @@
+"""From cleaned quotes to features, labels and the training table."""

@@ -1,0 +1,62 @@
+"""Corporate actions as multiplicative factors, in a form that a later action never touches.
+
+The usual back-adjustment rescales all history whenever a share splits, so yesterday's feature changes tomorrow. Here
+the factors are accumulated forwards: ``price * price_factor`` is a continuous series in the basis of the ticker's first
+session, and a level in t's own basis is that series divided by t's factor. Both need only what was known at t.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from b3shared.dataset.table import Array, FloatArray
+
+
+def forward_factors(frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+    """Cumulative factors of prices (splits and dividends) and of volumes (splits only), per row.
+
+    At an ex-date t with split factor s and dividend d the price factor grows by ``s / (1 - d / close[t-1])``, the usual
+    convention (CRSP, Yahoo): the price of t-1 in t's basis is ``(close[t-1] - d) / s``. Then
+    ``close * price_factor`` compounds total returns and ``volume / split_factor`` counts shares of the first session.
+
+    Args:
+        frame: quotes sorted by ticker and date, with close, split_factor and dividend.
+
+    Returns:
+        ``(price_factor, share_factor)``, (rows,) float64 each, 1.0 in the first row of every ticker.
+    """
+    ticker = frame["ticker"].to_numpy()
+    first = np.ones(len(frame), dtype=bool)
+    first[1:] = ticker[1:] != ticker[:-1]
+    close = frame["close"].to_numpy(dtype=np.float64)
+    previous = np.concatenate([[np.nan], close[:-1]])
+    price, share = factor_steps(
+        frame["split_factor"].to_numpy(dtype=np.float64), frame["dividend"].to_numpy(dtype=np.float64), previous, first
+    )
+    return _cumprod(price, first), _cumprod(share, first)
+
+
+def factor_steps(
+    split: FloatArray, dividend: FloatArray, previous: FloatArray, first: Array
+) -> tuple[FloatArray, FloatArray]:
+    """What the two factors grow by at each row.
+
+    Args:
+        split: (rows,) split factor of the row.
+        dividend: (rows,) R$ of the row.
+        previous: (rows,) close of the ticker's row before, as traded.
+        first: (rows,) bool, the ticker's first row, where both factors are 1.
+    """
+    share = np.where(first, 1.0, split)
+    yield_ = np.where(first, 0.0, dividend / previous)
+    return share / (1.0 - yield_), share
+
+
+def _cumprod(step: FloatArray, first: FloatArray) -> FloatArray:
+    """Cumulative product that starts again where ``first`` is set."""
+    out = np.empty_like(step)
+    bounds = np.append(np.flatnonzero(first), len(step))
+    for begin, end in pairwise(bounds):
+        out[begin:end] = np.cumprod(step[begin:end])
+    return out

@@ -1,0 +1,230 @@
+"""The price and volume series of tickers, and the formulas of every feature that needs one ticker's rows only.
+
+They are written once, for whole histories and for a part of the tickers (:mod:`b3shared.features.build`).
+"""
+
+from collections.abc import Callable, Collection
+from functools import cached_property, partial
+
+import numpy as np
+
+from b3shared.dataset.table import BUY, HOLD, SELL, FloatArray, IntArray
+from b3shared.features.rolling import ema, move_max, move_mean, move_median, move_min, move_std
+from b3shared.features.adjustment import forward_factors
+from b3shared.features.panel import Panel, lag
+from b3shared.quotes.sources.parquet import PRECOMPUTED
+
+LIQUIDITY_WINDOW = 60
+"""Sessions whose median turnover decides whether a row is liquid."""
+
+LONGEST_WINDOW = 252
+"""Sessions of a ticker, the newest included, that any feature but an exponential mean depends on."""
+
+BOOK = ("best_buy_sell_spread", "close_to_best_buy")
+"""Features of ``v1`` that need the order book's best bid and ask."""
+
+V1 = (*PRECOMPUTED, "close")
+"""The reference project's features, in its order."""
+
+V2_BASE = (
+    "return_1",
+    "return_2",
+    "return_5",
+    "return_10",
+    "return_20",
+    "return_60",
+    "return_120",
+    "volatility_5",
+    "volatility_20",
+    "volatility_60",
+    "range_20",
+    "intraday",
+    "volume_surprise",
+    "rsi_14",
+    "stochastic_14",
+    "macd_relative",
+    "bollinger_z",
+    "distance_to_high",
+)
+
+
+class Series:
+    """The price and volume series of a panel in the forward basis, as (lines, sessions) grids of float64.
+
+    What is called a series has a column for every session; a figure (a return, a mean, an indicator) has one for every
+    session that is asked for: all of them here, the newest where :attr:`newest` says so.
+    """
+
+    newest: int | None = None
+    """How many of the last columns figures are wanted for; None for all."""
+
+    def __init__(self, panel: Panel) -> None:
+        self.panel = panel
+        price_factor, share_factor = forward_factors(panel.frame)
+        self.price_factor = panel.grid(price_factor)
+        self.share_factor = panel.grid(share_factor)
+
+    def raw(self, column: str) -> FloatArray:
+        """A column as it was traded."""
+        grid: FloatArray = self.panel.grid(column)
+        return grid
+
+    def now(self, grid: FloatArray) -> FloatArray:
+        """The columns of a series that are asked for."""
+        return grid if self.newest is None else grid[:, grid.shape[1] - self.newest :]
+
+    def price(self, column: str) -> FloatArray:
+        """A price column in the forward basis."""
+        grid: FloatArray = self.raw(column) * self.price_factor
+        return grid
+
+    @cached_property
+    def close(self) -> FloatArray:
+        """Closes that compound to total returns."""
+        return self.price("close")
+
+    @cached_property
+    def volume(self) -> FloatArray:
+        """Shares traded, counted in shares of the ticker's first session."""
+        grid: FloatArray = self.raw("volume") / self.share_factor
+        return grid
+
+    @cached_property
+    def daily_return(self) -> FloatArray:
+        """Total return from the session before to t, a fraction."""
+        grid: FloatArray = self.close / lag(self.close, 1) - 1.0
+        return grid
+
+    @cached_property
+    def turnover(self) -> FloatArray:
+        """R$ traded: the source's own figure, else close times volume; NaN where neither is known."""
+        traded: FloatArray = self.raw("turnover")
+        return np.where(np.isnan(traded), self.raw("close") * self.raw("volume"), traded)
+
+    @cached_property
+    def volatility(self) -> FloatArray:
+        """Sample deviation of the last 20 daily total returns."""
+        return move_std(self.daily_return, 20, self.newest)
+
+    def total_return(self, sessions: int) -> FloatArray:
+        """Total return over the last ``sessions`` rows of the ticker, a fraction."""
+        grid: FloatArray = self.now(self.close) / self.now(lag(self.close, sessions)) - 1.0
+        return grid
+
+    def own_basis(self, grid: FloatArray) -> FloatArray:
+        """A price level of the forward basis in t's own: what it would be in today's shares."""
+        level: FloatArray = grid / self.now(self.price_factor)
+        return level
+
+    def volume_change(self) -> FloatArray:
+        """Shares traded against the session before, a fraction."""
+        grid: FloatArray = self.now(self.volume) / self.now(lag(self.volume, 1)) - 1.0
+        return grid
+
+    def median_turnover(self) -> FloatArray:
+        """Median turnover of the last 60 sessions in R$; NaN until there are that many."""
+        return move_median(self.turnover, LIQUIDITY_WINDOW, self.newest)
+
+    def ema(self, span: int) -> FloatArray:
+        """Exponential mean of the close (``adjust=False``)."""
+        return ema(self.close, span)
+
+    @cached_property
+    def macd(self) -> FloatArray:
+        """EMA 12 minus EMA 26 of the close, in R$ of the forward basis."""
+        return self.ema(12) - self.ema(26)
+
+    @cached_property
+    def rsi(self) -> FloatArray:
+        """RSI over 14 sessions with simple means, as the reference computes it (Wilder 1978 smooths instead)."""
+        change = np.diff(self.close, axis=1, prepend=np.nan)
+        # The reference's where() turns the first, unknown change into 0; so do we.
+        gain = np.where(np.isnan(self.close), np.nan, np.where(change > 0, change, 0.0))
+        loss = np.where(np.isnan(self.close), np.nan, np.where(change < 0, -change, 0.0))
+        return 100.0 - 100.0 / (1.0 + move_mean(gain, 14, self.newest) / move_mean(loss, 14, self.newest))
+
+    @cached_property
+    def stochastic(self) -> FloatArray:
+        """Position of the close between the lowest and the highest close of 14 sessions, 0 to 100."""
+        lowest, highest = move_min(self.close, 14, self.newest), move_max(self.close, 14, self.newest)
+        # The fraction first: at the highest close it is exactly 1, so that ranks see ties there and no rounding.
+        return 100.0 * ((self.now(self.close) - lowest) / (highest - lowest))
+
+    def rule(self) -> IntArray:
+        """The reference project's buy/sell rule at t, as class codes; hold where its inputs are not known.
+
+        Buy: RSI below 30, MACD positive, volume rising. Sell: RSI above 70, five-session momentum negative, Bollinger
+        band known, volume falling.
+        """
+        change = self.volume_change()
+        buy = (self.rsi < 30) & (self.macd > 0) & (change > 0)
+        banded = ~np.isnan(move_mean(self.close, 20, self.newest))
+        sell = (self.rsi > 70) & (self.total_return(5) < 0) & banded & (change < 0)
+        return np.select([buy, sell], [BUY, SELL], default=HOLD).astype(np.int8)
+
+
+def formulas(s: Series, version: str, columns: Collection[str]) -> dict[str, Callable[[], FloatArray]]:
+    """The formula of every feature that needs no other ticker; one at a time, so that one grid at a time is in memory.
+
+    Args:
+        s: the series.
+        version: "v1" or "v2".
+        columns: those that have a value somewhere in the source; without a book ``v1`` lacks two features.
+    """
+    if version == "v2":
+        return _v2(s)
+    book = {"best_buy", "best_sell"} <= set(columns)
+    return {name: grid for name, grid in _v1(s).items() if book or name not in BOOK}
+
+
+def _v1(s: Series) -> dict[str, Callable[[], FloatArray]]:
+    def now(column: str) -> FloatArray:
+        return s.now(s.raw(column))
+
+    def deviation_of_intraday() -> FloatArray:
+        open_ = s.raw("open")
+        return move_std((s.raw("close") - open_) / open_, 5, s.newest)
+
+    def breakout() -> FloatArray:
+        high = s.price("high")
+        highest = move_max(high, 20, s.newest)
+        return np.where(np.isnan(highest), np.nan, (s.now(high) == highest).astype(np.float64))
+
+    return {
+        "rolling_volatility_5": deviation_of_intraday,
+        "moving_avg_10": lambda: s.own_basis(move_mean(s.close, 10, s.newest)),
+        "macd": lambda: s.own_basis(s.macd),
+        "rsi_14": lambda: s.rsi,
+        "volume_change": s.volume_change,
+        "avg_volume_10": lambda: move_mean(s.volume, 10, s.newest) * s.now(s.share_factor),
+        "best_buy_sell_spread": lambda: now("best_sell") - now("best_buy"),
+        "close_to_best_buy": lambda: (now("close") - now("best_buy")) / now("best_buy"),
+        "price_momentum_5": lambda: s.total_return(5),
+        "high_breakout_20": breakout,
+        "bollinger_upper": lambda: s.own_basis(move_mean(s.close, 20, s.newest) + 2.0 * move_std(s.close, 20, s.newest)),
+        "stochastic_14": lambda: s.stochastic,
+        "close": lambda: now("close"),
+    }
+
+
+def _v2(s: Series) -> dict[str, Callable[[], FloatArray]]:
+    def surprise() -> FloatArray:
+        log_volume = np.log(s.volume)
+        return s.now(log_volume) - move_mean(log_volume, 20, s.newest)
+
+    def bollinger() -> FloatArray:
+        return (s.now(s.close) - move_mean(s.close, 20, s.newest)) / move_std(s.close, 20, s.newest)
+
+    grids: dict[str, Callable[[], FloatArray]] = {
+        **{f"return_{n}": partial(s.total_return, n) for n in (1, 2, 5, 10, 20, 60, 120)},
+        **{f"volatility_{n}": partial(move_std, s.daily_return, n, s.newest) for n in (5, 20, 60)},
+        "range_20": lambda: move_mean(np.log(s.raw("high") / s.raw("low")), 20, s.newest),
+        "intraday": lambda: s.now(s.raw("close")) / s.now(s.raw("open")) - 1.0,
+        "volume_surprise": surprise,
+        "rsi_14": lambda: s.rsi,
+        "stochastic_14": lambda: s.stochastic,
+        "macd_relative": lambda: s.macd / s.now(s.close),
+        "bollinger_z": bollinger,
+        "distance_to_high": lambda: s.now(s.close) / move_max(s.close, LONGEST_WINDOW, s.newest, least=60) - 1.0,
+    }
+    return {name: grids[name] for name in V2_BASE}

@@ -1,0 +1,138 @@
+"""Windows of consecutive rows of one ticker, gathered by index: no copy of a row for every window that it is in."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from b3shared.dataset.table import UNLABELLED, Array, Dataset, FloatArray, IntArray
+from b3shared.core.errors import InvalidQuotesError
+from b3shared.models.conformal import unit_of
+from b3shared.models.scorer import check_finite
+
+_CHUNK = 16_384
+"""Rows that are copied at once where all rows of a memory map are visited."""
+
+
+def unbroken(data: Dataset, max_gap: int) -> IntArray:
+    """(rows,) int64: how many rows end here, this one included, of one ticker and each at most ``max_gap`` after the last.
+
+    ``max_gap`` is counted in sessions of the market: 5 lets 4 between two rows be missing, 1 none.
+
+    Args:
+        data: rows sorted by ticker and date.
+        max_gap: sessions.
+    """
+    position = np.arange(len(data))
+    begins = np.ones(len(data), dtype=bool)
+    begins[1:] = (data.ticker[1:] != data.ticker[:-1]) | (np.diff(data.session) > max_gap)
+    count: IntArray = position - np.maximum.accumulate(np.where(begins, position, 0)) + 1
+    return count
+
+
+def whole(data: Dataset, rows: IntArray, lookback: int, max_gap: int) -> Array:
+    """(len(rows),) bool: which of the rows end a window of ``lookback`` rows that :func:`unbroken` holds together."""
+    mask: Array = unbroken(data, max_gap)[rows] >= lookback
+    return mask
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Every window of a table, by the index of its newest row.
+
+    Attributes:
+        X: (rows, features) float32; may be a memory map.
+        lookback: rows of a window.
+    """
+
+    X: FloatArray
+    lookback: int
+
+    def gather(self, rows: IntArray, out: FloatArray) -> None:
+        """Copy windows, oldest row first.
+
+        Args:
+            rows: (windows,) index of the newest row of each; all of them :func:`whole`.
+            out: (lookback, windows, features) float32, overwritten; C-contiguous. Time comes first: an LSTM works so.
+        """
+        back = np.arange(1 - self.lookback, 1)[:, None]
+        np.take(np.asarray(self.X), rows + back, axis=0, out=out, mode="clip")  # "raise" would copy through a buffer
+
+    def rows_of(self, rows: IntArray) -> IntArray:
+        """Every row, once, that lies in a window of the given ones; ascending."""
+        size = len(self.X) + 1
+        entered = np.bincount(rows - self.lookback + 1, minlength=size) - np.bincount(rows + 1, minlength=size)
+        return np.flatnonzero(np.cumsum(entered) > 0)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Windows with their outcomes: what a network learns from, or is judged on.
+
+    Attributes:
+        windows: of the table.
+        rows: (n,) int64, newest row of each window.
+        labels: (n,) int64 codes into :data:`b3shared.dataset.table.CLASSES`.
+        returns: (n,) float32, what happened, in units (:func:`b3shared.models.conformal.unit_of`).
+    """
+
+    windows: Windows
+    rows: IntArray
+    labels: IntArray
+    returns: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, mask: Array) -> "Examples":
+        """Those of a boolean mask."""
+        return Examples(self.windows, self.rows[mask], self.labels[mask], self.returns[mask])
+
+    @classmethod
+    def of(cls, data: Dataset, rows: IntArray, lookback: int, horizon: int) -> Self:
+        """The windows that end in the given rows, checked.
+
+        Args:
+            data: the table.
+            rows: indices, all of them :func:`whole`.
+            lookback: rows of a window.
+            horizon: sessions from the close of t to the outcome.
+
+        Raises:
+            InvalidQuotesError: A row has no outcome, or a feature in a window is NaN or infinite.
+        """
+        labels, future = data.label[rows], data.future_return[rows]
+        if (missing := np.count_nonzero(labels == UNLABELLED)) > 0:
+            raise InvalidQuotesError(f"{missing} of the {len(rows)} rows have no label yet; leave them out")
+        returns = future / unit_of(data.volatility[rows], horizon)
+        if (missing := np.count_nonzero(~np.isfinite(returns))) > 0:
+            raise InvalidQuotesError(
+                f"{missing} of the {len(rows)} rows have no finite return or volatility; leave them out"
+            )
+        windows = Windows(data.X, lookback)
+        for chunk in _chunks(windows.rows_of(rows)):
+            check_finite(data.X[chunk], data.feature_names)
+        return cls(windows, rows, labels.astype(np.int64), returns.astype(np.float32))
+
+
+def center_and_spread(X: FloatArray, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+    """(features,) float64 median and spread of some rows, a feature at a time.
+
+    The spread is the interquartile range over 1.349, which is the deviation of a normal feature: a few wild values, which
+    features of volume have, do not press all others together. Where half of the values are the same it is the standard
+    deviation, and 1 for a feature that never changes.
+    """
+    found = np.array([_center_and_spread(X[rows, feature].astype(np.float64)) for feature in range(X.shape[1])])
+    return found[:, 0], found[:, 1]
+
+
+def _center_and_spread(values: FloatArray) -> tuple[float, float]:
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+    # what rounding leaves of a constant is no spread
+    least = 1e-7 * max(1e-30, abs(median))
+    spread = next((s for s in ((high - low) / 1.349, values.std()) if s > least), 1.0)
+    return float(median), float(spread)
+
+
+def _chunks(rows: IntArray) -> list[IntArray]:
+    return [rows[at : at + _CHUNK] for at in range(0, len(rows), _CHUNK)]

@@ -1,0 +1,1 @@
+"""The Random Forest: model, search, ONNX export."""

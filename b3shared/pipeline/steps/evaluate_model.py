@@ -1,0 +1,41 @@
+"""Step 5: the model beside the baselines on dates that it has not seen."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from b3shared.evaluation.evaluate import evaluate
+from b3shared.models.base import METADATA_FILE
+from b3shared.evaluation.holdout_log import count_opening
+from b3shared.params.run import Step
+from b3shared.pipeline.runner import Context
+from b3shared.pipeline.artifacts import load_table
+from b3shared.pipeline.steps.train_model import PREDICTIONS, load_predictions
+
+
+def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
+    """Every figure, picture and the report; the test rows' forecasts go along for later paired comparisons."""
+    data = load_table(context)
+    trained = context.inputs(Step.TRAIN_MODEL, METADATA_FILE, PREDICTIONS)
+    model = json.loads((trained / METADATA_FILE).read_text(encoding="utf-8"))
+    parts, forecasts = load_predictions(trained / PREDICTIONS)
+    opened = count_opening(context.storage, data.date[parts["test"]], context.plan.input_hash)
+    evaluation = evaluate(
+        data,
+        parts,
+        forecasts,
+        np.array(model["base_rates"]),
+        context.params,
+        model["importance"],
+        training=context.plan.upstream[Step.TRAIN_MODEL].summary,
+        context={
+            "run_id": context.run.run_id,
+            "source": context.plan.upstream[Step.LOAD_DATA].summary["source"],
+            "test_openings": opened,
+        },
+    )
+    files = evaluation.save(context.out)
+    found = evaluation.summary() | {"test_openings": opened}
+    return files, found | {"files": sorted(path.name for path in files)}

@@ -1,0 +1,31 @@
+"""Step 1: quotes of the period and the tickers, clean, with what was found and left out; in shards where they are many."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from b3shared.pipeline.runner import Context
+from b3shared.quotes.loading.shards import load_shards
+from b3shared.quotes.sources.parquet import ParquetSource, QuoteSource, open_source
+
+QUOTES = "quotes.parquet"
+"""The artifact, where one shard is enough."""
+
+
+def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
+    """Read the deployment's quotes, or the Parquet file that the user gave as input."""
+    source: QuoteSource = open_source(context.settings.quotes)
+    if context.plan.input:
+        given = context.plan.input
+        path = context.storage.download(given.key, context.folder / "given.parquet", given.sha256)
+        source = ParquetSource(path, given.key)
+    loaded = load_shards(source, context.params, context.out, context.settings.shard_rows)
+    files = loaded.files
+    if len(files) == 1:
+        files = [files[0].rename(context.out / QUOTES)]
+    return files, loaded.report | {"shards": len(files)}
+
+
+def shard_names(artifacts: Mapping[str, Any]) -> list[str]:
+    """The step's artifacts with quotes, in the order of their tickers."""
+    return sorted(name for name in artifacts if name.startswith("quotes"))

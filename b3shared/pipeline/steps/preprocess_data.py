@@ -1,0 +1,48 @@
+"""Step 2: features and labels."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from b3shared.dataset.npz import map_npz
+from b3shared.params.run import Step
+from b3shared.pipeline.steps.load_data import QUOTES
+from b3shared.pipeline.runner import Context
+from b3shared.pipeline.preprocess_shards import Shards
+from b3shared.features.training_table import describe, preprocess
+from b3shared.quotes.findings import described
+from b3shared.quotes.loading.load import read_quotes
+from b3shared.quotes.loading.cleaning import clean
+from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.features.assembly import Part, TableJoin
+from b3shared.core.versions import FEATURES_VERSION
+
+
+def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
+    """Build the training table of the loaded quotes, or of the user's own edited quotes (cleaned first)."""
+    told: dict[str, Any] = {}
+    if context.plan.input:
+        given = context.plan.input
+        path = context.storage.download(given.key, context.folder / QUOTES, given.sha256)
+        raw, corrected = read_quotes(ParquetSource(path, given.key), QuoteQuery())
+        frame, findings = clean(raw)
+        told = described(corrected + findings)
+    elif (shards := Shards(context)).several:
+        return _joined(context, shards)
+    else:
+        frame = ParquetSource(context.inputs(Step.LOAD_DATA, QUOTES) / QUOTES).read(QuoteQuery())
+    made = preprocess(frame, context.params)
+    return made.data.save(context.out), _said(made.report | told)
+
+
+def _joined(context: Context, shards: Shards) -> tuple[list[Path], dict[str, Any]]:
+    """The same out of core: shard by shard (unless that is done already), then what needs all of them."""
+    parts: list[Callable[[], Part]] = [partial(map_npz, shards.local(number)) for number in range(len(shards))]
+    join = TableJoin(parts, context.params.features, scratch=context.folder)
+    return join.save(context.out), _said(describe(join, shards.coverage, context.params))
+
+
+def _said(report: dict[str, Any]) -> dict[str, Any]:
+    """With the version of the features: by the time the model is saved another one may be deployed."""
+    return report | {"features_version": FEATURES_VERSION}

@@ -1,0 +1,1 @@
+"""Splits, bonuses, dividends, renames: tables, overrides, detection."""

@@ -1,0 +1,1 @@
+"""The exchange's daily quote files: download, archive, records, report."""

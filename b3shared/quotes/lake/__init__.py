@@ -1,0 +1,1 @@
+"""The deployment's own store of daily quotes."""

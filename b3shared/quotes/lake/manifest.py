@@ -1,0 +1,159 @@
+"""Which files a lake consists of: ``manifest.json`` beside them, the only thing that readers follow.
+
+Files are immutable and the manifest is one object, changed by one compare-and-swap: a change of many years commits
+together or not at all, and what nobody committed is never read.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+
+from b3shared.core.serialization import from_json, to_json, utc_now
+from b3shared.core.errors import ArtifactCorruptError
+from b3shared.storage import Storage
+
+KEY = "manifest.json"
+SCHEMA = 1
+
+_YEAR_FILE = re.compile(r"year=(?P<year>[12]\d{3})/.+\.parquet")
+_OWN_FILE = re.compile(r"(?:year=[12]\d{3}|actions|renames)/(?P<sequence>\d{6,})-[0-9a-f]{16}\.parquet")
+
+
+@dataclass(frozen=True)
+class LakeFile:
+    """One file of a lake.
+
+    Attributes:
+        key: relative to the lake's prefix.
+        sha256: of its content; None for a file that a user put there before the lake had a manifest.
+        rows: how many; None as above.
+        first: ISO date of its first session; None as above, or where no row has a date.
+        last: of its last one.
+    """
+
+    key: str
+    sha256: str | None = None
+    rows: int | None = None
+    first: str | None = None
+    last: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The files of a lake at one moment.
+
+    Attributes:
+        years: year -> its files; one after a write, perhaps more where a user put them there.
+        actions: the corporate actions that were detected; None if nobody looked for them.
+        renames: the tickers that went on under another one; None as above.
+        detected_from: what both were made from (:func:`origin`): if it is not what there is, they are behind the quotes,
+            and hold until somebody looks again; None as above.
+        sequence: number of changes so far.
+        superseded: keys that the manifest before named and this one does not: kept for readers that still follow it.
+        changed_at: when, ISO 8601 in UTC.
+        etag: of the stored object; None for a lake without one, which is what its folders hold.
+    """
+
+    years: Mapping[int, tuple[LakeFile, ...]] = field(default_factory=dict)
+    actions: LakeFile | None = None
+    renames: LakeFile | None = None
+    detected_from: str | None = None
+    sequence: int = 0
+    superseded: tuple[str, ...] = ()
+    changed_at: str | None = None
+    etag: str | None = None
+
+    def keys(self) -> set[str]:
+        """Every key that it names."""
+        found = {file.key for files in self.years.values() for file in files}
+        return found | {file.key for file in (self.actions, self.renames) if file}
+
+    def content(self) -> str | None:
+        """The content of all its files as a hash; None if it does not know that of one."""
+        files = [file for files in self.years.values() for file in files] + [f for f in (self.actions, self.renames) if f]
+        if not all(file.sha256 for file in files):
+            return None
+        return hashlib.sha256(to_json([[file.key, file.sha256] for file in files])).hexdigest()
+
+    def successor(
+        self,
+        years: Mapping[int, tuple[LakeFile, ...]],
+        actions: LakeFile | None,
+        renames: LakeFile | None,
+        detected_from: str | None,
+    ) -> "Manifest":
+        """The manifest after a change; the same one if nothing differs."""
+        years = dict(sorted(years.items()))
+        after = replace(self, years=years, actions=actions, renames=renames, detected_from=detected_from)
+        if after == self:
+            return self
+        superseded = tuple(sorted(self.keys() - after.keys()))
+        return replace(after, sequence=self.sequence + 1, superseded=superseded, changed_at=utc_now())
+
+
+def origin(years: Mapping[int, tuple[LakeFile, ...]], rules: str) -> str:
+    """What corporate actions and renames are made from, as a hash: the quotes, and the rules by which they are found."""
+    quotes = {str(year): [file.sha256 or file.key for file in files] for year, files in years.items()}
+    return hashlib.sha256(to_json([quotes, rules])).hexdigest()
+
+
+def read_manifest(storage: Storage, prefix: str) -> Manifest:
+    """The manifest of the lake under ``prefix`` (empty, or ending in '/'); without one, what lies in ``year=YYYY/``."""
+    found = storage.read_versioned(prefix + KEY)
+    if found is None:
+        return _listed(storage, prefix)
+    document = from_json(found[0], prefix + KEY)
+    try:
+        return Manifest(
+            years={int(year): tuple(LakeFile(**file) for file in files) for year, files in document["years"].items()},
+            actions=None if document["actions"] is None else LakeFile(**document["actions"]),
+            renames=None if document["renames"] is None else LakeFile(**document["renames"]),
+            detected_from=document.get("detected_from"),  # manifests of before it had a name have none
+            sequence=document["sequence"],
+            superseded=tuple(document["superseded"]),
+            changed_at=document["changed_at"],
+            etag=found[1],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ArtifactCorruptError(f"{prefix + KEY!r} is not a lake's manifest: {error!r}", key=prefix + KEY) from error
+
+
+def commit(storage: Storage, prefix: str, manifest: Manifest) -> None:
+    """Store a successor; ConflictError if somebody else changed the lake meanwhile."""
+    document = {name: value for name, value in asdict(manifest).items() if name != "etag"} | {"schema": SCHEMA}
+    data = to_json(document)
+    if manifest.etag is None:
+        storage.create(prefix + KEY, data)
+    else:
+        storage.replace(prefix + KEY, data, manifest.etag)
+
+
+def file_key(folder: str, sequence: int, sha256: str) -> str:
+    """Key of a new file: the content's hash, and the number of the change that it is written for.
+
+    The number makes it safe to tidy up: a file for a change that is past, and that no manifest names, is of a writer that
+    lost or died, however long that one took. By the hash alone it might be just what another is about to commit.
+    """
+    return f"{folder}/{sequence:06d}-{sha256[:16]}.parquet"
+
+
+def sweep(storage: Storage, prefix: str, before: Manifest, after: Manifest) -> None:
+    """Delete what neither manifest names and nobody will: of the change before last, of lost races and of crashes."""
+    kept = after.keys() | set(after.superseded)
+    dead = {key for key in before.superseded if key not in kept}
+    for key in storage.list(prefix):
+        own = _OWN_FILE.fullmatch(key.removeprefix(prefix))
+        if own and int(own["sequence"]) <= after.sequence and key.removeprefix(prefix) not in kept:
+            dead.add(key.removeprefix(prefix))
+    for key in sorted(dead):
+        storage.delete(prefix + key)
+
+
+def _listed(storage: Storage, prefix: str) -> Manifest:
+    years: dict[int, tuple[LakeFile, ...]] = {}
+    for key in storage.list(prefix):
+        relative = key.removeprefix(prefix)
+        if (found := _YEAR_FILE.fullmatch(relative)) and not _OWN_FILE.fullmatch(relative):
+            years[int(found["year"])] = (*years.get(int(found["year"]), ()), LakeFile(relative))
+    return Manifest(years)

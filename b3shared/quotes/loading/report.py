@@ -1,0 +1,105 @@
+"""What a load kept of a table of quotes, in numbers that add up over its parts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from b3shared.dataset.table import Array
+from b3shared.core.errors import TooLittleHistoryError
+from b3shared.params.run import PipelineParams
+from b3shared.quotes.findings import Finding
+
+FEW_ROWS = 1_000
+"""Rows of a ticker under which the load warns: its own figures will be noise."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of the clean quotes of some tickers.
+
+    Attributes:
+        sessions: ticker -> rows, those without enough history as well.
+        days: datetime64[D], dates of what was kept.
+        columns: their names; ``missing``: those that the source lacks.
+        splits: how many were kept; likewise ``dividends``.
+        known: columns with a value somewhere in what was kept.
+    """
+
+    sessions: dict[str, int]
+    days: Array
+    columns: tuple[str, ...]
+    missing: tuple[str, ...]
+    splits: int
+    dividends: int
+    known: frozenset[str]
+
+    @classmethod
+    def joined(cls, parts: Sequence["Facts"]) -> "Facts":
+        """Of the tickers of all parts, which come in the tickers' order."""
+        return cls(
+            {ticker: rows for part in parts for ticker, rows in part.sessions.items()},
+            np.unique(np.concatenate([part.days for part in parts])),
+            parts[0].columns,
+            parts[0].missing,
+            sum(part.splits for part in parts),
+            sum(part.dividends for part in parts),
+            frozenset().union(*(part.known for part in parts)),
+        )
+
+
+def with_history(frame: pd.DataFrame, params: PipelineParams) -> tuple[pd.DataFrame, Facts]:
+    """The rows of the tickers with enough history (fresh index), and the facts."""
+    missing = frame.attrs.get("missing", [])
+    sessions = frame.groupby("ticker", sort=True).size()
+    kept = frame[frame["ticker"].isin(sessions.index[sessions >= params.min_history])].reset_index(drop=True)
+    kept.attrs = {"missing": missing}
+    return kept, Facts(
+        {str(ticker): int(rows) for ticker, rows in sessions.items()},
+        np.unique(kept["date"].to_numpy().astype("datetime64[D]")),
+        tuple(kept.columns),
+        tuple(missing),
+        int((kept["split_factor"] != 1).sum()),
+        int((kept["dividend"] != 0).sum()),
+        frozenset(str(column) for column in kept.columns if kept[column].notna().any()),
+    )
+
+
+def load_report(
+    facts: Facts, findings: list[Finding], params: PipelineParams, *, source: str, rows_read: int
+) -> dict[str, Any]:
+    """What was loaded and left out, as JSON types.
+
+    Raises:
+        TooLittleHistoryError: No ticker has enough history.
+    """
+    short = {ticker: rows for ticker, rows in facts.sessions.items() if rows < params.min_history}
+    kept = {ticker: rows for ticker, rows in facts.sessions.items() if ticker not in short}
+    if not kept:
+        longest = max(facts.sessions, key=lambda ticker: facts.sessions[ticker])
+        raise TooLittleHistoryError(
+            f"no ticker has {params.min_history} sessions (252 + lookback {params.lookback} + horizon {params.horizon}); "
+            f"the longest, {longest}, has {facts.sessions[longest]}: choose a longer period or a smaller lookback",
+            needed=params.min_history,
+            longest=facts.sessions[longest],
+        )
+    return {
+        "source": source,
+        "first_session": str(facts.days[0]),
+        "last_session": str(facts.days[-1]),
+        "sessions": len(facts.days),
+        "rows_read": rows_read,
+        "rows": sum(kept.values()),
+        "columns": list(facts.columns),
+        "tickers": len(kept),
+        "missing_columns": list(facts.missing),
+        "empty_columns": [column for column in facts.columns if column not in facts.known],
+        "dropped": {f.kind: f.rows for f in findings if f.action == "dropped"}
+        | ({"too_little_history": sum(short.values())} if short else {}),
+        "tickers_with_too_little_history": short,
+        "tickers_with_few_rows": {ticker: rows for ticker, rows in kept.items() if rows < FEW_ROWS},
+        "corporate_actions": {"splits": facts.splits, "dividends": facts.dividends},
+        "findings": [f.to_json() for f in findings if f.rows],
+    }

@@ -1,0 +1,1 @@
+"""Where quotes are read from."""

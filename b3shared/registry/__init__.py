@@ -1,0 +1,1 @@
+"""Registered versions, what is live, and the rules of promotion."""

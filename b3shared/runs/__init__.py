@@ -1,0 +1,1 @@
+"""Runs: their records, their start, their failures, their schedule."""

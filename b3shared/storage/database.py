@@ -1,0 +1,212 @@
+"""Connections to DuckDB: in memory, to a file, to MotherDuck; all with the same settings, errors and literals."""
+
+import os
+import re
+import tempfile
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from b3shared.runs.state_machine import read_secret
+from b3shared.core.errors import (
+    B3Error,
+    InvalidParameterError,
+    InvalidQuotesError,
+    SourceUnavailableError,
+)
+from b3shared.core.tempdir import disk_full, no_memory, no_space, out_of_memory
+
+MOTHERDUCK = re.compile(r"md:([A-Za-z_][A-Za-z0-9_-]{0,62})")
+
+TIME_ZONE = "UTC"
+"""In which a moment with a time zone becomes a date, on every machine.
+
+Midnight in UTC and midnight in Sao Paulo (02:00 or 03:00 UTC) are the same day in UTC, and so is every moment of a
+session. A moment after 21:00 in Sao Paulo would be the next day; no quote is made then.
+"""
+
+MEMORY_SHARE = 0.4
+"""Share of a Lambda function's memory that DuckDB may hold; pandas needs the rest at the same time."""
+
+_LOCAL_ONLY: dict[str, Any] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+"""Extensions come from their packages, of the version that the lock file names, and are never downloaded."""
+
+_OF_THE_MACHINE = (duckdb.IOException, duckdb.HTTPException, duckdb.ConnectionException)
+
+
+def connect(
+    path: str | Path = ":memory:",
+    *,
+    read_only: bool = False,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB database with the settings that every connection of this project has.
+
+    DuckDB spills to the folder for temporary files, never to the working folder, which Lambda mounts read-only. It reads
+    and writes nothing in the home folder, and downloads no extension. Dates do not depend on the machine's time zone.
+
+    Args:
+        path: of a database file; by default the database is in memory.
+        read_only: refuses writing.
+        memory_limit: what DuckDB may hold, such as "512MB". By default :data:`MEMORY_SHARE` of the Lambda function's
+            memory; elsewhere DuckDB's own default, 80 % of the machine's.
+        threads: how many it may use; by default one per core.
+
+    Raises:
+        duckdb.Error: The file cannot be opened.
+    """
+    temporary = Path(tempfile.gettempdir())
+    config = _LOCAL_ONLY | {
+        "home_directory": str(temporary),
+        # A name of its own: two databases that spill to one folder overwrite each other's files.
+        "temp_directory": str(temporary / f"b3-duckdb-{uuid.uuid4().hex}"),
+    }
+    if limit := memory_limit or _lambda_memory():
+        config["memory_limit"] = limit
+    if threads:
+        config["threads"] = threads
+    connection = duckdb.connect(str(path), read_only=read_only, config=config)
+    connection.execute(f"SET TimeZone = {literal(TIME_ZONE)}")
+    return connection
+
+
+def _lambda_memory(environ: Mapping[str, str] = os.environ) -> str | None:
+    """DuckDB's memory limit inside a Lambda function; None elsewhere."""
+    size = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+    return f"{int(MEMORY_SHARE * int(size))}MiB" if size.isdigit() else None
+
+
+def reading_error(error: duckdb.Error, name: str) -> B3Error:
+    """The error of this project for one of DuckDB's that occurred while quotes were read.
+
+    Args:
+        error: of DuckDB.
+        name: of the source.
+
+    Returns:
+        ``DISK_FULL`` or ``OUT_OF_MEMORY`` where the machine is too small, ``SOURCE_UNAVAILABLE`` where a file or the
+        network cannot be reached, else ``INVALID_QUOTES``.
+    """
+    reason = first_line(error)
+    if no_space(error):
+        return disk_full(name, Path(tempfile.gettempdir()))
+    if no_memory(error):
+        return out_of_memory(name, error)
+    if isinstance(error, _OF_THE_MACHINE):
+        return SourceUnavailableError(f"{name} cannot be reached: {reason}")
+    if isinstance(error, duckdb.ConversionException):
+        return InvalidQuotesError(
+            f"{name} holds a value of the wrong kind: {reason}; prices and volumes must be numbers, dates YYYY-MM-DD"
+        )
+    return InvalidQuotesError(f"{name} cannot be read as quotes: {reason}")
+
+
+def is_motherduck(location: str) -> bool:
+    """Whether a location is a database of MotherDuck."""
+    return location.startswith("md:")
+
+
+@contextmanager
+def open_database(location: str, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection whose current database is that of the location; closed on leaving.
+
+    Args:
+        location: path of a DuckDB file, or ``md:`` and the name of a MotherDuck database.
+        read_only: refuses writing; a file must exist then.
+
+    Raises:
+        SourceUnavailableError: No such file, no token, no extension, no network, or access denied.
+        InvalidParameterError: ``md:`` without a name.
+    """
+    connection = _motherduck(location, read_only) if is_motherduck(location) else _file(Path(location), read_only)
+    with connection:
+        yield connection
+
+
+def motherduck_token(environ: Mapping[str, str] = os.environ) -> str:
+    """The token of MotherDuck: from the secret that ``MOTHERDUCK_SECRET_ARN`` names; locally also ``MOTHERDUCK_TOKEN``.
+
+    Raises:
+        SourceUnavailableError: There is none, or the secret cannot be read.
+    """
+    if arn := environ.get("MOTHERDUCK_SECRET_ARN"):
+        return read_secret(arn)
+    local = environ.get("environment", "LOCAL").upper() == "LOCAL"
+    if local and (token := environ.get("MOTHERDUCK_TOKEN", "").strip()):
+        return token
+    raise SourceUnavailableError(
+        "MotherDuck needs a token: deploy with MotherDuckSecretArn, the ARN of a secret that holds it"
+        + ("; on a laptop MOTHERDUCK_TOKEN will do" if local else "")
+    )
+
+
+def first_line(error: Exception) -> str:
+    """DuckDB's errors go on with a stack trace."""
+    return str(error).splitlines()[0]
+
+
+def _file(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
+    if read_only and not path.exists():
+        raise SourceUnavailableError(f"{path} does not exist; give a DuckDB file")
+    try:
+        return connect(path, read_only=read_only)
+    except duckdb.Error as error:
+        raise SourceUnavailableError(f"{path} cannot be opened: {first_line(error)}") from error
+
+
+def _motherduck(location: str, read_only: bool) -> duckdb.DuckDBPyConnection:
+    found = MOTHERDUCK.fullmatch(location)
+    if found is None:
+        raise InvalidParameterError(f"{location!r}: md: and a database's name of letters, digits, _ and - is allowed")
+    token, extension = motherduck_token(), _extension()
+    connection = connect()
+    try:
+        connection.execute(f"LOAD {literal(extension)}")  # asks MotherDuck which clients it takes
+        connection.execute(f"SET motherduck_token = {literal(token)}")
+        # single: nothing of the account's saved workspace is read or changed
+        connection.execute(f"ATTACH {literal(location + '?attach_mode=single')}{' (READ_ONLY)' if read_only else ''}")
+        connection.execute(f'USE "{found[1]}"')
+    except duckdb.Error as error:
+        connection.close()
+        reason = first_line(error).replace(token, "***")
+        raise SourceUnavailableError(f"{location} cannot be opened, for want of network or access: {reason}") from None
+    return connection
+
+
+def _extension() -> Path:
+    """MotherDuck's extension, from its package; it must be of DuckDB's own version."""
+    name = "duckdb_extension_motherduck"
+    try:
+        path = Path(str(files(name))) / "extensions" / f"v{duckdb.__version__}" / "motherduck.duckdb_extension"
+    except ModuleNotFoundError:
+        path = None
+    if path is None or not path.is_file():
+        raise SourceUnavailableError(
+            f"MotherDuck needs the package duckdb-extension-motherduck=={duckdb.__version__}, which is not installed"
+        )
+    return path
+
+
+def literal(value: object) -> str:
+    """A text as SQL, for the statements that take no parameters."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def parquet_files(paths: Iterable[Path]) -> str:
+    """SQL of a list of files to read, each of them exactly that file.
+
+    DuckDB takes ``*``, ``?`` and ``[`` in a path for a pattern: "q[1].parquet" would read "q1.parquet" instead.
+    """
+    return "[" + ", ".join(literal(_PATTERN.sub(r"[\g<0>]", str(path))) for path in paths) + "]"
+
+
+_PATTERN = re.compile(r"[*?\[]")

@@ -1,0 +1,93 @@
+"""What a run's records read like through the API."""
+
+import inspect
+
+import pytest
+
+from b3shared.core import errors
+from b3shared.api.responses import HTTP_STATUS, error_body, status_answer, step_answer
+from b3shared.core.errors import B3Error, NoQuotesError
+from b3shared.params.run import Step
+
+
+def test_an_error_has_one_form():
+    assert error_body("X", "why") == {"status": "error", "code": "X", "message": "why"}
+    assert error_body("X", "why", {"a": 1})["details"] == {"a": 1}
+
+
+def test_every_error_that_a_caller_can_cause_has_a_status_of_his():
+    ours = {e.code for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, B3Error)}
+    assert ours - HTTP_STATUS.keys() == {"B3_ERROR", "RUN_FAILED", "PARITY_FAILED", "ARTIFACT_CORRUPT"}
+    assert set(HTTP_STATUS.values()) <= {404, 409, 413, 422, 429, 503, 507}
+
+
+def test_the_steps_answer_with_the_fields_of_the_reference(run, finish_until):
+    finish_until(run, Step.PUBLISH_SERVING)
+    fields = {
+        Step.LOAD_DATA: {"data_shape": [1000, 3], "columns": ["ticker", "date", "close"]},
+        Step.PREPROCESS_DATA: {"features_shape": [900, 2], "target_distribution": {"buy": 300, "sell": 300, "hold": 300}},
+        Step.SPLIT_DATA: {"train_size": 540, "validation_size": 180, "test_size": 180},
+        Step.TRAIN_MODEL: {"model_type": "rf", "training_status": "completed"},
+        Step.SAVE_MODEL: {"model_path": "models/rf/v/b3_model.joblib"},
+    }
+    for step, expected in fields.items():
+        answer = step_answer(run, step, run.record(step))
+        assert answer.items() >= ({"status": "success", "run_id": "r1"} | expected).items()
+    answer = step_answer(run, Step.EVALUATE_MODEL, run.record(Step.EVALUATE_MODEL))
+    assert answer["evaluation_results"]["skill"] == "none"
+    assert list(answer["report_paths"]) == ["evaluate_model.bin"]
+
+
+def state(run, running=()):
+    return status_answer(run, list(running))
+
+
+def test_progress_counts_the_steps_that_hold(run, finish_until):
+    assert state(run)["progress"] == 0
+    finish_until(run, Step.SPLIT_DATA)
+    assert state(run)["progress"] == 0.375
+    assert state(run)["pipeline_state"]["training_status"] == "not started"
+    finish_until(run, Step.PUBLISH_SERVING)
+    assert state(run)["progress"] == 1
+    assert state(run)["pipeline_state"]["training_status"] == "completed"
+
+
+def test_a_failure_is_told_until_the_run_goes_on_from_there(run, finish_until):
+    finish_until(run, Step.LOAD_DATA)
+    run.fail(Step.PREPROCESS_DATA, NoQuotesError("none left"))
+    assert state(run)["pipeline_state"]["training_status"] == "failed"
+    assert state(run)["pipeline_state"]["training_error"] == "none left"
+    assert state(run)["steps"]["preprocess_data"]["error"]["code"] == "NO_QUOTES"
+    finish_until(run, Step.PREPROCESS_DATA)
+    assert state(run)["pipeline_state"]["training_status"] == "not started"
+    assert "training_error" not in state(run)["pipeline_state"]
+
+
+def test_a_failed_second_attempt_at_a_step_is_forgotten_once_a_later_step_has_finished(run, finish_until):
+    finish_until(run, Step.TRAIN_MODEL)
+    run.fail(Step.TRAIN_MODEL, "with other parameters", code="CRASH")
+    assert state(run)["pipeline_state"]["training_status"] == "failed"
+    finish_until(run, Step.PUBLISH_SERVING)
+    assert state(run)["pipeline_state"]["training_status"] == "completed"
+    assert "training_error" not in state(run)["pipeline_state"]
+
+
+def test_the_newest_of_several_failures_is_the_one_that_is_told(run, finish_until):
+    finish_until(run, Step.TRAIN_MODEL)
+    run.fail(Step.EVALUATE_MODEL, "older")
+    run.fail(Step.TRAIN_MODEL, "newer")
+    assert state(run)["pipeline_state"]["training_error"] == "newer"
+
+
+def test_while_it_runs_an_earlier_failure_is_not_the_state(run):
+    run.fail(Step.LOAD_DATA, "before")
+    told = state(run, ["r1.all.2"])
+    assert told["pipeline_state"]["training_status"] == "running"
+    assert told["running"] == ["r1.all.2"]
+    assert "training_error" not in told["pipeline_state"]
+
+
+@pytest.mark.parametrize("words", [{"phase": "search", "done": 3, "total": 18}])
+def test_progress_inside_a_step_is_passed_on(run, words):
+    run.progress(Step.LOAD_DATA, words)
+    assert state(run)["steps"]["load_data"]["progress"].items() >= words.items()

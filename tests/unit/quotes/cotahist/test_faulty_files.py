@@ -1,0 +1,358 @@
+"""Whatever is wrong with a file is said of the file, the line and the reason; a sound file is never made of it."""
+
+import gzip
+import io
+import re
+import zipfile
+from pathlib import Path
+
+import cotahist_maker as maker
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from b3shared.core.errors import B3Error, InvalidCotahistError, NoQuotesError, SourceUnavailableError, UnreadableFileError
+from b3shared.quotes.cotahist.reader import CotahistFile, CotahistReport
+from b3shared.quotes.cotahist.archive import Limits, named_period
+
+PAGE = b"\xef\xbb\xbf\r\n<!DOCTYPE html><html><head><title>404</title></head><body>not found</body></html>"
+SOUND = maker.text([maker.record("PETR4"), maker.record("VALE3"), maker.record("PETR4F", market="020")])
+
+
+def read(path: Path, *, partial: bool = False, limits: Limits | None = None) -> tuple[pd.DataFrame, CotahistReport]:
+    with CotahistFile.open(path, partial=partial, limits=limits) as file:
+        frames = list(file.chunks(1 << 20))
+        return pd.concat(frames, ignore_index=True), file.report
+
+
+def write(folder: Path, data: bytes, name: str = "COTAHIST_A2020.TXT") -> Path:
+    path = folder / name
+    path.write_bytes(data)
+    return path
+
+
+def changed(record: str, at: int, by: str) -> str:
+    return record[:at] + by + record[at + len(by) :]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lambda data: zip_of({"COTAHIST_A2020.TXT": data})])
+def test_a_web_page_instead_of_a_file_is_called_so(tmp_path: Path, pack) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(UnreadableFileError, match=r"is an HTML page, not a COTAHIST file.*<!DOCTYPE html>"):
+        read(write(tmp_path, pack(PAGE), "COTAHIST_A2020.ZIP"))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "holds no text"),
+        (gzip.compress(b""), "holds no text"),
+        (gzip.compress(gzip.compress(SOUND)), "an archive inside an archive"),
+        (b'{"error": "not found"}', "line 1 is no COTAHIST header"),
+        (SOUND[:-1].replace(b"00COTAHIST", b"00COTAHISU"), "line 1 is no COTAHIST header"),
+        (
+            SOUND.replace(b"00COTAHIST.2020BOVESPA 20201230", b"00COTAHIST.2020BOVESPA 20201330"),
+            "line 1 is no COTAHIST header",
+        ),
+        (SOUND[247:], "line 1 is no COTAHIST header"),
+        (SOUND[:240] + SOUND[245:], "240 characters"),
+        (b"0" * 100_000, "line 1 is no COTAHIST header"),
+    ],
+)
+def test_what_is_no_cotahist_file_is_refused(tmp_path: Path, data: bytes, words: str) -> None:
+    with pytest.raises(B3Error, match=words):
+        read(write(tmp_path, data))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailableError, match=r"COTAHIST_A2020.ZIP cannot be opened"):
+        read(tmp_path / "COTAHIST_A2020.ZIP")
+    with pytest.raises(SourceUnavailableError):
+        read(tmp_path)
+
+
+def zip_of(members: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def patched(data: bytes, offset: int, value: bytes) -> bytes:
+    """A zip of one member with bytes of its local and its central header replaced; offsets are of the local one."""
+    central = data.index(b"PK\x01\x02")
+    out = bytearray(data)
+    for start in (offset, central + offset + 2):
+        out[start : start + len(value)] = value
+    return bytes(out)
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({}, "holds no COTAHIST files.*It holds nothing"),
+        ({"prices.csv": b"a,b"}, "holds no COTAHIST files.*'prices.csv'"),
+        ({"XCOTAHIST_A2020.TXT": SOUND, "b.txt": b""}, "no COTAHIST files.*'XCOTAHIST_A2020.TXT', 'b.txt'"),
+        ({"COTAHIST_A2019.TXT": SOUND, "COTAHIST_A2020.TXT": SOUND}, "holds 2 COTAHIST files"),
+    ],
+)
+def test_a_zip_needs_exactly_one_right_member(tmp_path: Path, members: dict[str, bytes], words: str) -> None:
+    with pytest.raises(UnreadableFileError, match=words):
+        read(write(tmp_path, zip_of(members), "COTAHIST_A2020.ZIP"))
+
+
+def test_a_truncated_zip_is_called_so_wherever_it_is_cut(tmp_path: Path) -> None:
+    whole = zip_of({"COTAHIST_A2020.TXT": SOUND})
+    for cut in (len(whole) // 4, len(whole) // 2, len(whole) - 10, len(whole) - 1):
+        with pytest.raises(UnreadableFileError, match=r"COTAHIST_A2020.ZIP is damaged or truncated"):
+            read(write(tmp_path, whole[:cut], "COTAHIST_A2020.ZIP"))
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_truncated_gzip_is_called_so_even_if_a_part_was_asked_for(tmp_path: Path, partial: bool) -> None:
+    whole = gzip.compress(SOUND)
+    for cut in (10, len(whole) // 2, len(whole) - 8, len(whole) - 1):
+        with pytest.raises(UnreadableFileError, match="is damaged or truncated"):
+            read(write(tmp_path, whole[:cut], "COTAHIST_A2020.TXT.gz"), partial=partial)
+
+
+def test_a_zip_with_another_checksum_or_encryption_is_refused(tmp_path: Path) -> None:
+    whole = zip_of({"COTAHIST_A2020.TXT": SOUND})
+    with pytest.raises(UnreadableFileError, match="damaged"):
+        read(write(tmp_path, patched(whole, 14, b"\0\0\0\0"), "COTAHIST_A2020.ZIP"))
+    with pytest.raises(UnreadableFileError, match="is encrypted; the exchange's files are not"):
+        read(write(tmp_path, patched(whole, 6, b"\1\0"), "COTAHIST_A2020.ZIP"))
+
+
+def test_a_declared_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    declared = patched(zip_of({"COTAHIST_A2020.TXT": SOUND}), 22, (4_000_000_000).to_bytes(4, "little"))
+    with pytest.raises(UnreadableFileError, match="holds 4,000,000,000 bytes of text or more; 2,470,000,000 are allowed"):
+        read(write(tmp_path, declared, "COTAHIST_A2020.ZIP"))
+
+
+def test_a_bomb_is_noticed_by_what_comes_out_of_it_not_by_what_it_declares(tmp_path: Path) -> None:
+    line = (maker.record("PETRA30", market="070") + "\r\n").encode()
+    bomb = (maker.header() + "\r\n").encode() + line * 100_000
+    path = write(tmp_path, gzip.compress(bomb), "COTAHIST_A2020.TXT.gz")
+    with pytest.raises(UnreadableFileError, match="unpacks to more than 100 times"):
+        read(path, limits=Limits(harmless_bytes=1 << 20))
+    with pytest.raises(UnreadableFileError, match="bytes of text or more; 5,000,000 are allowed"):
+        read(path, limits=Limits(max_bytes=5_000_000))
+    lying = patched(zip_of({"COTAHIST_A2020.TXT": bomb}), 22, len(SOUND).to_bytes(4, "little"))
+    with pytest.raises(UnreadableFileError, match="damaged"):
+        read(write(tmp_path, lying, "COTAHIST_A2020.ZIP"))
+
+
+def test_a_line_without_an_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidCotahistError, match="line 2 has no end within 4096 bytes"):
+        read(write(tmp_path, (maker.header() + "\r\n").encode() + b"0" * 3_000_000))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("COTAHIST_A2019.TXT", r"should hold 2019-01-01 to 2019-12-31 by its name, but its header is of the year 2020"),
+        ("COTAHIST_D31022020.TXT", "names no period"),
+        ("COTAHIST_M132020.TXT", "names no period"),
+    ],
+)
+def test_the_name_and_the_header_must_agree(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(InvalidCotahistError, match=words):
+        read(write(tmp_path, SOUND, name))
+
+
+def test_an_archive_with_another_years_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidCotahistError, match=r"COTAHIST_A2021.ZIP .* holds COTAHIST_A2020.TXT .*another period"):
+        read(write(tmp_path, zip_of({"COTAHIST_A2020.TXT": SOUND}), "COTAHIST_A2021.ZIP"))
+
+
+@pytest.mark.parametrize("name", ["COTAHIST_A2020.TXT", "COTAHIST_M012020.TXT", "COTAHIST_D02012020.TXT"])
+def test_records_of_another_period_fail_the_file(tmp_path: Path, name: str) -> None:
+    records = [maker.record(f"A{number:04d}", "20190202") for number in range(200)]
+    with pytest.raises(InvalidCotahistError, match=r"101 unusable lines .*line 2: date: '20190202' lies outside"):
+        read(write(tmp_path, maker.text(records), name))
+
+
+def test_a_missing_or_wrong_trailer_needs_the_word_partial(tmp_path: Path) -> None:
+    records = [maker.record("PETR4"), maker.record("VALE3")]
+    sound = maker.text(records)
+    cases = {
+        sound[: -2 * 247]: r"ends after 2 lines without a trailer",
+        sound[:-247]: r"ends after 3 lines without a trailer",
+        sound.replace(b"20201230" + b"00000000004", b"20201230" + b"00000000005"): r"has 4 lines .* which counts 5",
+        sound.replace(maker.record("VALE3").encode() + b"\r\n", b""): r"has 3 lines .* which counts 4",
+    }
+    for data, words in cases.items():
+        path = write(tmp_path, data)
+        with pytest.raises(InvalidCotahistError, match=words + r".*must be said to be one \(--partial\)"):
+            read(path)
+        frame, report = read(path, partial=True)
+        assert frame["ticker"].tolist() == ["PETR4", "VALE3"][: len(frame)]
+        assert report.partial
+        assert report.trailer_count in (None, 4, 5)
+
+
+def test_a_cut_line_and_a_strange_trailer_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidCotahistError, match=r"without a trailer.*line 4: 100 characters, 245 are needed"):
+        read(write(tmp_path, SOUND[: 3 * 247 + 100]))
+    strange = SOUND.replace(b"99COTAHIST.2020", b"99COTAHIST.2019")
+    with pytest.raises(InvalidCotahistError, match=r"without a trailer.*line 5: a trailer of another file"):
+        read(write(tmp_path, strange))
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (changed(maker.record(), 108, "00000000030.7"), r"prices: '.*00000000030\.7.*' is not a number"),
+        (changed(maker.record(), 56, "-"), "prices: .* is not a number"),
+        (changed(maker.record(), 147, "  123"), "trades: '  123' is not a number"),
+        (changed(maker.record(), 152, "x"), "volume: .* is not a number"),
+        (changed(maker.record(), 187, ":"), "turnover: .* is not a number"),
+        (changed(maker.record(), 242, "   "), "distribution number: '   ' is not a number"),
+        (changed(maker.record(), 2, "2020010A"), "date: '2020010A' is not a number"),
+        (maker.record(day="20200230"), "date: '20200230' is no day"),
+        (maker.record(day="20200100"), "date: '20200100' is no day"),
+        (maker.record(day="20201301"), "date: '20201301' is no day"),
+        (maker.record(day="20190102"), "date: '20190102' lies outside the file's period, 2020-01-01 to 2020-12-31"),
+        (maker.record(day="20210101"), "date: '20210101' lies outside"),
+        (maker.record(factor=0), "quotation factor: 0 is not allowed"),
+        (maker.record(company="A\0B"), "a control character in a text field"),
+        (maker.record(""), "ticker: ' {12}' is none"),
+        (maker.record("PE TR4"), "ticker: 'PE TR4 {6}' is none"),
+        (changed(maker.record(), 24, "0A0"), "market: '0A0' is not a number"),
+        (changed(maker.record(), 0, "02"), "record type '02', 01 is needed"),
+        (maker.header(), "record type '00', 01 is needed"),
+        (maker.record() + " ", "246 characters, 245 are needed"),
+        ("", "0 characters, 245 are needed"),
+    ],
+)
+def test_a_bad_line_is_left_out_with_its_number_and_a_reason(tmp_path: Path, bad: str, reason: str) -> None:
+    frame, report = read(write(tmp_path, maker.text([maker.record("VALE3"), bad, maker.record("ITUB4")])))
+    assert frame["ticker"].tolist() == ["VALE3", "ITUB4"]
+    ((number, said),) = report.rejected
+    assert number == 3
+    assert re.fullmatch(reason + ".*", said)
+
+
+def test_a_leap_day_is_a_day(tmp_path: Path) -> None:
+    frame, _ = read(write(tmp_path, maker.text([maker.record(day="20200229")])))
+    assert frame["date"].iloc[0] == pd.Timestamp("2020-02-29")
+
+
+def test_lines_behind_the_trailer_are_named(tmp_path: Path) -> None:
+    frame, report = read(write(tmp_path, SOUND + maker.record("ITUB4").encode() + b"\r\n"))
+    assert frame["ticker"].tolist() == ["PETR4", "VALE3"]
+    assert report.rejected == ((6, "behind the trailer"),)
+    with pytest.raises(InvalidCotahistError, match=r"unusable lines.*line 6: behind the trailer"):
+        read(write(tmp_path, SOUND * 60))
+
+
+def test_a_repeated_line_is_too_many_for_the_trailer(tmp_path: Path) -> None:
+    line = maker.record("PETR4").encode() + b"\r\n"
+    with pytest.raises(InvalidCotahistError, match="has 6 lines up to its trailer, which counts 5"):
+        read(write(tmp_path, SOUND.replace(line, line * 2)))
+
+
+def test_more_than_one_bad_line_in_a_hundred_fails_the_file(tmp_path: Path) -> None:
+    good = [maker.record(f"A{number:04d}") for number in range(2000)]
+    bad = [maker.record(f"B{number:04d}", factor=0) for number in range(30)]
+    _, report = read(write(tmp_path, maker.text(good + bad[:20])))
+    assert len(report.rejected) == 20
+    with pytest.raises(
+        InvalidCotahistError, match="30 unusable lines up to line 2,032, 20 are allowed; line 2002: quotation"
+    ):
+        read(write(tmp_path, maker.text(good + bad)))
+
+
+def test_a_file_without_a_cash_record_has_no_quotes(tmp_path: Path) -> None:
+    with pytest.raises(NoQuotesError, match=r"no record of the cash market.*'070': 1.*'CR\$': 1"):
+        read(write(tmp_path, maker.text([maker.record(market="070"), maker.record(currency="CR$")])))
+    with pytest.raises(NoQuotesError):
+        read(write(tmp_path, maker.text([])))
+
+
+def test_a_flood_of_tickers_is_refused(tmp_path: Path) -> None:
+    records = [maker.record(f"A{number:04d}") for number in range(11)]
+    with pytest.raises(InvalidCotahistError, match="more than 10 tickers"):
+        read(write(tmp_path, maker.text(records)), limits=Limits(max_tickers=10))
+
+
+@pytest.mark.parametrize(
+    ("name", "period"),
+    [
+        ("COTAHIST_A1986.ZIP", "1986-01-01 to 1986-12-31"),
+        ("COTAHIST.A2000", "2000-01-01 to 2000-12-31"),
+        ("cotahist_m022020.zip", "2020-02-01 to 2020-02-29"),
+        ("COTAHIST_D04022022.TXT.zip", "2022-02-04"),
+        ("COTAHIST_EXAMPLE_17042026.TXT", "None"),
+        ("quotes.zip", "None"),
+    ],
+)
+def test_the_name_states_the_period(name: str, period: str) -> None:
+    assert str(named_period(name)) == period
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_damage_anywhere_is_an_error_or_harmless(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    pack = data.draw(st.sampled_from([bytes, gzip.compress, lambda text: zip_of({"COTAHIST_A2020.TXT": text})]))
+    whole = pack(SOUND)
+    damaged = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    end = data.draw(st.integers(1, len(damaged))) if data.draw(st.booleans()) else len(damaged)
+    path = write(tmp_path_factory.mktemp("damaged"), bytes(damaged[:end]))
+    try:
+        frame, report = read(path, partial=data.draw(st.booleans()))
+    except B3Error:
+        return  # any other error fails the test
+    assert 1 <= len(frame) == report.cash_records <= 3
+    assert frame[["ticker", "date"]].notna().all(axis=None)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA], ids=["bzip2", "lzma"])
+def test_a_zip_whose_unpacking_has_no_bound_is_refused(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "COTAHIST_A2020.ZIP", "w", method) as archive:
+        archive.writestr("COTAHIST_A2020.TXT", SOUND)
+    with pytest.raises(UnreadableFileError, match=rf"packed by method {method}; stored \(0\) and deflate \(8\)"):
+        read(tmp_path / "COTAHIST_A2020.ZIP")
+
+
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"], ids=["bare", "with a mark of order"])
+@pytest.mark.parametrize("company", ["PETROBRÁS", "AÇÃO É", "\N{REPLACEMENT CHARACTER}NIBANCO"], ids=["one", "four", "lost"])
+def test_a_file_saved_as_utf8_is_read_as_the_exchange_s_own(tmp_path: Path, company: str, bom: bytes) -> None:
+    records = [maker.record("PETR4", company=company), maker.record("VALE3"), maker.record("ITUB4", company=company)]
+    own = "".join(line + "\r\n" for line in [maker.header(), *records, maker.trailer(5)])
+    (tmp_path / "latin").mkdir()
+    expected, _ = read(write(tmp_path / "latin", own.encode("latin-1", "replace")))
+    found, report = read(write(tmp_path, bom + own.encode("utf-8")))
+    pd.testing.assert_frame_equal(found, expected)
+    assert (len(found), report.rejected) == (3, ())
+
+
+def test_two_characters_of_latin1_that_look_like_one_of_utf8_stay_two(tmp_path: Path) -> None:
+    found, report = read(write(tmp_path, maker.text([maker.record(company="Ã©")])))
+    assert (found["company"].tolist(), report.rejected) == (["Ã©"], ())
+
+
+@pytest.mark.parametrize(
+    ("name", "exchange_s"),
+    [
+        ("COTAHIST_D20230301.TXT", "COTAHIST_D01032023.TXT"),
+        ("cotahist_d20231231.zip", "COTAHIST_D31122023.ZIP"),
+        ("cotahist_m202302.txt", "COTAHIST_M022023.TXT"),
+        ("COTAHIST.A2023", "COTAHIST_A2023.ZIP"),
+    ],
+)
+def test_a_name_with_the_year_first_is_the_same_period(name: str, exchange_s: str) -> None:
+    assert named_period(name) == named_period(exchange_s) is not None
+
+
+@given(st.dates(pd.Timestamp("1986-01-01").date(), pd.Timestamp("2099-12-31").date()))
+def test_no_day_s_name_can_be_read_in_two_ways(day) -> None:  # type: ignore[no-untyped-def]
+    for form in ("%d%m%Y", "%Y%m%d"):
+        period = named_period(f"COTAHIST_D{day:{form}}.TXT")
+        assert (period.first, period.last) == (day, day)
+    for form in ("%m%Y", "%Y%m"):
+        assert named_period(f"COTAHIST_M{day:{form}}.TXT").first == day.replace(day=1)
