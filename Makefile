@@ -65,7 +65,7 @@ unit: setup  ## all tests (ARGS="-k split" for some, one after the other)
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(or $(ARGS),--numprocesses 2)
 
 golden: setup  ## the guarded values of features and detection anew, after their version was raised
-	@$(PY) tests/golden.py
+	@$(PY) tests/support/golden.py
 
 bench: setup  ## benchmarks; each prints ratios measured in one run
 	@for script in tests/bench/bench_*.py; do echo "== $$script"; $(PY) $$script || exit 1; done

@@ -1,16 +1,16 @@
 """B3 Asset Predict: honest daily forecasts for the Brazilian exchange.
 
-``from b3shared import B3Model`` is the whole product on a laptop; :mod:`b3shared.services` has its stages one by one.
-Names are resolved on first use, so that importing the package costs nothing and the slim ``predict`` function never
-pays for pandas or scikit-learn.
+``from b3shared import B3Model`` is the whole product on a laptop; :mod:`b3shared.services` has its
+stages one by one. Names are resolved on first use, so that importing the package costs nothing and
+the slim ``predict`` function never pays for pandas or scikit-learn.
 """
 
 import os
 from importlib import import_module
 from typing import Any
 
-# Unless this is set before ONNX Runtime is imported, it tells its maker which machine and program it runs
-# on, and keeps files in HOME to that end. Every import of it comes after this line.
+# Unless this is set before ONNX Runtime is imported, it tells its maker which machine and program
+# it runs on, and keeps files in HOME to that end. Every import of it comes after this line.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {

@@ -5,7 +5,9 @@ import sys
 
 def _main() -> int:
     try:
-        from b3shared.cli.main import main  # takes a second, in which somebody may think better of it
+        from b3shared.cli.main import (
+            main,
+        )  # takes a second, in which somebody may think better of it
 
         return main()
     except KeyboardInterrupt:

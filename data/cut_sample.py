@@ -41,10 +41,14 @@ SELECT count(*), count(*) FILTER (abs(following + yield) < abs(same + yield)) FR
 def main(quotes: str, tickers: str) -> None:
     """Write ``quotes.parquet`` beside this file, and say how the vendor dates its dividends."""
     payments, later = duckdb.execute(DATING, [quotes]).fetchall()[0]
-    print(f"{later} of {payments} payments above 3 % show their gap on the session after the vendor's date")
+    print(
+        f"{later} of {payments} payments above 3 % show their gap on the session after the vendor's date"
+    )
     target = Path(__file__).parent / "quotes.parquet"
     duckdb.execute(SQL.format(tickers=TICKERS, target=target), [quotes, tickers, quotes])
-    rows, names = duckdb.execute("SELECT count(*), count(DISTINCT ticker) FROM read_parquet(?)", [str(target)]).fetchall()[0]
+    rows, names = duckdb.execute(
+        "SELECT count(*), count(DISTINCT ticker) FROM read_parquet(?)", [str(target)]
+    ).fetchall()[0]
     print(f"{target}: {rows} rows, {names} tickers, {target.stat().st_size / 1e6:.2f} MB")
 
 

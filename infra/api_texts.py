@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 
 STARTS = "This starts a run on the deployment's quotes. It takes minutes and becomes the current run. Start it?"
 RUNS_STEP = "This runs the step of the current run and may take minutes. Run it?"
@@ -77,16 +77,28 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         confirm=STARTS,
     ),
     ("post", "/api/b3/preprocess-data"): Operation(
-        "Step 2: make features and labels", _ONE_STEP, {"default": {"horizon": 2}}, confirm=RUNS_STEP
+        "Step 2: make features and labels",
+        _ONE_STEP,
+        {"default": {"horizon": 2}},
+        confirm=RUNS_STEP,
     ),
     ("post", "/api/b3/split-data"): Operation(
-        "Step 3: split by date", _ONE_STEP, {"default": {"test_size": 0.2, "val_size": 0.2}}, confirm=RUNS_STEP
+        "Step 3: split by date",
+        _ONE_STEP,
+        {"default": {"test_size": 0.2, "val_size": 0.2}},
+        confirm=RUNS_STEP,
     ),
     ("post", "/api/b3/train-model"): Operation(
-        "Step 4: search, train, calibrate", _ONE_STEP, {"short": {"n_jobs": 2, "n_iter": 2}}, confirm=RUNS_STEP
+        "Step 4: search, train, calibrate",
+        _ONE_STEP,
+        {"short": {"n_jobs": 2, "n_iter": 2}},
+        confirm=RUNS_STEP,
     ),
     ("post", "/api/b3/evaluate-model"): Operation(
-        "Step 5: evaluate on the test dates", _ONE_STEP, {"default": {"decision": "lift"}}, confirm=RUNS_STEP
+        "Step 5: evaluate on the test dates",
+        _ONE_STEP,
+        {"default": {"decision": "lift"}},
+        confirm=RUNS_STEP,
     ),
     ("post", "/api/b3/save-model"): Operation(
         "Step 6: train again on all rows, register, publish",

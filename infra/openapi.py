@@ -15,7 +15,8 @@ from typing import Any
 
 from b3shared.api.requests import MAX_REASON
 from b3shared.params.models import ALIASES
-from b3shared.params.run import MODEL_TYPES, NAMESPACE_PATTERN, RUN_ID_PATTERN, Step, flat_schemas, owner_of
+from b3shared.params.run import MODEL_TYPES, NAMESPACE_PATTERN, RUN_ID_PATTERN, flat_schemas
+from b3shared.params.steps import Step, owner_of
 from infra.api_texts import OPERATIONS, SAME_AS, STEP_ROUTES, TAGS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -118,7 +119,12 @@ def _add_bodies(spec: dict[str, Any]) -> None:
         "type": "object",
         "additionalProperties": False,
         "required": ["model_version"],
-        "properties": {"model_version": text, "model_dir": NAMESPACE, "why": text, "expected": {"type": ["string", "null"]}},
+        "properties": {
+            "model_version": text,
+            "model_dir": NAMESPACE,
+            "why": text,
+            "expected": {"type": ["string", "null"]},
+        },
     }
     schemas["RollbackRequest"] = {
         "type": "object",
@@ -143,12 +149,17 @@ def _add_texts(spec: dict[str, Any]) -> None:
             content["examples"] = {name: {"value": body} for name, body in texts.bodies.items()}
         if texts.answers:
             content = operation["responses"]["200"]["content"]["application/json"]
-            content["examples"] = {name: {"value": _answer(file)} for name, file in texts.answers.items()}
+            content["examples"] = {
+                name: {"value": _answer(file)} for name, file in texts.answers.items()
+            }
         if texts.confirm:
             operation["x-confirm"] = texts.confirm
         for parameter in operation.get("parameters", []):
             if parameter["name"] == "model_type":
-                parameter |= {"schema": {"type": "string", "enum": list(MODEL_TYPES)}, "example": "rf"}
+                parameter |= {
+                    "schema": {"type": "string", "enum": list(MODEL_TYPES)},
+                    "example": "rf",
+                }
     if left := [path for path, operations in described.items() if operations]:
         raise KeyError(f"infra/api_texts.py lacks {', '.join(left)}")
 
@@ -172,7 +183,9 @@ def _add_same_paths(spec: dict[str, Any]) -> None:
         for other in [other for other, original in SAME_AS.items() if original == path]:
             paths[other] = copy.deepcopy(operations)
             for method, operation in paths[other].items():
-                operation["operationId"] = f"{operation['operationId']}_as_{other.strip('/').replace('/', '_')}"
+                operation["operationId"] = (
+                    f"{operation['operationId']}_as_{other.strip('/').replace('/', '_')}"
+                )
                 operation["summary"] = f"The same as {method.upper()} {path}"
     spec["paths"] = paths
 
@@ -182,7 +195,9 @@ def _describe_defaults(schema: dict[str, Any]) -> None:
     for described in schema["properties"].values():
         if "default" in described:
             default = f"default {json.dumps(described.pop('default'))}"
-            described["description"] = "; ".join([*filter(None, [described.get("description")]), default])
+            described["description"] = "; ".join(
+                [*filter(None, [described.get("description")]), default]
+            )
 
 
 def _sorted(spec: dict[str, Any]) -> dict[str, Any]:
@@ -201,7 +216,12 @@ def _sorted(spec: dict[str, Any]) -> dict[str, Any]:
 def _add_queries(spec: dict[str, Any]) -> None:
     """Query parameters of the control routes."""
     run_id = {"name": "run_id", "in": "query", "required": False, "schema": RUN_ID}
-    namespace = {"name": "model_dir", "in": "query", "required": False, "schema": NAMESPACE | {"default": "models"}}
+    namespace = {
+        "name": "model_dir",
+        "in": "query",
+        "required": False,
+        "schema": NAMESPACE | {"default": "models"},
+    }
     for path, parameter in {
         "/api/b3/pipeline-status": run_id,
         "/api/b3/models": namespace,
@@ -218,10 +238,18 @@ def _take(spec: dict[str, Any], path: str, schema: str, *, required: bool = Fals
 def _request(properties: dict[str, Any], *, wait: bool) -> dict[str, Any]:
     control = {
         "run_id": RUN_ID,
-        "input_key": {"type": "string", "pattern": "^inputs/.{1,890}$", "description": "quotes of your own in the bucket"},
+        "input_key": {
+            "type": "string",
+            "pattern": "^inputs/.{1,890}$",
+            "description": "quotes of your own in the bucket",
+        },
     }
     if wait:
-        control["wait_seconds"] = {"type": "number", "minimum": 0, "description": "how long to wait for the result"}
+        control["wait_seconds"] = {
+            "type": "number",
+            "minimum": 0,
+            "description": "how long to wait for the result",
+        }
     return {"type": "object", "additionalProperties": False, "properties": control | properties}
 
 
@@ -229,7 +257,11 @@ def _parameters(step: Step | None) -> dict[str, Any]:
     """JSON schema of the parameters that a step owns (None: all), those of the models on the top level."""
     schemas = flat_schemas()
     schemas |= {alias: schemas[name] for alias, name in ALIASES.items()}
-    found = {n: _single_or_many(s) for n, s in sorted(schemas.items()) if step is None or owner_of(n) is step}
+    found = {
+        n: _single_or_many(s)
+        for n, s in sorted(schemas.items())
+        if step is None or owner_of(n) is step
+    }
     if "model_type" in found:
         found["model_type"] = {"type": "string", "enum": list(MODEL_TYPES), "default": "rf"}
     return found
@@ -239,8 +271,12 @@ def _single_or_many(schema: dict[str, Any]) -> dict[str, Any]:
     """A list of candidates may be given as its only one."""
     if schema.get("type") != "array" or "minItems" not in schema:  # the forest's search
         return schema
-    kept = {name: value for name, value in schema.items() if name in ("default", "description", "title")}
-    return kept | {"anyOf": [schema["items"], {"type": "array", "items": schema["items"], "minItems": 1}]}
+    kept = {
+        name: value for name, value in schema.items() if name in ("default", "description", "title")
+    }
+    return kept | {
+        "anyOf": [schema["items"], {"type": "array", "items": schema["items"], "minItems": 1}]
+    }
 
 
 def _tidy(responses: dict[str, Any]) -> None:
@@ -256,7 +292,9 @@ def _used(spec: dict[str, Any]) -> dict[str, Any]:
     """The schemas that something refers to, directly or not."""
     schemas, text = spec["components"]["schemas"], json.dumps(spec["paths"])
     used: dict[str, Any] = {}
-    while found := {n: s for n, s in schemas.items() if n not in used and f'"{REFERENCE}{n}"' in text}:
+    while found := {
+        n: s for n, s in schemas.items() if n not in used and f'"{REFERENCE}{n}"' in text
+    }:
         used |= found
         text = json.dumps(found)
     return dict(sorted(used.items()))
@@ -269,7 +307,9 @@ def main() -> int:
         text = json.dumps(build(), indent=1) + "\n"
     if "--check" in sys.argv:
         same = TARGET.exists() and TARGET.read_text(encoding="utf-8") == text
-        print(f"{TARGET.relative_to(ROOT)} is {'up to date' if same else 'out of date: run python -m infra.openapi'}")
+        print(
+            f"{TARGET.relative_to(ROOT)} is {'up to date' if same else 'out of date: run python -m infra.openapi'}"
+        )
         return 0 if same else 1
     TARGET.write_text(text, encoding="utf-8")
     print(f"wrote {TARGET.relative_to(ROOT)}")

@@ -13,7 +13,10 @@ from b3shared.params.run import flat_schemas
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "LSTM.md"
-BEGIN, END = "<!-- parameters: python -m infra.parameter_table -->\n", "<!-- end of parameters -->\n"
+BEGIN, END = (
+    "<!-- parameters: python -m infra.parameter_table -->\n",
+    "<!-- end of parameters -->\n",
+)
 
 OF_THE_RUN = ("lookback", "horizon", "max_gap")
 """Parameters of the run that its windows depend on; the first two the reference project counts among the network's."""

@@ -1,7 +1,7 @@
 """``make run``: the whole product on this machine, as on AWS; the same template, the same state machine, the same handlers.
 
-Starts the emulator, deploys ``template.yaml``, fills the lake, runs the state machine for each type of model (or the one
-that is asked for), says what came of it, and serves.
+Starts the emulator, deploys ``template.yaml``, fills the lake, runs the state machine for each type
+of model (or the one that is asked for), says what came of it, and serves.
 """
 
 import argparse
@@ -18,21 +18,26 @@ import requests
 from b3shared.cli import output as terminal
 from b3shared.cli.main import SHOWN, copy_report, parse_params
 from b3shared.core.config import Settings
-from b3shared.runs.failures import message_of
 from b3shared.core.errors import B3Error
 from b3shared.models import MODELS
-from b3shared.params.run import Step
-from b3shared.storage.database import is_motherduck
+from b3shared.params.steps import Step
 from b3shared.quotes.ingest.import_quotes import fill_lake
-from b3shared.quotes.sources.parquet import open_source
+from b3shared.quotes.sources import open_source
 from b3shared.registry.release import Release
+from b3shared.runs.failures import message_of
 from b3shared.runs.run import Run
 from b3shared.storage import Storage, open_storage
+from b3shared.storage.database import is_motherduck
 from infra.local import LocalStack, LocalStackError
 from infra.local.aws import isolate_from_user
 
 ROOT = Path(__file__).resolve().parents[1]
-PARAMETERS = {"Environment": "LOCAL", "WaitSeconds": "600", "ApiTimeout": "900", "RetrainSchedule": "cron(0 6 ? * SUN *)"}
+PARAMETERS = {
+    "Environment": "LOCAL",
+    "WaitSeconds": "600",
+    "ApiTimeout": "900",
+    "RetrainSchedule": "cron(0 6 ? * SUN *)",
+}
 
 
 def main() -> int:
@@ -48,7 +53,9 @@ def main() -> int:
             state_dir=options.state_dir,
         )
         with stack:
-            print(f"stack      deployed from template.yaml in {time.monotonic() - started:.1f} s, API {stack.api_url}")
+            print(
+                f"stack      deployed from template.yaml in {time.monotonic() - started:.1f} s, API {stack.api_url}"
+            )
             _use(stack)
             storage = open_storage(f"s3://{stack.outputs['BucketName']}")
             filled = fill_lake(open_source(options.data), storage, replace=True)
@@ -57,7 +64,9 @@ def main() -> int:
                 print(f"note: {note}")
             params = parse_params(options.params)
             for model_type in [params["model_type"]] if "model_type" in params else MODELS:
-                if not _run(stack, storage, params | {"model_type": model_type}, options.report, warehouse):
+                if not _run(
+                    stack, storage, params | {"model_type": model_type}, options.report, warehouse
+                ):
                     return 1
             print(f"\nall done   in {time.monotonic() - started:.0f} s")
             if options.serve:
@@ -73,11 +82,21 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
-    parser.add_argument("--data", default=str(ROOT / "data" / "quotes.parquet"), help="quotes: Parquet or DuckDB")
-    parser.add_argument("--state-dir", default=None, help="keep the bucket here between runs; default: nothing is kept")
+    parser.add_argument(
+        "--data", default=str(ROOT / "data" / "quotes.parquet"), help="quotes: Parquet or DuckDB"
+    )
+    parser.add_argument(
+        "--state-dir",
+        default=None,
+        help="keep the bucket here between runs; default: nothing is kept",
+    )
     parser.add_argument("--port", type=int, default=5000, help="port of the HTTP API")
-    parser.add_argument("--no-serve", dest="serve", action="store_false", help="end when the result is printed")
-    parser.add_argument("--report", type=Path, default=ROOT / "artifacts" / "report", help="folder for the reports")
+    parser.add_argument(
+        "--no-serve", dest="serve", action="store_false", help="end when the result is printed"
+    )
+    parser.add_argument(
+        "--report", type=Path, default=ROOT / "artifacts" / "report", help="folder for the reports"
+    )
     parser.add_argument("params", nargs="*", metavar="name=value", help="parameters of the run")
     return parser.parse_intermixed_args()
 
@@ -100,7 +119,9 @@ def _use(stack: LocalStack) -> None:
     os.environ.update(isolated)
 
 
-def _run(stack: LocalStack, storage: Storage, params: dict[str, Any], reports: Path, warehouse: str) -> bool:
+def _run(
+    stack: LocalStack, storage: Storage, params: dict[str, Any], reports: Path, warehouse: str
+) -> bool:
     """One run of the state machine, followed and told; whether it came to its end."""
     answer = requests.post(f"{stack.api_url}/api/b3/complete-pipeline", json=params, timeout=60)
     body = answer.json()
@@ -148,7 +169,9 @@ def _followed(stack: LocalStack, run: Run, execution: str) -> dict[str, Any] | N
     if status == "SUCCEEDED":
         output: dict[str, Any] = json.loads(described["output"])
         return output
-    error = next((s.error for s in state.values() if s.error), {"code": status, "message": "see the logs"})
+    error = next(
+        (s.error for s in state.values() if s.error), {"code": status, "message": "see the logs"}
+    )
     print(f"{error['code']}: {error['message']}", file=sys.stderr)
     return None
 
@@ -164,7 +187,9 @@ def _tell(run: Run, report: Path) -> None:
     for warning in metrics["warnings"]:
         print(f"warning: {warning}")
     live = Release(run.storage).state().live.get(f"{run.params.model_dir}/{run.params.model_type}")
-    print(f"\n{terminal.standing(records, live=live == records[Step.SAVE_MODEL].summary['model_version'])}")
+    print(
+        f"\n{terminal.standing(records, live=live == records[Step.SAVE_MODEL].summary['model_version'])}"
+    )
 
 
 def _predict(stack: LocalStack, run: Run) -> None:
@@ -178,7 +203,10 @@ def _predict(stack: LocalStack, run: Run) -> None:
 
 
 def _serve(stack: LocalStack) -> None:
-    print(f"serving    {stack.api_url}/swagger   (predictions, runs, versions)\nCtrl-C ends it.", flush=True)
+    print(
+        f"serving    {stack.api_url}/swagger   (predictions, runs, versions)\nCtrl-C ends it.",
+        flush=True,
+    )
     threading.Event().wait()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from hypothesis import settings
+from paths import SHARED_DATA
 from small_run import SMALL
 from xdist.scheduler import LoadScopeScheduling
 
@@ -15,11 +16,11 @@ from b3shared.params.run import PipelineParams
 from b3shared.quotes.loading.load import load_quotes
 from b3shared.quotes.sources.parquet import ParquetSource
 
-# A person looks for new counterexamples every time; continuous integration repeats the ones that were looked at.
+# The same examples on every run; HYPOTHESIS_PROFILE=explore looks for new counterexamples.
 # No example has a deadline: a busy machine is no fault of the code.
-settings.register_profile("ci", derandomize=True, deadline=None)
-settings.register_profile("own", deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") else "own")
+settings.register_profile("repeat", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -41,9 +42,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return ByFileOrFolder(config, log)
 
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-
-
 @pytest.fixture(scope="session")
 def bundled() -> pd.DataFrame:
     """All bundled quotes, clean, sorted by ticker and date. Treat as read-only."""
@@ -53,9 +51,11 @@ def bundled() -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of the larger development data; the test is skipped where it is absent."""
-    if not SHARED.exists():
-        pytest.skip(f"{SHARED} is absent: the larger development data is not part of the repository")
-    return SHARED
+    if not SHARED_DATA.exists():
+        pytest.skip(
+            f"{SHARED_DATA} is absent: the larger development data is not part of the repository"
+        )
+    return SHARED_DATA
 
 
 @pytest.fixture(scope="session")

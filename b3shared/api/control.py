@@ -6,8 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from b3shared.runs.state_machine import Execution, StateMachine
-from b3shared.api.responses import status_answer, step_answer
 from b3shared.api.requests import (
     Body,
     check_names,
@@ -20,9 +18,7 @@ from b3shared.api.requests import (
     short,
     taken_apart,
 )
-from b3shared.runs.current import current_run, set_current_run
-from b3shared.runs.failures import reason
-from b3shared.runs.starter import Starter
+from b3shared.api.responses import status_answer, step_answer
 from b3shared.core.errors import (
     ConflictError,
     InvalidParameterError,
@@ -30,12 +26,16 @@ from b3shared.core.errors import (
     StepNotReadyError,
     UnknownRunError,
 )
-from b3shared.executions import ALL
-from b3shared.params.run import PipelineParams, Step
-from b3shared.registry.versions import Registry
-from b3shared.registry.release import Release
-from b3shared.runs.run import Run, new_run_id
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.registry.promotion import promote, rollback
+from b3shared.registry.release import Release
+from b3shared.registry.versions import Registry
+from b3shared.runs.current import current_run, set_current_run
+from b3shared.runs.failures import reason
+from b3shared.runs.run import Run, new_run_id
+from b3shared.runs.starter import Starter
+from b3shared.runs.state_machine import ALL, Execution, StateMachine
 from b3shared.storage import Storage
 
 NEEDS = {
@@ -90,14 +90,20 @@ class Control:
         limits: Limits,
         remaining: Callable[[], float] = lambda: float("inf"),
     ) -> None:
-        self.storage, self.machine, self.limits, self.remaining = storage, machine, limits, remaining
+        self.storage, self.machine, self.limits, self.remaining = (
+            storage,
+            machine,
+            limits,
+            remaining,
+        )
         self.starter = Starter(machine, limits.max_running)
 
     def complete_pipeline(self, body: Body, idempotency_key: str | None = None) -> Answer:
         """Start a whole run, or resume the one of this id (or key), and return at once; what runs is not started twice.
 
         Raises:
-            ConflictError: The run exists with other parameters, or runs only up to some step just now.
+            ConflictError: The run exists with other parameters, or runs only up to some step just
+                now.
             TooManyRunsError: As many as are allowed are running.
         """
         run_id, input_key, params = taken_apart(body)
@@ -137,7 +143,9 @@ class Control:
         unfinished = self._not_ready(run, step, deadline)
         if unfinished is None:
             input_keys = {step: input_key} if input_key is not None else {}
-            execution = self.starter.start(run, STOPS.get(step, step), {step: overrides}, input_keys)
+            execution = self.starter.start(
+                run, STOPS.get(step, step), {step: overrides}, input_keys
+            )
         if step is Step.LOAD_DATA:
             set_current_run(self.storage, run.run_id)
         return unfinished or self._followed(run, step, execution, deadline)
@@ -146,9 +154,17 @@ class Control:
         """Where a run stands; without an id the current one."""
         run_id = run_id or current_run(self.storage)
         if run_id is None:
-            return 200, {"status": "success", "run_id": None, "pipeline_state": _NOTHING, "progress": 0.0, "steps": {}}
+            return 200, {
+                "status": "success",
+                "run_id": None,
+                "pipeline_state": _NOTHING,
+                "progress": 0.0,
+                "steps": {},
+            }
         run = Run.open(self.storage, run_id)
-        return 200, status_answer(run, [e.name for e in self.machine.running() if e.run_id == run.run_id])
+        return 200, status_answer(
+            run, [e.name for e in self.machine.running() if e.run_id == run.run_id]
+        )
 
     def clear_state(self) -> Answer:
         """No current run any more; runs, models and lake stay."""
@@ -175,11 +191,15 @@ class Control:
         check_names(body, PROMOTE)
         version = body.get("model_version")
         if not isinstance(version, str):
-            raise InvalidParameterError(f"model_version must be the name of a version, got {short(version)}")
+            raise InvalidParameterError(
+                f"model_version must be the name of a version, got {short(version)}"
+            )
         namespace = namespace_of(body)
         before = Release(self.storage).state().live
         more = {"expected": expected_of(body)} if "expected" in body else {}
-        after = promote(self.storage, namespace, model_type, version, who=who, why=reason_of(body), **more)
+        after = promote(
+            self.storage, namespace, model_type, version, who=who, why=reason_of(body), **more
+        )
         return 200, _moved(namespace, model_type, before, after.live)
 
     def rollback(self, model_type: str, body: Body, who: str) -> Answer:
@@ -204,7 +224,9 @@ class Control:
                 wanted = resumed_params(Run.open(self.storage, run_id), params)
         return self._create(run_id or run_id_of(key), wanted)
 
-    def _for_loading(self, run_id: str | None, params: Body, key: str | None) -> tuple[Run, dict[str, Any]]:
+    def _for_loading(
+        self, run_id: str | None, params: Body, key: str | None
+    ) -> tuple[Run, dict[str, Any]]:
         """A new run with all its parameters, or the one of this id with what its load is to change."""
         if run_id:
             with suppress(UnknownRunError):
@@ -229,9 +251,13 @@ class Control:
     def _patience(self, body: Body) -> float:
         wished = body.get("wait_seconds", self.limits.wait_seconds)
         if isinstance(wished, bool) or not isinstance(wished, int | float) or not wished >= 0:
-            raise InvalidParameterError(f"wait_seconds must be a number of seconds >= 0, got {short(wished)}")
+            raise InvalidParameterError(
+                f"wait_seconds must be a number of seconds >= 0, got {short(wished)}"
+            )
         left = max(0.0, self.remaining() - 2.0)
-        return float(min(wished, self.limits.wait_seconds, left))  # an integer may be too long for a float
+        return float(
+            min(wished, self.limits.wait_seconds, left)
+        )  # an integer may be too long for a float
 
     def _not_ready(self, run: Run, step: Step, deadline: float) -> Answer | None:
         """None when the step may start; a 202 when the one before it is running still; StepNotReadyError otherwise."""
@@ -249,7 +275,9 @@ class Control:
         for earlier in order[: order.index(needed) + 1]:
             if state[earlier].status != "done":
                 word = "is out of date" if state[earlier].status == "stale" else "has not run"
-                raise StepNotReadyError(f"{step} needs {earlier}, which {word}: call it first", missing=str(earlier))
+                raise StepNotReadyError(
+                    f"{step} needs {earlier}, which {word}: call it first", missing=str(earlier)
+                )
         return None
 
     def _followed(self, run: Run, step: Step, execution: Execution, deadline: float) -> Answer:
@@ -291,6 +319,8 @@ def _version(manifest: dict[str, Any]) -> dict[str, Any]:
     return {name: manifest.get(name) for name in kept} | {"evaluation": manifest.get("evaluated")}
 
 
-def _moved(namespace: str, model_type: str, before: dict[str, str], after: dict[str, str]) -> dict[str, Any]:
+def _moved(
+    namespace: str, model_type: str, before: dict[str, str], after: dict[str, str]
+) -> dict[str, Any]:
     key = f"{namespace}/{PipelineParams.of(model_type=model_type).model_type}"
     return {"status": "success", "model": key, "from": before.get(key), "to": after.get(key)}

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from b3shared.api.responses import HTTP_STATUS, error_body
+from b3shared.api.errors import HTTP_STATUS, error_body
 from b3shared.api.schemas import Error
 
 DESCRIPTIONS = {
@@ -46,7 +46,14 @@ EVERYWHERE = ("UNKNOWN_ROUTE", "INVALID_PARAMETER", "INTERNAL")
 """Codes that any route may answer."""
 
 BODY = ("BODY_TOO_LARGE",)
-PREDICTS = ("UNKNOWN_TICKER", "UNKNOWN_MODEL", "INCOMPATIBLE_FEATURES", *BODY, "TOO_LITTLE_HISTORY", "NOTHING_LIVE")
+PREDICTS = (
+    "UNKNOWN_TICKER",
+    "UNKNOWN_MODEL",
+    "INCOMPATIBLE_FEATURES",
+    *BODY,
+    "TOO_LITTLE_HISTORY",
+    "NOTHING_LIVE",
+)
 RUNS = (
     "UNKNOWN_RUN",
     "UNKNOWN_TICKER",
@@ -63,7 +70,9 @@ RUNS = (
 CHANGES = ("UNKNOWN_MODEL", "CONFLICT", "INCOMPATIBLE_FEATURES", *BODY, "NOTHING_LIVE")
 
 
-def documented(answer: type[BaseModel], tag: str, codes: tuple[str, ...] = (), *, accepted: bool = False) -> dict[str, Any]:
+def documented(
+    answer: type[BaseModel], tag: str, codes: tuple[str, ...] = (), *, accepted: bool = False
+) -> dict[str, Any]:
     """Keyword arguments of a route: its answers, its errors in their one form with examples, its tag.
 
     Args:
@@ -75,8 +84,12 @@ def documented(answer: type[BaseModel], tag: str, codes: tuple[str, ...] = (), *
     responses = {200: _response("The answer", answer)}
     if accepted:
         responses[202] = _response("Started, and not finished yet", answer)
-    for code in sorted({*codes, *EVERYWHERE}, key=lambda code: (_STATUS[code], code in EVERYWHERE, code)):
-        response = responses.setdefault(_STATUS[code], _response(DESCRIPTIONS[_STATUS[code]], Error))
+    for code in sorted(
+        {*codes, *EVERYWHERE}, key=lambda code: (_STATUS[code], code in EVERYWHERE, code)
+    ):
+        response = responses.setdefault(
+            _STATUS[code], _response(DESCRIPTIONS[_STATUS[code]], Error)
+        )
         examples = response["content"]["application/json"].setdefault("examples", {})
         examples[code] = {"value": error_body(code, MESSAGES[code])}
     return {"responses": responses, "tags": [tag]}

@@ -1,4 +1,7 @@
-"""A request's body as JSON. Whatever cannot be stored and answered as JSON again is refused here, once for all routes."""
+"""A request's body as JSON.
+
+Whatever cannot be stored and answered as JSON again is refused here, once for all routes.
+"""
 
 import json
 from typing import Any, NoReturn

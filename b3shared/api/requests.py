@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from b3shared.core.errors import InvalidParameterError
-from b3shared.params.run import NAMESPACE_PATTERN, PipelineParams, Step, flattened, owner_of
+from b3shared.params.run import NAMESPACE_PATTERN, PipelineParams, flattened
+from b3shared.params.steps import Step, owner_of
 from b3shared.runs.run import Run
 
 Body = Mapping[str, Any]
@@ -24,14 +25,18 @@ def taken_apart(body: Body) -> tuple[str | None, str | None, dict[str, Any]]:
     """Run id, input key, and everything else, which are parameters, those of the forest on the top level.
 
     Raises:
-        InvalidParameterError: ``run_id`` or ``input_key`` is not text, or the key lies elsewhere than under inputs/.
+        InvalidParameterError: ``run_id`` or ``input_key`` is not text, or the key lies elsewhere
+            than under inputs/.
     """
     for name in ("run_id", "input_key"):
         if body.get(name) is not None and not isinstance(body[name], str):
-            raise InvalidParameterError(f"{name} = {body[name]!r}: text is allowed", parameters=[name])
+            raise InvalidParameterError(
+                f"{name} = {body[name]!r}: text is allowed", parameters=[name]
+            )
     if body.get("input_key") and not body["input_key"].startswith(INPUTS):
         raise InvalidParameterError(
-            f"input_key = {body['input_key']!r}: keys under {INPUTS} are allowed", parameters=["input_key"]
+            f"input_key = {body['input_key']!r}: keys under {INPUTS} are allowed",
+            parameters=["input_key"],
         )
     rest = {name: value for name, value in body.items() if name not in _NOT_PARAMETERS}
     return body.get("run_id"), body.get("input_key"), flattened(rest)
@@ -44,7 +49,9 @@ def check_names(body: Body, allowed: Sequence[str]) -> None:
         InvalidParameterError: It says something else.
     """
     if unknown := sorted(set(body) - set(allowed)):
-        raise InvalidParameterError(f"unknown: {', '.join(unknown)}; allowed are {', '.join(allowed)}", parameters=unknown)
+        raise InvalidParameterError(
+            f"unknown: {', '.join(unknown)}; allowed are {', '.join(allowed)}", parameters=unknown
+        )
 
 
 def own_params(run: Run, step: Step, params: Body) -> dict[str, Any]:
@@ -60,7 +67,11 @@ def own_params(run: Run, step: Step, params: Body) -> dict[str, Any]:
     """
     now = run.effective_params(step)
     before, after = flattened(now.model_dump()), flattened(now.replace(**params).model_dump())
-    overrides = {name: value for name, value in params.items() if owner_of(name) is step or before[name] != after[name]}
+    overrides = {
+        name: value
+        for name, value in params.items()
+        if owner_of(name) is step or before[name] != after[name]
+    }
     run.effective_params(step, overrides)  # refuses what is not the step's own
     return overrides
 
@@ -73,7 +84,9 @@ def resumed_params(run: Run, params: Body) -> PipelineParams:
 def run_id_of(idempotency_key: str | None) -> str | None:
     """The run that a key stands for: the same key, the same run."""
     return (
-        f"key-{hashlib.sha256(idempotency_key.encode(errors='surrogatepass')).hexdigest()[:32]}" if idempotency_key else None
+        f"key-{hashlib.sha256(idempotency_key.encode(errors='surrogatepass')).hexdigest()[:32]}"
+        if idempotency_key
+        else None
     )
 
 
@@ -81,7 +94,9 @@ def namespace_of(body: Body) -> str:
     """The namespace that a body names, or the default one; InvalidParameterError if none can have the name."""
     namespace = body.get("model_dir", "models")
     if not isinstance(namespace, str) or not re.fullmatch(NAMESPACE_PATTERN, namespace):
-        raise InvalidParameterError(f"model_dir must be 1 to 32 of a-z, 0-9 and '-', got {short(namespace)}")
+        raise InvalidParameterError(
+            f"model_dir must be 1 to 32 of a-z, 0-9 and '-', got {short(namespace)}"
+        )
     return namespace
 
 
@@ -91,7 +106,9 @@ def reason_of(body: Body) -> str:
     if why is None:
         return "by hand"
     if not isinstance(why, str) or not why.strip() or len(why) > MAX_REASON:
-        raise InvalidParameterError(f"why must be text of 1 to {MAX_REASON} characters, got {short(why)}")
+        raise InvalidParameterError(
+            f"why must be text of 1 to {MAX_REASON} characters, got {short(why)}"
+        )
     return why
 
 
@@ -99,7 +116,9 @@ def expected_of(body: Body) -> str | None:
     """The version that a caller takes for live, None for none; InvalidParameterError for another type."""
     version = body["expected"]
     if version is not None and not isinstance(version, str):
-        raise InvalidParameterError(f"expected must be the name of a version or null, got {short(version)}")
+        raise InvalidParameterError(
+            f"expected must be the name of a version or null, got {short(version)}"
+        )
     return version
 
 

@@ -2,40 +2,9 @@
 
 from typing import Any
 
-from b3shared.params.run import Step
-from b3shared.runs.run import Run
+from b3shared.params.steps import Step
 from b3shared.runs.records import StepRecord, StepState
-
-HTTP_STATUS = {
-    "INVALID_PARAMETER": 422,
-    "UNKNOWN_TICKER": 404,
-    "UNKNOWN_MODEL": 404,
-    "UNKNOWN_RUN": 404,
-    "ARTIFACT_NOT_FOUND": 404,
-    "NOT_PUBLISHED": 404,
-    "CONFLICT": 409,
-    "SUPERSEDED": 409,
-    "STEP_NOT_READY": 409,
-    "INCOMPATIBLE_FEATURES": 409,
-    "BODY_TOO_LARGE": 413,
-    "INVALID_QUOTES": 422,
-    "INVALID_ACTIONS": 422,
-    "NO_QUOTES": 422,
-    "UNREADABLE_FILE": 422,
-    "INVALID_COTAHIST": 422,
-    "MISSING_SESSIONS": 422,
-    "TOO_LITTLE_HISTORY": 422,
-    "SINGLE_CLASS": 422,
-    "MODEL_TOO_LARGE": 422,
-    "TOO_MANY_SLICES": 422,
-    "TOO_MANY_RUNS": 429,
-    "SOURCE_UNAVAILABLE": 503,
-    "INCOMPLETE_INGEST": 503,
-    "NOTHING_LIVE": 503,
-    "DISK_FULL": 507,
-    "OUT_OF_MEMORY": 507,
-}
-"""HTTP status of an error code; what is not listed is our fault, 500."""
+from b3shared.runs.run import Run
 
 _MESSAGES = {
     Step.LOAD_DATA: "Data loaded successfully",
@@ -47,14 +16,14 @@ _MESSAGES = {
 }
 
 
-def error_body(code: str, message: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The one form of every error."""
-    return {"status": "error", "code": code, "message": message, **({"details": details} if details else {})}
-
-
 def step_answer(run: Run, step: Step, record: StepRecord) -> dict[str, Any]:
     """What a finished step is answered with."""
-    common = {"status": "success", "message": _MESSAGES[step], "run_id": run.run_id, "seconds": record.seconds}
+    common = {
+        "status": "success",
+        "message": _MESSAGES[step],
+        "run_id": run.run_id,
+        "seconds": record.seconds,
+    }
     return common | _FIELDS[step](record, run)
 
 
@@ -80,7 +49,11 @@ def _split(record: StepRecord, _: Run) -> dict[str, Any]:
 
 def _trained(record: StepRecord, _: Run) -> dict[str, Any]:
     s = record.summary
-    results = {"model_type": record.params["model_type"], "best_params": s["chosen"], "train_size": s["rows"]["train"]}
+    results = {
+        "model_type": record.params["model_type"],
+        "best_params": s["chosen"],
+        "train_size": s["rows"]["train"],
+    }
     return {
         "training_status": "completed",
         "model_type": record.params["model_type"],
@@ -91,7 +64,10 @@ def _trained(record: StepRecord, _: Run) -> dict[str, Any]:
 
 def _evaluated(record: StepRecord, run: Run) -> dict[str, Any]:
     s = record.summary
-    paths = {name: f"{run.storage.url}/{artifact.key}" for name, artifact in sorted(record.artifacts.items())}
+    paths = {
+        name: f"{run.storage.url}/{artifact.key}"
+        for name, artifact in sorted(record.artifacts.items())
+    }
     return {
         "evaluation_results": {
             "skill": s["skill"],
@@ -154,12 +130,18 @@ def status_answer(run: Run, running: list[str]) -> dict[str, Any]:
 
 def _failure(state: dict[Step, StepState]) -> dict[str, Any] | None:
     """The newest error, unless a step has finished since: then the run went on from there."""
-    newest = max((s.error for s in state.values() if s.error), key=lambda error: str(error["at"]), default=None)
+    newest = max(
+        (s.error for s in state.values() if s.error),
+        key=lambda error: str(error["at"]),
+        default=None,
+    )
     finished = max((s.record.finished_at for s in state.values() if s.record), default="")
     return newest if newest and newest["at"] > finished else None
 
 
-def _training_status(state: dict[Step, StepState], running: bool, error: dict[str, Any] | None) -> str:
+def _training_status(
+    state: dict[Step, StepState], running: bool, error: dict[str, Any] | None
+) -> str:
     if running:
         return "running"
     if error:
@@ -171,7 +153,11 @@ def _step_status(state: StepState) -> dict[str, Any]:
     record = state.record
     out: dict[str, Any] = {"status": state.status}
     if record:
-        out |= {"started_at": record.started_at, "finished_at": record.finished_at, "seconds": record.seconds}
+        out |= {
+            "started_at": record.started_at,
+            "finished_at": record.finished_at,
+            "seconds": record.seconds,
+        }
     if state.progress:
         out["progress"] = state.progress
     if state.error:

@@ -1,4 +1,7 @@
-"""The HTTP contract of predictions: what a request may hold and what an answer does. OpenAPI is made from these."""
+"""The HTTP contract of predictions: what a request may hold and what an answer does.
+
+OpenAPI is made from these.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -8,7 +11,9 @@ from b3shared.core.skill import Skill
 
 Action = Literal["buy", "hold", "sell"]
 ModelType = Literal["rf", "random_forest", "lstm", "lstm_mtl"]
-TickerText = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\s*[A-Za-z0-9]{1,12}\s*$")]
+TickerText = Annotated[
+    str, StringConstraints(strip_whitespace=True, pattern=r"^\s*[A-Za-z0-9]{1,12}\s*$")
+]
 VersionText = Annotated[str, StringConstraints(pattern=r"^\d{8}-[0-9a-f]{8}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -28,7 +33,9 @@ class PredictRequest(_Request):
 
     ticker: TickerText = Field(description="trimmed and put in capitals", examples=["PETR4"])
     model_type: ModelType = "rf"
-    model_version: VersionText | None = Field(default=None, description="a registered version; default: the live one")
+    model_version: VersionText | None = Field(
+        default=None, description="a registered version; default: the live one"
+    )
 
 
 class BatchRequest(_Request):
@@ -67,7 +74,9 @@ class Explanation(_Answer):
 
     summary: str = Field(
         description="sentences: the most probable class, the action where it is another, skill, features",
-        examples=["Most likely: hold (41.6 %, usually 41.2 %). Leaning: buy (33.7 %, usually 30.2 %)."],
+        examples=[
+            "Most likely: hold (41.6 %, usually 41.2 %). Leaning: buy (33.7 %, usually 30.2 %)."
+        ],
     )
     method: str
     reasons: list[Reason]
@@ -91,7 +100,9 @@ class PredictAnswer(_Answer):
     ticker: str
     company: str
     predictions: list[Action]
-    prediction_probabilities: list[list[Probability]] = Field(description="calibrated, in the order of classes")
+    prediction_probabilities: list[list[Probability]] = Field(
+        description="calibrated, in the order of classes"
+    )
     classes: list[Action]
     base_rates: list[Probability] = Field(description="class shares of the training rows")
     decision: Literal["lift", "argmax"] = Field(
@@ -101,23 +112,37 @@ class PredictAnswer(_Answer):
     )
     feature_importance: dict[str, float]
     explanation: Explanation
-    predicted_return: float | None = Field(description="total return over the horizon, a fraction; null for rf")
-    predicted_price: float | None = Field(description="R$, last_price x (1 + predicted_return); null for rf")
-    interval: Interval | None = Field(description="around the predicted return and price; null for rf")
+    predicted_return: float | None = Field(
+        description="total return over the horizon, a fraction; null for rf"
+    )
+    predicted_price: float | None = Field(
+        description="R$, last_price x (1 + predicted_return); null for rf"
+    )
+    interval: Interval | None = Field(
+        description="around the predicted return and price; null for rf"
+    )
     last_price: float = Field(description="traded close of as_of, R$")
     input_shape: list[int]
     features_used: list[str]
-    features_count: int | None = Field(description="features of each session of the window; null for rf")
+    features_count: int | None = Field(
+        description="features of each session of the window; null for rf"
+    )
     sequence_length: int | None = Field(description="sessions of the window; null for rf")
     model_type: Literal["rf", "lstm"]
     requested_model_type: str
     model_source: str = Field(description="key of the version in the registry")
     model_version: str
-    target: str | None = Field(description="what the classes mean: label rule, horizon in sessions, width of the hold band")
+    target: str | None = Field(
+        description="what the classes mean: label rule, horizon in sessions, width of the hold band"
+    )
     skill: Skill = Field(description="what the evaluation could show beyond the baselines")
     as_of: str = Field(description="the ticker's newest session, which the forecast is made from")
-    data_age_sessions: int = Field(description="sessions of the exchange after as_of and before today in São Paulo")
-    degraded: bool = Field(description="true when the answer is not what a fresh one would be; message says why")
+    data_age_sessions: int = Field(
+        description="sessions of the exchange after as_of and before today in São Paulo"
+    )
+    degraded: bool = Field(
+        description="true when the answer is not what a fresh one would be; message says why"
+    )
 
 
 class BatchRow(_Answer):

@@ -1,4 +1,7 @@
-"""Errors of the world outside: the machine's, DuckDB's, those of AWS. What they are to a person, in one line."""
+"""Errors of the world outside: the machine's, DuckDB's, those of AWS.
+
+What they are to a person, in one line.
+"""
 
 import os
 import tempfile
@@ -14,7 +17,9 @@ _OF_AWS = ("botocore.exceptions", "boto3.exceptions")
 
 def was_interrupted(error: BaseException) -> bool:
     """Whether Ctrl-C is behind an error: DuckDB makes errors of its own of it, and what meets those makes others."""
-    return any(isinstance(found, KeyboardInterrupt | duckdb.InterruptException) for found in _chain(error))
+    return any(
+        isinstance(found, KeyboardInterrupt | duckdb.InterruptException) for found in _chain(error)
+    )
 
 
 def outside_error(error: BaseException, places: Sequence[str]) -> str | None:
@@ -30,7 +35,9 @@ def outside_error(error: BaseException, places: Sequence[str]) -> str | None:
         return "the memory is full"
     if isinstance(error, _OF_DUCKDB):
         return str(error).splitlines()[0]
-    if any(kind.__module__ in _OF_AWS for kind in type(error).__mro__):  # boto3 is not there where only folders are used
+    if any(
+        kind.__module__ in _OF_AWS for kind in type(error).__mro__
+    ):  # boto3 is not there where only folders are used
         remote = [place for place in places if place.startswith("s3://")]
         return f"{' or '.join(remote) or 'AWS'}: {' '.join(str(error).split())}"
     return None

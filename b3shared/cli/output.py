@@ -8,12 +8,12 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from b3shared.dataset.table import CLASSES
+from b3shared.core.skill import in_words
+from b3shared.core.vocabulary import CLASSES
 from b3shared.evaluation.titles import title_of
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 from b3shared.quotes.calendar import sessions_between
 from b3shared.runs.run import StepRecord
-from b3shared.core.skill import in_words
 
 _COLUMNS = (
     ("accuracy", "accuracy", ".3f"),
@@ -39,7 +39,9 @@ class ProgressDisplay:
 
     def finished(self, record: StepRecord, before: bool) -> None:
         """A step is done (or was, ``before``)."""
-        self._line(f"  {record.step:<16} {'done before' if before else f'{record.seconds:6.1f} s'}  {told(record)}")
+        self._line(
+            f"  {record.step:<16} {'done before' if before else f'{record.seconds:6.1f} s'}  {told(record)}"
+        )
 
     def ingested(self, file: Mapping[str, Any]) -> None:
         """A file of quotes was taken in."""
@@ -49,7 +51,9 @@ class ProgressDisplay:
         kept = f"; {some(newer)} kept as a newer file has it (--force replaces it)" if newer else ""
         nothing = "corporate actions made anew" if file["changed"] else "nothing new"
         days = " to ".join(sorted({file["first_session"], file["last_session"]}))
-        self._line(f"  {file['name']:<24} {file['rows']:>9,} quotes, {days}: {years or nothing}{refused}{kept}")
+        self._line(
+            f"  {file['name']:<24} {file['rows']:>9,} quotes, {days}: {years or nothing}{refused}{kept}"
+        )
 
     def _line(self, text: str, end: str = "\n") -> None:
         clear = "\r\033[K" if self._live else ""
@@ -64,7 +68,12 @@ def _rejected(file: Mapping[str, Any]) -> str:
 
 
 def _year_change(year: Mapping[str, int]) -> str:
-    counts = {"new": year["added"], "corrected": year["changed"], "removed": year["removed"], "confirmed": year["confirmed"]}
+    counts = {
+        "new": year["added"],
+        "corrected": year["changed"],
+        "removed": year["removed"],
+        "confirmed": year["confirmed"],
+    }
     told = " ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
     return told and f"{year['year']}: {told}"
 
@@ -74,7 +83,9 @@ def course(words: Mapping[str, Any]) -> str:
     count = f" {words['done']}/{words['total']}" if "total" in words else ""
     counted = ("done", "total", "epoch", "epochs", "slice")
     figures = {n: v for n, v in words.items() if n not in counted and isinstance(v, int | float)}
-    return f"{words.get('phase', '')}{count}" + "".join(f", {n.replace('_', ' ')} {v:.4g}" for n, v in figures.items())
+    return f"{words.get('phase', '')}{count}" + "".join(
+        f", {n.replace('_', ' ')} {v:.4g}" for n, v in figures.items()
+    )
 
 
 def told(record: StepRecord) -> str:
@@ -84,7 +95,10 @@ def told(record: StepRecord) -> str:
         case "load_data":
             return f"{s['rows']:,} quotes of {s['tickers']} tickers, {s['first_session']} to {s['last_session']}"
         case "preprocess_data":
-            shares = ", ".join(f"{name} {n / s['labelled_rows']:.0%}" for name, n in s["target_distribution"].items())
+            shares = ", ".join(
+                f"{name} {n / s['labelled_rows']:.0%}"
+                for name, n in s["target_distribution"].items()
+            )
             return f"{s['labelled_rows']:,} labelled rows, {s['features']} features; {shares}{_left_out(s['left_out'])}"
         case "split_data":
             sizes = f"{s['train_size']:,} train, {s['validation_size']:,} validation, {s['test_size']:,} test rows"
@@ -100,7 +114,11 @@ def told(record: StepRecord) -> str:
             return f"{s['tickers']} tickers as of {s['as_of']}{'' if s['published'] else ', not served: ' + s['reason']}"
         case _:
             state = (
-                "is live" if s.get("live") else "goes live when its windows are published" if s.get("pending") else "kept"
+                "is live"
+                if s.get("live")
+                else "goes live when its windows are published"
+                if s.get("pending")
+                else "kept"
             )
             return f"{s.get('model_version', '')} {state}: {s.get('decision', '')}"
 
@@ -133,7 +151,9 @@ def standing(records: Mapping[Step, StepRecord], *, live: bool) -> str:
 
 def exported(warehouse: str, rows: Mapping[str, int]) -> str:
     """What was written where, of :func:`b3shared.pipeline.export_run.export_run`."""
-    counts = ", ".join(f"{count} row{'' if count == 1 else 's'} of {table}" for table, count in rows.items())
+    counts = ", ".join(
+        f"{count} row{'' if count == 1 else 's'} of {table}" for table, count in rows.items()
+    )
     return f"warehouse {warehouse}: {counts}"
 
 
@@ -145,7 +165,9 @@ def some(names: Sequence[str], shown: int = 5) -> str:
 
 def comparison(metrics: Mapping[str, Any]) -> str:
     """The model beside the baselines on the test part, as a table; a dash where a baseline does not say."""
-    rows = {"model": metrics["model"]["test"]} | {n: b["figures"] for n, b in metrics["baselines"].items()}
+    rows = {"model": metrics["model"]["test"]} | {
+        n: b["figures"] for n, b in metrics["baselines"].items()
+    }
     lines = [f"{'on the test dates':<22}" + "".join(f"{title:>11}" for _, title, _ in _COLUMNS)]
     for name, figures in rows.items():
         cells = (_cell(figures.get(key), form) for key, _, form in _COLUMNS)
@@ -164,7 +186,11 @@ def forecasts(answer: pd.DataFrame, today: date) -> str:
     lines = [_head(returns is not None)]
     for ticker, row in answer.iterrows():
         of = [row[name] for name in CLASSES], row["last_price"], f"{row['as_of']:%Y-%m-%d}"
-        expected = None if returns is None else (row["predicted_price"], row["price_low"], row["price_high"])
+        expected = (
+            None
+            if returns is None
+            else (row["predicted_price"], row["price_low"], row["price_high"])
+        )
         lines.append(_forecast(str(ticker), row["action"], *of, expected))
     newest = answer["as_of"].max().date()
     age = sessions_between(newest, today)
@@ -177,8 +203,19 @@ def served_forecasts(answer: Mapping[str, Any]) -> str:
     lines = [_head(any(p["interval"] for p in predictions))]
     for p in predictions:
         known = p["interval"]
-        expected = (p["predicted_price"], known["price_low"], known["price_high"]) if known else None
-        lines.append(_forecast(p["ticker"], p["prediction"], p["probabilities"], p["last_price"], p["as_of"], expected))
+        expected = (
+            (p["predicted_price"], known["price_low"], known["price_high"]) if known else None
+        )
+        lines.append(
+            _forecast(
+                p["ticker"],
+                p["prediction"],
+                p["probabilities"],
+                p["last_price"],
+                p["as_of"],
+                expected,
+            )
+        )
     lines += [f"{e['ticker']:<8}{e['code']}: {e['message']}" for e in answer["errors"]]
     if predictions:
         newest = max(predictions, key=lambda p: str(p["as_of"]))

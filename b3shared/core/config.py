@@ -1,4 +1,7 @@
-"""Settings of a deployment, from the environment. Parameters of a run are in :mod:`b3shared.params.run`."""
+"""Settings of a deployment, from the environment.
+
+Parameters of a run are in :mod:`b3shared.params.run`.
+"""
 
 import math
 import os
@@ -9,7 +12,7 @@ from typing import Literal
 
 from b3shared.core.errors import InvalidParameterError
 
-BUNDLED_QUOTES = Path(__file__).resolve().parent.parent / "data" / "quotes.parquet"
+BUNDLED_QUOTES = Path(__file__).resolve().parents[2] / "data" / "quotes.parquet"
 """The real quotes that come with the project: 60 liquid tickers, 2019 to 2023."""
 
 COTAHIST_ADDRESS = "https://bvmf.bmfbovespa.com.br/InstDados/SerHist/COTAHIST_{period}.ZIP"
@@ -25,20 +28,22 @@ class Settings:
 
     Attributes:
         environment: "AWS" or "LOCAL", as in the reference project (variable ``environment``).
-        storage: ``s3://bucket/prefix`` or a folder for runs, models and the release (``B3_STORAGE``).
-        quotes: where quotes are read: ``s3://`` lake, Parquet file or folder, or DuckDB file with optional ``#table``
-            (``B3_QUOTES``).
-        state_machine: ARN of the pipeline's state machine (``B3_STATE_MACHINE``); empty outside a deployment.
+        storage: ``s3://bucket/prefix`` or a folder for runs, models and the release
+            (``B3_STORAGE``).
+        quotes: where quotes are read: ``s3://`` lake, Parquet file or folder, or DuckDB file with
+            optional ``#table`` (``B3_QUOTES``).
+        state_machine: ARN of the pipeline's state machine (``B3_STATE_MACHINE``); empty outside a
+            deployment.
         wait_seconds: how long the control API waits for a step (``B3_WAIT_SECONDS``).
         max_running: runs allowed at once (``B3_MAX_RUNNING``).
-        slice_seconds: how long one call of a resumable training may train (``B3_SLICE_SECONDS``); without it until a
-            fifth of the function's time is left.
-        cotahist_address: where the exchange (or a mirror) has its files, with ``{period}`` for A2020, M012020 or D02012020
-            (``B3_COTAHIST_ADDRESS``).
-        warehouse: DuckDB file or ``md:`` database that evaluations and requests are written to (``B3_WAREHOUSE``); empty
-            for none.
-        shard_rows: rows that a step works on at once at most; more quotes are cut into shards of whole tickers
-            (``B3_SHARD_ROWS``).
+        slice_seconds: how long one call of a resumable training may train (``B3_SLICE_SECONDS``);
+            without it until a fifth of the function's time is left.
+        cotahist_address: where the exchange (or a mirror) has its files, with ``{period}`` for
+            A2020, M012020 or D02012020 (``B3_COTAHIST_ADDRESS``).
+        warehouse: DuckDB file or ``md:`` database that evaluations and requests are written to
+            (``B3_WAREHOUSE``); empty for none.
+        shard_rows: rows that a step works on at once at most; more quotes are cut into shards of
+            whole tickers (``B3_SHARD_ROWS``).
     """
 
     environment: Literal["AWS", "LOCAL"] = "LOCAL"

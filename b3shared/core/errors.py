@@ -8,7 +8,8 @@ class B3Error(Exception):
 
     Args:
         message: What happened, naming the value and what is allowed.
-        **details: Machine-readable facts (JSON types) that go into the run's record beside the message.
+        **details: Machine-readable facts (JSON types) that go into the run's record beside the
+        message.
     """
 
     code: ClassVar[str] = "B3_ERROR"

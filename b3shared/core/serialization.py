@@ -20,7 +20,9 @@ def to_json(value: Any) -> bytes:
     try:
         return json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
-        raise InvalidParameterError(f"not JSON: {error}; finite numbers, text, lists and dicts are allowed") from error
+        raise InvalidParameterError(
+            f"not JSON: {error}; finite numbers, text, lists and dicts are allowed"
+        ) from error
 
 
 def from_json(data: bytes, key: str) -> Any:

@@ -26,7 +26,8 @@ def scratch(who: str) -> Iterator[Path]:
         who: the step or function that works in it.
 
     Raises:
-        DiskFullError, OutOfMemoryError: In place of the error that a full disk, or too little memory, led to.
+        DiskFullError, OutOfMemoryError: In place of the error that a full disk, or too little
+            memory, led to.
     """
     with tempfile.TemporaryDirectory(prefix=f"b3-{who}-") as name:
         folder = Path(name)
@@ -47,8 +48,8 @@ def in_scratch(*variables: str) -> Iterator[None]:
     """Let libraries keep their files in a folder that is removed at the end of the block.
 
     Args:
-        variables: of the environment, which tell a library where to keep files. Those that are set keep
-            their value; the others name that folder, and are unset again at the end.
+        variables: of the environment, which tell a library where to keep files. Those that are set
+            keep their value; the others name that folder, and are unset again at the end.
     """
     with tempfile.TemporaryDirectory(prefix="b3-cache-", ignore_cleanup_errors=True) as folder:
         added = [name for name in variables if name not in os.environ]
@@ -62,7 +63,9 @@ def in_scratch(*variables: str) -> Iterator[None]:
 
 def no_space(error: BaseException) -> bool:
     """Whether an error, or what led to it, says that a disk is full: the system's number, or DuckDB's words."""
-    if (isinstance(error, OSError) and error.errno in _FULL) or any(words in str(error) for words in _WORDS):
+    if (isinstance(error, OSError) and error.errno in _FULL) or any(
+        words in str(error) for words in _WORDS
+    ):
         return True
     led = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return led is not None and no_space(led)

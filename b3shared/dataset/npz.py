@@ -1,7 +1,8 @@
 """NumPy archives (``.npz``) whose arrays can be memory-mapped, and written a piece at a time.
 
-They are what ``np.load`` reads. Arrays are stored as they are, each at a multiple of 64 bytes in the file (as ``zipalign``
-does it for Android), and two archives of the same arrays are equal to the byte. No pickles.
+They are what ``np.load`` reads. Arrays are stored as they are, each at a multiple of 64 bytes in
+the file (as ``zipalign`` does it for Android), and two archives of the same arrays are equal to the
+byte. No pickles.
 """
 
 import struct
@@ -40,7 +41,10 @@ class Pieces:
 
 
 def write_npz(path: Path, arrays: Mapping[str, Array | Pieces]) -> Path:
-    """Write an archive and return its path. ValueError for objects, and pieces that do not add up."""
+    """Write an archive and return its path.
+
+    ValueError for objects, and pieces that do not add up.
+    """
     with ZipFile(path, "w", ZIP_STORED) as archive:
         for name, values in arrays.items():
             pieces = values if isinstance(values, Pieces) else None
@@ -71,20 +75,30 @@ def map_npz(path: Path) -> dict[str, Array]:
             name, extra = struct.unpack("<HH", file.read(4))
             file.seek(name + extra, 1)
             version = np.lib.format.read_magic(file)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            read = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
             shape, _, dtype = read(file)
             key = member.filename.removesuffix(".npy")
             if dtype.hasobject:
                 raise ValueError(f"{path}: {key} holds objects, not values")
             arrays[key] = (
-                np.asarray(np.memmap(path, dtype, "r", file.tell(), shape)) if np.prod(shape) else np.zeros(shape, dtype)
+                np.asarray(np.memmap(path, dtype, "r", file.tell(), shape))
+                if np.prod(shape)
+                else np.zeros(shape, dtype)
             )
     return arrays
 
 
 def _npy_header(dtype: npt.DTypeLike, shape: tuple[int, ...]) -> bytes:
     out = BytesIO()
-    described = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    described = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+        "fortran_order": False,
+        "shape": shape,
+    }
     np.lib.format.write_array_header_1_0(out, described)
     return out.getvalue()
 

@@ -1,13 +1,15 @@
 """Splits by date that no label crosses: train, validation and test, and the folds of the search inside train.
 
-A label of session t is known only at the close of its ``label_end``. A row whose label reaches the next part would tell
-the model what happens there, so it is *purged*; rows whose label ends just before are *embargoed*, because outcomes of
-neighbouring sessions are alike. Source: M. López de Prado, Advances in Financial Machine Learning (2018), chapter 7.
+A label of session t is known only at the close of its ``label_end``. A row whose label reaches the
+next part would tell the model what happens there, so it is *purged*; rows whose label ends just
+before are *embargoed*, because outcomes of neighbouring sessions are alike. Source: M. López de
+Prado, Advances in Financial Machine Learning (2018), chapter 7.
 
-One rule serves every function here. Let the *sessions* be the distinct dates of all rows given, unlabelled ones too.
-A row of an earlier part stays only if at least ``embargo_days`` sessions lie strictly between its ``label_end`` and the
-first date of the next part, and ``label_end`` is before that date. For a ``label_end`` that is a session this says
-index(label_end) + embargo_days < index(first date of the next part).
+One rule serves every function here. Let the *sessions* be the distinct dates of all rows given,
+unlabelled ones too. A row of an earlier part stays only if at least ``embargo_days`` sessions lie
+strictly between its ``label_end`` and the first date of the next part, and ``label_end`` is before
+that date. For a ``label_end`` that is a session this says index(label_end) + embargo_days <
+index(first date of the next part).
 """
 
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset.table import Array, IntArray
+from b3shared.core.arrays import Array, IntArray
 from b3shared.core.errors import InvalidParameterError, InvalidQuotesError, TooLittleHistoryError
 
 PARTS = ("train", "val", "test")
@@ -29,7 +31,8 @@ class Split:
     Attributes:
         train: int64 indices into the rows given, ascending; likewise ``val`` and ``test``.
         boundaries: per part its "first" and "last" date kept, ISO text.
-        dropped: rows in no part, by reason: "unlabelled" (outcome not known yet), "purged", "embargoed".
+        dropped: rows in no part, by reason: "unlabelled" (outcome not known yet), "purged",
+            "embargoed".
     """
 
     train: IntArray
@@ -39,22 +42,27 @@ class Split:
     dropped: dict[str, int]
 
 
-def purged_split(date: Array, label_end: Array, *, test_size: float, val_size: float, embargo_days: int) -> Split:
+def purged_split(
+    date: Array, label_end: Array, *, test_size: float, val_size: float, embargo_days: int
+) -> Split:
     """Cut all rows by date, across all tickers: the newest dates test, those before validate, the rest train.
 
-    Sizes are shares of the distinct labelled dates, rounded to the nearest (a half upwards). The purge and the embargo
-    of the module's rule then thin the ends of train (against validation) and of validation (against test).
+    Sizes are shares of the distinct labelled dates, rounded to the nearest (a half upwards). The
+    purge and the embargo of the module's rule then thin the ends of train (against validation) and
+    of validation (against test).
 
     Args:
         date: (rows,) datetime64[D], session t; any order, tickers may have different dates.
-        label_end: (rows,) datetime64[D], session at whose close the label is known; NaT where it is not known yet.
+        label_end: (rows,) datetime64[D], session at whose close the label is known; NaT where it is
+            not known yet.
         test_size: share of the newest dates, 0.01 to 0.98.
         val_size: share of the dates just before; together at most 0.99.
         embargo_days: sessions left free between a label's end and the next part, 0 or more.
 
     Raises:
         InvalidParameterError: A size or the embargo is out of bounds.
-        InvalidQuotesError: Columns of unequal length, a missing date, or a label that ends before its date.
+        InvalidQuotesError: Columns of unequal length, a missing date, or a label that ends before
+            its date.
         TooLittleHistoryError: Too few dates for three parts, or the purge empties one.
     """
     if not (min(test_size, val_size) >= 0.01 and test_size + val_size <= 0.99):
@@ -85,15 +93,22 @@ def purged_split(date: Array, label_end: Array, *, test_size: float, val_size: f
             keep &= ~(purged | embargoed)
         rows[name] = np.flatnonzero(keep)
         if not len(rows[name]):
-            raise _emptied(f"{name} part", labelled & (part == number), date, label_end, sessions, embargo_days)
-    return Split(**rows, boundaries={name: _span(date[rows[name]]) for name in PARTS}, dropped=dropped)
+            raise _emptied(
+                f"{name} part", labelled & (part == number), date, label_end, sessions, embargo_days
+            )
+    return Split(
+        **rows, boundaries={name: _span(date[rows[name]]) for name in PARTS}, dropped=dropped
+    )
 
 
-def purged_folds(date: Array, label_end: Array, *, n_splits: int, embargo_days: int) -> list[tuple[IntArray, IntArray]]:
+def purged_folds(
+    date: Array, label_end: Array, *, n_splits: int, embargo_days: int
+) -> list[tuple[IntArray, IntArray]]:
     """Walk forward by date: each fold trains on all earlier dates, purged and embargoed, and tests on the next block.
 
-    The blocks are those of scikit-learn's ``TimeSeriesSplit`` over the distinct labelled dates instead of rows.
-    Unlabelled rows are in no fold; their dates count as sessions. Arguments as in :func:`purged_split`.
+    The blocks are those of scikit-learn's ``TimeSeriesSplit`` over the distinct labelled dates
+    instead of rows. Unlabelled rows are in no fold; their dates count as sessions. Arguments as in
+    :func:`purged_split`.
 
     Args:
         date: (rows,) datetime64[D].
@@ -140,12 +155,17 @@ class PurgedTimeSeriesSplit:
     Args:
         n_splits: folds.
         embargo_days: sessions left free before each test block.
-        date: (rows,) datetime64[D] of the rows of ``X``; None takes the level "date" of ``X.index`` (pandas).
+        date: (rows,) datetime64[D] of the rows of ``X``; None takes the level "date" of ``X.index``
+            (pandas).
         label_end: (rows,) datetime64[D]; None takes the level "label_end" of ``X.index``.
     """
 
     def __init__(
-        self, n_splits: int = 3, embargo_days: int = 5, date: Array | None = None, label_end: Array | None = None
+        self,
+        n_splits: int = 3,
+        embargo_days: int = 5,
+        date: Array | None = None,
+        label_end: Array | None = None,
     ) -> None:
         self.n_splits = n_splits
         self.embargo_days = embargo_days
@@ -156,15 +176,20 @@ class PurgedTimeSeriesSplit:
         """How many folds there are."""
         return self.n_splits
 
-    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[IntArray, IntArray]]:
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[IntArray, IntArray]]:
         """Yield train and test row indices of ``X``, oldest fold first; ``y`` and ``groups`` are ignored.
 
         Raises:
-            InvalidParameterError: The dates are neither given nor in ``X.index``, or are not one for each row of ``X``.
+            InvalidParameterError: The dates are neither given nor in ``X.index``, or are not one
+                for each row of ``X``.
         """
         date = self._of_rows(X, "date", self.date)
         label_end = self._of_rows(X, "label_end", self.label_end)
-        yield from purged_folds(date, label_end, n_splits=self.n_splits, embargo_days=self.embargo_days)
+        yield from purged_folds(
+            date, label_end, n_splits=self.n_splits, embargo_days=self.embargo_days
+        )
 
     @staticmethod
     def _of_rows(X: Any, name: str, given: Array | None) -> Array:
@@ -179,7 +204,9 @@ class PurgedTimeSeriesSplit:
                 f"or let X have a pandas MultiIndex with the levels 'date' and 'label_end'"
             )
         if len(values) != len(X):
-            raise InvalidParameterError(f"{name} has {len(values)} entries for the {len(X)} rows of X: one each is needed")
+            raise InvalidParameterError(
+                f"{name} has {len(values)} entries for the {len(X)} rows of X: one each is needed"
+            )
         return values
 
 
@@ -187,21 +214,32 @@ def _checked(date: Array, label_end: Array, embargo_days: int) -> tuple[Array, A
     """The two columns as datetime64[D], and the sessions."""
     if embargo_days < 0:
         raise InvalidParameterError(f"embargo_days = {embargo_days}: 0 or more is allowed")
-    date, label_end = np.asarray(date, dtype="datetime64[D]"), np.asarray(label_end, dtype="datetime64[D]")
+    date, label_end = (
+        np.asarray(date, dtype="datetime64[D]"),
+        np.asarray(label_end, dtype="datetime64[D]"),
+    )
     if date.shape != label_end.shape or date.ndim != 1:
-        raise InvalidQuotesError(f"date {date.shape} and label_end {label_end.shape}: one of each per row is needed")
+        raise InvalidQuotesError(
+            f"date {date.shape} and label_end {label_end.shape}: one of each per row is needed"
+        )
     if np.isnat(date).any():
         raise InvalidQuotesError(f"{np.isnat(date).sum()} rows have no date; every row needs one")
     if (early := label_end < date).any():
         row = int(np.argmax(early))
-        raise InvalidQuotesError(f"label_end {label_end[row]} is before its date {date[row]} (row {row})")
+        raise InvalidQuotesError(
+            f"label_end {label_end[row]} is before its date {date[row]} (row {row})"
+        )
     return date, label_end, np.unique(date)
 
 
-def _reaching(label_end: Array, first: Any, sessions: Array, embargo_days: int) -> tuple[Array, Array]:
+def _reaching(
+    label_end: Array, first: Any, sessions: Array, embargo_days: int
+) -> tuple[Array, Array]:
     """Masks of the labels that reach a part beginning at ``first``, and of those that only reach its embargo."""
     purged = label_end >= first
-    free = int(np.searchsorted(sessions, first)) - embargo_days  # the first session that is left free
+    free = (
+        int(np.searchsorted(sessions, first)) - embargo_days
+    )  # the first session that is left free
     near = label_end >= sessions[free] if free >= 0 else np.ones(len(label_end), dtype=bool)
     return purged, near & ~purged
 

@@ -1,50 +1,48 @@
-"""The training table: what preprocessing writes and every later step reads. NumPy only, so that no step needs pandas."""
+"""The training table: what preprocessing writes and every later step reads.
+
+NumPy only, so that no step needs pandas.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from b3shared.core.arrays import Array, FloatArray, IntArray
+from b3shared.core.vocabulary import UNLABELLED
 from b3shared.dataset.npz import Pieces, map_npz, write_npz
-
-CLASSES = ("buy", "hold", "sell")
-"""Class names in the order of every label code, probability column and confusion matrix."""
-
-BUY, HOLD, SELL = range(3)
-UNLABELLED = -1
 
 MATRIX, COLUMNS = "matrix.npy", "columns.npz"
 """Files of a stored table."""
-
-Array = npt.NDArray[Any]
-FloatArray = npt.NDArray[np.floating[Any]]
-IntArray = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Rows of (ticker, date), sorted by ticker and date, and all that is known of each at the close of its date.
 
-    The newest rows, whose outcome is not known yet, are included: their ``label`` is -1, their ``label_end`` NaT and
-    their ``future_return`` NaN. Only the last three look ahead; every other column is point-in-time.
+    The newest rows, whose outcome is not known yet, are included: their ``label`` is -1, their
+    ``label_end`` NaT and their ``future_return`` NaN. Only the last three look ahead; every other
+    column is point-in-time.
 
     Attributes:
         X: (rows, features) float32; a memory map when loaded from a folder.
         feature_names: names of the columns of ``X``.
         ticker: (rows,) str.
         date: (rows,) datetime64[D], the session t.
-        session: (rows,) int32, number of t in the calendar of the data: differences are gaps in sessions.
+        session: (rows,) int32, number of t in the calendar of the data: differences are gaps in
+            sessions.
         close: (rows,) float64, traded close of t in R$.
-        volatility: (rows,) float64, trailing 20-session deviation of daily total returns, a fraction.
+        volatility: (rows,) float64, trailing 20-session deviation of daily total returns, a
+            fraction.
         return_5: (rows,) float64, total return of the last 5 sessions (baseline reversal).
         return_20: (rows,) float64, total return of the last 20 sessions (baseline momentum).
-        known_label: (rows,) int8, the newest label of the ticker already known at the close of t; -1 if none.
+        known_label: (rows,) int8, the newest label of the ticker already known at the close of t;
+            -1 if none.
         rule: (rows,) int8, the reference project's buy/sell rule at t.
         label: (rows,) int8 code into :data:`CLASSES`; -1 not known yet.
-        label_end: (rows,) datetime64[D], session at whose close both label and ``future_return`` are known.
+        label_end: (rows,) datetime64[D], session at whose close both label and ``future_return``
+            are known.
         future_return: (rows,) float64, total return from the close of t to the outcome, a fraction.
     """
 
@@ -73,7 +71,9 @@ class Dataset:
 
     def take(self, rows: Array) -> "Dataset":
         """The rows of the given indices (or boolean mask), in that order."""
-        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "feature_names"}
+        columns = {
+            f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "feature_names"
+        }
         return Dataset(feature_names=self.feature_names, **columns)
 
     def save(self, folder: Path) -> list[Path]:
@@ -91,11 +91,17 @@ class Dataset:
         columns = map_npz(folder / COLUMNS)
         names = tuple(map(str, columns.pop("feature_names")))
         ticker = columns.pop("tickers")[columns.pop("ticker_code")]
-        return cls(X=np.load(folder / MATRIX, mmap_mode="r"), feature_names=names, ticker=ticker, **columns)
+        return cls(
+            X=np.load(folder / MATRIX, mmap_mode="r"), feature_names=names, ticker=ticker, **columns
+        )
 
 
 def save_columns(
-    folder: Path, names: tuple[str, ...], tickers: Array, codes: Array | Pieces, columns: Mapping[str, Array | Pieces]
+    folder: Path,
+    names: tuple[str, ...],
+    tickers: Array,
+    codes: Array | Pieces,
+    columns: Mapping[str, Array | Pieces],
 ) -> Path:
     """Write ``columns.npz``: every column but ``X`` of a training table, whole or in pieces.
 
@@ -107,5 +113,9 @@ def save_columns(
         columns: the rest, by the names of :class:`Dataset`.
     """
     code = codes if isinstance(codes, Pieces) else codes.astype(np.int32)
-    stored = {"feature_names": np.array(names), "tickers": np.array(tickers.tolist(), dtype=str), "ticker_code": code}
+    stored = {
+        "feature_names": np.array(names),
+        "tickers": np.array(tickers.tolist(), dtype=str),
+        "ticker_code": code,
+    }
     return write_npz(folder / COLUMNS, stored | dict(columns))

@@ -1,7 +1,8 @@
 """Honest evaluation of a model beside what costs nothing: figures with intervals, baselines, backtest, pictures, report.
 
-``from b3shared.evaluation.evaluate import evaluate`` is all of it. The names here are resolved on first use: the metrics
-need NumPy only, the pictures bring matplotlib, the linear baseline scikit-learn.
+``from b3shared.evaluation.evaluate import evaluate`` is all of it. The names here are resolved on
+first use: the metrics need NumPy only, the pictures bring matplotlib, the linear baseline
+scikit-learn.
 """
 
 from importlib import import_module

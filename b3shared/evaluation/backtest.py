@@ -1,15 +1,19 @@
 """What the calls would have earned after costs: overlapping equal-weight portfolios, deliberately simple.
 
-On every date t the called stocks with the highest scores are bought with 1/horizon of the capital and held for ``horizon``
-sessions, so that at any time ``horizon`` such tranches are alive. Read the result with these simplifications in mind:
+On every date t the called stocks with the highest scores are bought with 1/horizon of the capital
+and held for ``horizon`` sessions, so that at any time ``horizon`` such tranches are alive. Read the
+result with these simplifications in mind:
 
-- ``entry="same_close"`` trades at the very close that the features are computed from: optimistic. ``entry="next_close"``
-  gives the same calls one session later, which can be done in practice; the difference is the price of that assumption.
-- The path inside a tranche is not known here, only its return over the horizon: it is spread equally over the horizon.
-  That hides variance (at horizon 2 some 60 % of a session's), so volatility and Sharpe ratio are computed on whole
-  tranche returns, which are not smoothed; the drawdown is of the smoothed curve and therefore somewhat too small.
-- Tranches are rebalanced to their share every session; the drift of weights inside a tranche is ignored. Cash earns nothing
-  (in Brazil it earns the CDI rate), and taxes, market impact and suspended trading are ignored.
+- ``entry="same_close"`` trades at the very close that the features are computed from: optimistic.
+  ``entry="next_close"`` gives the same calls one session later, which can be done in practice; the
+  difference is the price of that assumption.
+- The path inside a tranche is not known here, only its return over the horizon: it is spread
+  equally over the horizon. That hides variance (at horizon 2 some 60 % of a session's), so
+  volatility and Sharpe ratio are computed on whole tranche returns, which are not smoothed; the
+  drawdown is of the smoothed curve and therefore somewhat too small.
+- Tranches are rebalanced to their share every session; the drift of weights inside a tranche is
+  ignored. Cash earns nothing (in Brazil it earns the CDI rate), and taxes, market impact and
+  suspended trading are ignored.
 """
 
 from collections.abc import Mapping
@@ -18,7 +22,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from b3shared.dataset.table import BUY, SELL, Array, Dataset, FloatArray, IntArray
+from b3shared.core.arrays import Array, FloatArray, IntArray
+from b3shared.core.vocabulary import BUY, SELL
+from b3shared.dataset.table import Dataset
 from b3shared.evaluation.bootstrap import interval, paired_interval, ratio
 from b3shared.evaluation.metrics import divide
 
@@ -32,11 +38,12 @@ class Costs:
     """Trading costs of one side (a purchase or a sale).
 
     Attributes:
-        fees_bp: exchange fees and brokerage, basis points of the traded value. B3 publishes about 3 for trading and
-            settlement; 5 leaves room for a broker.
-        half_spread_bp: half the bid-ask spread. 10 is for liquid names; the smaller ones of a R$ 2 million universe
-            cost more.
-        borrow_rate: yearly stock-loan rate on what is sold short, a fraction. An assumption: scarce names cost far more.
+        fees_bp: exchange fees and brokerage, basis points of the traded value. B3 publishes about 3
+            for trading and settlement; 5 leaves room for a broker.
+        half_spread_bp: half the bid-ask spread. 10 is for liquid names; the smaller ones of a R$ 2
+            million universe cost more.
+        borrow_rate: yearly stock-loan rate on what is sold short, a fraction. An assumption: scarce
+            names cost far more.
     """
 
     fees_bp: float = 5.0
@@ -57,7 +64,8 @@ class Candidates:
         dates: (dates,) ascending.
         day: (rows,) number of each row's date.
         column: (rows,) number of its ticker.
-        returns: (rows,) total return from the entry over the horizon, a fraction; NaN where the row cannot be entered.
+        returns: (rows,) total return from the entry over the horizon, a fraction; NaN where the row
+            cannot be entered.
         n_tickers: columns of the grid.
     """
 
@@ -72,7 +80,9 @@ class Candidates:
         """The rows of a part with the return that an entry at this close would have had."""
         dates, day = np.unique(data.date[rows], return_inverse=True)
         tickers, column = np.unique(data.ticker[rows], return_inverse=True)
-        returns = data.future_return[rows] if entry == "same_close" else next_session_return(data, rows)
+        returns = (
+            data.future_return[rows] if entry == "same_close" else next_session_return(data, rows)
+        )
         return cls(dates, day, column, returns, len(tickers))
 
 
@@ -82,15 +92,20 @@ def next_session_return(data: Dataset, rows: IntArray) -> FloatArray:
     NaN where that row is not of the very next session, or its outcome is not known yet.
     """
     after = np.minimum(rows + 1, len(data) - 1)
-    adjacent = (data.ticker[after] == data.ticker[rows]) & (data.session[after] == data.session[rows] + 1)
+    adjacent = (data.ticker[after] == data.ticker[rows]) & (
+        data.session[after] == data.session[rows] + 1
+    )
     return np.where(adjacent, data.future_return[after], np.nan)
 
 
-def select(candidates: Candidates, chosen: Array, score: FloatArray, max_positions: int | None) -> FloatArray:
+def select(
+    candidates: Candidates, chosen: Array, score: FloatArray, max_positions: int | None
+) -> FloatArray:
     """(dates, tickers) equal weights, summing to 1 on dates with a position and to 0 on others.
 
-    On each date the highest scores among the ``chosen`` rows: at most a fifth of the date's tradable rows, at least one,
-    and at most ``max_positions``. Equal scores are taken in the order of the tickers.
+    On each date the highest scores among the ``chosen`` rows: at most a fifth of the date's
+    tradable rows, at least one, and at most ``max_positions``. Equal scores are taken in the order
+    of the tickers.
     """
     n_dates = len(candidates.dates)
     tradable = np.isfinite(candidates.returns)
@@ -116,9 +131,11 @@ class Backtest:
 
     Attributes:
         dates: (dates,) entry dates.
-        gross: (dates,) return of the tranche entered on each date, before costs, a fraction of the tranche.
+        gross: (dates,) return of the tranche entered on each date, before costs, a fraction of the
+            tranche.
         net: (dates,) the same after costs.
-        equity: (dates + horizon,) value of 1 invested at the first close, after costs; one value per session.
+        equity: (dates + horizon,) value of 1 invested at the first close, after costs; one value
+            per session.
         gross_growth: end value of 1 invested, before costs.
         invested: share of the dates with a position.
         turnover: traded value per session, purchases and sales, as a share of the capital.
@@ -137,20 +154,30 @@ class Backtest:
     def summary(self, counts: FloatArray, benchmark: "Backtest | None" = None) -> dict[str, Any]:
         """Figures as JSON types; returns are compound and yearly, volatility and Sharpe ratio as the module says.
 
-        ``net_daily_mean`` carries block-bootstrap intervals, and so does ``excess_daily_mean``, the paired difference to the
-        benchmark; it is None without one.
+        ``net_daily_mean`` carries block-bootstrap intervals, and so does ``excess_daily_mean``, the
+        paired difference to the benchmark; it is None without one.
         """
         years = len(self.dates) / SESSIONS_PER_YEAR
-        volatility = float(self.net.std(ddof=1) * np.sqrt(SESSIONS_PER_YEAR / self.horizon)) if len(self.net) > 1 else 0.0
+        volatility = (
+            float(self.net.std(ddof=1) * np.sqrt(SESSIONS_PER_YEAR / self.horizon))
+            if len(self.net) > 1
+            else 0.0
+        )
         daily = interval(self._daily(), ratio, counts)
-        excess = None if benchmark is None else paired_interval(self._daily(), benchmark._daily(), ratio, counts)
+        excess = (
+            None
+            if benchmark is None
+            else paired_interval(self._daily(), benchmark._daily(), ratio, counts)
+        )
         return {
             "dates": len(self.dates),
             "invested_share": self.invested,
             "gross_annual_return": _annual(self.gross_growth, years),
             "net_annual_return": _annual(float(self.equity[-1]), years),
             "annual_volatility": volatility,
-            "sharpe": daily.estimate * SESSIONS_PER_YEAR / volatility if volatility > 1e-9 else np.nan,
+            "sharpe": daily.estimate * SESSIONS_PER_YEAR / volatility
+            if volatility > 1e-9
+            else np.nan,
             "max_drawdown": float((self.equity / np.maximum.accumulate(self.equity) - 1).min()),
             "turnover": self.turnover,
             "net_daily_mean": asdict(daily),
@@ -169,8 +196,9 @@ def _annual(growth: float, years: float) -> float:
 def simulate(candidates: Candidates, weights: FloatArray, horizon: int, costs: Costs) -> Backtest:
     """Hold each date's tranche of ``weights`` (dates, tickers; negative is short) for ``horizon`` sessions.
 
-    Costs are paid on the difference between the tranche that ends and the one that begins: a name in both is not traded.
-    They are charged to the tranche that begins; the last tranches also pay for their own end.
+    Costs are paid on the difference between the tranche that ends and the one that begins: a name
+    in both is not traded. They are charged to the tranche that begins; the last tranches also pay
+    for their own end.
     """
     n_dates = len(weights)
     grid = np.zeros_like(weights)
@@ -201,7 +229,12 @@ def _session_returns(tranche: FloatArray, horizon: int) -> FloatArray:
 
 
 def long_only(
-    candidates: Candidates, actions: IntArray, score: FloatArray, horizon: int, costs: Costs, max_positions: int | None
+    candidates: Candidates,
+    actions: IntArray,
+    score: FloatArray,
+    horizon: int,
+    costs: Costs,
+    max_positions: int | None,
 ) -> Backtest:
     """Buy the called buys with the highest scores; dates without one stay in cash."""
     weights = select(candidates, actions == BUY, score, max_positions)
@@ -209,7 +242,12 @@ def long_only(
 
 
 def long_short(
-    candidates: Candidates, actions: IntArray, score: FloatArray, horizon: int, costs: Costs, max_positions: int | None
+    candidates: Candidates,
+    actions: IntArray,
+    score: FloatArray,
+    horizon: int,
+    costs: Costs,
+    max_positions: int | None,
 ) -> Backtest:
     """Half the capital in the best buys, half sold short in the worst sells; dates that lack a side stay in cash."""
     long = select(candidates, actions == BUY, score, max_positions)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from b3shared.dataset.table import BUY, CLASSES, HOLD, SELL, UNLABELLED, Dataset, FloatArray, IntArray
-from b3shared.models.decision import decide
+from b3shared.core.arrays import FloatArray, IntArray
+from b3shared.core.vocabulary import BUY, CLASSES, HOLD, SELL, UNLABELLED
+from b3shared.dataset.table import Dataset
 from b3shared.evaluation.metrics import class_shares
 from b3shared.evaluation.ranking import buy_minus_sell
+from b3shared.models.decision import decide
 from b3shared.params.run import PipelineParams
 
 REVERSAL_SESSIONS, MOMENTUM_SESSIONS = 5, 20
@@ -26,7 +28,8 @@ class Baseline:
         description: what it does, in one sentence.
         actions: (rows,) int8 class codes.
         probabilities: (rows, 3), None when it has none.
-        score: (rows,) what orders the stocks of a day, None when it has none; NaN where its input is missing.
+        score: (rows,) what orders the stocks of a day, None when it has none; NaN where its input
+            is missing.
         returns: (rows,) forecast total return, None when it has none.
         intervals: (rows, 2) lower and upper end of the return, None when it has none.
     """
@@ -47,10 +50,14 @@ def actions_of(
     returns: FloatArray | None = None,
 ) -> IntArray:
     """Decide as the served model does; a class that the train part never had is never proposed."""
-    return decide(probabilities, np.where(base_rates > 0, base_rates, np.inf), params.decision, returns)
+    return decide(
+        probabilities, np.where(base_rates > 0, base_rates, np.inf), params.decision, returns
+    )
 
 
-def all_baselines(data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams) -> list[Baseline]:
+def all_baselines(
+    data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams
+) -> list[Baseline]:
     """Every baseline's forecast of ``rows``, in the order of the report.
 
     Args:
@@ -84,7 +91,9 @@ def persistence(data: Dataset, train: IntArray, rows: IntArray, params: Pipeline
     )
 
 
-def yesterdays_label(data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams) -> Baseline:
+def yesterdays_label(
+    data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams
+) -> Baseline:
     """The ticker's newest label that is known at t; the train majority where there is none yet."""
     known = data.known_label[rows]
     commonest = np.argmax(class_shares(data.label[train]))
@@ -97,16 +106,35 @@ def yesterdays_label(data: Dataset, train: IntArray, rows: IntArray, params: Pip
 
 def reversal(data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams) -> Baseline:
     """Buy what fell over 5 sessions, sell what rose."""
-    return _trend("reversal", "buys what fell over 5 sessions, sells what rose", -data.return_5, data, rows, params)
+    return _trend(
+        "reversal",
+        "buys what fell over 5 sessions, sells what rose",
+        -data.return_5,
+        data,
+        rows,
+        params,
+    )
 
 
 def momentum(data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams) -> Baseline:
     """Buy what rose over 20 sessions, sell what fell."""
-    return _trend("momentum", "buys what rose over 20 sessions, sells what fell", data.return_20, data, rows, params)
+    return _trend(
+        "momentum",
+        "buys what rose over 20 sessions, sells what fell",
+        data.return_20,
+        data,
+        rows,
+        params,
+    )
 
 
 def _trend(
-    name: str, description: str, score: FloatArray, data: Dataset, rows: IntArray, params: PipelineParams
+    name: str,
+    description: str,
+    score: FloatArray,
+    data: Dataset,
+    rows: IntArray,
+    params: PipelineParams,
 ) -> Baseline:
     """Call where the past return leaves the hold band of the labels, scaled to its number of sessions."""
     sessions = {"reversal": REVERSAL_SESSIONS, "momentum": MOMENTUM_SESSIONS}[name]
@@ -115,7 +143,9 @@ def _trend(
     return Baseline(name, description, actions=actions, score=score)
 
 
-def reference_rule(data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams) -> Baseline:
+def reference_rule(
+    data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams
+) -> Baseline:
     """The reference project's RSI, MACD, momentum and volume rule."""
     return Baseline(
         "reference_rule",
@@ -124,7 +154,9 @@ def reference_rule(data: Dataset, train: IntArray, rows: IntArray, params: Pipel
     )
 
 
-def logistic_regression(data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams) -> Baseline:
+def logistic_regression(
+    data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams
+) -> Baseline:
     """Multinomial logistic regression on the same, standardised features; class shares when train has one class."""
     shares = class_shares(data.label[train])
     if np.count_nonzero(shares) > 1:
@@ -140,12 +172,16 @@ def logistic_regression(data: Dataset, train: IntArray, rows: IntArray, params: 
     )
 
 
-def _fit_logistic(data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams) -> FloatArray:
+def _fit_logistic(
+    data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams
+) -> FloatArray:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, random_state=params.random_state))
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(max_iter=1000, random_state=params.random_state)
+    )
     model.fit(np.asarray(data.X[train]), data.label[train])
     probabilities = np.zeros((len(rows), len(CLASSES)))
     probabilities[:, model[-1].classes_] = model.predict_proba(np.asarray(data.X[rows]))

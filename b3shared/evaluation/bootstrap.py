@@ -1,8 +1,9 @@
 """How sure is a figure? Circular block bootstrap over dates.
 
-Rows of one day share the day's news, and outcomes over a horizon overlap: neither rows nor days are independent. So whole
-blocks of consecutive dates are drawn (Politis and Romano 1992), every row of a date together. A figure is written as a
-function of sums over dates, so a resample is a weighted sum of per-date rows: one matrix product makes all of them.
+Rows of one day share the day's news, and outcomes over a horizon overlap: neither rows nor days are
+independent. So whole blocks of consecutive dates are drawn (Politis and Romano 1992), every row of
+a date together. A figure is written as a function of sums over dates, so a resample is a weighted
+sum of per-date rows: one matrix product makes all of them.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from b3shared.dataset.table import FloatArray, IntArray
+from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.evaluation.metrics import divide
 
 Statistic = Callable[[FloatArray], FloatArray]
@@ -36,7 +37,9 @@ def block_length(horizon: int) -> int:
     return max(2 * horizon, 10)
 
 
-def draw_dates(n_dates: int, length: int, n_resamples: int = N_RESAMPLES, seed: int = 0) -> IntArray:
+def draw_dates(
+    n_dates: int, length: int, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> IntArray:
     """(n_resamples, n_dates) date numbers: blocks of ``length`` from uniform starts, wrapping round the end.
 
     The last block is cut so that every resample has exactly ``n_dates`` dates.
@@ -44,19 +47,28 @@ def draw_dates(n_dates: int, length: int, n_resamples: int = N_RESAMPLES, seed: 
     length = min(length, n_dates)
     n_blocks = -(-n_dates // length)
     starts = np.random.default_rng(seed).integers(0, n_dates, size=(n_resamples, n_blocks))
-    return ((starts[:, :, None] + np.arange(length)) % n_dates).reshape(n_resamples, -1)[:, :n_dates]
+    return ((starts[:, :, None] + np.arange(length)) % n_dates).reshape(n_resamples, -1)[
+        :, :n_dates
+    ]
 
 
-def resample_counts(n_dates: int, length: int, n_resamples: int = N_RESAMPLES, seed: int = 0) -> FloatArray:
+def resample_counts(
+    n_dates: int, length: int, n_resamples: int = N_RESAMPLES, seed: int = 0
+) -> FloatArray:
     """(n_resamples, n_dates) float64: how often each date is in each resample.
 
-    With fewer than 5 blocks in the sample there are no resamples: (0, n_dates), and every interval is NaN.
+    With fewer than 5 blocks in the sample there are no resamples: (0, n_dates), and every interval
+    is NaN.
     """
     if n_dates < MIN_BLOCKS * length:
         return np.zeros((0, n_dates))
     draws = draw_dates(n_dates, length, n_resamples, seed)
     cells = (draws + n_dates * np.arange(n_resamples)[:, None]).ravel()
-    return np.bincount(cells, minlength=n_resamples * n_dates).reshape(n_resamples, n_dates).astype(np.float64)
+    return (
+        np.bincount(cells, minlength=n_resamples * n_dates)
+        .reshape(n_resamples, n_dates)
+        .astype(np.float64)
+    )
 
 
 def interval(per_date: FloatArray, statistic: Statistic, counts: FloatArray) -> Interval:
@@ -70,7 +82,9 @@ def interval(per_date: FloatArray, statistic: Statistic, counts: FloatArray) -> 
     return _percentiles(statistic(per_date.sum(axis=0)), statistic(counts @ per_date))
 
 
-def paired_interval(per_date_a: FloatArray, per_date_b: FloatArray, statistic: Statistic, counts: FloatArray) -> Interval:
+def paired_interval(
+    per_date_a: FloatArray, per_date_b: FloatArray, statistic: Statistic, counts: FloatArray
+) -> Interval:
     """The difference figure(a) - figure(b) of two models on the same dates, both resampled with the same draws."""
     estimate = statistic(per_date_a.sum(axis=0)) - statistic(per_date_b.sum(axis=0))
     return _percentiles(estimate, statistic(counts @ per_date_a) - statistic(counts @ per_date_b))
@@ -90,7 +104,10 @@ def _percentiles(estimate: FloatArray, replicates: FloatArray) -> Interval:
 
 
 def ratio(sums: FloatArray) -> FloatArray:
-    """Column 1 over column 0: a mean when column 0 counts. NaN when there is nothing to divide by."""
+    """Column 1 over column 0: a mean when column 0 counts.
+
+    NaN when there is nothing to divide by.
+    """
     return divide(sums[..., 1], sums[..., 0], empty=np.nan)
 
 
@@ -99,7 +116,9 @@ def mean_over_deviation(sums: FloatArray) -> FloatArray:
     n, total, squares = sums[..., 0], sums[..., 1], sums[..., 2]
     mean = divide(total, n, empty=np.nan)
     variance = divide(squares - n * mean**2, n - 1, empty=np.nan)
-    return divide(mean, np.where(variance > 1e-18, np.sqrt(np.maximum(variance, 0)), 0), empty=np.nan)
+    return divide(
+        mean, np.where(variance > 1e-18, np.sqrt(np.maximum(variance, 0)), 0), empty=np.nan
+    )
 
 
 def moments(values: FloatArray) -> FloatArray:

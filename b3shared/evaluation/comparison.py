@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset.table import Dataset, FloatArray, IntArray
+from b3shared.core.arrays import FloatArray, IntArray
+from b3shared.dataset.table import Dataset
 from b3shared.evaluation.baselines import Baseline
 from b3shared.evaluation.bootstrap import Interval, paired_interval
 from b3shared.evaluation.scorecard import FIGURES, Scorecard
@@ -28,15 +29,30 @@ def differences(
         counts: as :func:`bootstrap.resample_counts` gives it.
         rule: the label is the reference project's rule: compare macro F1 with today's rule as well.
     """
-    losses = {"prior": baselines["majority"], "logistic_regression": baselines["logistic_regression"]}
-    found = {f"log_loss_gain_over_{name}": gain("log_loss", model, card, counts) for name, card in losses.items()}
+    losses = {
+        "prior": baselines["majority"],
+        "logistic_regression": baselines["logistic_regression"],
+    }
+    found = {
+        f"log_loss_gain_over_{name}": gain("log_loss", model, card, counts)
+        for name, card in losses.items()
+    }
     ranked = {name: card for name, card in baselines.items() if "rank_ic" in card.per_date}
-    found |= {f"rank_ic_gain_over_{name}": gain("rank_ic", model, card, counts) for name, card in ranked.items()}
+    found |= {
+        f"rank_ic_gain_over_{name}": gain("rank_ic", model, card, counts)
+        for name, card in ranked.items()
+    }
     stays = baselines["persistence"]
-    shared = [name for name in LOSSES if FIGURES[name][0] in model.per_date and FIGURES[name][0] in stays.per_date]
+    shared = [
+        name
+        for name in LOSSES
+        if FIGURES[name][0] in model.per_date and FIGURES[name][0] in stays.per_date
+    ]
     found |= {f"{name}_gain_over_persistence": gain(name, model, stays, counts) for name in shared}
     if rule:
-        found["macro_f1_gain_over_reference_rule"] = gain("macro_f1", model, baselines["reference_rule"], counts)
+        found["macro_f1_gain_over_reference_rule"] = gain(
+            "macro_f1", model, baselines["reference_rule"], counts
+        )
     return found
 
 
@@ -45,7 +61,9 @@ def gain(figure: str, model: Scorecard, other: Scorecard, counts: FloatArray) ->
     columns, statistic = FIGURES[figure]
     ours, theirs = model.per_date[columns], other.per_date[columns]
     lower_is_better = figure == "log_loss" or figure in LOSSES
-    return paired_interval(*((theirs, ours) if lower_is_better else (ours, theirs)), statistic, counts)
+    return paired_interval(
+        *((theirs, ours) if lower_is_better else (ours, theirs)), statistic, counts
+    )
 
 
 def calibration_rows(data: Dataset, val: IntArray, training: Mapping[str, Any]) -> IntArray:
@@ -60,16 +78,29 @@ def calibration_rows(data: Dataset, val: IntArray, training: Mapping[str, Any]) 
 
 
 def with_persistence_interval(
-    baselines: list[Baseline], data: Dataset, fitted: IntArray, rows: IntArray, params: PipelineParams
+    baselines: list[Baseline],
+    data: Dataset,
+    fitted: IntArray,
+    rows: IntArray,
+    params: PipelineParams,
 ) -> tuple[list[Baseline], ReturnScale]:
     """The baselines, with an interval around persistence's zero of the same kind as the model's.
 
-    Split conformal, scaled by volatility: only its quantile is fitted, on outcomes of the rows ``fitted``.
+    Split conformal, scaled by volatility: only its quantile is fitted, on outcomes of the rows
+    ``fitted``.
 
     Raises:
         TooLittleHistoryError: Too few rows to fit it on.
     """
     zeros, level = np.zeros(len(fitted)), params.lstm.interval_level
-    scale = ReturnScale.fit(zeros, data.volatility[fitted], data.future_return[fitted], horizon=params.horizon, level=level)
+    scale = ReturnScale.fit(
+        zeros,
+        data.volatility[fitted],
+        data.future_return[fitted],
+        horizon=params.horizon,
+        level=level,
+    )
     intervals = scale.intervals(np.zeros(len(rows)), data.volatility[rows])
-    return [replace(b, intervals=intervals) if b.name == "persistence" else b for b in baselines], scale
+    return [
+        replace(b, intervals=intervals) if b.name == "persistence" else b for b in baselines
+    ], scale

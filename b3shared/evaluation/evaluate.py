@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset.table import CLASSES, Dataset, FloatArray, IntArray
+from b3shared.core.arrays import FloatArray, IntArray
+from b3shared.core.vocabulary import CLASSES
+from b3shared.dataset.table import Dataset
 from b3shared.evaluation import bootstrap
 from b3shared.evaluation.backtest import Backtest, Costs, backtests
 from b3shared.evaluation.baselines import Baseline, all_baselines
 from b3shared.evaluation.comparison import calibration_rows, differences, with_persistence_interval
+from b3shared.evaluation.gate import Outcomes
+from b3shared.evaluation.learning_curves import curves_of
 from b3shared.evaluation.metrics import reliability_bins, to_json
 from b3shared.evaluation.parts import Part, score_parts
 from b3shared.evaluation.ranking import buy_minus_sell
@@ -21,9 +25,7 @@ from b3shared.evaluation.report.page import render_report
 from b3shared.evaluation.report.pictures import draw_figures
 from b3shared.evaluation.return_metrics import return_bins
 from b3shared.evaluation.scorecard import Scorecard, interval_json
-from b3shared.evaluation.learning_curves import curves_of
 from b3shared.evaluation.verdict import headline_of, leak_suspected, skill_verdict, warnings_of
-from b3shared.evaluation.gate import Outcomes
 from b3shared.models.base import Forecast
 from b3shared.params.run import PipelineParams
 
@@ -31,7 +33,13 @@ Courses = dict[str, dict[str, dict[Any, Backtest]]]
 GAPS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "rank_ic", "directional_accuracy")
 RETURN_GAPS = ("return_mae", "return_rank_ic")
 SUMMARY = ("accuracy", "macro_f1", "log_loss", "rank_ic", "icir", "directional_accuracy")
-RETURN_SUMMARY = ("return_rank_ic", "return_r2_over_zero", "price_mape", "price_mape_excess", "interval_coverage")
+RETURN_SUMMARY = (
+    "return_rank_ic",
+    "return_r2_over_zero",
+    "price_mape",
+    "price_mape_excess",
+    "interval_coverage",
+)
 """Of a model that forecasts returns."""
 
 
@@ -40,15 +48,18 @@ class Evaluation:
     """What an evaluation found.
 
     Attributes:
-        metrics: JSON types only; undefined figures are None. Its keys:
-            ``model`` part -> figure -> value; ``intervals`` the same figures of the test part with ``estimate``, ``ci95``,
-            ``ci99``; ``baselines`` name -> ``description``, ``figures``, ``intervals``; ``differences`` paired gains,
-            above 0 in the model's favour. The figures are those of :data:`scorecard.FIGURES`; one that a forecaster does
-            not allow is absent. ``parts``, ``test_tickers``, ``gaps`` (train - val), ``months``, ``reliability``,
-            ``backtest``, ``importance``; of a model with returns ``return_bins``, with intervals ``return_interval``
-            (level, and how persistence's was fitted), with epochs ``training`` (:func:`training.curves_of`), else None;
-            ``skill``, ``warnings``, ``headline``; ``label``, ``classes``, ``bootstrap``, ``params``, ``context``.
-        outcomes: what the model said of the test rows and what happened, for later paired comparisons.
+        metrics: JSON types only; undefined figures are None. Its keys: ``model`` part -> figure ->
+            value; ``intervals`` the same figures of the test part with ``estimate``, ``ci95``,
+            ``ci99``; ``baselines`` name -> ``description``, ``figures``, ``intervals``;
+            ``differences`` paired gains, above 0 in the model's favour. The figures are those of
+            :data:`scorecard.FIGURES`; one that a forecaster does not allow is absent. ``parts``,
+            ``test_tickers``, ``gaps`` (train - val), ``months``, ``reliability``, ``backtest``,
+            ``importance``; of a model with returns ``return_bins``, with intervals
+            ``return_interval`` (level, and how persistence's was fitted), with epochs ``training``
+            (:func:`training.curves_of`), else None; ``skill``, ``warnings``, ``headline``;
+            ``label``, ``classes``, ``bootstrap``, ``params``, ``context``.
+        outcomes: what the model said of the test rows and what happened, for later paired
+            comparisons.
         draw: makes the figures.
     """
 
@@ -113,16 +124,20 @@ def evaluate(
         data: the whole table.
         parts: row indices of train, val and test. Rows whose outcome is not known are left out.
         forecasts: what the model says of each part, aligned with ``parts``.
-        base_rates: (3,) class shares in the rows that the model was trained on; the decision rule divides by them.
+        base_rates: (3,) class shares in the rows that the model was trained on; the decision rule
+            divides by them.
         params: of the run.
         importance: feature name -> weight.
-        training: the summary of the fit. Of it are used "history" and the "best_epoch" of "chosen", for the training
-            curves, and "calibrate" of "rows": how many of the newest validation rows the model's intervals were set on.
-        context: facts for the report's header (run, version, source, how often this test period was opened).
+        training: the summary of the fit. Of it are used "history" and the "best_epoch" of "chosen",
+            for the training curves, and "calibrate" of "rows": how many of the newest validation
+            rows the model's intervals were set on.
+        context: facts for the report's header (run, version, source, how often this test period was
+            opened).
         costs: of trading, for the backtest.
 
     Raises:
-        InvalidParameterError: A part is missing, or a forecast is not one probability row per row of its part.
+        InvalidParameterError: A part is missing, or a forecast is not one probability row per row
+            of its part.
         TooLittleHistoryError: A part has no labelled row.
     """
     training, context, costs = training or {}, context or {}, costs or Costs()
@@ -130,7 +145,10 @@ def evaluate(
     test = scored["test"]
     baselines, interval = _baselines(data, scored, training, params)
     cards = {
-        b.name: Scorecard.of(test.outcome, b.actions, b.probabilities, b.score, b.returns, b.intervals) for b in baselines
+        b.name: Scorecard.of(
+            test.outcome, b.actions, b.probabilities, b.score, b.returns, b.intervals
+        )
+        for b in baselines
     }
     length = bootstrap.block_length(params.horizon)
     counts = bootstrap.resample_counts(len(test.card.dates), length, seed=params.random_state)
@@ -141,11 +159,17 @@ def evaluate(
         "classes": CLASSES,
         "parts": {name: part.describe() for name, part in scored.items()},
         "test_tickers": np.unique(data.ticker[test.rows]),
-        "bootstrap": {"resamples": len(counts), "block_length": length, "seed": params.random_state},
+        "bootstrap": {
+            "resamples": len(counts),
+            "block_length": length,
+            "seed": params.random_state,
+        },
         "model": {name: part.card.figures() for name, part in scored.items()},
         "intervals": interval_json(test.card.intervals(counts)),
         "baselines": {b.name: _baseline_json(b, cards[b.name], counts) for b in baselines},
-        "differences": interval_json(differences(test.card, cards, counts, rule=params.label == "signal")),
+        "differences": interval_json(
+            differences(test.card, cards, counts, rule=params.label == "signal")
+        ),
         "reliability": reliability_bins(test.forecast.probabilities, test.outcome.label),
         "return_bins": _return_bins(test, counts),
         "return_interval": interval,
@@ -161,7 +185,11 @@ def evaluate(
     metrics |= {"headline": headline_of(metrics)}
     outcomes = Outcomes.of(data, parts["test"], forecasts["test"].probabilities, params)
     return Evaluation(
-        metrics, outcomes, lambda: draw_figures(data, test.rows, test.actions, test.forecast.returns, metrics, courses)
+        metrics,
+        outcomes,
+        lambda: draw_figures(
+            data, test.rows, test.actions, test.forecast.returns, metrics, courses
+        ),
     )
 
 
@@ -176,7 +204,12 @@ def _baselines(
     fitted = calibration_rows(data, val, training)
     baselines, scale = with_persistence_interval(baselines, data, fitted, test, params)
     dates = data.date[fitted]
-    fit = {"rows": len(fitted), "first": dates.min(), "last": dates.max(), "quantile": scale.quantile}
+    fit = {
+        "rows": len(fitted),
+        "first": dates.min(),
+        "last": dates.max(),
+        "quantile": scale.quantile,
+    }
     return baselines, {"level": scale.level, "persistence": fit}
 
 
@@ -202,7 +235,9 @@ def _baseline_json(baseline: Baseline, card: Scorecard, counts: FloatArray) -> d
     }
 
 
-def _backtests(data: Dataset, test: Part, baselines: list[Baseline], params: PipelineParams, costs: Costs) -> Courses:
+def _backtests(
+    data: Dataset, test: Part, baselines: list[Baseline], params: PipelineParams, costs: Costs
+) -> Courses:
     strategies = {"model": (test.actions, buy_minus_sell(test.forecast.probabilities))}
     strategies |= {b.name: (b.actions, b.score) for b in baselines if b.score is not None}
     return backtests(data, test.rows, strategies, params.horizon, costs)
@@ -213,11 +248,17 @@ def _backtest_json(courses: Courses, counts: FloatArray, costs: Costs) -> dict[s
     strategies = {
         name: {
             variant: {
-                entry: course.summary(counts, universe[entry] if variant == "long_only" and name != "universe" else None)
+                entry: course.summary(
+                    counts,
+                    universe[entry] if variant == "long_only" and name != "universe" else None,
+                )
                 for entry, course in entries.items()
             }
             for variant, entries in variants.items()
         }
         for name, variants in courses.items()
     }
-    return {"costs": asdict(costs) | {"per_side_bp": 1e4 * costs.per_side}, "strategies": strategies}
+    return {
+        "costs": asdict(costs) | {"per_side_bp": 1e4 * costs.per_side},
+        "strategies": strategies,
+    }

@@ -4,9 +4,9 @@ from contextlib import suppress
 
 import numpy as np
 
-from b3shared.dataset.table import Array
-from b3shared.core.serialization import to_json, utc_now
+from b3shared.core.arrays import Array
 from b3shared.core.errors import ConflictError
+from b3shared.core.serialization import to_json, utc_now
 from b3shared.storage import Storage
 
 PREFIX = "openings/"
@@ -15,7 +15,8 @@ PREFIX = "openings/"
 def count_opening(storage: Storage, dates: Array, evaluation: str) -> int:
     """Record that ``evaluation`` opens the test period of ``dates``; return how many evaluations ever did.
 
-    Every evaluation whose test period overlaps counts, this one included; the same evaluation again counts once.
+    Every evaluation whose test period overlaps counts, this one included; the same evaluation again
+    counts once.
 
     Args:
         storage: of the deployment.

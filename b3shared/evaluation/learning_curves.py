@@ -15,18 +15,26 @@ def curves_of(training: Mapping[str, Any]) -> dict[str, Any] | None:
     """Epoch by epoch, as JSON types; None for a training without a history (a forest has none).
 
     Args:
-        training: the summary that ``Model.fit`` returned: "history", one mapping per epoch, and in "chosen" the
-            "best_epoch", whose weights were kept (without it that of the least validation loss).
+        training: the summary that ``Model.fit`` returned: "history", one mapping per epoch, and in
+            "chosen" the "best_epoch", whose weights were kept (without it that of the least
+            validation loss).
 
     Returns:
-        "epochs" and each of :data:`CURVES`, lists of equal length, and "best_epoch", None where it is not known.
+        "epochs" and each of :data:`CURVES`, lists of equal length, and "best_epoch", None where it
+        is not known.
     """
     history = training.get("history") or []
     if not history:
         return None
-    curves = {name: [epoch.get(name) for epoch in history] for name in CURVES if any(name in epoch for epoch in history)}
+    curves = {
+        name: [epoch.get(name) for epoch in history]
+        for name in CURVES
+        if any(name in epoch for epoch in history)
+    }
     epochs = [epoch.get("epoch", number) for number, epoch in enumerate(history, start=1)]
-    found: dict[str, Any] = to_json({"epochs": epochs, **curves, "best_epoch": training.get("chosen", {}).get("best_epoch")})
+    found: dict[str, Any] = to_json(
+        {"epochs": epochs, **curves, "best_epoch": training.get("chosen", {}).get("best_epoch")}
+    )
     if found["best_epoch"] is None:
         found["best_epoch"] = _least(epochs, found.get("val_loss", []))
     return found

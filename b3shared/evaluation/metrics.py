@@ -1,7 +1,8 @@
 """Figures of a classifier: pure functions on arrays, short enough to check by hand.
 
-Classes are codes into :data:`b3shared.dataset.table.CLASSES`; names are never taken from a library's sorting. Functions of a
-confusion matrix accept a stack of them, (..., 3, 3), so that the bootstrap uses the very same definitions.
+Classes are codes into :data:`b3shared.core.vocabulary.CLASSES`; names are never taken from a
+library's sorting. Functions of a confusion matrix accept a stack of them, (..., 3, 3), so that the
+bootstrap uses the very same definitions.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from b3shared.dataset.table import CLASSES, Array, FloatArray, IntArray
+from b3shared.core.arrays import Array, FloatArray, IntArray
+from b3shared.core.vocabulary import CLASSES
 
 N_CLASSES = len(CLASSES)
 CALIBRATION_BINS = 10
@@ -77,7 +79,9 @@ def macro_f1(confusion: Array) -> FloatArray:
 
 def weighted_f1(confusion: Array) -> FloatArray:
     """Mean of the F1 weighted by support; flatters whoever calls the commonest class: read it beside the majority."""
-    return divide((f1(confusion) * support(confusion)).sum(axis=-1), support(confusion).sum(axis=-1))
+    return divide(
+        (f1(confusion) * support(confusion)).sum(axis=-1), support(confusion).sum(axis=-1)
+    )
 
 
 def mcc(confusion: Array) -> FloatArray:
@@ -132,14 +136,20 @@ def class_shares(labels: IntArray) -> FloatArray:
 def bin_edges(probabilities: FloatArray, bins: int = CALIBRATION_BINS) -> FloatArray:
     """(3, bins - 1) inner edges of bins that hold about equally many rows, per class.
 
-    Equal width would put all of a weak forecaster's probabilities, which lie between 0.25 and 0.5, into two bins.
+    Equal width would put all of a weak forecaster's probabilities, which lie between 0.25 and 0.5,
+    into two bins.
     """
     return np.quantile(probabilities, np.linspace(0, 1, bins + 1)[1:-1], axis=0).T
 
 
 def bin_numbers(probabilities: FloatArray, edges: FloatArray) -> IntArray:
-    """(rows, 3) bin of each probability. Equal probabilities share a bin, so the order of the rows cannot matter."""
-    columns = [np.searchsorted(edges[c], probabilities[:, c], side="right") for c in range(N_CLASSES)]
+    """(rows, 3) bin of each probability.
+
+    Equal probabilities share a bin, so the order of the rows cannot matter.
+    """
+    columns = [
+        np.searchsorted(edges[c], probabilities[:, c], side="right") for c in range(N_CLASSES)
+    ]
     return np.stack(columns, axis=1)
 
 
@@ -160,14 +170,21 @@ def reliability_bins(
     return table
 
 
-def expected_calibration_error(probabilities: FloatArray, true: IntArray, bins: int = CALIBRATION_BINS) -> float:
+def expected_calibration_error(
+    probabilities: FloatArray, true: IntArray, bins: int = CALIBRATION_BINS
+) -> float:
     """Class-wise calibration error with equally filled bins (adaptive calibration error, Nixon et al. 2019).
 
-    Per class, the mean over the rows of |mean forecast - observed share| of the row's bin; then the mean over the
-    three classes. Sampling noise alone keeps it above 0, by about sqrt(bins / rows) / 3.
+    Per class, the mean over the rows of |mean forecast - observed share| of the row's bin; then the
+    mean over the three classes. Sampling noise alone keeps it above 0, by about sqrt(bins / rows) /
+    3.
     """
     table = reliability_bins(probabilities, true, bins)
-    gaps = [abs(b["forecast"] - b["observed"]) * b["rows"] for classwise in table.values() for b in classwise]
+    gaps = [
+        abs(b["forecast"] - b["observed"]) * b["rows"]
+        for classwise in table.values()
+        for b in classwise
+    ]
     return float(sum(gaps) / (len(true) * N_CLASSES))
 
 

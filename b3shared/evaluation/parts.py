@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset.table import CLASSES, UNLABELLED, Array, Dataset, FloatArray, IntArray
+from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.errors import InvalidParameterError, TooLittleHistoryError
+from b3shared.core.vocabulary import CLASSES, UNLABELLED
+from b3shared.dataset.table import Dataset
 from b3shared.evaluation.baselines import actions_of
 from b3shared.evaluation.metrics import class_shares
 from b3shared.evaluation.ranking import buy_minus_sell
@@ -72,7 +74,9 @@ def score_parts(
     """Train, val and test with the figures of the model; arguments and errors as :func:`evaluate.evaluate`."""
     missing = [name for name in PARTS if name not in parts]
     if missing:
-        raise InvalidParameterError(f"part {', '.join(missing)} is missing; needed are {', '.join(PARTS)}")
+        raise InvalidParameterError(
+            f"part {', '.join(missing)} is missing; needed are {', '.join(PARTS)}"
+        )
     train = np.asarray(parts["train"], np.int64)
     prior = class_shares(data.label[train[_labelled(data, train)]])
     return {name: _score(data, name, parts, forecasts, base_rates, prior, params) for name in PARTS}
@@ -94,14 +98,23 @@ def _score(
 ) -> Part:
     rows = np.asarray(parts[name], np.int64)
     if name not in forecasts:
-        raise InvalidParameterError(f"forecast of part {name} is missing; needed are {', '.join(PARTS)}")
+        raise InvalidParameterError(
+            f"forecast of part {name} is missing; needed are {', '.join(PARTS)}"
+        )
     said = _checked(name, forecasts[name], len(rows))
     keep = _labelled(data, rows)
     if not len(keep):
-        raise TooLittleHistoryError(f"part {name}: none of its {len(rows)} rows has a known outcome; at least one is needed")
+        raise TooLittleHistoryError(
+            f"part {name}: none of its {len(rows)} rows has a known outcome; at least one is needed"
+        )
     rows, said = rows[keep], _of_rows(said, keep)
     outcome = Outcome(
-        data.date[rows], data.label[rows], data.future_return[rows], data.close[rows], prior, params.lstm.interval_level
+        data.date[rows],
+        data.label[rows],
+        data.future_return[rows],
+        data.close[rows],
+        prior,
+        params.lstm.interval_level,
     )
     actions = actions_of(said.probabilities, base_rates, params, said.returns)
     score = buy_minus_sell(said.probabilities)
@@ -117,15 +130,23 @@ def _of_rows(said: Forecast, rows: IntArray) -> Forecast:
 def _checked(name: str, forecast: Forecast, n_rows: int) -> Forecast:
     p = np.asarray(forecast.probabilities, np.float64)
     if p.shape != (n_rows, len(CLASSES)):
-        raise InvalidParameterError(f"forecast of {name}: probabilities are {p.shape}, not {(n_rows, len(CLASSES))}")
+        raise InvalidParameterError(
+            f"forecast of {name}: probabilities are {p.shape}, not {(n_rows, len(CLASSES))}"
+        )
     if not (np.isfinite(p).all() and (p >= 0).all() and np.allclose(p.sum(axis=1), 1, atol=1e-4)):
-        raise InvalidParameterError(f"forecast of {name}: probabilities must be finite, not negative, and sum to 1 per row")
+        raise InvalidParameterError(
+            f"forecast of {name}: probabilities must be finite, not negative, and sum to 1 per row"
+        )
     r, bounds = forecast.returns, forecast.intervals
     if r is not None and (np.shape(r) != (n_rows,) or not np.isfinite(r).all()):
-        raise InvalidParameterError(f"forecast of {name}: returns must be {n_rows} finite numbers or None")
+        raise InvalidParameterError(
+            f"forecast of {name}: returns must be {n_rows} finite numbers or None"
+        )
     if bounds is not None:
         bounds = np.asarray(bounds, np.float64)
-        if bounds.shape != (n_rows, 2) or not (np.isfinite(bounds).all() and (bounds[:, 0] <= bounds[:, 1]).all()):
+        if bounds.shape != (n_rows, 2) or not (
+            np.isfinite(bounds).all() and (bounds[:, 0] <= bounds[:, 1]).all()
+        ):
             raise InvalidParameterError(
                 f"forecast of {name}: intervals must be {n_rows} finite pairs, the lower end first, or None"
             )

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from b3shared.dataset.table import BUY, SELL, Array, FloatArray, IntArray
+from b3shared.core.arrays import Array, FloatArray, IntArray
+from b3shared.core.vocabulary import BUY, SELL
 from b3shared.evaluation.metrics import divide
 
 MIN_ROWS = 5
@@ -40,7 +41,10 @@ class Daily:
 
     @property
     def ratio(self) -> float:
-        """Mean over standard deviation (n - 1): the ICIR when the figure is an IC. NaN under two dates or without spread."""
+        """Mean over standard deviation (n - 1): the ICIR when the figure is an IC.
+
+        NaN under two dates or without spread.
+        """
         deviation = float(self.used.std(ddof=1)) if len(self.used) > 1 else 0.0
         return self.mean / deviation if deviation > 0 else float("nan")
 
@@ -56,7 +60,9 @@ def _daily_ranks(values: FloatArray, day: IntArray, n_dates: int) -> FloatArray:
         return np.empty(0)
     order = np.lexsort((values, day))
     sorted_values, sorted_day = values[order], day[order]
-    first = np.r_[True, (sorted_values[1:] != sorted_values[:-1]) | (sorted_day[1:] != sorted_day[:-1])]
+    first = np.r_[
+        True, (sorted_values[1:] != sorted_values[:-1]) | (sorted_day[1:] != sorted_day[:-1])
+    ]
     start = np.flatnonzero(first)
     size = np.diff(np.r_[start, len(values)])
     day_start = np.searchsorted(sorted_day, np.arange(n_dates))
@@ -72,13 +78,20 @@ def _finite(
     """All dates; then score, return and day number of the rows where both are finite, and how many such rows a day has."""
     days, day = np.unique(dates, return_inverse=True)
     known = np.isfinite(score) & np.isfinite(returns)
-    return days, score[known], returns[known], day[known], np.bincount(day[known], minlength=len(days))
+    return (
+        days,
+        score[known],
+        returns[known],
+        day[known],
+        np.bincount(day[known], minlength=len(days)),
+    )
 
 
 def daily_rank_ic(score: FloatArray, returns: FloatArray, dates: Array) -> Daily:
     """Spearman correlation of score and return over each date's rows, with average ranks for ties.
 
-    Rows where either is not finite are left out; a date with fewer than 5 rows left, or with a constant side, is skipped.
+    Rows where either is not finite are left out; a date with fewer than 5 rows left, or with a
+    constant side, is skipped.
 
     Args:
         score: (rows,) anything that orders the rows.
@@ -97,14 +110,19 @@ def daily_rank_ic(score: FloatArray, returns: FloatArray, dates: Array) -> Daily
 def quintile_spread(score: FloatArray, returns: FloatArray, dates: Array) -> Daily:
     """Mean return of each date's top fifth by score minus that of its bottom fifth, a fraction over the horizon.
 
-    A row is in the top fifth when (rank - 1/2) / rows >= 0.8, ranks averaged over ties; the bottom is its mirror image.
-    Dates with fewer than 5 rows, or where ties leave one side empty, are skipped.
+    A row is in the top fifth when (rank - 1/2) / rows >= 0.8, ranks averaged over ties; the bottom
+    is its mirror image. Dates with fewer than 5 rows, or where ties leave one side empty, are
+    skipped.
     """
     days, score, returns, day, rows = _finite(score, returns, dates)
     fifths = 5 * (_daily_ranks(score, day, len(days)) - 0.5)
     top, bottom = fifths >= 4 * rows[day], fifths <= rows[day]
     means = [
-        divide(np.bincount(day[side], returns[side], len(days)), np.bincount(day[side], minlength=len(days)), np.nan)
+        divide(
+            np.bincount(day[side], returns[side], len(days)),
+            np.bincount(day[side], minlength=len(days)),
+            np.nan,
+        )
         for side in (top, bottom)
     ]
     return Daily(days, np.where(rows >= MIN_ROWS, means[0] - means[1], np.nan))

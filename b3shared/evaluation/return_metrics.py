@@ -1,7 +1,8 @@
 """Figures of a return forecast, of the price that it implies and of its interval, each beside "the price stays".
 
-Every figure is a function of sums over dates, as in :mod:`b3shared.evaluation.scorecard`, so that each has its bootstrap
-interval; the figures of persistence (a return of zero) are resampled with the same draws, which makes them paired.
+Every figure is a function of sums over dates, as in :mod:`b3shared.evaluation.scorecard`, so that
+each has its bootstrap interval; the figures of persistence (a return of zero) are resampled with
+the same draws, which makes them paired.
 
 R2 is on returns. On price levels even "tomorrow is like today" reaches 0.999, so it is not given.
 """
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset.table import Array, FloatArray, IntArray
+from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.evaluation.bootstrap import Interval, Statistic, interval, mean_over_deviation, ratio
 from b3shared.evaluation.metrics import CALIBRATION_BINS, divide
 
@@ -61,13 +62,15 @@ FIGURES: dict[str, tuple[str, Statistic]] = {
 }
 """Figure -> the per-date columns that it needs and how it follows from their sums.
 
-``return_*`` are fractions, ``price_mae`` and ``price_rmse`` R$, ``price_mape`` a fraction of the price that came.
-``*_excess`` is that error over persistence's, less 1: 0.01 is one per cent worse. ``interval_width`` and
-``interval_score`` are fractions of the price of t.
+``return_*`` are fractions, ``price_mae`` and ``price_rmse`` R$, ``price_mape`` a fraction of the
+price that came. ``*_excess`` is that error over persistence's, less 1: 0.01 is one per cent worse.
+``interval_width`` and ``interval_score`` are fractions of the price of t.
 """
 
 
-def return_rows(predicted: FloatArray, actual: FloatArray, close: FloatArray) -> dict[str, list[Array]]:
+def return_rows(
+    predicted: FloatArray, actual: FloatArray, close: FloatArray
+) -> dict[str, list[Array]]:
     """Name of the columns -> what each row adds to them.
 
     Args:
@@ -91,20 +94,32 @@ def return_rows(predicted: FloatArray, actual: FloatArray, close: FloatArray) ->
     }
 
 
-def interval_rows(intervals: FloatArray, actual: FloatArray, level: float) -> dict[str, list[Array]]:
+def interval_rows(
+    intervals: FloatArray, actual: FloatArray, level: float
+) -> dict[str, list[Array]]:
     """As :func:`return_rows`, of intervals (rows, 2).
 
-    The interval score is the width, plus 2 / (1 - level) times what the outcome lies outside (Gneiting and Raftery
-    2007, eq. 43): lower is better, and neither a wide interval nor a narrow one can cheat it.
+    The interval score is the width, plus 2 / (1 - level) times what the outcome lies outside
+    (Gneiting and Raftery 2007, eq. 43): lower is better, and neither a wide interval nor a narrow
+    one can cheat it.
     """
     low, high = intervals[:, 0], intervals[:, 1]
     outside = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
     width = high - low
     covered = (low <= actual) & (actual <= high)
-    return {"return_intervals": [np.ones(len(actual)), covered, width, width + 2 / (1 - level) * outside]}
+    return {
+        "return_intervals": [
+            np.ones(len(actual)),
+            covered,
+            width,
+            width + 2 / (1 - level) * outside,
+        ]
+    }
 
 
-def return_bins(predicted: FloatArray, actual: FloatArray, day: IntArray, counts: FloatArray) -> list[dict[str, Any]]:
+def return_bins(
+    predicted: FloatArray, actual: FloatArray, day: IntArray, counts: FloatArray
+) -> list[dict[str, Any]]:
     """Mean forecast and mean outcome in bins of about equally many rows, by forecast; empty bins are left out.
 
     Args:
@@ -118,8 +133,18 @@ def return_bins(predicted: FloatArray, actual: FloatArray, day: IntArray, counts
     table = []
     for b in np.unique(number):
         inside = number == b
-        sums = [np.bincount(day[inside], weight, n_dates) for weight in (np.ones(inside.sum()), actual[inside])]
+        sums = [
+            np.bincount(day[inside], weight, n_dates)
+            for weight in (np.ones(inside.sum()), actual[inside])
+        ]
         found: Interval = interval(np.stack(sums, axis=1), ratio, counts)
         forecast = predicted[inside].mean()
-        table.append({"rows": inside.sum(), "forecast": forecast, "observed": found.estimate, "ci95": found.ci95})
+        table.append(
+            {
+                "rows": inside.sum(),
+                "forecast": forecast,
+                "observed": found.estimate,
+                "ci95": found.ci95,
+            }
+        )
     return table

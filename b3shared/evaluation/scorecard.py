@@ -6,10 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset.table import Array, FloatArray, IntArray
+from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.evaluation import metrics as m
 from b3shared.evaluation import return_metrics as r
-from b3shared.evaluation.bootstrap import Interval, Statistic, interval, mean_over_deviation, moments, ratio
+from b3shared.evaluation.bootstrap import (
+    Interval,
+    Statistic,
+    interval,
+    mean_over_deviation,
+    moments,
+    ratio,
+)
 from b3shared.evaluation.ranking import Daily, daily_rank_ic, quintile_spread
 
 
@@ -100,7 +107,10 @@ class Scorecard:
     ) -> "Scorecard":
         """Score what a forecaster said of each row; what it does not say (None) leaves its figures out."""
         dates, day = np.unique(outcome.date, return_inverse=True)
-        per_date, extra = _action_sums(outcome, actions, day, len(dates)), _action_figures(outcome, actions)
+        per_date, extra = (
+            _action_sums(outcome, actions, day, len(dates)),
+            _action_figures(outcome, actions),
+        )
         if probabilities is not None:
             per_date |= _probability_sums(outcome, probabilities, day, len(dates))
             extra["prior_log_loss"] = float(per_date["skill"][:, 1].sum() / len(outcome))
@@ -113,7 +123,9 @@ class Scorecard:
         if returns is not None:
             rows = r.return_rows(returns, outcome.future_return, outcome.close)
             per_date |= {name: _by_day(day, len(dates), columns) for name, columns in rows.items()}
-            per_date["return_rank_ic"] = moments(daily_rank_ic(returns, outcome.future_return, outcome.date).values)
+            per_date["return_rank_ic"] = moments(
+                daily_rank_ic(returns, outcome.future_return, outcome.date).values
+            )
         if intervals is not None:
             rows = r.interval_rows(intervals, outcome.future_return, outcome.level)
             per_date |= {name: _by_day(day, len(dates), columns) for name, columns in rows.items()}
@@ -141,12 +153,17 @@ def _by_day(day: IntArray, n_dates: int, columns: list[Array]) -> FloatArray:
     return np.stack([np.bincount(day, column, n_dates) for column in columns], axis=1)
 
 
-def _action_sums(outcome: Outcome, actions: IntArray, day: IntArray, n_dates: int) -> dict[str, FloatArray]:
+def _action_sums(
+    outcome: Outcome, actions: IntArray, day: IntArray, n_dates: int
+) -> dict[str, FloatArray]:
     cells = m.N_CLASSES**2
     cell = m.N_CLASSES * np.asarray(outcome.label, np.int64) + np.asarray(actions, np.int64)
     confusion = np.bincount(day * cells + cell, minlength=n_dates * cells).reshape(n_dates, cells)
     called, right = m.direction_hits(actions, outcome.future_return)
-    return {"confusion": confusion.astype(np.float64), "direction": _by_day(day, n_dates, [called, right])}
+    return {
+        "confusion": confusion.astype(np.float64),
+        "direction": _by_day(day, n_dates, [called, right]),
+    }
 
 
 def _action_figures(outcome: Outcome, actions: IntArray) -> dict[str, Any]:
@@ -160,14 +177,18 @@ def _action_figures(outcome: Outcome, actions: IntArray) -> dict[str, Any]:
     }
 
 
-def _probability_sums(outcome: Outcome, p: FloatArray, day: IntArray, n_dates: int) -> dict[str, FloatArray]:
+def _probability_sums(
+    outcome: Outcome, p: FloatArray, day: IntArray, n_dates: int
+) -> dict[str, FloatArray]:
     ones, loss = np.ones(len(outcome)), m.row_log_loss(p, outcome.label)
     prior_loss = m.row_log_loss(np.broadcast_to(outcome.prior, p.shape), outcome.label)
     return {
         "log_loss": _by_day(day, n_dates, [ones, loss]),
         "skill": _by_day(day, n_dates, [loss, prior_loss]),
         "brier": _by_day(day, n_dates, [ones, m.row_brier(p, outcome.label)]),
-        "calibration": np.hstack([_by_day(day, n_dates, [ones]), _calibration_gaps(outcome, p, day, n_dates)]),
+        "calibration": np.hstack(
+            [_by_day(day, n_dates, [ones]), _calibration_gaps(outcome, p, day, n_dates)]
+        ),
     }
 
 
@@ -176,7 +197,9 @@ def _calibration_gaps(outcome: Outcome, p: FloatArray, day: IntArray, n_dates: i
     number, gap = m.bin_numbers(p, m.bin_edges(p)), p - np.eye(m.N_CLASSES)[outcome.label]
     size = n_dates * m.CALIBRATION_BINS
     sums = [
-        np.bincount(day * m.CALIBRATION_BINS + number[:, c], gap[:, c], size).reshape(n_dates, m.CALIBRATION_BINS)
+        np.bincount(day * m.CALIBRATION_BINS + number[:, c], gap[:, c], size).reshape(
+            n_dates, m.CALIBRATION_BINS
+        )
         for c in range(m.N_CLASSES)
     ]
     return np.hstack(sums)
@@ -184,4 +207,7 @@ def _calibration_gaps(outcome: Outcome, p: FloatArray, day: IntArray, n_dates: i
 
 def interval_json(found: Mapping[str, Interval]) -> dict[str, dict[str, Any]]:
     """Intervals as JSON types: name -> estimate, ci95 and ci99 as [low, high]."""
-    return {k: {"estimate": i.estimate, "ci95": list(i.ci95), "ci99": list(i.ci99)} for k, i in found.items()}
+    return {
+        k: {"estimate": i.estimate, "ci95": list(i.ci95), "ci99": list(i.ci99)}
+        for k, i in found.items()
+    }

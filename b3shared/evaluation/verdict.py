@@ -14,13 +14,15 @@ COVERAGE_TOLERANCE = 0.03
 def skill_verdict(metrics: Mapping[str, Any]) -> Skill:
     """Judge the model on the test part.
 
-    ``proven``: the lower bounds of the two-sided 99 % intervals of three figures are above 0: the log-loss gain over the
-    class prior, the log-loss gain over logistic regression (both paired by date), and the mean daily rank IC.
-    ``weak``: the lower 95 % bound of the mean rank IC, or of the log-loss skill against the class prior, is above 0.
-    ``none``: otherwise, also where the test part has too few dates for intervals, or a leak is suspected.
+    ``proven``: the lower bounds of the two-sided 99 % intervals of three figures are above 0: the
+    log-loss gain over the class prior, the log-loss gain over logistic regression (both paired by
+    date), and the mean daily rank IC. ``weak``: the lower 95 % bound of the mean rank IC, or of the
+    log-loss skill against the class prior, is above 0. ``none``: otherwise, also where the test
+    part has too few dates for intervals, or a leak is suspected.
 
-    For the label ``signal`` log loss says how well a rule of the inputs was re-learnt, not what the market will do. Only the
-    rank IC, which is measured on returns, counts then, and the verdict is ``weak`` at most.
+    For the label ``signal`` log loss says how well a rule of the inputs was re-learnt, not what the
+    market will do. Only the rank IC, which is measured on returns, counts then, and the verdict is
+    ``weak`` at most.
     """
     if leak_suspected(metrics):
         return "none"
@@ -43,16 +45,23 @@ def warnings_of(metrics: Mapping[str, Any]) -> list[str]:
     found, test = [], metrics["model"]["test"]
     if metrics["label"] == "signal":
         found.append("label 'signal' is a rule of the inputs: a high score here is not a forecast")
-    found += [f"{what} {share:.1%} is above 60 %: treat as a leak until proven otherwise" for what, share in _leaks(metrics)]
+    found += [
+        f"{what} {share:.1%} is above 60 %: treat as a leak until proven otherwise"
+        for what, share in _leaks(metrics)
+    ]
     found += _of_returns(metrics)
     if not metrics["bootstrap"]["resamples"]:
         found.append(
             f"{test['dates']} test dates are fewer than five blocks of {metrics['bootstrap']['block_length']}: "
             "no intervals, and no skill can be shown"
         )
-    missing = [name for name, share in metrics["parts"]["train"]["class_shares"].items() if share == 0]
+    missing = [
+        name for name, share in metrics["parts"]["train"]["class_shares"].items() if share == 0
+    ]
     if missing:
-        found.append(f"the train part has no {' and no '.join(missing)}: the model cannot forecast it")
+        found.append(
+            f"the train part has no {' and no '.join(missing)}: the model cannot forecast it"
+        )
     return found
 
 
@@ -62,9 +71,15 @@ def _of_returns(metrics: Mapping[str, Any]) -> list[str]:
     excess = intervals.get("price_mape_excess")
     if excess and excess["estimate"] is not None and excess["estimate"] > 0:
         bounds = _with_bounds(excess, "+.3%")
-        found.append(f"price error (MAPE) {bounds} against persistence's: 'the price stays' is the better price forecast")
+        found.append(
+            f"price error (MAPE) {bounds} against persistence's: 'the price stays' is the better price forecast"
+        )
     covered = intervals.get("interval_coverage")
-    if covered and abs(covered["estimate"] - (level := metrics["return_interval"]["level"])) > COVERAGE_TOLERANCE:
+    if (
+        covered
+        and abs(covered["estimate"] - (level := metrics["return_interval"]["level"]))
+        > COVERAGE_TOLERANCE
+    ):
         found.append(
             f"the intervals cover {covered['estimate']:.1%} of the outcomes, not the {level:.1%} asked for: the test dates "
             "are unlike those that the intervals were set on"
@@ -78,12 +93,19 @@ def leak_suspected(metrics: Mapping[str, Any]) -> bool:
 
 
 def _leaks(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """Shares of right directions that are too good to be true. The calls of a rule label are no forecast of a return."""
+    """Shares of right directions that are too good to be true.
+
+    The calls of a rule label are no forecast of a return.
+    """
     test = metrics["model"]["test"]
     shares = {"sign accuracy of the return": test.get("return_sign_accuracy")}
     if metrics["label"] != "signal":
         shares = {"directional accuracy": test["directional_accuracy"]} | shares
-    return [(what, share) for what, share in shares.items() if share is not None and share > LEAK_THRESHOLD]
+    return [
+        (what, share)
+        for what, share in shares.items()
+        if share is not None and share > LEAK_THRESHOLD
+    ]
 
 
 def headline_of(metrics: Mapping[str, Any]) -> str:
@@ -108,7 +130,9 @@ def evidence_of(metrics: Mapping[str, Any]) -> str:
         f"over logistic regression {_with_bounds(gains['log_loss_gain_over_logistic_regression'], '+.4f')}",
     ]
     if "price_mape_excess" in intervals:
-        parts.append(f"price error against persistence's {_with_bounds(intervals['price_mape_excess'], '+.2%')}")
+        parts.append(
+            f"price error against persistence's {_with_bounds(intervals['price_mape_excess'], '+.2%')}"
+        )
     return "; ".join(parts) + "; 95 % intervals"
 
 

@@ -1,8 +1,9 @@
 """Corporate actions as multiplicative factors, in a form that a later action never touches.
 
-The usual back-adjustment rescales all history whenever a share splits, so yesterday's feature changes tomorrow. Here
-the factors are accumulated forwards: ``price * price_factor`` is a continuous series in the basis of the ticker's first
-session, and a level in t's own basis is that series divided by t's factor. Both need only what was known at t.
+The usual back-adjustment rescales all history whenever a share splits, so yesterday's feature
+changes tomorrow. Here the factors are accumulated forwards: ``price * price_factor`` is a
+continuous series in the basis of the ticker's first session, and a level in t's own basis is that
+series divided by t's factor. Both need only what was known at t.
 """
 
 from itertools import pairwise
@@ -10,21 +11,23 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from b3shared.dataset.table import Array, FloatArray
+from b3shared.core.arrays import Array, FloatArray
 
 
 def forward_factors(frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
     """Cumulative factors of prices (splits and dividends) and of volumes (splits only), per row.
 
-    At an ex-date t with split factor s and dividend d the price factor grows by ``s / (1 - d / close[t-1])``, the usual
-    convention (CRSP, Yahoo): the price of t-1 in t's basis is ``(close[t-1] - d) / s``. Then
-    ``close * price_factor`` compounds total returns and ``volume / split_factor`` counts shares of the first session.
+    At an ex-date t with split factor s and dividend d the price factor grows by ``s / (1 - d /
+    close[t-1])``, the usual convention (CRSP, Yahoo): the price of t-1 in t's basis is
+    ``(close[t-1] - d) / s``. Then ``close * price_factor`` compounds total returns and ``volume /
+    split_factor`` counts shares of the first session.
 
     Args:
         frame: quotes sorted by ticker and date, with close, split_factor and dividend.
 
     Returns:
-        ``(price_factor, share_factor)``, (rows,) float64 each, 1.0 in the first row of every ticker.
+        ``(price_factor, share_factor)``, (rows,) float64 each, 1.0 in the first row of every
+        ticker.
     """
     ticker = frame["ticker"].to_numpy()
     first = np.ones(len(frame), dtype=bool)
@@ -32,7 +35,10 @@ def forward_factors(frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
     close = frame["close"].to_numpy(dtype=np.float64)
     previous = np.concatenate([[np.nan], close[:-1]])
     price, share = factor_steps(
-        frame["split_factor"].to_numpy(dtype=np.float64), frame["dividend"].to_numpy(dtype=np.float64), previous, first
+        frame["split_factor"].to_numpy(dtype=np.float64),
+        frame["dividend"].to_numpy(dtype=np.float64),
+        previous,
+        first,
     )
     return _cumprod(price, first), _cumprod(share, first)
 

@@ -1,8 +1,9 @@
 """The training table of some of the tickers, without what needs all of them; and the whole table, joined from the parts.
 
-Features of one ticker, labels and baselines are made part by part; ranks, the market and the numbers of the sessions
-need every part's rows of a date. A part holds its liquid rows only, a column an array, in memory or mapped from a file:
-joining reads one column of all parts, or all columns of a few rows, so the whole never needs to be in memory.
+Features of one ticker, labels and baselines are made part by part; ranks, the market and the
+numbers of the sessions need every part's rows of a date. A part holds its liquid rows only, a
+column an array, in memory or mapped from a file: joining reads one column of all parts, or all
+columns of a few rows, so the whole never needs to be in memory.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from b3shared.features.cross_section import CrossSection, MarketReturn, market_features, rank_names
-from b3shared.dataset.table import MATRIX, Array, Dataset, FloatArray, IntArray, save_columns
-from b3shared.features.build import Coverage, ticker_features
-from b3shared.features.labels import build_labels
+from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.dataset.npz import Pieces
+from b3shared.dataset.table import MATRIX, Dataset, save_columns
+from b3shared.features.build import Coverage, ticker_features
+from b3shared.features.cross_section import CrossSection, MarketReturn, market_features, rank_names
+from b3shared.features.labels import build_labels
 from b3shared.params.run import PipelineParams
 
 Part = Mapping[str, Array]
@@ -52,9 +54,12 @@ def table_part(frame: pd.DataFrame, params: PipelineParams, coverage: Coverage) 
         coverage: what the whole source has.
 
     Raises:
-        InvalidQuotesError: The source lacks columns or tickers without which the feature set cannot be had.
+        InvalidQuotesError: The source lacks columns or tickers without which the feature set cannot
+            be had.
     """
-    features = ticker_features(frame, params.features, params.min_turnover, coverage, params.max_gap)
+    features = ticker_features(
+        frame, params.features, params.min_turnover, coverage, params.max_gap
+    )
     labels, series = build_labels(features.shared, params), features.shared
     panel, rows = series.panel, np.flatnonzero(features.liquid)
 
@@ -64,7 +69,10 @@ def table_part(frame: pd.DataFrame, params: PipelineParams, coverage: Coverage) 
 
     tickers, code = np.unique(frame["ticker"].to_numpy(dtype=str)[rows], return_inverse=True)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        X = {f"X_{name}": values[rows].astype(np.float32) for name, values in features.columns.items()}
+        X = {
+            f"X_{name}": values[rows].astype(np.float32)
+            for name, values in features.columns.items()
+        }
         columns = {
             "close": frame["close"].to_numpy(dtype=np.float64)[rows],
             "volatility": liquid(series.volatility),
@@ -90,7 +98,9 @@ def table_part(frame: pd.DataFrame, params: PipelineParams, coverage: Coverage) 
         "complete": complete,
         "calendar": panel.calendar,
         "quotes": np.array(len(frame)),
-        "unknown": np.array(np.count_nonzero(np.isnan(panel.rows(series.median_turnover())) & ~features.liquid)),
+        "unknown": np.array(
+            np.count_nonzero(np.isnan(panel.rows(series.median_turnover())) & ~features.liquid)
+        ),
     }
 
 
@@ -103,21 +113,29 @@ class TableJoin:
         scratch: folder for the ranks while they are made; None keeps them in memory.
     """
 
-    def __init__(self, parts: Sequence[Callable[[], Part]], version: str, scratch: Path | None = None) -> None:
+    def __init__(
+        self, parts: Sequence[Callable[[], Part]], version: str, scratch: Path | None = None
+    ) -> None:
         self._parts, self._scratch = parts, scratch
         first = parts[0]()
         self.own = tuple(name.removeprefix("X_") for name in first if name.startswith("X_"))
         calendars = [part()["calendar"] for part in parts]
         self.calendar = np.unique(np.concatenate(calendars))
-        session = [np.searchsorted(self.calendar, part()["date"]).astype(np.int32) for part in parts]
+        session = [
+            np.searchsorted(self.calendar, part()["date"]).astype(np.int32) for part in parts
+        ]
         self._bounds = np.cumsum([0, *map(len, session)])
         self._session: IntArray = np.concatenate(session)
         self._market: dict[str, FloatArray] = {}
         if version == "v2":
             self._market = market_features(self._market_return())
-        self.quotes, self.unknown = (sum(int(part()[name]) for part in parts) for name in ("quotes", "unknown"))
+        self.quotes, self.unknown = (
+            sum(int(part()[name]) for part in parts) for name in ("quotes", "unknown")
+        )
         self._count_complete()
-        self._ranks: dict[str, Callable[[], FloatArray]] = self._made_ranks() if version == "v2" else {}
+        self._ranks: dict[str, Callable[[], FloatArray]] = (
+            self._made_ranks() if version == "v2" else {}
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -143,7 +161,9 @@ class TableJoin:
         known = np.ones(len(self.calendar), dtype=bool)
         for values in self._market.values():
             known &= np.isfinite(values)
-        complete = np.concatenate([part()["complete"] for part in self._parts]) & known[self._session]
+        complete = (
+            np.concatenate([part()["complete"] for part in self._parts]) & known[self._session]
+        )
         self.complete = int(np.count_nonzero(complete))
         volatile = np.concatenate([np.isfinite(part()["volatility"]) for part in self._parts])
         self._usable: Array = complete & volatile
@@ -185,8 +205,12 @@ class TableJoin:
     def _block(self, part: Part, rows: slice, begin: int) -> FloatArray:
         usable, own = self._usable[rows], slice(rows.start - begin, rows.stop - begin)
         out = np.empty((np.count_nonzero(usable), len(self.names)), dtype=np.float32)
-        columns = [part[f"X_{name}"][own] for name in self.own] + [ranks()[rows] for ranks in self._ranks.values()]
-        columns += [values.astype(np.float32)[self._session[rows]] for values in self._market.values()]
+        columns = [part[f"X_{name}"][own] for name in self.own] + [
+            ranks()[rows] for ranks in self._ranks.values()
+        ]
+        columns += [
+            values.astype(np.float32)[self._session[rows]] for values in self._market.values()
+        ]
         for number, values in enumerate(columns):
             out[:, number] = values[usable]
         return out
@@ -206,7 +230,9 @@ class TableJoin:
     def rarest(self) -> str:
         """The feature with the fewest finite values."""
         counts = {name: np.isfinite(self._whole(f"X_{name}")).sum() for name in self.own}
-        counts |= {name: np.isfinite(values[self._session]).sum() for name, values in self._market.items()}
+        counts |= {
+            name: np.isfinite(values[self._session]).sum() for name, values in self._market.items()
+        }
         return min(counts, key=lambda name: counts[name])
 
     def dataset(self) -> Dataset:
@@ -214,7 +240,10 @@ class TableJoin:
         names, codes = self.tickers()
         columns = {name: np.concatenate(list(self.column(name))) for name in COLUMN_TYPES}
         return Dataset(
-            X=np.concatenate(list(self.blocks())), feature_names=self.names, ticker=names[np.concatenate(codes)], **columns
+            X=np.concatenate(list(self.blocks())),
+            feature_names=self.names,
+            ticker=names[np.concatenate(codes)],
+            **columns,
         )
 
     def save(self, folder: Path) -> list[Path]:
@@ -226,5 +255,10 @@ class TableJoin:
             for block in self.blocks():
                 file.write(block.data)
         names, codes = self.tickers()
-        columns = {name: Pieces(kind, rows, self.column(name)) for name, kind in COLUMN_TYPES.items()}
-        return [matrix, save_columns(folder, self.names, names, Pieces("int32", rows, codes), columns)]
+        columns = {
+            name: Pieces(kind, rows, self.column(name)) for name, kind in COLUMN_TYPES.items()
+        }
+        return [
+            matrix,
+            save_columns(folder, self.names, names, Pieces("int32", rows, codes), columns),
+        ]

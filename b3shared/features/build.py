@@ -1,11 +1,12 @@
 """Columns in, columns out: what is known of a ticker at the close of t. Nothing after t is used, splits included.
 
-Every price level is in t's own share basis: history is rescaled to t, so a level equals the price traded at t and a
-later split changes no past row. This is done in the forward basis of :mod:`b3shared.features.adjustment`: ratios are the
-same in every basis, and levels are divided by t's own factor.
+Every price level is in t's own share basis: history is rescaled to t, so a level equals the price
+traded at t and a later split changes no past row. This is done in the forward basis of
+:mod:`b3shared.features.adjustment`: ratios are the same in every basis, and levels are divided by
+t's own factor.
 
-Most features need one ticker's rows only (:mod:`b3shared.features.series`); ``v2`` adds what the date's tickers say together
-(:mod:`b3shared.features.cross_section`).
+Most features need one ticker's rows only (:mod:`b3shared.features.series`); ``v2`` adds what the
+date's tickers say together (:mod:`b3shared.features.cross_section`).
 """
 
 from dataclasses import dataclass
@@ -14,15 +15,32 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from b3shared.features.cross_section import MARKET, MIN_CROSS_SECTION, CrossSection, MarketReturn, market_features, rank_names
-from b3shared.dataset.table import Array, FloatArray
+from b3shared.core.arrays import Array, FloatArray
 from b3shared.core.errors import InvalidQuotesError
+from b3shared.features.cross_section import (
+    MARKET,
+    MIN_CROSS_SECTION,
+    CrossSection,
+    MarketReturn,
+    market_features,
+    rank_names,
+)
+from b3shared.features.formulas import BOOK, V1, V2_BASE, formulas
 from b3shared.features.panel import Panel
-from b3shared.quotes.schema import MAX_GAP
-from b3shared.quotes.sources.parquet import PRECOMPUTED
-from b3shared.features.series import BOOK, V1, V2_BASE, Series, formulas
+from b3shared.features.series import Series
+from b3shared.quotes.schema import MAX_GAP, PRECOMPUTED
 
-__all__ = ["MARKET", "V1", "V2_BASE", "Coverage", "Features", "Series", "build_features", "coverage_of", "ticker_features"]
+__all__ = [
+    "MARKET",
+    "V1",
+    "V2_BASE",
+    "Coverage",
+    "Features",
+    "Series",
+    "build_features",
+    "coverage_of",
+    "ticker_features",
+]
 
 
 _NEEDED = {"v1": ("open", "high", "volume"), "v2": ("open", "high", "low", "volume")}
@@ -50,7 +68,8 @@ class Coverage:
         needed = _NEEDED[version]
         if missing := [c for c in needed if c not in self.columns]:
             raise InvalidQuotesError(
-                f"feature set {version} needs {', '.join(needed)}; the source has no {', '.join(missing)}", missing=missing
+                f"feature set {version} needs {', '.join(needed)}; the source has no {', '.join(missing)}",
+                missing=missing,
             )
         if version == "v2" and self.tickers < MIN_CROSS_SECTION:
             named = f" ({', '.join(self.sample)})" if self.sample else ""
@@ -75,7 +94,8 @@ class Features:
     Attributes:
         names: names of the columns of ``X``.
         X: (rows, features) float64; NaN where the history is too short or a source has no value.
-        liquid: (rows,) bool; trailing median turnover above the limit, or not knowable from the source.
+        liquid: (rows,) bool; trailing median turnover above the limit, or not knowable from the
+            source.
         without: feature names that the source has no columns for, left out.
         shared: the series that labels and baselines need.
     """
@@ -107,8 +127,10 @@ class TickerFeatures:
     """The features of every row that need no other ticker.
 
     Attributes:
-        columns: (rows,) float64 by name; NaN where the history is too short or a source has no value.
-        liquid: (rows,) bool; trailing median turnover above the limit, or not knowable from the source.
+        columns: (rows,) float64 by name; NaN where the history is too short or a source has no
+            value.
+        liquid: (rows,) bool; trailing median turnover above the limit, or not knowable from the
+            source.
         shared: the series that labels and baselines need.
     """
 
@@ -118,7 +140,11 @@ class TickerFeatures:
 
 
 def ticker_features(
-    frame: pd.DataFrame, version: str, min_turnover: float, coverage: Coverage, max_gap: int = MAX_GAP
+    frame: pd.DataFrame,
+    version: str,
+    min_turnover: float,
+    coverage: Coverage,
+    max_gap: int = MAX_GAP,
 ) -> TickerFeatures:
     """Compute what needs no other ticker, for all tickers of a source or a part of them.
 
@@ -130,7 +156,8 @@ def ticker_features(
         max_gap: see :func:`build_features`.
 
     Raises:
-        InvalidQuotesError: The source lacks columns, or tickers, without which the feature set cannot be had.
+        InvalidQuotesError: The source lacks columns, or tickers, without which the feature set
+            cannot be had.
     """
     coverage.check(version)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -139,22 +166,32 @@ def ticker_features(
         if version == "v1" and set(PRECOMPUTED) <= coverage.columns:
             columns = {name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in V1}
         else:
-            columns = {name: rows(grid()) for name, grid in formulas(shared, version, coverage.columns).items()}
+            columns = {
+                name: rows(grid())
+                for name, grid in formulas(shared, version, coverage.columns).items()
+            }
         knowable = not coverage.columns.isdisjoint(("turnover", "volume"))
-        liquid = rows(shared.median_turnover()) > min_turnover if knowable else np.ones(len(frame), dtype=bool)
+        liquid = (
+            rows(shared.median_turnover()) > min_turnover
+            if knowable
+            else np.ones(len(frame), dtype=bool)
+        )
     return TickerFeatures(columns, liquid, shared)
 
 
-def build_features(frame: pd.DataFrame, version: str, min_turnover: float, max_gap: int = MAX_GAP) -> Features:
+def build_features(
+    frame: pd.DataFrame, version: str, min_turnover: float, max_gap: int = MAX_GAP
+) -> Features:
     """Compute a feature set for every row.
 
     Args:
         frame: quotes sorted by ticker and date (see :mod:`b3shared.quotes.schema`).
-        version: "v1", the 13 features of the reference project; "v2", 18 scale-free features, their percentile ranks
-            among the liquid tickers of the date, and 3 of the market.
-        min_turnover: R$ a session that the trailing 60-session median must exceed for a row to be liquid.
-        max_gap: sessions of the exchange from a row of a ticker to its next, at most; over a longer hole no feature
-            reaches, and the ticker's history begins anew.
+        version: "v1", the 13 features of the reference project; "v2", 18 scale-free features, their
+            percentile ranks among the liquid tickers of the date, and 3 of the market.
+        min_turnover: R$ a session that the trailing 60-session median must exceed for a row to be
+            liquid.
+        max_gap: sessions of the exchange from a row of a ticker to its next, at most; over a longer
+            hole no feature reaches, and the ticker's history begins anew.
 
     Raises:
         InvalidQuotesError: The source lacks columns without which the feature set cannot be had.
@@ -172,6 +209,12 @@ def build_features(frame: pd.DataFrame, version: str, min_turnover: float, max_g
         for name, rank in zip(columns, rank_names(tuple(columns)), strict=True):
             ranks[rank] = np.full(len(frame), np.nan)
             ranks[rank][liquid] = among.rank(columns[name][liquid])
-        columns = columns | ranks | {name: of[session] for name, of in market_features(market.mean).items()}
+        columns = (
+            columns
+            | ranks
+            | {name: of[session] for name, of in market_features(market.mean).items()}
+        )
     without = tuple(name for name in BOOK if version == "v1" and name not in columns)
-    return Features(tuple(columns), np.column_stack(list(columns.values())), own.liquid, without, own.shared)
+    return Features(
+        tuple(columns), np.column_stack(list(columns.values())), own.liquid, without, own.shared
+    )

@@ -1,13 +1,14 @@
 """What a date's tickers say together: a value's rank among them, and the market that they make up.
 
-Ticker by ticker is all that the other features need; this is what they need each other for. It works on columns of rows,
-a block of dates at a time, so the tickers of a large market need not be in memory with all their features.
+Ticker by ticker is all that the other features need; this is what they need each other for. It
+works on columns of rows, a block of dates at a time, so the tickers of a large market need not be
+in memory with all their features.
 """
 
 import bottleneck as bn
 import numpy as np
 
-from b3shared.dataset.table import FloatArray, IntArray
+from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.features.rolling import move_mean, move_std
 
 MIN_CROSS_SECTION = 5
@@ -25,12 +26,17 @@ class CrossSection:
     """Rows of many tickers, by date.
 
     Args:
-        session: (rows,) number of the row's date, 0 upwards; rows in any order, tickers in the same one within a date.
+        session: (rows,) number of the row's date, 0 upwards; rows in any order, tickers in the same
+            one within a date.
     """
 
     def __init__(self, session: IntArray) -> None:
-        few = session.astype(np.uint16) if len(session) and session.max() < 1 << 16 else session  # sorted by its digits
-        self._order = np.argsort(few, kind="stable").astype(np.int32 if len(session) < 1 << 31 else np.int64)
+        few = (
+            session.astype(np.uint16) if len(session) and session.max() < 1 << 16 else session
+        )  # sorted by its digits
+        self._order = np.argsort(few, kind="stable").astype(
+            np.int32 if len(session) < 1 << 31 else np.int64
+        )
         self._counts = np.bincount(session)
 
     def rank(self, values: FloatArray) -> FloatArray:
@@ -65,7 +71,8 @@ def _percentiles(by_date: FloatArray) -> FloatArray:
 class MarketReturn:
     """Equal-weight mean daily return of the liquid rows of every date; rows may come in portions.
 
-    The sum of a date is taken in the order in which its rows come, so portions give the same to the last bit.
+    The sum of a date is taken in the order in which its rows come, so portions give the same to the
+    last bit.
 
     Args:
         dates: how many there are.
@@ -89,7 +96,11 @@ class MarketReturn:
 def market_features(mean: FloatArray, newest: int | None = None) -> dict[str, FloatArray]:
     """5- and 20-session sums and the 20-session deviation of the market's daily return, for every date (or the newest)."""
     line = mean[None, :]
-    grids = (move_mean(line, 5, newest) * 5, move_mean(line, 20, newest) * 20, move_std(line, MARKET_SESSIONS, newest))
+    grids = (
+        move_mean(line, 5, newest) * 5,
+        move_mean(line, 20, newest) * 20,
+        move_std(line, MARKET_SESSIONS, newest),
+    )
     return {name: grid[0] for name, grid in zip(MARKET, grids, strict=True)}
 
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from b3shared.dataset.table import BUY, HOLD, SELL, UNLABELLED, Array, FloatArray, IntArray
-from b3shared.params.run import PipelineParams
+from b3shared.core.arrays import Array, FloatArray, IntArray
+from b3shared.core.vocabulary import BUY, HOLD, SELL, UNLABELLED
 from b3shared.features.panel import lag
 from b3shared.features.series import Series
+from b3shared.params.run import PipelineParams
 
 NEVER = np.datetime64("NaT", "D")
 
@@ -18,9 +19,12 @@ class Labels:
 
     Attributes:
         label: (rows,) int8 class code; -1 where not known yet.
-        label_end: (rows,) datetime64[D] session at whose close label and ``future_return`` are both known; NaT else.
-        future_return: (rows,) float64 total return from the close of t to the outcome, a fraction; NaN where unknown.
-        known_label: (rows,) int8 newest label of the ticker that is known at the close of t; -1 if none.
+        label_end: (rows,) datetime64[D] session at whose close label and ``future_return`` are both
+            known; NaT else.
+        future_return: (rows,) float64 total return from the close of t to the outcome, a fraction;
+            NaN where unknown.
+        known_label: (rows,) int8 newest label of the ticker that is known at the close of t; -1 if
+            none.
     """
 
     label: IntArray
@@ -32,19 +36,23 @@ class Labels:
 def build_labels(series: Series, params: PipelineParams) -> Labels:
     """Label every row by the kind that the parameters name.
 
-    ``direction``: the total return over ``horizon`` sessions of the ticker against plus and minus ``label_width`` times
-    the trailing 20-session volatility times sqrt(horizon). ``triple_barrier`` (Lopez de Prado 2018, ch. 3): which of the
-    same two limits a close reaches first within ``horizon`` sessions, hold if neither; the return ends there too.
-    ``signal``: the reference project's rule of the inputs, ``signal_lag`` sessions ahead; its return is that over
-    ``horizon``. The trade behind all of them is entered at the close of t. No label reaches over a hole that breaks the
-    panel's line (:class:`b3shared.features.panel.Panel`): rows before it have no outcome.
+    ``direction``: the total return over ``horizon`` sessions of the ticker against plus and minus
+    ``label_width`` times the trailing 20-session volatility times sqrt(horizon). ``triple_barrier``
+    (Lopez de Prado 2018, ch. 3): which of the same two limits a close reaches first within
+    ``horizon`` sessions, hold if neither; the return ends there too. ``signal``: the reference
+    project's rule of the inputs, ``signal_lag`` sessions ahead; its return is that over
+    ``horizon``. The trade behind all of them is entered at the close of t. No label reaches over a
+    hole that breaks the panel's line (:class:`b3shared.features.panel.Panel`): rows before it have
+    no outcome.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         label, ahead, future = _KINDS[params.label](series, params)
     panel = series.panel
     column = np.arange(panel.shape[1])
     dates = panel.grid(panel.date, fill=NEVER)
-    end = np.take_along_axis(dates, np.minimum(column + np.maximum(ahead, 0), panel.shape[1] - 1), axis=1)
+    end = np.take_along_axis(
+        dates, np.minimum(column + np.maximum(ahead, 0), panel.shape[1] - 1), axis=1
+    )
     unknown = (ahead < 0) | np.isnat(end) | np.isnan(future)
     known = lag(_masked(label, np.isnan(series.close)), max(1, params.signal_lag), fill=UNLABELLED)
     label = _masked(label, unknown)
@@ -84,10 +92,13 @@ def _direction(series: Series, params: PipelineParams) -> tuple[IntArray, IntArr
     return _side(future, band), ahead, future
 
 
-def _triple_barrier(series: Series, params: PipelineParams) -> tuple[IntArray, IntArray, FloatArray]:
+def _triple_barrier(
+    series: Series, params: PipelineParams
+) -> tuple[IntArray, IntArray, FloatArray]:
     band = _band(series, params)
     label = np.full(band.shape, HOLD, dtype=np.int8)
-    # A touch counts only where the whole horizon is known: else the newest rows would all be buys and sells.
+    # A touch counts only where the whole horizon is known: else the newest rows would all be buys
+    # and sells.
     ahead = np.where(np.isnan(band), -1, _ahead(series, params.horizon))
     future = lag(series.close, -params.horizon) / series.close - 1.0
     for sessions in range(params.horizon, 0, -1):  # the earliest touch is written last

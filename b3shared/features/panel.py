@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from b3shared.dataset.table import Array
+from b3shared.core.arrays import Array
 from b3shared.quotes.calendar import session_numbers
 from b3shared.quotes.schema import MAX_GAP
 
@@ -14,20 +14,23 @@ from b3shared.quotes.schema import MAX_GAP
 class Panel:
     """Quotes sorted by ticker and date, seen as grids of (lines, sessions).
 
-    A line is an unbroken stretch of one ticker's rows: a hole of more than ``max_gap`` sessions of the exchange begins a
-    new one. Lines stand left-aligned, padded on the right: column j is the stretch's own j-th traded session, not a
-    calendar day. A window over the last axis therefore never crosses a ticker nor such a hole, and what stands in column
-    j depends on columns up to j alone.
+    A line is an unbroken stretch of one ticker's rows: a hole of more than ``max_gap`` sessions of
+    the exchange begins a new one. Lines stand left-aligned, padded on the right: column j is the
+    stretch's own j-th traded session, not a calendar day. A window over the last axis therefore
+    never crosses a ticker nor such a hole, and what stands in column j depends on columns up to j
+    alone.
 
     Args:
         frame: quotes sorted by ticker and date.
         max_gap: sessions of the exchange from a row to the next one of its line, at most.
 
     Attributes:
-        tickers: (tickers,) names in the order of the rows; ``code``: (rows,) number of each row's ticker among them.
+        tickers: (tickers,) names in the order of the rows; ``code``: (rows,) number of each row's
+            ticker among them.
         newest: (tickers,) newest row of each.
         line, position: (rows,) place of each row in a grid of ``shape``.
-        date: (rows,) datetime64[D]; ``session``: (rows,) its number in ``calendar``, the sorted dates of all rows.
+        date: (rows,) datetime64[D]; ``session``: (rows,) its number in ``calendar``, the sorted
+            dates of all rows.
     """
 
     def __init__(self, frame: pd.DataFrame, max_gap: int = MAX_GAP) -> None:

@@ -1,10 +1,11 @@
 """Moving windows along the last axis of a grid: column j depends on columns up to j alone.
 
-A window's figure depends on the values in it and on nothing else, to the last bit: not on what came before, nor on where
-the grid begins. So a new session can be computed from the newest columns, and a part of the tickers by itself, and both
-equal the whole. Running sums do not have that (their rounding errors stay for ever), so means and deviations are merged
-from windows of half the length, in log2(window) passes: Chan, Golub, LeVeque (1983), "Algorithms for Computing the
-Sample Variance". The mean of equal values is exactly that value, and their deviation exactly 0.
+A window's figure depends on the values in it and on nothing else, to the last bit: not on what came
+before, nor on where the grid begins. So a new session can be computed from the newest columns, and
+a part of the tickers by itself, and both equal the whole. Running sums do not have that (their
+rounding errors stay for ever), so means and deviations are merged from windows of half the length,
+in log2(window) passes: Chan, Golub, LeVeque (1983), "Algorithms for Computing the Sample Variance".
+The mean of equal values is exactly that value, and their deviation exactly 0.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import bottleneck as bn
 import numpy as np
 
-from b3shared.dataset.table import FloatArray
+from b3shared.core.arrays import FloatArray
 
 _BLOCK = 1 << 15
 """Values worked on at once; what a core's cache holds several times."""
@@ -36,7 +37,9 @@ def move_min(grid: FloatArray, window: int, newest: int | None = None) -> FloatA
     return _moving(bn.move_min, grid, window, newest)
 
 
-def move_max(grid: FloatArray, window: int, newest: int | None = None, least: int | None = None) -> FloatArray:
+def move_max(
+    grid: FloatArray, window: int, newest: int | None = None, least: int | None = None
+) -> FloatArray:
     """Maximum of the last ``window`` columns; NaN until there are ``least`` (default: all of them)."""
     return _moving(bn.move_max, grid, window, newest, min_count=least or window)
 
@@ -63,7 +66,9 @@ def ema_step(before: FloatArray, value: FloatArray, span: int) -> FloatArray:
     return out
 
 
-def _moving(function: Any, grid: FloatArray, window: int, newest: int | None, **options: int) -> FloatArray:
+def _moving(
+    function: Any, grid: FloatArray, window: int, newest: int | None, **options: int
+) -> FloatArray:
     """A function of bottleneck's ``move_`` family that keeps no running sum, and so is exact."""
     grid, width = _needed(grid, window, newest)
     if grid.shape[1] < window:  # bottleneck refuses a window wider than the axis
@@ -87,7 +92,9 @@ def _moments(grid: FloatArray, window: int, newest: int | None, *, deviation: bo
     return out
 
 
-def _merged(grid: FloatArray, window: int, *, deviation: bool) -> tuple[FloatArray, FloatArray | None]:
+def _merged(
+    grid: FloatArray, window: int, *, deviation: bool
+) -> tuple[FloatArray, FloatArray | None]:
     """Means of every full window, and its sum of squared distances from the mean: (lines, columns - window + 1) each."""
     size, whole = 1, 0
     power: tuple[FloatArray, FloatArray | None] = (grid, np.zeros_like(grid) if deviation else None)
@@ -103,7 +110,10 @@ def _merged(grid: FloatArray, window: int, *, deviation: bool) -> tuple[FloatArr
 
 
 def _merge(
-    older: tuple[FloatArray, FloatArray | None], a: int, newer: tuple[FloatArray, FloatArray | None], b: int
+    older: tuple[FloatArray, FloatArray | None],
+    a: int,
+    newer: tuple[FloatArray, FloatArray | None],
+    b: int,
 ) -> tuple[FloatArray, FloatArray | None]:
     """Windows of ``a + b`` columns of the windows of ``a`` and, right after them, of ``b``."""
     width = older[0].shape[1] - b

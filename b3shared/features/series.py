@@ -1,18 +1,18 @@
 """The price and volume series of tickers, and the formulas of every feature that needs one ticker's rows only.
 
-They are written once, for whole histories and for a part of the tickers (:mod:`b3shared.features.build`).
+They are written once, for whole histories and for a part of the tickers
+(:mod:`b3shared.features.build`).
 """
 
-from collections.abc import Callable, Collection
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 
-from b3shared.dataset.table import BUY, HOLD, SELL, FloatArray, IntArray
-from b3shared.features.rolling import ema, move_max, move_mean, move_median, move_min, move_std
+from b3shared.core.arrays import FloatArray, IntArray
+from b3shared.core.vocabulary import BUY, HOLD, SELL
 from b3shared.features.adjustment import forward_factors
 from b3shared.features.panel import Panel, lag
-from b3shared.quotes.sources.parquet import PRECOMPUTED
+from b3shared.features.rolling import ema, move_max, move_mean, move_median, move_min, move_std
 
 LIQUIDITY_WINDOW = 60
 """Sessions whose median turnover decides whether a row is liquid."""
@@ -20,39 +20,13 @@ LIQUIDITY_WINDOW = 60
 LONGEST_WINDOW = 252
 """Sessions of a ticker, the newest included, that any feature but an exponential mean depends on."""
 
-BOOK = ("best_buy_sell_spread", "close_to_best_buy")
-"""Features of ``v1`` that need the order book's best bid and ask."""
-
-V1 = (*PRECOMPUTED, "close")
-"""The reference project's features, in its order."""
-
-V2_BASE = (
-    "return_1",
-    "return_2",
-    "return_5",
-    "return_10",
-    "return_20",
-    "return_60",
-    "return_120",
-    "volatility_5",
-    "volatility_20",
-    "volatility_60",
-    "range_20",
-    "intraday",
-    "volume_surprise",
-    "rsi_14",
-    "stochastic_14",
-    "macd_relative",
-    "bollinger_z",
-    "distance_to_high",
-)
-
 
 class Series:
     """The price and volume series of a panel in the forward basis, as (lines, sessions) grids of float64.
 
-    What is called a series has a column for every session; a figure (a return, a mean, an indicator) has one for every
-    session that is asked for: all of them here, the newest where :attr:`newest` says so.
+    What is called a series has a column for every session; a figure (a return, a mean, an
+    indicator) has one for every session that is asked for: all of them here, the newest where
+    :attr:`newest` says so.
     """
 
     newest: int | None = None
@@ -141,90 +115,29 @@ class Series:
         # The reference's where() turns the first, unknown change into 0; so do we.
         gain = np.where(np.isnan(self.close), np.nan, np.where(change > 0, change, 0.0))
         loss = np.where(np.isnan(self.close), np.nan, np.where(change < 0, -change, 0.0))
-        return 100.0 - 100.0 / (1.0 + move_mean(gain, 14, self.newest) / move_mean(loss, 14, self.newest))
+        return 100.0 - 100.0 / (
+            1.0 + move_mean(gain, 14, self.newest) / move_mean(loss, 14, self.newest)
+        )
 
     @cached_property
     def stochastic(self) -> FloatArray:
         """Position of the close between the lowest and the highest close of 14 sessions, 0 to 100."""
-        lowest, highest = move_min(self.close, 14, self.newest), move_max(self.close, 14, self.newest)
-        # The fraction first: at the highest close it is exactly 1, so that ranks see ties there and no rounding.
+        lowest, highest = (
+            move_min(self.close, 14, self.newest),
+            move_max(self.close, 14, self.newest),
+        )
+        # The fraction first: at the highest close it is exactly 1, so that ranks see ties there and
+        # no rounding.
         return 100.0 * ((self.now(self.close) - lowest) / (highest - lowest))
 
     def rule(self) -> IntArray:
         """The reference project's buy/sell rule at t, as class codes; hold where its inputs are not known.
 
-        Buy: RSI below 30, MACD positive, volume rising. Sell: RSI above 70, five-session momentum negative, Bollinger
-        band known, volume falling.
+        Buy: RSI below 30, MACD positive, volume rising. Sell: RSI above 70, five-session momentum
+        negative, Bollinger band known, volume falling.
         """
         change = self.volume_change()
         buy = (self.rsi < 30) & (self.macd > 0) & (change > 0)
         banded = ~np.isnan(move_mean(self.close, 20, self.newest))
         sell = (self.rsi > 70) & (self.total_return(5) < 0) & banded & (change < 0)
         return np.select([buy, sell], [BUY, SELL], default=HOLD).astype(np.int8)
-
-
-def formulas(s: Series, version: str, columns: Collection[str]) -> dict[str, Callable[[], FloatArray]]:
-    """The formula of every feature that needs no other ticker; one at a time, so that one grid at a time is in memory.
-
-    Args:
-        s: the series.
-        version: "v1" or "v2".
-        columns: those that have a value somewhere in the source; without a book ``v1`` lacks two features.
-    """
-    if version == "v2":
-        return _v2(s)
-    book = {"best_buy", "best_sell"} <= set(columns)
-    return {name: grid for name, grid in _v1(s).items() if book or name not in BOOK}
-
-
-def _v1(s: Series) -> dict[str, Callable[[], FloatArray]]:
-    def now(column: str) -> FloatArray:
-        return s.now(s.raw(column))
-
-    def deviation_of_intraday() -> FloatArray:
-        open_ = s.raw("open")
-        return move_std((s.raw("close") - open_) / open_, 5, s.newest)
-
-    def breakout() -> FloatArray:
-        high = s.price("high")
-        highest = move_max(high, 20, s.newest)
-        return np.where(np.isnan(highest), np.nan, (s.now(high) == highest).astype(np.float64))
-
-    return {
-        "rolling_volatility_5": deviation_of_intraday,
-        "moving_avg_10": lambda: s.own_basis(move_mean(s.close, 10, s.newest)),
-        "macd": lambda: s.own_basis(s.macd),
-        "rsi_14": lambda: s.rsi,
-        "volume_change": s.volume_change,
-        "avg_volume_10": lambda: move_mean(s.volume, 10, s.newest) * s.now(s.share_factor),
-        "best_buy_sell_spread": lambda: now("best_sell") - now("best_buy"),
-        "close_to_best_buy": lambda: (now("close") - now("best_buy")) / now("best_buy"),
-        "price_momentum_5": lambda: s.total_return(5),
-        "high_breakout_20": breakout,
-        "bollinger_upper": lambda: s.own_basis(move_mean(s.close, 20, s.newest) + 2.0 * move_std(s.close, 20, s.newest)),
-        "stochastic_14": lambda: s.stochastic,
-        "close": lambda: now("close"),
-    }
-
-
-def _v2(s: Series) -> dict[str, Callable[[], FloatArray]]:
-    def surprise() -> FloatArray:
-        log_volume = np.log(s.volume)
-        return s.now(log_volume) - move_mean(log_volume, 20, s.newest)
-
-    def bollinger() -> FloatArray:
-        return (s.now(s.close) - move_mean(s.close, 20, s.newest)) / move_std(s.close, 20, s.newest)
-
-    grids: dict[str, Callable[[], FloatArray]] = {
-        **{f"return_{n}": partial(s.total_return, n) for n in (1, 2, 5, 10, 20, 60, 120)},
-        **{f"volatility_{n}": partial(move_std, s.daily_return, n, s.newest) for n in (5, 20, 60)},
-        "range_20": lambda: move_mean(np.log(s.raw("high") / s.raw("low")), 20, s.newest),
-        "intraday": lambda: s.now(s.raw("close")) / s.now(s.raw("open")) - 1.0,
-        "volume_surprise": surprise,
-        "rsi_14": lambda: s.rsi,
-        "stochastic_14": lambda: s.stochastic,
-        "macd_relative": lambda: s.macd / s.now(s.close),
-        "bollinger_z": bollinger,
-        "distance_to_high": lambda: s.now(s.close) / move_max(s.close, LONGEST_WINDOW, s.newest, least=60) - 1.0,
-    }
-    return {name: grids[name] for name in V2_BASE}

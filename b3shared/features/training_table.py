@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from b3shared.dataset.table import CLASSES, Array, Dataset
+from b3shared.core.arrays import Array
 from b3shared.core.errors import SingleClassError, TooLittleHistoryError
-from b3shared.features.build import Coverage, coverage_of
-from b3shared.params.run import PipelineParams
-from b3shared.features.series import BOOK, LIQUIDITY_WINDOW
+from b3shared.core.vocabulary import CLASSES
+from b3shared.dataset.table import Dataset
 from b3shared.features.assembly import TableJoin, table_part
+from b3shared.features.build import Coverage, coverage_of
+from b3shared.features.formulas import BOOK
+from b3shared.features.series import LIQUIDITY_WINDOW
+from b3shared.params.run import PipelineParams
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ def preprocess(frame: pd.DataFrame, params: PipelineParams) -> Preprocessed:
     """Build the training table of clean quotes.
 
     Args:
-        frame: quotes sorted by ticker and date, one row each (:func:`b3shared.quotes.loading.load.load_quotes`).
+        frame: quotes sorted by ticker and date, one row each
+            (:func:`b3shared.quotes.loading.load.load_quotes`).
         params: feature set, label, horizon, liquidity limit.
 
     Raises:
@@ -57,8 +61,14 @@ def describe(join: TableJoin, coverage: Coverage, params: PipelineParams) -> dic
     """
     if not len(join):
         raise TooLittleHistoryError(_why_nothing(join, params), tickers=coverage.tickers)
-    labels = np.sum([np.bincount(label + 1, minlength=len(CLASSES) + 1) for label in join.column("label")], axis=0)
-    unknown, counts = int(labels[0]), {name: int(n) for name, n in zip(CLASSES, labels[1:], strict=True)}
+    labels = np.sum(
+        [np.bincount(label + 1, minlength=len(CLASSES) + 1) for label in join.column("label")],
+        axis=0,
+    )
+    unknown, counts = (
+        int(labels[0]),
+        {name: int(n) for name, n in zip(CLASSES, labels[1:], strict=True)},
+    )
     if (kinds := sum(n > 0 for n in counts.values())) < 2:
         raise SingleClassError(
             f"label {params.label!r} gives {kinds} class among {sum(counts.values())} labelled rows: {counts}; "
@@ -67,7 +77,9 @@ def describe(join: TableJoin, coverage: Coverage, params: PipelineParams) -> dic
         )
     warnings = []
     if without := [name for name in BOOK if params.features == "v1" and name not in join.names]:
-        warnings.append(f"the source has no best bid and ask: features {', '.join(without)} are left out")
+        warnings.append(
+            f"the source has no best bid and ask: features {', '.join(without)} are left out"
+        )
     sessions = [session for session in join.column("session") if len(session)]
     return {
         "rows": len(join),

@@ -5,6 +5,3 @@ MODELS = {
     "lstm": "b3shared.models.lstm.model:LSTMModel",
 }
 """Model type -> class, by name, so that only the model in use is imported."""
-
-OF_SEQUENCES = ("lstm",)
-"""Model types whose input is a window of sessions and not a row. A stored model tells it by its input's shape."""

@@ -1,4 +1,7 @@
-"""What a model is to the rest of the project. Adding one means writing one subclass and naming it in ``MODELS``."""
+"""What a model is to the rest of the project.
+
+Adding one means writing one subclass and naming it in ``MODELS``.
+"""
 
 import json
 import math
@@ -11,8 +14,9 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from b3shared.dataset.table import Array, Dataset, FloatArray, IntArray
+from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.errors import ArtifactNotFoundError
+from b3shared.dataset.table import Dataset
 from b3shared.models import MODELS
 from b3shared.params.run import PipelineParams
 
@@ -38,7 +42,8 @@ class Checkpoint(Protocol):
         """Keep this in place of what was saved before.
 
         Raises:
-            SupersededError: Another attempt at the same training has taken over; this one must stop.
+            SupersededError: Another attempt at the same training has taken over; this one must
+                stop.
         """
         ...
 
@@ -50,7 +55,8 @@ class TrainingSession:
     Attributes:
         progress: told now and then.
         checkpoint: None where a training that is interrupted simply starts again.
-        seconds_left: seconds until the training must have stopped, with what it needs to save its work.
+        seconds_left: seconds until the training must have stopped, with what it needs to save its
+            work.
     """
 
     progress: Progress = lambda _: None
@@ -75,9 +81,12 @@ class Forecast:
     """What a model says of some rows.
 
     Attributes:
-        probabilities: (rows, 3) float64 in the order of :data:`b3shared.dataset.table.CLASSES`, calibrated, rows sum to 1.
-        returns: (rows,) float64 total return over the horizon, a fraction; None for a model that does not say.
-        intervals: (rows, 2) float64 lower and upper end of the return, of the level the model was asked for; likewise.
+        probabilities: (rows, 3) float64 in the order of :data:`b3shared.core.vocabulary.CLASSES`,
+            calibrated, rows sum to 1.
+        returns: (rows,) float64 total return over the horizon, a fraction; None for a model that
+            does not say.
+        intervals: (rows, 2) float64 lower and upper end of the return, of the level the model was
+            asked for; likewise.
     """
 
     probabilities: FloatArray
@@ -93,8 +102,8 @@ def trained_on(data: Dataset, rows: IntArray) -> dict[str, Any]:
         rows: those that the model learned from, labelled.
 
     Returns:
-        ``train_end``: ISO date at whose close the newest of their labels was known; ``cross_section``:
-        median number of tickers on a date of the table.
+        ``train_end``: ISO date at whose close the newest of their labels was known;
+        ``cross_section``: median number of tickers on a date of the table.
     """
     tickers = np.unique(data.date, return_counts=True)[1]
     return {"train_end": str(data.label_end[rows].max()), "cross_section": int(np.median(tickers))}
@@ -103,12 +112,14 @@ def trained_on(data: Dataset, rows: IntArray) -> dict[str, Any]:
 def without_clock(summary: dict[str, Any]) -> dict[str, Any]:
     """A training's summary without what differs between equal trainings: seconds, and how often it was interrupted.
 
-    A version is named by the hash of its files, so equal trainings must write equal files. The step's
-    record keeps the seconds.
+    A version is named by the hash of its files, so equal trainings must write equal files. The
+    step's record keeps the seconds.
     """
     kept = {name: value for name, value in summary.items() if name not in ("seconds", "slices")}
     if "history" in kept:
-        kept["history"] = [{n: v for n, v in epoch.items() if n != "seconds"} for epoch in kept["history"]]
+        kept["history"] = [
+            {n: v for n, v in epoch.items() if n != "seconds"} for epoch in kept["history"]
+        ]
     return kept
 
 
@@ -128,7 +139,9 @@ class Model(ABC):
         self.params = params
 
     @abstractmethod
-    def fit(self, data: Dataset, train: IntArray, val: IntArray, session: TrainingSession) -> dict[str, Any]:
+    def fit(
+        self, data: Dataset, train: IntArray, val: IntArray, session: TrainingSession
+    ) -> dict[str, Any]:
         """Choose and train on the rows ``train``, calibrate on ``val``; return a JSON-able summary of what was chosen.
 
         Raises:
@@ -141,7 +154,10 @@ class Model(ABC):
         """The same configuration and calibration, trained again on ``rows``; raises as :meth:`fit`."""
 
     def covers(self, data: Dataset, rows: IntArray) -> Array:
-        """(rows,) bool: which of the rows the model can say anything of. A sequence model needs a whole window."""
+        """(rows,) bool: which of the rows the model can say anything of.
+
+        A sequence model needs a whole window.
+        """
         return np.ones(len(rows), dtype=bool)
 
     @abstractmethod
@@ -161,8 +177,8 @@ class Model(ABC):
     def save(self, folder: Path, data: Dataset, check: IntArray) -> list[Path]:
         """Write the native model file, ``model.onnx`` and ``model.json`` into ``folder``; return their paths.
 
-        The ONNX file is scored on the rows ``check`` of ``data`` (those that the model covers) and compared with the
-        trained model first.
+        The ONNX file is scored on the rows ``check`` of ``data`` (those that the model covers) and
+        compared with the trained model first.
 
         Raises:
             ParityError: The export differs by more than 1e-5.
@@ -176,7 +192,9 @@ class Model(ABC):
     def _write_served(self, folder: Path, onnx: bytes, text: str) -> tuple[Path, list[Path]]:
         """Write ``model.onnx`` and ``model.json``, both checked; return where the native file goes, and all three paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        native, exported, described = (folder / name for name in (self.params.model_file, ONNX_FILE, METADATA_FILE))
+        native, exported, described = (
+            folder / name for name in (self.params.model_file, ONNX_FILE, METADATA_FILE)
+        )
         exported.write_bytes(onnx)
         described.write_text(text + "\n", encoding="utf-8")
         return native, [native, exported, described]
@@ -187,7 +205,9 @@ class Model(ABC):
         native, described = folder / params.model_file, folder / METADATA_FILE
         for path in (native, described):
             if not path.is_file():
-                raise ArtifactNotFoundError(f"{folder} has no {path.name}; saving a model writes it there")
+                raise ArtifactNotFoundError(
+                    f"{folder} has no {path.name}; saving a model writes it there"
+                )
         metadata: dict[str, Any] = json.loads(described.read_text(encoding="utf-8"))
         return native, metadata
 

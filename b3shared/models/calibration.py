@@ -1,4 +1,7 @@
-"""From a model's raw class probabilities to calibrated ones. NumPy only, because predict applies it."""
+"""From a model's raw class probabilities to calibrated ones.
+
+NumPy only, because predict applies it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,14 +9,18 @@ from typing import Any, Self
 
 import numpy as np
 
-from b3shared.dataset.table import CLASSES, FloatArray, IntArray
+from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.core.errors import TooLittleHistoryError
+from b3shared.core.vocabulary import CLASSES
 
 FLOOR = 1e-6
 """Least probability and least class share that count: keeps logarithms finite and an unseen class possible."""
 
 TEMPERATURES = (0.05, 20.0)
-"""Bounds of the temperature. At the upper one the answer is nearly the class shares, whatever the model says."""
+"""Bounds of the temperature.
+
+At the upper one the answer is nearly the class shares, whatever the model says.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,23 +51,26 @@ class Calibration:
         """The prior correction alone (temperature 1) for a model trained on rows with these label codes.
 
         Args:
-            labels: (rows,) codes into :data:`b3shared.dataset.table.CLASSES`.
+            labels: (rows,) codes into :data:`b3shared.core.vocabulary.CLASSES`.
             balanced: whether class weights gave every class present the same weight.
         """
         counts = np.bincount(labels, minlength=len(CLASSES))
-        return cls.of_weighted(labels, 1 / np.maximum(counts, 1) if balanced else np.ones(len(CLASSES)))
+        return cls.of_weighted(
+            labels, 1 / np.maximum(counts, 1) if balanced else np.ones(len(CLASSES))
+        )
 
     @classmethod
     def of_weighted(cls, labels: IntArray, weights: FloatArray) -> Self:
         """As :meth:`of_labels` for a model to which rows counted by their class.
 
         Args:
-            labels: (rows,) codes into :data:`b3shared.dataset.table.CLASSES`.
+            labels: (rows,) codes into :data:`b3shared.core.vocabulary.CLASSES`.
             weights: (classes,) what a row of each class counted, in any unit.
         """
         counts = np.bincount(labels, minlength=len(CLASSES))
         shares, counted = counts / counts.sum(), counts * weights
-        # a class without rows: its raw probability is 0, so against any sizeable prior the evidence speaks against it
+        # a class without rows: its raw probability is 0, so against any sizeable prior the evidence
+        # speaks against it
         grown = np.where(counts > 0, counted / counted.sum(), 1 / len(CLASSES))
         return cls(1.0, tuple(grown.tolist()), tuple(np.maximum(shares, FLOOR).tolist()))
 
@@ -78,8 +88,9 @@ class Calibration:
     def fit(self, probabilities: FloatArray, labels: IntArray) -> Self:
         """A copy with the temperature, within :data:`TEMPERATURES`, of least log loss on rows the model has not seen.
 
-        The log loss is convex in b = 1 / temperature; its derivative is mean over rows of E[evidence] - evidence of the
-        true class, so bisection on the sign of it finds the one minimum.
+        The log loss is convex in b = 1 / temperature; its derivative is mean over rows of
+        E[evidence] - evidence of the true class, so bisection on the sign of it finds the one
+        minimum.
 
         Args:
             probabilities: (rows, classes), raw.
@@ -89,7 +100,9 @@ class Calibration:
             TooLittleHistoryError: There are no rows.
         """
         if not len(labels):
-            raise TooLittleHistoryError("no rows to calibrate on: at least one validation row is needed")
+            raise TooLittleHistoryError(
+                "no rows to calibrate on: at least one validation row is needed"
+            )
         evidence, prior = self._evidence(probabilities), np.log(self.shares)
         true = evidence[np.arange(len(labels)), labels].mean()
         low, high = (1 / t for t in reversed(TEMPERATURES))
@@ -105,7 +118,11 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON types; :meth:`from_json` reads it."""
-        return {"temperature": self.temperature, "grown": list(self.grown), "shares": list(self.shares)}
+        return {
+            "temperature": self.temperature,
+            "grown": list(self.grown),
+            "shares": list(self.shares),
+        }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:

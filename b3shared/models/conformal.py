@@ -1,4 +1,7 @@
-"""The return head's unit and its interval: returns are learnt in volatilities over the horizon. NumPy only: predict too."""
+"""The return head's unit and its interval: returns are learnt in volatilities over the horizon.
+
+NumPy only: predict too.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from b3shared.dataset.table import FloatArray
+from b3shared.core.arrays import FloatArray
 from b3shared.core.errors import TooLittleHistoryError
 
 SHRINKAGE = (0.1, 1.0)
@@ -43,7 +46,15 @@ class ReturnScale:
     shrinkage: float = 1.0
 
     @classmethod
-    def fit(cls, scaled: FloatArray, volatility: FloatArray, future: FloatArray, *, horizon: int, level: float) -> Self:
+    def fit(
+        cls,
+        scaled: FloatArray,
+        volatility: FloatArray,
+        future: FloatArray,
+        *,
+        horizon: int,
+        level: float,
+    ) -> Self:
         """The shrinkage and the quantile of rows that the model has not seen.
 
         Args:
@@ -57,7 +68,9 @@ class ReturnScale:
             TooLittleHistoryError: Too few rows for the level.
         """
         happened, said = future / unit_of(volatility, horizon), np.asarray(scaled, dtype=np.float64)
-        shrinkage = float(np.clip(said @ happened / (said @ said), *SHRINKAGE)) if said.any() else 1.0
+        shrinkage = (
+            float(np.clip(said @ happened / (said @ said), *SHRINKAGE)) if said.any() else 1.0
+        )
         score = np.abs(happened - shrinkage * said)
         rank = int(np.ceil((len(score) + 1) * level))
         if rank > len(score):
@@ -71,7 +84,11 @@ class ReturnScale:
 
     def returns(self, scaled: FloatArray, volatility: FloatArray) -> FloatArray:
         """(rows,) float64 returns as fractions, of returns in units."""
-        values: FloatArray = self.shrinkage * np.asarray(scaled, dtype=np.float64) * unit_of(volatility, self.horizon)
+        values: FloatArray = (
+            self.shrinkage
+            * np.asarray(scaled, dtype=np.float64)
+            * unit_of(volatility, self.horizon)
+        )
         return values
 
     def intervals(self, returns: FloatArray, volatility: FloatArray) -> FloatArray:

@@ -4,7 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-from b3shared.dataset.table import BUY, HOLD, SELL, FloatArray, IntArray
+from b3shared.core.arrays import FloatArray, IntArray
+from b3shared.core.vocabulary import BUY, HOLD, SELL
 
 Decision = Literal["lift", "argmax"]
 

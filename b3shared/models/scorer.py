@@ -1,4 +1,7 @@
-"""Scoring a saved model: ONNX Runtime, NumPy and the calibration, nothing that trains. What ``predict`` imports."""
+"""Scoring a saved model: ONNX Runtime, NumPy and the calibration, nothing that trains.
+
+What ``predict`` imports.
+"""
 
 import json
 from collections.abc import Mapping
@@ -8,12 +11,16 @@ from typing import Any, Self
 import numpy as np
 import onnxruntime
 
-from b3shared.dataset.table import FloatArray, IntArray
-from b3shared.models.decision import decide
-from b3shared.core.errors import ArtifactNotFoundError, IncompatibleFeaturesError, InvalidQuotesError
+from b3shared.core.arrays import FloatArray, IntArray
+from b3shared.core.errors import (
+    ArtifactNotFoundError,
+    IncompatibleFeaturesError,
+    InvalidQuotesError,
+)
 from b3shared.models.base import METADATA_FILE, ONNX_FILE, Forecast
 from b3shared.models.calibration import Calibration
 from b3shared.models.conformal import ReturnScale
+from b3shared.models.decision import decide
 
 
 def open_session(onnx: bytes) -> Any:
@@ -28,17 +35,19 @@ class Scorer:
     """A model version ready to answer.
 
     Args:
-        onnx: content of ``model.onnx``: first input float32 (rows, ..., features), output "probabilities" (rows, 3) in the
-            order of :data:`b3shared.dataset.table.CLASSES`, and, where the model says it, "returns" (rows,) in volatilities.
-        metadata: content of ``model.json``; ``feature_names``, ``calibration``, ``base_rates`` and ``decision`` are used,
-            and ``return_scale`` where the model says returns.
+        onnx: content of ``model.onnx``: first input float32 (rows, ..., features), output
+            "probabilities" (rows, 3) in the order of :data:`b3shared.core.vocabulary.CLASSES`, and,
+            where the model says it, "returns" (rows,) in volatilities.
+        metadata: content of ``model.json``; ``feature_names``, ``calibration``, ``base_rates`` and
+            ``decision`` are used, and ``return_scale`` where the model says returns.
 
     Attributes:
         metadata: as given.
         feature_names: names of the last axis of the input, in order.
         calibration: what turns raw probabilities into calibrated ones.
         base_rates: (3,) class shares of the training rows.
-        return_scale: what turns the model's returns into fractions with an interval; None if it says none.
+        return_scale: what turns the model's returns into fractions with an interval; None if it
+            says none.
     """
 
     def __init__(self, onnx: bytes, metadata: Mapping[str, Any]) -> None:
@@ -48,7 +57,9 @@ class Scorer:
         self.base_rates: FloatArray = np.array(metadata["base_rates"], dtype=np.float64)
         self._session = open_session(onnx)
         self._input = self._session.get_inputs()[0]
-        says = {output.name for output in self._session.get_outputs()} >= {"returns"} and "return_scale" in metadata
+        says = {output.name for output in self._session.get_outputs()} >= {
+            "returns"
+        } and "return_scale" in metadata
         self.return_scale = ReturnScale.from_json(metadata["return_scale"]) if says else None
 
     @property
@@ -65,7 +76,9 @@ class Scorer:
         """
         for name in (ONNX_FILE, METADATA_FILE):
             if not (folder / name).is_file():
-                raise ArtifactNotFoundError(f"{folder} has no {name}; a model folder holds {ONNX_FILE} and {METADATA_FILE}")
+                raise ArtifactNotFoundError(
+                    f"{folder} has no {name}; a model folder holds {ONNX_FILE} and {METADATA_FILE}"
+                )
         metadata = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
         return cls((folder / ONNX_FILE).read_bytes(), metadata)
 
@@ -74,12 +87,13 @@ class Scorer:
 
         Args:
             X: (rows, features), or what shape the model's input has; float32.
-            volatility: (rows,) trailing daily volatility, a fraction: the unit of the model's returns. Without it the
-                forecast has probabilities only.
+            volatility: (rows,) trailing daily volatility, a fraction: the unit of the model's
+                returns. Without it the forecast has probabilities only.
 
         Raises:
             IncompatibleFeaturesError: Not as many axes or features as the model was trained on.
-            InvalidQuotesError: A feature or a volatility is NaN or infinite, or there is not one volatility a row.
+            InvalidQuotesError: A feature or a volatility is NaN or infinite, or there is not one
+                volatility a row.
         """
         X = np.ascontiguousarray(X, dtype=np.float32)
         expected = self._input.shape
@@ -95,11 +109,15 @@ class Scorer:
         volatility = check_volatility(volatility, len(X))
         raw, scaled = self._session.run(["probabilities", "returns"], {self._input.name: X})
         returns = self.return_scale.returns(scaled.reshape(len(X)), volatility)
-        return Forecast(self.calibration.apply(raw), returns, self.return_scale.intervals(returns, volatility))
+        return Forecast(
+            self.calibration.apply(raw), returns, self.return_scale.intervals(returns, volatility)
+        )
 
     def decide(self, forecast: Forecast) -> IntArray:
         """Class codes of a forecast, by the rule the model was saved with."""
-        return decide(forecast.probabilities, self.base_rates, self.metadata["decision"], forecast.returns)
+        return decide(
+            forecast.probabilities, self.base_rates, self.metadata["decision"], forecast.returns
+        )
 
 
 def check_finite(X: FloatArray, feature_names: tuple[str, ...]) -> None:
@@ -113,7 +131,8 @@ def check_finite(X: FloatArray, feature_names: tuple[str, ...]) -> None:
         bad = ~finite.reshape(-1, len(feature_names)).all(axis=0)
         names = [name for name, is_bad in zip(feature_names, bad, strict=True) if is_bad]
         raise InvalidQuotesError(
-            f"features {', '.join(names)} hold NaN or infinity; every value must be a finite number", features=names
+            f"features {', '.join(names)} hold NaN or infinity; every value must be a finite number",
+            features=names,
         )
 
 
@@ -121,7 +140,11 @@ def check_volatility(volatility: FloatArray, rows: int) -> FloatArray:
     """(rows,) float64; InvalidQuotesError unless there is one finite volatility a row."""
     volatility = np.asarray(volatility, dtype=np.float64)
     if volatility.shape != (rows,):
-        raise InvalidQuotesError(f"volatility of shape {volatility.shape}: one value for each of the {rows} rows is needed")
+        raise InvalidQuotesError(
+            f"volatility of shape {volatility.shape}: one value for each of the {rows} rows is needed"
+        )
     if not np.isfinite(volatility).all():
-        raise InvalidQuotesError("a volatility is NaN or infinity; every value must be a finite number")
+        raise InvalidQuotesError(
+            "a volatility is NaN or infinity; every value must be a finite number"
+        )
     return volatility

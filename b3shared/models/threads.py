@@ -1,8 +1,8 @@
 """Threads for joblib where there are no semaphores between processes, as on AWS Lambda.
 
-joblib's own thread pool comes from ``multiprocessing``, whose locks need /dev/shm. Lambda has none, so
-joblib falls back to one thread there, whatever ``n_jobs`` says. This backend takes its threads from
-``concurrent.futures`` instead.
+joblib's own thread pool comes from ``multiprocessing``, whose locks need /dev/shm. Lambda has none,
+so joblib falls back to one thread there, whatever ``n_jobs`` says. This backend takes its threads
+from ``concurrent.futures`` instead.
 """
 
 import os
@@ -39,7 +39,9 @@ class ThreadPoolBackend(ParallelBackendBase):  # type: ignore[misc]  # joblib ha
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="forest")
         return threads
 
-    def submit(self, func: Callable[[], Any], callback: Callable[[Any], None] | None = None) -> "Future[Any]":
+    def submit(
+        self, func: Callable[[], Any], callback: Callable[[Any], None] | None = None
+    ) -> "Future[Any]":
         """Run ``func`` in the pool, then tell ``callback``."""
         assert self._pool is not None  # noqa: S101 - joblib configures first
         future = self._pool.submit(func)

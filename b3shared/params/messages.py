@@ -23,7 +23,8 @@ def explain(error: ValidationError, schemas: Mapping[str, Any]) -> str:
 
     Args:
         error: pydantic's.
-        schemas: JSON schema of every parameter that there is, by the name under which a caller gives it.
+        schemas: JSON schema of every parameter that there is, by the name under which a caller
+            gives it.
     """
     phrases: dict[str, str] = {}
     for e in error.errors():
@@ -43,7 +44,13 @@ def _unknown(name: str, known: list[str]) -> str:
     return f"{name}: unknown parameter; {f'did you mean {near[0]}? ' if near else ''}allowed are {', '.join(known)}"
 
 
-_KINDS = {"integer": "an integer", "number": "a number", "string": "text", "boolean": "true or false", "null": "null"}
+_KINDS = {
+    "integer": "an integer",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "null": "null",
+}
 _LIMITS = {
     "minimum": "of at least",
     "exclusiveMinimum": "over",
@@ -72,5 +79,10 @@ def _allowed(schema: Mapping[str, Any]) -> str:
         return f"a list, each {_allowed(schema['items'])}"
     kind = "a date YYYY-MM-DD" if schema.get("format") == "date" else _KINDS[schema["type"]]
     return " ".join(
-        [kind, " and ".join(f"{words} {schema[key]}" for key, words in _LIMITS.items() if key in schema)]
+        [
+            kind,
+            " and ".join(
+                f"{words} {schema[key]}" for key, words in _LIMITS.items() if key in schema
+            ),
+        ]
     ).strip()

@@ -1,12 +1,11 @@
 """Every parameter of a run: the one place of names, defaults, bounds and their reasons.
 
-A parameter that is not here, nor among a model's own (:mod:`b3shared.params.models`), does not exist: an unknown key is
-refused, never ignored.
+A parameter that is not here, nor among a model's own (:mod:`b3shared.params.models`), does not
+exist: an unknown key is refused, never ignored.
 """
 
 from collections.abc import Mapping
 from datetime import date
-from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -18,6 +17,8 @@ from pydantic import (
 )
 
 from b3shared.core.errors import InvalidParameterError
+from b3shared.core.vocabulary import SHARES, Instrument
+from b3shared.params.messages import explain, wrong_names
 from b3shared.params.models import (
     FAMILIES,
     FAMILY_OF,
@@ -28,10 +29,15 @@ from b3shared.params.models import (
     canonical,
     nested,
 )
-from b3shared.quotes.schema import MAX_GAP, SHARES, Instrument
-from b3shared.params.messages import explain, wrong_names
+from b3shared.params.steps import STEP_PARAMS, Step
+from b3shared.quotes.schema import MAX_GAP
 
-MODEL_TYPES: dict[str, str] = {"rf": "rf", "random_forest": "rf", "lstm": "lstm", "lstm_mtl": "lstm"}
+MODEL_TYPES: dict[str, str] = {
+    "rf": "rf",
+    "random_forest": "rf",
+    "lstm": "lstm",
+    "lstm_mtl": "lstm",
+}
 """Every accepted name of a model type, and the type it means."""
 
 MODEL_FILES = {"rf": "b3_model.joblib", "lstm": "b3_lstm_mtl.pt"}
@@ -39,26 +45,6 @@ MODEL_FILES = {"rf": "b3_model.joblib", "lstm": "b3_lstm_mtl.pt"}
 
 NAMESPACE_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
 RUN_ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,47}$"
-
-
-class Step(StrEnum):
-    """The steps of a run, in order. The names are those of the API's paths and of the run's step files."""
-
-    LOAD_DATA = "load_data"
-    PREPROCESS_DATA = "preprocess_data"
-    SPLIT_DATA = "split_data"
-    TRAIN_MODEL = "train_model"
-    EVALUATE_MODEL = "evaluate_model"
-    REFIT_MODEL = "refit_model"
-    SAVE_MODEL = "save_model"
-    PUBLISH_SERVING = "publish_serving"
-
-    @property
-    def predecessor(self) -> "Step | None":
-        """The step that must have finished before this one, or None for the first."""
-        steps = list(Step)
-        position = steps.index(self)
-        return steps[position - 1] if position else None
 
 
 def _model_type(value: object) -> object:
@@ -73,17 +59,29 @@ class PipelineParams(Params):
 
     model_type: Annotated[Literal["rf", "lstm"], BeforeValidator(_model_type)] = "rf"
     # -- quotes
-    tickers: tuple[Ticker, ...] | None = Field(default=None, description="only these; None is every ticker")
+    tickers: tuple[Ticker, ...] | None = Field(
+        default=None, description="only these; None is every ticker"
+    )
     instruments: tuple[Instrument, ...] | None = Field(
         default=SHARES,
         description="kinds of paper to learn from and to rank against each other; None is every kind. Funds and BDRs are "
         "not among them: they follow a portfolio or a foreign market. Quotes of unknown kind always count",
     )
-    start: date | None = Field(default=None, description="first session; None leaves it to `period`")
-    end: date | None = Field(default=None, description="last session; None is the newest of the source")
-    period: str = Field(default="5y", pattern=r"^[1-9]\d{0,3}[dmy]$", description="how far back from `end`: 250d, 18m, 5y")
+    start: date | None = Field(
+        default=None, description="first session; None leaves it to `period`"
+    )
+    end: date | None = Field(
+        default=None, description="last session; None is the newest of the source"
+    )
+    period: str = Field(
+        default="5y",
+        pattern=r"^[1-9]\d{0,3}[dmy]$",
+        description="how far back from `end`: 250d, 18m, 5y",
+    )
     min_turnover: float = Field(
-        default=2_000_000.0, ge=0, description="R$ a session: trailing 60-session median that a row must exceed to count"
+        default=2_000_000.0,
+        ge=0,
+        description="R$ a session: trailing 60-session median that a row must exceed to count",
     )
     max_missing_sessions: int = Field(
         default=10, ge=0, le=10_000, description="sessions of the exchange that the source may lack"
@@ -91,12 +89,23 @@ class PipelineParams(Params):
     # -- features and labels
     features: Literal["v1", "v2"] = "v2"
     label: Literal["direction", "triple_barrier", "signal"] = "direction"
-    horizon: int = Field(default=2, ge=1, le=60, description="sessions of the ticker from the close of t to the outcome")
+    horizon: int = Field(
+        default=2,
+        ge=1,
+        le=60,
+        description="sessions of the ticker from the close of t to the outcome",
+    )
     label_width: float = Field(
-        default=0.5, gt=0, le=5, description="half-width of the hold band, in trailing volatilities times sqrt(horizon)"
+        default=0.5,
+        gt=0,
+        le=5,
+        description="half-width of the hold band, in trailing volatilities times sqrt(horizon)",
     )
     signal_lag: int = Field(
-        default=0, ge=0, le=5, description="label 'signal' only: 0 the rule of the same day, 1 of the next, ..."
+        default=0,
+        ge=0,
+        le=5,
+        description="label 'signal' only: 0 the rule of the same day, 1 of the next, ...",
     )
     max_gap: int = Field(
         default=MAX_GAP,
@@ -105,18 +114,30 @@ class PipelineParams(Params):
         description="sessions of the exchange from a row of a ticker to its next, at most: 5 lets 4 be missing, 1 none. No "
         "feature, label or window reaches over a longer hole; the ticker's history begins anew after it",
     )
-    lookback: int = Field(default=32, ge=1, le=252, description="sessions that a sequence model sees; counts as history")
+    lookback: int = Field(
+        default=32,
+        ge=1,
+        le=252,
+        description="sessions that a sequence model sees; counts as history",
+    )
     # -- split
     test_size: float = Field(default=0.2, ge=0.05, le=0.6, description="newest share of all dates")
-    val_size: float = Field(default=0.2, ge=0.05, le=0.6, description="share of all dates just before the test part")
-    embargo_days: int = Field(default=5, ge=0, le=252, description="sessions left free between parts, after the purge")
+    val_size: float = Field(
+        default=0.2, ge=0.05, le=0.6, description="share of all dates just before the test part"
+    )
+    embargo_days: int = Field(
+        default=5, ge=0, le=252, description="sessions left free between parts, after the purge"
+    )
     # -- model
     decision: Literal["lift", "argmax"] = Field(
         default="lift",
         description="what proposes the action: the class of greatest probability over its base rate, "
         "or the most probable; a side that the figures contradict is a hold",
     )
-    refit: bool = Field(default=True, description="serve the evaluated configuration trained again on all labelled rows")
+    refit: bool = Field(
+        default=True,
+        description="serve the evaluated configuration trained again on all labelled rows",
+    )
     random_state: int = Field(default=42, ge=0, le=2**32 - 1)
     rf: RandomForestParams = RandomForestParams()
     lstm: LSTMParams = LSTMParams()
@@ -169,12 +190,18 @@ class PipelineParams(Params):
         if self.instruments is not None and not self.instruments:
             raise ValueError("instruments: an empty list selects nothing; None is every kind")
         if self.tickers is not None and not self.tickers:
-            raise ValueError("tickers: an empty list selects nothing; leave it out for every ticker")
+            raise ValueError(
+                "tickers: an empty list selects nothing; leave it out for every ticker"
+            )
         if self.signal_lag and self.label != "signal":
             raise ValueError(f"signal_lag belongs to label 'signal', not to {self.label!r}")
         default = MODEL_FILES[self.model_type]
-        if self.model_name and not self.model_name.endswith(suffix := default[default.rindex(".") :]):
-            raise ValueError(f"model_name = {self.model_name!r}: the file of a model {self.model_type} ends in {suffix}")
+        if self.model_name and not self.model_name.endswith(
+            suffix := default[default.rindex(".") :]
+        ):
+            raise ValueError(
+                f"model_name = {self.model_name!r}: the file of a model {self.model_type} ends in {suffix}"
+            )
         return self
 
     def owned_by(self, step: Step) -> dict[str, Any]:
@@ -182,7 +209,9 @@ class PipelineParams(Params):
 
         Of the models' own parameters only those of the model in use.
         """
-        return self.model_dump(mode="json", include=STEP_PARAMS[step] - (FAMILIES.keys() - {self.model_type}))
+        return self.model_dump(
+            mode="json", include=STEP_PARAMS[step] - (FAMILIES.keys() - {self.model_type})
+        )
 
     @property
     def model_file(self) -> str:
@@ -198,11 +227,12 @@ class PipelineParams(Params):
     def of(cls, values: Mapping[str, Any] | None = None, /, **more: Any) -> "PipelineParams":
         """Build from flat or nested names, as the API and the Python call give them.
 
-        The names of a model's own parameters may stand on the top level (``n_jobs=2``, ``units=96``), as in the
-        reference API, or under the model's (``rf={"n_jobs": 2}``).
+        The names of a model's own parameters may stand on the top level (``n_jobs=2``,
+        ``units=96``), as in the reference API, or under the model's (``rf={"n_jobs": 2}``).
 
         Raises:
-            InvalidParameterError: Unknown name, wrong type or value out of bounds; the message names all of them.
+            InvalidParameterError: Unknown name, wrong type or value out of bounds; the message
+                names all of them.
         """
         flat = {**(values or {}), **more}
         families = {family: nested(flat.pop(family, {}), family) for family in FAMILIES}
@@ -212,32 +242,27 @@ class PipelineParams(Params):
         for name in [name for name in flat if name in FAMILY_OF]:
             families[FAMILY_OF[name]][canonical(name)] = flat.pop(name)
         try:
-            own: dict[str, Any] = {family: FAMILIES[family](**given) for family, given in families.items()}
+            own: dict[str, Any] = {
+                family: FAMILIES[family](**given) for family, given in families.items()
+            }
             return cls(**flat, **own)
         except ValidationError as error:
-            raise InvalidParameterError(explain(error, flat_schemas()), parameters=wrong_names(error)) from error
+            raise InvalidParameterError(
+                explain(error, flat_schemas()), parameters=wrong_names(error)
+            ) from error
 
     def replace(self, **changes: Any) -> "PipelineParams":
         """A checked copy with some values changed."""
         return PipelineParams.of(self.model_dump() | changes)
 
 
-STEP_PARAMS: dict[Step, set[str]] = {
-    Step.LOAD_DATA: {"tickers", "instruments", "start", "end", "period", "max_missing_sessions", "min_turnover"},
-    Step.PREPROCESS_DATA: {"features", "label", "horizon", "label_width", "signal_lag", "max_gap", "lookback"},
-    Step.SPLIT_DATA: {"test_size", "val_size", "embargo_days"},
-    Step.TRAIN_MODEL: {"model_type", "random_state", *FAMILIES},
-    Step.EVALUATE_MODEL: {"decision"},
-    Step.REFIT_MODEL: {"refit"},
-    Step.SAVE_MODEL: {"model_dir", "model_name", "promotion_margin"},
-    Step.PUBLISH_SERVING: set(),
-}
-"""Which step a parameter belongs to. Every parameter has exactly one owner."""
-
-
 def flat_schemas() -> dict[str, Any]:
     """JSON schema of every parameter under its flat name: the run's own and each model's."""
-    own = {n: s for n, s in PipelineParams.model_json_schema()["properties"].items() if n not in FAMILIES}
+    own = {
+        n: s
+        for n, s in PipelineParams.model_json_schema()["properties"].items()
+        if n not in FAMILIES
+    }
     kinds = (kind.model_json_schema()["properties"] for kind in FAMILIES.values())
     return own | {name: schema for schemas in kinds for name, schema in schemas.items()}
 
@@ -252,14 +277,12 @@ def flattened(params: Mapping[str, Any]) -> dict[str, Any]:
         if name in FAMILIES and value is None:
             continue
         own = FAMILIES[name].model_fields.keys() | NO_LONGER_OWN if name in FAMILIES else set[str]()
-        if name in FAMILIES and isinstance(value, Mapping) and {canonical(inner) for inner in value} <= own:
+        if (
+            name in FAMILIES
+            and isinstance(value, Mapping)
+            and {canonical(inner) for inner in value} <= own
+        ):
             flat = {canonical(inner): item for inner, item in value.items()} | flat
         else:
             flat[canonical(name)] = value
     return flat
-
-
-def owner_of(name: str) -> Step | None:
-    """The step that owns a parameter, flat or nested; None for an unknown name."""
-    name = FAMILY_OF.get(name, name)
-    return next((step for step, names in STEP_PARAMS.items() if name in names), None)

@@ -15,9 +15,10 @@ _TRIES = 20
 class StepCheckpoint:
     """The :class:`b3shared.models.base.Checkpoint` of a step.
 
-    An attempt takes over when it first loads or saves: it writes what is there again under a token of its own, by
-    compare-and-swap. From then on it writes only over its own last word, so whoever held the checkpoint before is
-    refused at his next save. The newest attempt wins: it is the one that somebody waits for.
+    An attempt takes over when it first loads or saves: it writes what is there again under a token
+    of its own, by compare-and-swap. From then on it writes only over its own last word, so whoever
+    held the checkpoint before is refused at his next save. The newest attempt wins: it is the one
+    that somebody waits for.
 
     Args:
         storage: of the run.
@@ -75,7 +76,10 @@ class StepCheckpoint:
             raise self._superseded() from None
 
     def remove(self) -> None:
-        """The step is finished: nothing is left to go on with. Nothing happens if nothing was ever taken over."""
+        """The step is finished: nothing is left to go on with.
+
+        Nothing happens if nothing was ever taken over.
+        """
         if self._etag is not None:
             self._storage.delete(self._key)
 
@@ -88,7 +92,11 @@ class StepCheckpoint:
             head = json.loads(line)
             return {"started": float(head["started"])}, data
         except (ValueError, KeyError, TypeError) as error:
-            raise ArtifactCorruptError(f"{self._key!r} is not a checkpoint: {error}", key=self._key) from error
+            raise ArtifactCorruptError(
+                f"{self._key!r} is not a checkpoint: {error}", key=self._key
+            ) from error
 
     def _superseded(self) -> SupersededError:
-        return SupersededError(f"another attempt has taken over {self._key!r}; this one stops", key=self._key)
+        return SupersededError(
+            f"another attempt has taken over {self._key!r}; this one stops", key=self._key
+        )

@@ -1,7 +1,7 @@
 """Tables of the reference project's warehouse that a deployment may keep beside its bucket: evaluations and requests.
 
-They are for those who look on with SQL; nothing in this project reads them. Without ``Settings.warehouse`` nothing is
-written.
+They are for those who look on with SQL; nothing in this project reads them. Without
+``Settings.warehouse`` nothing is written.
 """
 
 import json
@@ -10,14 +10,14 @@ from typing import Any
 
 import duckdb
 
-from b3shared.dataset.table import CLASSES
-from b3shared.core.serialization import from_json, to_json
 from b3shared.core.errors import SourceUnavailableError
-from b3shared.executions import ALL, last_step_of
-from b3shared.params.run import Step
-from b3shared.storage.database import first_line, open_database
-from b3shared.runs.run import Run
+from b3shared.core.serialization import from_json, to_json
+from b3shared.core.vocabulary import CLASSES
+from b3shared.params.steps import Step
 from b3shared.runs.records import StepRecord
+from b3shared.runs.run import Run
+from b3shared.runs.state_machine import ALL, last_step_of
+from b3shared.storage.database import first_line, open_database
 
 EVALUATIONS, REQUESTS = "b3_model_evaluation", "b3_training_requests"
 
@@ -69,17 +69,25 @@ def export_run(run: Run, execution: str, warehouse: str) -> dict[str, int]:
             connection.execute("BEGIN")
             for row in evaluations:
                 _insert(connection, EVALUATIONS, row, "INSERT OR REPLACE")
-            connection.execute(f"DELETE FROM {REQUESTS} WHERE response_payload ->> 'execution' = ?", [execution])
+            connection.execute(
+                f"DELETE FROM {REQUESTS} WHERE response_payload ->> 'execution' = ?", [execution]
+            )
             _insert(connection, REQUESTS, request)
             connection.execute("COMMIT")
     except duckdb.Error as error:
-        raise SourceUnavailableError(f"{warehouse} cannot be written: {first_line(error)}") from error
+        raise SourceUnavailableError(
+            f"{warehouse} cannot be written: {first_line(error)}"
+        ) from error
     return {EVALUATIONS: len(evaluations), REQUESTS: 1}
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, table: str, row: Row, verb: str = "INSERT") -> None:
+def _insert(
+    connection: duckdb.DuckDBPyConnection, table: str, row: Row, verb: str = "INSERT"
+) -> None:
     marks = ", ".join("?" for _ in row)
-    connection.execute(f"{verb} INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values()))
+    connection.execute(
+        f"{verb} INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values())
+    )
 
 
 def _evaluations(run: Run) -> list[Row]:
@@ -111,7 +119,10 @@ def _averages(figures: Row) -> Row:
     rows = [by_class[name]["support"] for name in CLASSES]
     for average, weights in zip(_AVERAGES, ([1] * len(CLASSES), rows), strict=True):
         for column, figure in _SCORES.items():
-            values = [by_class[name][figure] * weight for name, weight in zip(CLASSES, weights, strict=True)]
+            values = [
+                by_class[name][figure] * weight
+                for name, weight in zip(CLASSES, weights, strict=True)
+            ]
             row[f"{average}_{column}"] = sum(values) / sum(weights)
     return row | {"accuracy": figures["accuracy"]}
 
@@ -121,7 +132,9 @@ def _request(run: Run, execution: str) -> Row:
     state = run.state()
     errors = [s.error for s in state.values() if s.error]
     error = max(errors, key=lambda found: str(found["at"]))["message"] if errors else None
-    done = {str(step): s.record.summary for step, s in state.items() if s.record and s.status == "done"}
+    done = {
+        str(step): s.record.summary for step, s in state.items() if s.record and s.status == "done"
+    }
     last = list(done.values())[-1] if done else {}
     return {
         "endpoint": "complete-pipeline" if stop_after == ALL else stop_after.replace("_", "-"),

@@ -1,7 +1,8 @@
 """The shards of the preprocessing: parts of the training table, made one by one, by one function or by many at once.
 
-A shard's part lies under the step's own prefix, which its input hash names, and ``<number>.json`` beside it says where:
-that is written last and once, so a shard is done wholly or not at all, and one that is done is not made again.
+A shard's part lies under the step's own prefix, which its input hash names, and ``<number>.json``
+beside it says where: that is written last and once, so a shard is done wholly or not at all, and
+one that is done is not made again.
 """
 
 import secrets
@@ -11,21 +12,22 @@ from typing import Any
 from pydantic import Field
 
 from b3shared.core.config import Settings
-from b3shared.core.serialization import from_json, to_json
 from b3shared.core.errors import ConflictError, InvalidParameterError
+from b3shared.core.serialization import from_json, to_json
+from b3shared.core.tempdir import scratch
+from b3shared.dataset.npz import write_npz
+from b3shared.features.assembly import table_part
 from b3shared.features.build import Coverage
 from b3shared.models.base import TrainingSession
-from b3shared.dataset.npz import write_npz
-from b3shared.params.run import Step
-from b3shared.pipeline.steps.load_data import shard_names
+from b3shared.params.steps import Step
+from b3shared.pipeline.artifacts import shard_names
 from b3shared.pipeline.requests import StepRequest
 from b3shared.pipeline.runner import Context
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
-from b3shared.runs.run import Run
-from b3shared.core.tempdir import scratch
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.runs.records import Artifact
+from b3shared.runs.run import Run
 from b3shared.storage import open_storage
-from b3shared.features.assembly import table_part
 
 
 class ShardRequest(StepRequest):
@@ -58,7 +60,9 @@ class Shards:
     def coverage(self) -> Coverage:
         """What the loaded quotes have, in all."""
         report = self._loaded.summary
-        return Coverage(report["tickers"], frozenset(report["columns"]) - set(report["empty_columns"]))
+        return Coverage(
+            report["tickers"], frozenset(report["columns"]) - set(report["empty_columns"])
+        )
 
     def local(self, number: int) -> Path:
         """A file with a shard's part: fetched if it was stored, else made here."""
@@ -78,7 +82,9 @@ class Shards:
             InvalidParameterError: There is no such shard.
         """
         if number >= len(self):
-            raise InvalidParameterError(f"shard {number}: there are {len(self)}, 0 to {len(self) - 1}")
+            raise InvalidParameterError(
+                f"shard {number}: there are {len(self)}, 0 to {len(self) - 1}"
+            )
         if self._stored(number):
             return False
         storage, path = self._context.storage, self.local(number)
@@ -118,7 +124,9 @@ def perform_shard(request: ShardRequest, settings: Settings) -> dict[str, Any]:
     if not plan.record and not plan.input:  # a user's own quotes are not those that were loaded
         try:
             with scratch("preprocess_shard") as folder:
-                made = Shards(Context(run, plan, settings, folder, TrainingSession())).store(request.shard)
+                made = Shards(Context(run, plan, settings, folder, TrainingSession())).store(
+                    request.shard
+                )
         except Exception as error:
             run.fail(Step.PREPROCESS_DATA, error)
             raise

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from b3shared.core.config import Settings
 from b3shared.core.errors import InvalidParameterError
 from b3shared.models.base import Unfinished
-from b3shared.params.run import RUN_ID_PATTERN, Step
+from b3shared.params.run import RUN_ID_PATTERN
+from b3shared.params.steps import Step
 from b3shared.pipeline.runner import run_step
 from b3shared.runs.run import Run
 from b3shared.storage import open_storage
@@ -22,8 +23,12 @@ class StepRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_id: str = Field(pattern=RUN_ID_PATTERN)
-    step: Step | None = Field(default=None, description="which step; needed where a function does several")
-    correlation_id: str | None = Field(default=None, max_length=80, description="name of the execution, for the logs")
+    step: Step | None = Field(
+        default=None, description="which step; needed where a function does several"
+    )
+    correlation_id: str | None = Field(
+        default=None, max_length=80, description="name of the execution, for the logs"
+    )
     overrides: dict[str, Any] = {}
     input_key: str | None = Field(default=None, max_length=900)
 
@@ -33,13 +38,17 @@ class StepRequest(BaseModel):
         try:
             return cls.model_validate(event)
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors())
+            wrong = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors()
+            )
             raise InvalidParameterError(f"not a step's request: {wrong}") from error
 
     def step_among(self, *allowed: Step) -> Step:
         """The step that is asked for, where a function does several; InvalidParameterError if it is none of them."""
         if self.step not in allowed:
-            raise InvalidParameterError(f"step = {self.step}: {' and '.join(allowed)} are allowed here")
+            raise InvalidParameterError(
+                f"step = {self.step}: {' and '.join(allowed)} are allowed here"
+            )
         return self.step
 
 
@@ -48,7 +57,10 @@ RESERVE = 0.2
 
 
 def perform(
-    step: Step, request: StepRequest, settings: Settings, remaining: Callable[[], float] = lambda: math.inf
+    step: Step,
+    request: StepRequest,
+    settings: Settings,
+    remaining: Callable[[], float] = lambda: math.inf,
 ) -> dict[str, Any]:
     """Do a step of a run in the deployment's storage.
 
@@ -56,12 +68,13 @@ def perform(
         step: which.
         request: checked.
         settings: of the deployment.
-        remaining: seconds that the caller's own process still has. A training that needs more stops in time.
+        remaining: seconds that the caller's own process still has. A training that needs more stops
+            in time.
 
     Returns:
-        ``{"run_id", "step", "status": "done", "seconds", "before"}``; ``before``: it had been done already. Of a load
-        also ``shards``, their numbers. Of a training that is to be called again, ``{"run_id", "step", "status": "partial",
-        "seconds", "progress"}``.
+        ``{"run_id", "step", "status": "done", "seconds", "before"}``; ``before``: it had been done
+        already. Of a load also ``shards``, their numbers. Of a training that is to be called again,
+        ``{"run_id", "step", "status": "partial", "seconds", "progress"}``.
 
     Raises:
         B3Error: See :func:`b3shared.pipeline.runner.run_step`.
@@ -78,7 +91,11 @@ def perform(
             seconds_left=slice_clock(settings.slice_seconds, remaining),
         )
     except Unfinished as pause:
-        answer = {"status": "partial", "seconds": round(time.monotonic() - started, 3), "progress": pause.words}
+        answer = {
+            "status": "partial",
+            "seconds": round(time.monotonic() - started, 3),
+            "progress": pause.words,
+        }
     else:
         again = before is not None and before.finished_at == record.finished_at
         answer = {"status": "done", "seconds": record.seconds, "before": again}

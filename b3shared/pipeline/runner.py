@@ -1,4 +1,7 @@
-"""Run one step, or all of them: plan, work in a folder of its own, record. A finished step returns at once."""
+"""Run one step, or all of them: plan, work in a folder of its own, record.
+
+A finished step returns at once.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,11 +12,12 @@ from typing import Any
 
 from b3shared.core.config import Settings
 from b3shared.core.errors import InvalidParameterError, SupersededError
+from b3shared.core.tempdir import scratch
 from b3shared.models.base import Progress, TrainingSession, Unfinished
-from b3shared.params.run import PipelineParams, Step
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.pipeline.checkpoint import StepCheckpoint
 from b3shared.runs.run import Run, StepPlan, StepRecord
-from b3shared.core.tempdir import scratch
 from b3shared.storage import Storage
 
 
@@ -25,7 +29,8 @@ class Context:
         run: the run it belongs to.
         plan: what it is to do; ``plan.params`` is in force.
         settings: of the deployment.
-        folder: an empty folder of its own, removed afterwards; its artifacts are written to ``folder / "out"``.
+        folder: an empty folder of its own, removed afterwards; its artifacts are written to
+            ``folder / "out"``.
         session: who is told of the work, and what a long training needs to be interrupted.
     """
 
@@ -83,15 +88,20 @@ def run_step(
         settings: of the deployment.
         input_key: data of the user's own in place of the previous step's, where the step takes it.
         progress: called besides the run's own progress file.
-        seconds_left: how long a training may go on, see :class:`b3shared.models.base.TrainingSession`.
+        seconds_left: how long a training may go on, see
+            :class:`b3shared.models.base.TrainingSession`.
 
     Raises:
         StepNotReadyError: The step before it has not finished.
-        InvalidParameterError: Overrides that are not the step's, or data for a step that takes none.
-        Unfinished: A training's time is up; run the step again and it goes on. No failure: nothing of it is recorded.
-        SupersededError: Another attempt at this training has taken over. Nothing is recorded: the step is the other's.
+        InvalidParameterError: Overrides that are not the step's, or data for a step that takes
+            none.
+        Unfinished: A training's time is up; run the step again and it goes on. No failure: nothing
+            of it is recorded.
+        SupersededError: Another attempt at this training has taken over. Nothing is recorded: the
+            step is the other's.
         DiskFullError: The disk for temporary files is too small for the step.
-        B3Error: What the step itself raises; it is recorded in the run first, as is any other error.
+        B3Error: What the step itself raises; it is recorded in the run first, as is any other
+            error.
     """
     if input_key and step not in TAKES_INPUT:
         raise InvalidParameterError(
@@ -101,7 +111,7 @@ def run_step(
     plan = run.plan(step, overrides, input_key)
     if plan.record:
         return plan.record
-    execute: Execute = import_module(f"b3shared.pipeline.{step}").execute
+    execute: Execute = import_module(f"b3shared.pipeline.steps.{step}").execute
     checkpoint = StepCheckpoint(run.storage, checkpoint_key(run, step))
 
     def tell(words: dict[str, Any]) -> None:
@@ -130,7 +140,8 @@ def run_step(
 def checkpoint_key(run: Run, step: Step) -> str:
     """Where a step's unfinished training leaves its work: one place for all its parameters.
 
-    Whether the work there is of *this* training is the model's to say: a greater ``max_slices``, for one, goes on with it.
+    Whether the work there is of *this* training is the model's to say: a greater ``max_slices``,
+    for one, goes on with it.
     """
     return f"{run.prefix}/{step}/checkpoint"
 
@@ -158,5 +169,8 @@ def run_pipeline(
         before = run.record(step)
         records[step] = run_step(run, step, settings=settings, progress=progress)
         if finished:
-            finished(records[step], before is not None and before.finished_at == records[step].finished_at)
+            finished(
+                records[step],
+                before is not None and before.finished_at == records[step].finished_at,
+            )
     return records

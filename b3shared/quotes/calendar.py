@@ -1,8 +1,9 @@
 """Sessions of the exchange, from the ``BVMF`` calendar of exchange_calendars, and what they say of a table of quotes.
 
-The calendar knows the holidays and the days that open late; measured against the quotes of 2010 to 2023 it agrees on
-every session. Days that the exchange decided on later than the library's release are unknown to it: so it names a day on
-which nearly everybody traded as a finding, and drops only what hardly anybody has.
+The calendar knows the holidays and the days that open late; measured against the quotes of 2010 to
+2023 it agrees on every session. Days that the exchange decided on later than the library's release
+are unknown to it: so it names a day on which nearly everybody traded as a finding, and drops only
+what hardly anybody has.
 """
 
 import warnings
@@ -16,8 +17,8 @@ import exchange_calendars
 import numpy as np
 import pandas as pd
 
+from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.clock import today
-from b3shared.dataset.table import Array, FloatArray, IntArray
 from b3shared.core.errors import MissingSessionsError
 from b3shared.quotes.findings import EXAMPLES, Finding
 
@@ -89,7 +90,11 @@ class Attendance:
         """Of quotes with ticker and date."""
         days, counts = np.unique(_days(frame), return_counts=True)
         newest = frame.groupby("ticker", sort=True)["date"].max()
-        return cls(days, counts, dict(zip(newest.index, newest.to_numpy().astype("datetime64[D]"), strict=True)))
+        return cls(
+            days,
+            counts,
+            dict(zip(newest.index, newest.to_numpy().astype("datetime64[D]"), strict=True)),
+        )
 
     @classmethod
     def joined(cls, parts: Sequence["Attendance"]) -> "Attendance":
@@ -97,28 +102,37 @@ class Attendance:
         days, place = np.unique(np.concatenate([part.days for part in parts]), return_inverse=True)
         counts = np.zeros(len(days), dtype=np.int64)
         np.add.at(counts, place, np.concatenate([part.tickers for part in parts]))
-        return cls(days, counts, {ticker: day for part in parts for ticker, day in part.newest.items()})
+        return cls(
+            days, counts, {ticker: day for part in parts for ticker, day in part.newest.items()}
+        )
 
 
-def closed_days(frame: pd.DataFrame, market: Attendance | None = None) -> tuple[Array, list[Finding]]:
+def closed_days(
+    frame: pd.DataFrame, market: Attendance | None = None
+) -> tuple[Array, list[Finding]]:
     """Rows on days without a session, and the days that the calendar does not know though the market was open.
 
     Args:
         frame: quotes with ticker and date.
-        market: of all quotes, where ``frame`` has some of the tickers only. Of fewer than :data:`FEWEST_TICKERS` the
-            calendar alone decides.
+        market: of all quotes, where ``frame`` has some of the tickers only. Of fewer than
+            :data:`FEWEST_TICKERS` the calendar alone decides.
 
     Returns:
-        Mask of the rows to drop, and a finding of days that are kept (``unknown_session``), of the whole market.
+        Mask of the rows to drop, and a finding of days that are kept (``unknown_session``), of the
+        whole market.
     """
     market = market or Attendance.of(frame)
     days, counts = market.days, market.tickers
-    known = (days >= np.datetime64(FIRST)) & (days <= np.datetime64(today()))  # no day and the future are told elsewhere
+    known = (days >= np.datetime64(FIRST)) & (
+        days <= np.datetime64(today())
+    )  # no day and the future are told elsewhere
     odd = known & ~np.isin(days, sessions(FIRST, today()))
     usual = _usual(counts)
     crowded = (usual >= FEWEST_TICKERS) & (counts >= CROWD * usual)
     kept = days[odd & crowded]
-    examples = tuple(f"{day}: {n} tickers" for day, n in zip(kept, counts[odd & crowded], strict=True))[:EXAMPLES]
+    examples = tuple(
+        f"{day}: {n} tickers" for day, n in zip(kept, counts[odd & crowded], strict=True)
+    )[:EXAMPLES]
     rows = int(counts[odd & crowded].sum())
     mask = (odd & ~crowded)[np.searchsorted(days, _days(frame))]
     return mask, [Finding("unknown_session", rows, "kept", examples)]
@@ -128,7 +142,8 @@ def calendar_findings(days: Array, quotes: pd.DataFrame | Attendance) -> list[Fi
     """Sessions that are missing or thin, half-days, and tickers that stopped trading.
 
     Args:
-        days: datetime64[D], every day of the period on which the source has any row at all, whatever its ticker.
+        days: datetime64[D], every day of the period on which the source has any row at all,
+            whatever its ticker.
         quotes: clean quotes, or who has rows when among them.
     """
     market = quotes if isinstance(quotes, Attendance) else Attendance.of(quotes)
@@ -204,7 +219,9 @@ def _usual(counts: Array) -> FloatArray:
 
 def _counted(days: Array, counts: Array, usual: FloatArray, mask: Array) -> tuple[str, ...]:
     rows = zip(days[mask], counts[mask], usual[mask], strict=True)
-    return tuple(f"{day}: {n} tickers, {around:.0f} around it" for day, n, around in rows)[:EXAMPLES]
+    return tuple(f"{day}: {n} tickers, {around:.0f} around it" for day, n, around in rows)[
+        :EXAMPLES
+    ]
 
 
 def _stale(market: Attendance, last: date) -> Finding:

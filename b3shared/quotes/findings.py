@@ -32,7 +32,11 @@ class Finding:
 def added(parts: Sequence[Sequence[Finding]]) -> list[Finding]:
     """The findings of parts of a table, each part's in one order, as those of the whole."""
     return [
-        replace(kind[0], rows=sum(f.rows for f in kind), examples=tuple(e for f in kind for e in f.examples)[:EXAMPLES])
+        replace(
+            kind[0],
+            rows=sum(f.rows for f in kind),
+            examples=tuple(e for f in kind for e in f.examples)[:EXAMPLES],
+        )
         for kind in zip(*parts, strict=True)
     ]
 

@@ -1,6 +1,24 @@
-"""The one schema of daily quotes. A source may lack a nullable column (it reads as NULL, and the load says so)."""
+"""The one schema of daily quotes.
 
-from typing import Literal
+A source may lack a nullable column (it reads as NULL, and the load says so).
+"""
+
+PRECOMPUTED = (
+    "rolling_volatility_5",
+    "moving_avg_10",
+    "macd",
+    "rsi_14",
+    "volume_change",
+    "avg_volume_10",
+    "best_buy_sell_spread",
+    "close_to_best_buy",
+    "price_momentum_5",
+    "high_breakout_20",
+    "bollinger_upper",
+    "stochastic_14",
+)
+"""Feature columns that ``b3_featured`` carries; passed through when a source has all of them and lacks the prices."""
+
 
 QUOTE_TYPES: dict[str, str] = {
     "ticker": "VARCHAR",
@@ -42,9 +60,3 @@ of the parameter ``max_gap``."""
 CASH_EQUITY = r"^(?:[A-Z][A-Z0-9]|[0-9][A-Z])[A-Z0-9]{2}[0-9]{1,2}B?$"
 """Ticker of a share, unit, BDR or fund in round lots: four characters (B3SA3, 5GTK11) and a class number. Odd lots carry
 a final F, options and forwards a letter or T in place of the class number."""
-
-Instrument = Literal["ordinary", "preferred", "unit", "bdr", "etf", "fii", "other"]
-"""Kind of paper; :func:`b3shared.quotes.instruments.instrument_of` tells it."""
-
-SHARES: tuple[Instrument, ...] = ("ordinary", "preferred", "unit")
-"""What forecasts are for: companies' shares, and units of them."""

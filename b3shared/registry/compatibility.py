@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from b3shared.core.serialization import from_json
-from b3shared.models import OF_SEQUENCES
-from b3shared.quotes.schema import MAX_GAP, SHARES
-from b3shared.storage import Storage
 from b3shared.core.versions import features_version_of
+from b3shared.core.vocabulary import SHARES
+from b3shared.params.models import OF_SEQUENCES
+from b3shared.quotes.schema import MAX_GAP
+from b3shared.storage import Storage
 
 FEATURE_SETS = ("v1", "v2")
 
@@ -35,7 +36,9 @@ def offer_name(feature_set: str, universe: Universe) -> str:
     """Name of one set of windows in a snapshot, such as ``v2-2000000-shares``."""
     name = f"{feature_set}-{universe.min_turnover:.0f}"
     if universe.instruments is not None:
-        name += "-shares" if universe.instruments == SHARES else f"-{'-'.join(universe.instruments)}"
+        name += (
+            "-shares" if universe.instruments == SHARES else f"-{'-'.join(universe.instruments)}"
+        )
     if universe.max_gap != MAX_GAP:
         name += f"-gap{universe.max_gap}"
     if universe.tickers is None:
@@ -45,8 +48,12 @@ def offer_name(feature_set: str, universe: Universe) -> str:
 
 def universe_of(params: Mapping[str, Any]) -> Universe:
     """The universe of a run's or a version's parameters; versions of before ``instruments`` learnt among all kinds."""
-    tickers, instruments = (None if (v := params.get(name)) is None else tuple(v) for name in ("tickers", "instruments"))
-    max_gap = params.get("max_gap", params.get("lstm", {}).get("max_gap", MAX_GAP))  # it was the LSTM's own once
+    tickers, instruments = (
+        None if (v := params.get(name)) is None else tuple(v) for name in ("tickers", "instruments")
+    )
+    max_gap = params.get(
+        "max_gap", params.get("lstm", {}).get("max_gap", MAX_GAP)
+    )  # it was the LSTM's own once
     return Universe(params["min_turnover"], tickers, instruments, max_gap)
 
 

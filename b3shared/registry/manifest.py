@@ -46,8 +46,9 @@ def build_manifest(
 
     Args:
         params: of the run.
-        trained: of the model that is served: ``train_end`` (ISO date at whose close its newest label
-            was known), ``cross_section`` (median tickers of a date in its table) and ``refit``.
+        trained: of the model that is served: ``train_end`` (ISO date at whose close its newest
+            label was known), ``cross_section`` (median tickers of a date in its table) and
+            ``refit``.
         features: its inputs, in order.
         features_version: of what made them; None if it is not known.
         lineage: where it comes from.

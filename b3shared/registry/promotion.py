@@ -4,14 +4,26 @@ from typing import Any
 
 from b3shared.core.errors import IncompatibleFeaturesError
 from b3shared.params.run import MODEL_TYPES
-from b3shared.registry.versions import Registry
+from b3shared.registry.compatibility import (
+    learned_from_other_features,
+    needed_lookback,
+    needed_offer,
+    read_offer,
+)
 from b3shared.registry.release import UNSET, Release, ReleaseState
-from b3shared.registry.compatibility import learned_from_other_features, needed_lookback, needed_offer, read_offer
+from b3shared.registry.versions import Registry
 from b3shared.storage import Storage
 
 
 def promote(
-    storage: Storage, namespace: str, model_type: str, version: str, *, who: str, why: str, expected: Any = UNSET
+    storage: Storage,
+    namespace: str,
+    model_type: str,
+    version: str,
+    *,
+    who: str,
+    why: str,
+    expected: Any = UNSET,
 ) -> ReleaseState:
     """Point serving at a version.
 
@@ -26,8 +38,8 @@ def promote(
 
     Raises:
         UnknownModelError: Not registered.
-        IncompatibleFeaturesError: The snapshot that is served lacks features or sessions that the version needs, or its
-            features are of another version than those that it learned from.
+        IncompatibleFeaturesError: The snapshot that is served lacks features or sessions that the
+            version needs, or its features are of another version than those that it learned from.
         ConflictError: Another version is live than ``expected``, or the race was lost.
     """
     kind = MODEL_TYPES.get(model_type, model_type)
@@ -37,7 +49,9 @@ def promote(
     check_features(storage, manifest, snapshot)
     check_features_version(storage, manifest, snapshot)
     skill = manifest.get("evaluated", {}).get("skill", "none")
-    return release.promote(namespace, kind, version, who=who, why=why, skill=skill, expected=expected)
+    return release.promote(
+        namespace, kind, version, who=who, why=why, skill=skill, expected=expected
+    )
 
 
 def check_features(storage: Storage, manifest: dict[str, Any], snapshot: str | None) -> None:
@@ -63,20 +77,26 @@ def check_features(storage: Storage, manifest: dict[str, Any], snapshot: str | N
         )
 
 
-def check_features_version(storage: Storage, manifest: dict[str, Any], snapshot: str | None) -> None:
+def check_features_version(
+    storage: Storage, manifest: dict[str, Any], snapshot: str | None
+) -> None:
     """IncompatibleFeaturesError if a snapshot is served whose features are of another version.
 
-    For a version that is to replace another. What is live already, and what a rollback goes back to, must answer after a
-    change of the features too; its answers are marked as degraded.
+    For a version that is to replace another. What is live already, and what a rollback goes back
+    to, must answer after a change of the features too; its answers are marked as degraded.
     """
-    if snapshot is not None and learned_from_other_features(manifest, read_offer(storage, snapshot).features_version):
+    if snapshot is not None and learned_from_other_features(
+        manifest, read_offer(storage, snapshot).features_version
+    ):
         raise IncompatibleFeaturesError(
             f"version {manifest['version']} learned from features of another version than those of the snapshot "
             f"{snapshot}: publish a snapshot first, or train again if the features have changed since the training"
         )
 
 
-def rollback(storage: Storage, namespace: str, model_type: str, *, who: str, why: str) -> ReleaseState:
+def rollback(
+    storage: Storage, namespace: str, model_type: str, *, who: str, why: str
+) -> ReleaseState:
     """Go back to the version that was live before, if the snapshot that is served can feed it.
 
     Raises:
@@ -84,7 +104,9 @@ def rollback(storage: Storage, namespace: str, model_type: str, *, who: str, why
     """
     release = Release(storage)
     before = release.previous(namespace, model_type)
-    check_features(storage, Registry(storage, namespace).manifest(model_type, before), release.state().snapshot)
+    check_features(
+        storage, Registry(storage, namespace).manifest(model_type, before), release.state().snapshot
+    )
     return release.rollback(namespace, model_type, who=who, why=why)
 
 

@@ -1,6 +1,7 @@
 """What is live. ``serving/release.json`` is the only thing that serving follows.
 
-Pointers and history are one object, changed by one compare-and-swap: they commit together or not at all.
+Pointers and history are one object, changed by one compare-and-swap: they commit together or not at
+all.
 """
 
 from contextlib import suppress
@@ -9,7 +10,6 @@ from datetime import date
 from enum import Enum
 from typing import Any, Final, get_args
 
-from b3shared.core.serialization import from_json, iso_date, to_json, utc_now
 from b3shared.core.errors import (
     ArtifactNotFoundError,
     ConflictError,
@@ -17,8 +17,9 @@ from b3shared.core.errors import (
     NothingLiveError,
     UnknownModelError,
 )
-from b3shared.registry.versions import Registry, checked_model_type
+from b3shared.core.serialization import from_json, iso_date, to_json, utc_now
 from b3shared.core.skill import Skill
+from b3shared.registry.versions import Registry, checked_model_type
 from b3shared.storage import Storage
 
 KEY = "serving/release.json"
@@ -46,7 +47,8 @@ class ReleaseState:
         skill: the same keys -> "none", "weak" or "proven", of the live version.
         snapshot: key of the newest feature windows.
         as_of: ISO date of the snapshot.
-        events: the last 200 changes, newest last: {at, who, action, why, key, from, to, skill, sequence}.
+        events: the last 200 changes, newest last: {at, who, action, why, key, from, to, skill,
+            sequence}.
         etag: of the stored object; None before the first change.
     """
 
@@ -107,11 +109,14 @@ class Release:
 
         Raises:
             UnknownModelError: The version is not registered.
-            ConflictError: Another version than ``expected`` is live, or somebody else changed the release meanwhile.
+            ConflictError: Another version than ``expected`` is live, or somebody else changed the
+                release meanwhile.
             InvalidParameterError: No ``who`` or ``why``, or an unknown ``skill``.
         """
         if skill not in get_args(Skill):
-            raise InvalidParameterError(f"skill {skill!r}: allowed are {', '.join(get_args(Skill))}")
+            raise InvalidParameterError(
+                f"skill {skill!r}: allowed are {', '.join(get_args(Skill))}"
+            )
         key = _key(namespace, model_type)
         state = self.state()
         live = state.live.get(key)
@@ -134,7 +139,9 @@ class Release:
         key, state = _key(namespace, model_type), self.state()
         version = _previous(state, key)
         Registry(self.storage, namespace).manifest(model_type, version)
-        return self._commit(_pointed(state, "rollback", key, version, _skill(state.events, key, version), who, why))
+        return self._commit(
+            _pointed(state, "rollback", key, version, _skill(state.events, key, version), who, why)
+        )
 
     def previous(self, namespace: str, model_type: str) -> str:
         """The version that a rollback would go to; NothingLiveError or UnknownModelError if there is none."""
@@ -154,12 +161,15 @@ class Release:
 
         Raises:
             ArtifactNotFoundError: Nothing is stored under ``key``.
-            ConflictError: A snapshot of a later ``as_of`` is served already, or the race was lost six times.
+            ConflictError: A snapshot of a later ``as_of`` is served already, or the race was lost
+                six times.
             InvalidParameterError: Malformed ``as_of`` or no ``who``.
         """
         day = iso_date(as_of, "as_of").isoformat()
         if not self.storage.exists(key):
-            raise ArtifactNotFoundError(f"there is no snapshot {key!r} in {self.storage.url}", key=key)
+            raise ArtifactNotFoundError(
+                f"there is no snapshot {key!r} in {self.storage.url}", key=key
+            )
         for _ in range(SNAPSHOT_RETRIES):
             with suppress(ConflictError):
                 return self._move_snapshot(key, day, who)
@@ -168,11 +178,22 @@ class Release:
     def _move_snapshot(self, key: str, day: str, who: str) -> ReleaseState:
         state = self.state()
         if state.as_of and day < state.as_of:
-            raise ConflictError(f"snapshot as of {day}: one as of {state.as_of} is served already", as_of=state.as_of)
+            raise ConflictError(
+                f"snapshot as of {day}: one as of {state.as_of} is served already",
+                as_of=state.as_of,
+            )
         if (state.snapshot, state.as_of) == (key, day):
             return state
-        event = {"action": "set_snapshot", "key": SNAPSHOT, "from": state.snapshot, "to": key, "skill": None}
-        return self._commit(replace(_with_event(state, event, who, f"as of {day}"), snapshot=key, as_of=day))
+        event = {
+            "action": "set_snapshot",
+            "key": SNAPSHOT,
+            "from": state.snapshot,
+            "to": key,
+            "skill": None,
+        }
+        return self._commit(
+            replace(_with_event(state, event, who, f"as of {day}"), snapshot=key, as_of=day)
+        )
 
     def _commit(self, state: ReleaseState) -> ReleaseState:
         """Write the changed state if nobody changed the one that it came from (its etag); ConflictError otherwise."""
@@ -182,20 +203,34 @@ class Release:
         return replace(state, etag=self.storage.replace(KEY, data, state.etag))
 
 
-def _pointed(state: ReleaseState, action: str, key: str, version: str, skill: str, who: str, why: str) -> ReleaseState:
+def _pointed(
+    state: ReleaseState, action: str, key: str, version: str, skill: str, who: str, why: str
+) -> ReleaseState:
     """The state after ``key`` was pointed at a version, with its event."""
-    event = {"action": action, "key": key, "from": state.live.get(key), "to": version, "skill": skill}
+    event = {
+        "action": action,
+        "key": key,
+        "from": state.live.get(key),
+        "to": version,
+        "skill": skill,
+    }
     live, skills = state.live | {key: version}, state.skill | {key: skill}
     return replace(_with_event(state, event, who, why), live=live, skill=skills)
 
 
 def _with_event(state: ReleaseState, event: Event, who: str, why: str) -> ReleaseState:
     if not who.strip() or not why.strip():
-        raise InvalidParameterError(f"who {who!r}, why {why!r}: every change of the release needs both")
+        raise InvalidParameterError(
+            f"who {who!r}, why {why!r}: every change of the release needs both"
+        )
     sequence = state.sequence + 1
-    events = [*state.events, {**event, "at": utc_now(), "who": who, "why": why, "sequence": sequence}]
+    events = [
+        *state.events,
+        {**event, "at": utc_now(), "who": who, "why": why, "sequence": sequence},
+    ]
     if len(events) > MAX_EVENTS:
-        # The oldest snapshot goes first: there is one every session, and rollback needs the promotions.
+        # The oldest snapshot goes first: there is one every session, and rollback needs the
+        # promotions.
         snapshots = (number for number, old in enumerate(events[:-1]) if old["key"] == SNAPSHOT)
         del events[next(snapshots, 0)]
     return replace(state, sequence=sequence, events=events)
@@ -203,10 +238,14 @@ def _with_event(state: ReleaseState, event: Event, who: str, why: str) -> Releas
 
 def _previous(state: ReleaseState, key: str) -> str:
     if key not in state.live:
-        raise NothingLiveError(f"no version of {key} is live, so there is none to go back from", key=key)
+        raise NothingLiveError(
+            f"no version of {key} is live, so there is none to go back from", key=key
+        )
     past = _past(state.events, key)
     if len(past) < 2:
-        raise UnknownModelError(f"{key}: nothing was live before {state.live[key]} to go back to", key=key)
+        raise UnknownModelError(
+            f"{key}: nothing was live before {state.live[key]} to go back to", key=key
+        )
     return past[-2]
 
 
@@ -225,7 +264,9 @@ def _past(events: list[Event], key: str) -> list[str]:
 
 def _skill(events: list[Event], key: str, version: str) -> str:
     """What was last known of a version when it was live."""
-    return next((str(e["skill"]) for e in reversed(events) if (e["key"], e["to"]) == (key, version)), "none")
+    return next(
+        (str(e["skill"]) for e in reversed(events) if (e["key"], e["to"]) == (key, version)), "none"
+    )
 
 
 def _key(namespace: str, model_type: str) -> str:

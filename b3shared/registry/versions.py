@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from b3shared.core.serialization import file_sha256, from_json, iso_date, to_json, utc_now
 from b3shared.core.errors import (
     ArtifactCorruptError,
     ArtifactNotFoundError,
@@ -14,6 +13,7 @@ from b3shared.core.errors import (
     InvalidParameterError,
     UnknownModelError,
 )
+from b3shared.core.serialization import file_sha256, from_json, iso_date, to_json, utc_now
 from b3shared.params.run import MODEL_TYPES, NAMESPACE_PATTERN
 from b3shared.storage import Storage
 
@@ -38,11 +38,15 @@ class Registry:
 
     def __init__(self, storage: Storage, namespace: str) -> None:
         if not re.fullmatch(NAMESPACE_PATTERN, namespace):
-            raise InvalidParameterError(f"model_dir {namespace!r}: 1 to 32 of a-z, 0-9 and '-' are allowed")
+            raise InvalidParameterError(
+                f"model_dir {namespace!r}: 1 to 32 of a-z, 0-9 and '-' are allowed"
+            )
         self.storage = storage
         self.namespace = namespace
 
-    def register(self, model_type: str, files: list[Path], manifest: Manifest, *, beside: Sequence[Path] = ()) -> str:
+    def register(
+        self, model_type: str, files: list[Path], manifest: Manifest, *, beside: Sequence[Path] = ()
+    ) -> str:
         """Store a version and return its name, ``<train_end as YYYYMMDD>-<first 8 hex of the model's hash>``.
 
         The same model and ``train_end`` again are the same version; what was stored first stays.
@@ -50,14 +54,16 @@ class Registry:
         Args:
             model_type: as in :data:`b3shared.params.run.MODEL_TYPES`.
             files: the model's local files, with different names: they make the version what it is.
-            beside: further files to keep with it, such as its evaluation. They name their run, so those
-                of an equal model may differ; the first ones stay.
-            manifest: JSON types; needs ``train_end``, the ISO date of the newest row that was learned from.
-                ``version``, ``model_type``, ``namespace``, ``created_at`` and ``files`` {name: {sha256, bytes}}
-                are filled in; of a file beside the model also ``folder``, where it lies.
+            beside: further files to keep with it, such as its evaluation. They name their run, so
+                those of an equal model may differ; the first ones stay.
+            manifest: JSON types; needs ``train_end``, the ISO date of the newest row that was
+                learned from. ``version``, ``model_type``, ``namespace``, ``created_at`` and
+                ``files`` {name: {sha256, bytes}} are filled in; of a file beside the model also
+                ``folder``, where it lies.
 
         Raises:
-            InvalidParameterError: No files, two of one name, no or a malformed ``train_end``, or no JSON.
+            InvalidParameterError: No files, two of one name, no or a malformed ``train_end``, or no
+                JSON.
             ArtifactNotFoundError: A file does not exist.
             ConflictError: Other content has this very version.
         """
@@ -65,11 +71,19 @@ class Registry:
         train_end = iso_date(manifest.get("train_end"), "train_end")
         described = _described([*files, *beside])
         own = {file.name for file in files}
-        for name in described.keys() - own:  # in a folder of their own: another run's must not overwrite them
-            described[name]["folder"] = _hash({file.name: described[file.name]["sha256"] for file in beside})
-        made_of: dict[str, Any] = {name: facts["sha256"] for name, facts in described.items() if name in own}
+        for name in (
+            described.keys() - own
+        ):  # in a folder of their own: another run's must not overwrite them
+            described[name]["folder"] = _hash(
+                {file.name: described[file.name]["sha256"] for file in beside}
+            )
+        made_of: dict[str, Any] = {
+            name: facts["sha256"] for name, facts in described.items() if name in own
+        }
         if (features := manifest.get("features_version")) is not None:
-            made_of["features_version"] = features  # equal files that learned from other features are another version
+            made_of["features_version"] = (
+                features  # equal files that learned from other features are another version
+            )
         version = f"{train_end:%Y%m%d}-{_hash(made_of)}"
         document = manifest | {
             "train_end": train_end.isoformat(),
@@ -83,8 +97,13 @@ class Registry:
         if not self._is_stored(model_type, version, described, own):
             for file in [*files, *beside]:
                 facts = described[file.name]
-                if self.storage.upload(file, self._file_key(model_type, version, file.name, facts)) != facts["sha256"]:
-                    raise ArtifactCorruptError(f"{file} changed while it was being registered", path=str(file))
+                if (
+                    self.storage.upload(file, self._file_key(model_type, version, file.name, facts))
+                    != facts["sha256"]
+                ):
+                    raise ArtifactCorruptError(
+                        f"{file} changed while it was being registered", path=str(file)
+                    )
             try:
                 self.storage.create(self._key(model_type, version, _MANIFEST), data)
             except ConflictError:  # somebody registered the same at the same time
@@ -102,10 +121,14 @@ class Registry:
         """What was registered; UnknownModelError, naming the known versions, if there is no such version."""
         manifest = self._read(checked_model_type(model_type), version)
         if manifest is None:
-            raise self._unknown(model_type, version, [m["version"] for m in self.versions(model_type)])
+            raise self._unknown(
+                model_type, version, [m["version"] for m in self.versions(model_type)]
+            )
         return manifest
 
-    def _unknown(self, model_type: str, version: str, known: list[str] | None = None) -> UnknownModelError:
+    def _unknown(
+        self, model_type: str, version: str, known: list[str] | None = None
+    ) -> UnknownModelError:
         kind = checked_model_type(model_type)
         hint = "" if known is None else f"; known are {', '.join(known) or 'none'}"
         return UnknownModelError(
@@ -115,14 +138,16 @@ class Registry:
             **({} if known is None else {"known": known}),
         )
 
-    def fetch(self, model_type: str, version: str, folder: Path, names: Sequence[str] | None = None) -> Path:
+    def fetch(
+        self, model_type: str, version: str, folder: Path, names: Sequence[str] | None = None
+    ) -> Path:
         """Download a version (or only the files ``names``), every hash checked, to ``folder/<version>``; return that folder.
 
         ``manifest.json`` is written last there too: a folder that has it is complete.
 
         Raises:
-            UnknownModelError: No such version. The known ones are not named: listing them is dear, and
-                this is on the way of public requests.
+            UnknownModelError: No such version. The known ones are not named: listing them is dear,
+                and this is on the way of public requests.
             ArtifactNotFoundError: The version was registered without one of ``names``.
             ArtifactCorruptError: A file is gone or its hash differs.
         """
@@ -140,8 +165,12 @@ class Registry:
             try:
                 self.storage.download(key, target / name, facts["sha256"])
             except ArtifactNotFoundError as error:
-                raise ArtifactCorruptError(f"version {version} lacks its file {name!r}", key=key) from error
-        self.storage.download(self._key(manifest["model_type"], version, _MANIFEST), target / _MANIFEST)
+                raise ArtifactCorruptError(
+                    f"version {version} lacks its file {name!r}", key=key
+                ) from error
+        self.storage.download(
+            self._key(manifest["model_type"], version, _MANIFEST), target / _MANIFEST
+        )
         return target
 
     def types(self) -> list[str]:
@@ -164,18 +193,24 @@ class Registry:
         manifest: Manifest | None = from_json(found[0], key) if found else None
         return manifest
 
-    def _is_stored(self, model_type: str, version: str, files: dict[str, Any], own: set[str]) -> bool:
+    def _is_stored(
+        self, model_type: str, version: str, files: dict[str, Any], own: set[str]
+    ) -> bool:
         """Whether the version is registered; ConflictError if with other files of the model."""
         stored = self._read(model_type, version)
         if stored and any(stored["files"].get(name) != files[name] for name in own):
-            raise ConflictError(f"{model_type} {version} is registered with other files", version=version)
+            raise ConflictError(
+                f"{model_type} {version} is registered with other files", version=version
+            )
         return stored is not None
 
 
 def checked_model_type(name: str) -> str:
     """The model type that a name means (``random_forest`` is ``rf``); InvalidParameterError for an unknown one."""
     if name.lower() not in MODEL_TYPES:
-        raise InvalidParameterError(f"model_type {name!r}: allowed are {', '.join(MODEL_TYPES)}", parameters=["model_type"])
+        raise InvalidParameterError(
+            f"model_type {name!r}: allowed are {', '.join(MODEL_TYPES)}", parameters=["model_type"]
+        )
     return MODEL_TYPES[name.lower()]
 
 
@@ -187,8 +222,14 @@ def _hash(document: dict[str, Any]) -> str:
 def _described(files: list[Path]) -> dict[str, dict[str, Any]]:
     names = [file.name for file in files]
     if not names or len(set(names)) < len(names) or _MANIFEST in names:
-        raise InvalidParameterError(f"files {names}: at least one, with different names other than {_MANIFEST}, is needed")
+        raise InvalidParameterError(
+            f"files {names}: at least one, with different names other than {_MANIFEST}, is needed"
+        )
     for file in files:
         if not file.is_file():
-            raise ArtifactNotFoundError(f"{file} is not a file, so it cannot be registered", path=str(file))
-    return {file.name: {"sha256": file_sha256(file), "bytes": file.stat().st_size} for file in files}
+            raise ArtifactNotFoundError(
+                f"{file} is not a file, so it cannot be registered", path=str(file)
+            )
+    return {
+        file.name: {"sha256": file_sha256(file), "bytes": file.stat().st_size} for file in files
+    }

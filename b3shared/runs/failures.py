@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from b3shared.runs.state_machine import Execution
 from b3shared.core.errors import B3Error, RunFailedError
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 from b3shared.runs.run import Run
+from b3shared.runs.state_machine import Execution
 
 CODES = {"States.Timeout": "TIMEOUT", "Sandbox.Timedout": "TIMEOUT", "Runtime.ExitError": "CRASH"}
 """Errors of the platform, of which a step that meets them can say nothing, and what the run calls them."""
@@ -18,7 +18,8 @@ def failed_step(last: Mapping[str, Any] | None) -> Step:
     """The step that an execution was at when it failed.
 
     Args:
-        last: what the last step that answered had said; None if none had. A step that answered "partial" was called again.
+        last: what the last step that answered had said; None if none had. A step that answered
+            "partial" was called again.
     """
     if last is None:
         return next(iter(Step))
@@ -41,10 +42,19 @@ def record_failure(run: Run, error: dict[str, Any], started_at: str, step: Step)
         ``{"run_id", "step", "code", "message"}``, for the notification.
     """
     kind, known = str(error.get("Error", "")), run.state()[step].error
-    if kind in CODES or known is None or datetime.fromisoformat(known["at"]) < datetime.fromisoformat(started_at):
+    if (
+        kind in CODES
+        or known is None
+        or datetime.fromisoformat(known["at"]) < datetime.fromisoformat(started_at)
+    ):
         run.fail(step, message_of(error), code=_code(kind))
         known = run.state()[step].error or {}
-    return {"run_id": run.run_id, "step": str(step), "code": known.get("code"), "message": known.get("message")}
+    return {
+        "run_id": run.run_id,
+        "step": str(step),
+        "code": known.get("code"),
+        "message": known.get("message"),
+    }
 
 
 def reason(run: Run, execution: Execution) -> B3Error:
@@ -52,7 +62,9 @@ def reason(run: Run, execution: Execution) -> B3Error:
     failed = [(step, state.error) for step, state in run.state().items() if state.error]
     if not failed:
         return RunFailedError(f"execution {execution.name} ended as {execution.status}")
-    step, error = max(failed, key=lambda found: str(found[1]["at"]))  # an earlier call's may still stand there
+    step, error = max(
+        failed, key=lambda found: str(found[1]["at"])
+    )  # an earlier call's may still stand there
     known = RunFailedError(f"{step}: {error['message']}", **error.get("details", {}))
     known.code = error["code"]  # type: ignore[misc]
     return known
@@ -78,4 +90,8 @@ def message_of(error: dict[str, Any]) -> str:
     except ValueError:
         said = None
     words = str(said.get("errorMessage", cause)) if isinstance(said, dict) else cause
-    return words if words and _code(kind) != RunFailedError.code else f"{kind}: {words}".removesuffix(": ")
+    return (
+        words
+        if words and _code(kind) != RunFailedError.code
+        else f"{kind}: {words}".removesuffix(": ")
+    )

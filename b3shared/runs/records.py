@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from b3shared.core.serialization import to_json
-from b3shared.params.run import PipelineParams, Step
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 
 CODE_VERSION: dict[Step, int] = dict.fromkeys(Step, 1) | {
     Step.LOAD_DATA: 2,
@@ -17,7 +18,10 @@ CODE_VERSION: dict[Step, int] = dict.fromkeys(Step, 1) | {
     Step.EVALUATE_MODEL: 2,
     Step.PUBLISH_SERVING: 2,
 }
-"""Version of each step's code. Raise a step's number when it would give another output for the same input."""
+"""Version of each step's code.
+
+Raise a step's number when it would give another output for the same input.
+"""
 
 Status = Literal["done", "stale", "failed", "missing"]
 
@@ -48,7 +52,8 @@ class StepRecord(_Stored):
         step: which.
         params: the parameters it owns, as JSON types.
         input: the user's data it was given, if any.
-        input_hash: over its parameters, the output hash of the step before, ``input`` and the version of its code.
+        input_hash: over its parameters, the output hash of the step before, ``input`` and the
+            version of its code.
         output_hash: over ``input_hash`` and the names and hashes of its artifacts.
         artifacts: by file name.
         summary: the step's own words, JSON.
@@ -99,9 +104,11 @@ class StepState:
     """Where a step stands.
 
     Attributes:
-        status: "done"; "stale": it finished, but an earlier step has changed since; "failed"; "missing".
+        status: "done"; "stale": it finished, but an earlier step has changed since; "failed";
+            "missing".
         record: of its last success, even if stale.
-        error: of an attempt since then ({code, message, details, at}), even if the record still stands.
+        error: of an attempt since then ({code, message, details, at}), even if the record still
+            stands.
         progress: the last word of an attempt since then.
     """
 
@@ -111,7 +118,9 @@ class StepState:
     progress: dict[str, Any] | None = None
 
 
-def input_hash(step: Step, params: dict[str, Any], previous: str | None, given: InputData | None) -> str:
+def input_hash(
+    step: Step, params: dict[str, Any], previous: str | None, given: InputData | None
+) -> str:
     """SHA-256 over all that decides a step's output.
 
     Args:
@@ -133,7 +142,9 @@ def input_hash(step: Step, params: dict[str, Any], previous: str | None, given: 
 
 def output_hash(input_hash: str, artifacts: Mapping[str, Artifact]) -> str:
     """SHA-256 over a step's input hash and the names and hashes of what it made."""
-    return _hash({"input_hash": input_hash, "artifacts": {name: a.sha256 for name, a in artifacts.items()}})
+    return _hash(
+        {"input_hash": input_hash, "artifacts": {name: a.sha256 for name, a in artifacts.items()}}
+    )
 
 
 def fresh_steps(records: Records) -> set[Step]:
@@ -142,7 +153,9 @@ def fresh_steps(records: Records) -> set[Step]:
     previous = None
     for step in Step:
         record = records.get(step)
-        if record is None or record.input_hash != input_hash(step, record.params, previous, record.input):
+        if record is None or record.input_hash != input_hash(
+            step, record.params, previous, record.input
+        ):
             break
         fresh.add(step)
         previous = record.output_hash

@@ -1,8 +1,9 @@
 """What has happened in a run. Its state is its step files: nothing shared is rewritten, so no step loses another's word.
 
-``runs/<run_id>/params.json`` is created once and is the run's lock. ``runs/<run_id>/steps/<step>.json`` is written when
-a step has finished, after its artifacts. A step whose record has the input hash that it is asked for need not run again;
-one whose own past no longer matches what the steps before it say is stale.
+``runs/<run_id>/params.json`` is created once and is the run's lock.
+``runs/<run_id>/steps/<step>.json`` is written when a step has finished, after its artifacts. A step
+whose record has the input hash that it is asked for need not run again; one whose own past no
+longer matches what the steps before it say is stale.
 """
 
 import logging
@@ -16,7 +17,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from b3shared.core.serialization import from_json, to_json, utc_iso, utc_now
 from b3shared.core.errors import (
     ArtifactCorruptError,
     ArtifactNotFoundError,
@@ -26,8 +26,10 @@ from b3shared.core.errors import (
     StepNotReadyError,
     UnknownRunError,
 )
+from b3shared.core.serialization import from_json, to_json, utc_iso, utc_now
 from b3shared.params.models import FAMILIES, nested
-from b3shared.params.run import RUN_ID_PATTERN, PipelineParams, Step, owner_of
+from b3shared.params.run import RUN_ID_PATTERN, PipelineParams
+from b3shared.params.steps import Step, owner_of
 from b3shared.runs.records import (
     CODE_VERSION,
     Artifact,
@@ -43,7 +45,16 @@ from b3shared.runs.records import (
 )
 from b3shared.storage import Storage
 
-__all__ = ["CODE_VERSION", "InputData", "Run", "StepPlan", "StepRecord", "StepState", "list_runs", "new_run_id"]
+__all__ = [
+    "CODE_VERSION",
+    "InputData",
+    "Run",
+    "StepPlan",
+    "StepRecord",
+    "StepState",
+    "list_runs",
+    "new_run_id",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,7 +62,9 @@ _LOG = logging.getLogger(__name__)
 class Run:
     """One run in a storage. Make it by :meth:`create` or :meth:`open`."""
 
-    def __init__(self, storage: Storage, run_id: str, params: PipelineParams, meta: dict[str, Any]) -> None:
+    def __init__(
+        self, storage: Storage, run_id: str, params: PipelineParams, meta: dict[str, Any]
+    ) -> None:
         self.storage, self.run_id, self.params, self.meta = storage, run_id, params, meta
         self.prefix = f"runs/{run_id}"
 
@@ -97,30 +110,38 @@ class Run:
         try:
             return StepRecord.model_validate_json(found[0]) if found else None
         except ValidationError as error:
-            raise ArtifactCorruptError(f"{key!r} is not a step's record: {error}", key=key) from error
+            raise ArtifactCorruptError(
+                f"{key!r} is not a step's record: {error}", key=key
+            ) from error
 
-    def effective_params(self, step: Step, overrides: Mapping[str, Any] | None = None) -> PipelineParams:
+    def effective_params(
+        self, step: Step, overrides: Mapping[str, Any] | None = None
+    ) -> PipelineParams:
         """What is in force for a step: the run's parameters, then what the steps up to it recorded, then ``overrides``.
 
-        So a step that is run again without overrides keeps what it last ran with. Fields of the forest may be given flat
-        or as ``rf``, and change only what they name.
+        So a step that is run again without overrides keeps what it last ran with. Fields of the
+        forest may be given flat or as ``rf``, and change only what they name.
 
         Raises:
-            InvalidParameterError: An override is unknown, out of bounds, or belongs to another step.
+            InvalidParameterError: An override is unknown, out of bounds, or belongs to another
+                step.
         """
         return self._effective(step, self._records(step), overrides or {})
 
-    def plan(self, step: Step, overrides: Mapping[str, Any] | None = None, input_key: str | None = None) -> StepPlan:
+    def plan(
+        self, step: Step, overrides: Mapping[str, Any] | None = None, input_key: str | None = None
+    ) -> StepPlan:
         """What a step is to do now, and whether it was done already.
 
         Args:
             step: which.
             overrides: see :meth:`effective_params`.
-            input_key: the user's data in place of the previous step's; None keeps what the step last ran with, the
-                empty string goes back to the previous step's output.
+            input_key: the user's data in place of the previous step's; None keeps what the step
+                last ran with, the empty string goes back to the previous step's output.
 
         Raises:
-            StepNotReadyError: A step before it is missing or stale; ``details["missing"]`` is the first such.
+            StepNotReadyError: A step before it is missing or stale; ``details["missing"]`` is the
+                first such.
             ArtifactNotFoundError: ``input_key`` does not exist.
             InvalidParameterError: See :meth:`effective_params`.
         """
@@ -131,12 +152,20 @@ class Run:
         if input_key is None:
             given = record.input if record else None
         else:
-            given = InputData(key=input_key, sha256=self.storage.sha256(input_key)) if input_key else None
+            given = (
+                InputData(key=input_key, sha256=self.storage.sha256(input_key))
+                if input_key
+                else None
+            )
         wanted = input_hash(step, params.owned_by(step), previous, given)
         done = record if record and record.input_hash == wanted else None
-        return StepPlan(step, params, given, wanted, f"{self.prefix}/{step}/{wanted[:16]}", done, records)
+        return StepPlan(
+            step, params, given, wanted, f"{self.prefix}/{step}/{wanted[:16]}", done, records
+        )
 
-    def finish(self, plan: StepPlan, artifacts: list[Path], summary: dict[str, Any], started: float) -> StepRecord:
+    def finish(
+        self, plan: StepPlan, artifacts: list[Path], summary: dict[str, Any], started: float
+    ) -> StepRecord:
         """Store what a step made: the artifacts first, the step file last, so that it is done wholly or not at all.
 
         Args:
@@ -150,7 +179,9 @@ class Run:
         """
         names = [path.name for path in artifacts]
         if len(set(names)) < len(names):
-            raise InvalidParameterError(f"artifacts of {plan.step} must have different names, not {sorted(names)}")
+            raise InvalidParameterError(
+                f"artifacts of {plan.step} must have different names, not {sorted(names)}"
+            )
         to_json(summary)
         stored = self._store(plan, artifacts)
         finished = time.time()
@@ -172,7 +203,10 @@ class Run:
         return record
 
     def fail(self, step: Step, error: BaseException | str, code: str | None = None) -> None:
-        """Record why an attempt at a step ended. ``code`` is for errors that come as text, such as a time-out's."""
+        """Record why an attempt at a step ended.
+
+        ``code`` is for errors that come as text, such as a time-out's.
+        """
         known = error if isinstance(error, B3Error) else None
         text = str(error) if known or isinstance(error, str) else f"{type(error).__name__}: {error}"
         document = {
@@ -183,7 +217,9 @@ class Run:
         }
         try:
             data = to_json(document)
-        except InvalidParameterError:  # details that are not JSON must not cost us the reason itself
+        except (
+            InvalidParameterError
+        ):  # details that are not JSON must not cost us the reason itself
             data = to_json(document | {"details": {}})
         self.storage.put(self._step_key(step, "error"), data)
 
@@ -202,19 +238,24 @@ class Run:
         states = {}
         for step in Step:
             record = records.get(step)
-            error, progress = (self._since(step, kind, record, present) for kind in ("error", "progress"))
+            error, progress = (
+                self._since(step, kind, record, present) for kind in ("error", "progress")
+            )
             lacking: Status = "failed" if error else "stale" if record else "missing"
             states[step] = StepState("done" if step in fresh else lacking, record, error, progress)
         return states
 
-    def fetch(self, step: Step, folder: Path, names: list[str] | None = None, plan: StepPlan | None = None) -> Path:
+    def fetch(
+        self, step: Step, folder: Path, names: list[str] | None = None, plan: StepPlan | None = None
+    ) -> Path:
         """Download a step's artifacts (or only ``names``) to ``folder/<step>``, every hash checked; return that folder.
 
         Args:
             step: whose.
             folder: made if needed.
             names: file names.
-            plan: the plan on whose behalf; pins the records it was made from, should the step be run again meanwhile.
+            plan: the plan on whose behalf; pins the records it was made from, should the step be
+                run again meanwhile.
 
         Raises:
             StepNotReadyError: The step has not finished.
@@ -223,12 +264,16 @@ class Run:
         """
         record = plan.upstream.get(step) if plan else self.record(step)
         if record is None:
-            raise StepNotReadyError(f"{step} has not finished in run {self.run_id!r}", missing=str(step))
+            raise StepNotReadyError(
+                f"{step} has not finished in run {self.run_id!r}", missing=str(step)
+            )
         target = folder / step
         target.mkdir(parents=True, exist_ok=True)
         for name in record.artifacts if names is None else names:
             if name not in record.artifacts:
-                raise ArtifactNotFoundError(f"{step} made no {name!r}, only {', '.join(sorted(record.artifacts))}")
+                raise ArtifactNotFoundError(
+                    f"{step} made no {name!r}, only {', '.join(sorted(record.artifacts))}"
+                )
             artifact = record.artifacts[name]
             self.storage.download(artifact.key, target / name, artifact.sha256)
         return target
@@ -239,8 +284,12 @@ class Run:
     def _records(self, last: Step) -> Records:
         return {s: r for s in _until(last) if (r := self.record(s))}
 
-    def _effective(self, step: Step, records: Records, overrides: Mapping[str, Any]) -> PipelineParams:
-        recorded = {name: value for record in records.values() for name, value in record.params.items()}
+    def _effective(
+        self, step: Step, records: Records, overrides: Mapping[str, Any]
+    ) -> PipelineParams:
+        recorded = {
+            name: value for record in records.values() for name, value in record.params.items()
+        }
         params = PipelineParams.of(self.params.model_dump() | recorded)
         for name in overrides:
             owner = owner_of(name)
@@ -253,20 +302,29 @@ class Run:
         return PipelineParams.of(params.model_dump() | _merged(params, overrides))
 
     def _store(self, plan: StepPlan, files: list[Path]) -> dict[str, Artifact]:
-        # A folder of its own for every attempt: two at the same step cannot overwrite what the other's record names.
+        # A folder of its own for every attempt: two at the same step cannot overwrite what the
+        # other's record names.
         folder = f"{plan.prefix}/{secrets.token_hex(4)}"
         stored = {}
         for file in files:
             key = f"{folder}/{file.name}"
-            stored[file.name] = Artifact(key=key, sha256=self.storage.upload(file, key), bytes=file.stat().st_size)
+            stored[file.name] = Artifact(
+                key=key, sha256=self.storage.upload(file, key), bytes=file.stat().st_size
+            )
         return stored
 
-    def _since(self, step: Step, kind: str, record: StepRecord | None, present: set[str]) -> dict[str, Any] | None:
+    def _since(
+        self, step: Step, kind: str, record: StepRecord | None, present: set[str]
+    ) -> dict[str, Any] | None:
         key = self._step_key(step, kind)
         found = self.storage.read_versioned(key) if key in present else None
         document: dict[str, Any] | None = from_json(found[0], key) if found else None
         # A step killed between its step file and the clearing of these leaves them behind.
-        return document if document and (record is None or document["at"] > record.finished_at) else None
+        return (
+            document
+            if document and (record is None or document["at"] > record.finished_at)
+            else None
+        )
 
 
 def new_run_id(prefix: str = "run") -> str:
@@ -285,7 +343,9 @@ def _params_key(run_id: str) -> str:
 
 def _checked_run_id(run_id: str) -> str:
     if not re.fullmatch(RUN_ID_PATTERN, run_id):
-        raise InvalidParameterError(f"run_id {run_id!r}: 1 to 48 of a-z, 0-9 and '-' are allowed, the first not '-'")
+        raise InvalidParameterError(
+            f"run_id {run_id!r}: 1 to 48 of a-z, 0-9 and '-' are allowed, the first not '-'"
+        )
     return run_id
 
 
@@ -300,7 +360,9 @@ def _ready(step: Step, records: Records) -> str | None:
     for earlier in _until(step)[:-1]:
         if earlier not in fresh:
             word = "is out of date" if earlier in records else "has not finished"
-            raise StepNotReadyError(f"{step} needs {earlier}, which {word}; run {earlier} first", missing=str(earlier))
+            raise StepNotReadyError(
+                f"{step} needs {earlier}, which {word}; run {earlier} first", missing=str(earlier)
+            )
     return records[step.predecessor].output_hash if step.predecessor else None
 
 

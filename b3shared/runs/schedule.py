@@ -4,17 +4,19 @@ from datetime import datetime
 from typing import Any
 
 from b3shared.core.clock import ZONE
-from b3shared.runs.starter import Starter
 from b3shared.core.errors import InvalidParameterError
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.lake.manifest import read_manifest
 from b3shared.runs.run import Run
+from b3shared.runs.starter import Starter
 from b3shared.storage import Storage
 
 EMPTY = "the lake is empty"
 
 
-def start_scheduled(storage: Storage, starter: Starter, model_type: str, scheduled_time: str, quotes: str) -> dict[str, Any]:
+def start_scheduled(
+    storage: Storage, starter: Starter, model_type: str, scheduled_time: str, quotes: str
+) -> dict[str, Any]:
     """Start this week's run of a model type, unless it was started before or there is nothing to learn from.
 
     Args:
@@ -22,8 +24,8 @@ def start_scheduled(storage: Storage, starter: Starter, model_type: str, schedul
         starter: starts executions.
         model_type: any accepted name.
         scheduled_time: ISO 8601, when the schedule struck; the week is that of São Paulo.
-        quotes: where runs read them. A new deployment's own lake is empty until somebody fills it: that is no failure,
-            and nobody is to be called every week.
+        quotes: where runs read them. A new deployment's own lake is empty until somebody fills it:
+            that is no failure, and nobody is to be called every week.
 
     Returns:
         ``{"run_id", "execution", "started"}``, or ``{"started": False, "skipped": why}``.
@@ -35,7 +37,9 @@ def start_scheduled(storage: Storage, starter: Starter, model_type: str, schedul
     try:
         moment = datetime.fromisoformat(scheduled_time).astimezone(ZONE)
     except ValueError as error:
-        raise InvalidParameterError(f"scheduled_time = {scheduled_time!r}: an ISO 8601 time is allowed") from error
+        raise InvalidParameterError(
+            f"scheduled_time = {scheduled_time!r}: an ISO 8601 time is allowed"
+        ) from error
     if _is_empty_lake(storage, quotes):
         return {"started": False, "skipped": EMPTY}
     year, week, _ = moment.isocalendar()

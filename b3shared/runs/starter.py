@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from b3shared.runs.state_machine import Execution, StateMachine
-from b3shared.core.serialization import from_json, to_json, utc_now
 from b3shared.core.errors import ConflictError, TooManyRunsError
-from b3shared.executions import ALL, execution_name
-from b3shared.params.run import Step
+from b3shared.core.serialization import from_json, to_json, utc_now
+from b3shared.params.steps import Step
 from b3shared.runs.run import Run
+from b3shared.runs.state_machine import ALL, Execution, StateMachine, execution_name
 
 MAX_ATTEMPTS = 1000
 
@@ -50,7 +49,9 @@ class Starter:
             ConflictError: The same is running with other parameters.
         """
         running = list(self.machine.running())
-        if len(running) >= self.max_running and run.run_id not in [execution.run_id for execution in running]:
+        if len(running) >= self.max_running and run.run_id not in [
+            execution.run_id for execution in running
+        ]:
             raise TooManyRunsError(
                 f"{len(running)} runs are running, {self.max_running} are allowed at once: try again when one has ended",
                 running=[execution.name for execution in running],
@@ -59,13 +60,17 @@ class Starter:
         for attempt in range(1, MAX_ATTEMPTS):
             name = execution_name(run.run_id, stop_after, attempt)
             try:  # one winner per number, whoever asks at the same time
-                run.storage.create(_claim_key(run, name), to_json({"at": utc_now(), "input": given}))
+                run.storage.create(
+                    _claim_key(run, name), to_json({"at": utc_now(), "input": given})
+                )
             except ConflictError:
                 if (execution := self._underway(run, name, given)) is not None:
                     return execution
                 continue
             return self.machine.start(name, given)
-        raise ConflictError(f"{run.run_id} up to {stop_after or ALL} was started {MAX_ATTEMPTS} times: use another run_id")
+        raise ConflictError(
+            f"{run.run_id} up to {stop_after or ALL} was started {MAX_ATTEMPTS} times: use another run_id"
+        )
 
     def _underway(self, run: Run, name: str, given: dict[str, Any]) -> Execution | None:
         """The running execution that another caller claimed; None if it has ended, or he never started it."""
@@ -78,7 +83,10 @@ class Starter:
         if execution.status != "RUNNING":
             return None
         if claim["input"] != given:
-            raise ConflictError(f"{name} is running with other parameters: ask again when it has ended", execution=name)
+            raise ConflictError(
+                f"{name} is running with other parameters: ask again when it has ended",
+                execution=name,
+            )
         return execution
 
 
@@ -100,6 +108,10 @@ def execution_input(
         "stop_after": str(stop_after or ALL),
         "last": None,
         "steps": {
-            str(step): {"overrides": dict(overrides.get(step, {})), "input_key": input_keys.get(step)} for step in Step
+            str(step): {
+                "overrides": dict(overrides.get(step, {})),
+                "input_key": input_keys.get(step),
+            }
+            for step in Step
         },
     }

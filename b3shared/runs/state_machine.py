@@ -1,4 +1,7 @@
-"""Step Functions and secrets, as far as this project needs them. The only other place of boto3 is the S3 storage."""
+"""Step Functions and secrets, as far as this project needs them.
+
+The only other place of boto3 is the S3 storage.
+"""
 
 import json
 from collections.abc import Iterator
@@ -6,26 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from b3shared.core.errors import ConflictError, SourceUnavailableError
-from b3shared.executions import last_step_of, run_of
+from b3shared.core.errors import ConflictError
 
-
-def read_secret(arn: str) -> str:
-    """The text of a secret of Secrets Manager.
-
-    Raises:
-        SourceUnavailableError: There is none, it may not be read, or it holds bytes.
-    """
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        text = boto3.client("secretsmanager").get_secret_value(SecretId=arn).get("SecretString")
-    except (BotoCoreError, ClientError) as error:
-        raise SourceUnavailableError(f"secret {arn} cannot be read: {error}") from error
-    if not text:
-        raise SourceUnavailableError(f"secret {arn} holds no text; the token alone, as text, is needed")
-    return str(text).strip()
+ALL = "all"
+"""In place of the last step: every step."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +21,7 @@ class Execution:
 
     Attributes:
         arn: its ARN.
-        name: as :mod:`b3shared.executions` makes it, or any other if it was started by hand.
+        name: as :func:`execution_name` makes it, or any other if it was started by hand.
         status: RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED.
     """
 
@@ -77,7 +64,9 @@ class StateMachine:
         """
         client = self._client
         try:
-            answer = client.start_execution(stateMachineArn=self.arn, name=name, input=json.dumps(given))
+            answer = client.start_execution(
+                stateMachineArn=self.arn, name=name, input=json.dumps(given)
+            )
         except client.exceptions.ExecutionAlreadyExists as error:
             raise ConflictError(f"execution {name} was started before", execution=name) from error
         return Execution(answer["executionArn"], name, "RUNNING")
@@ -102,3 +91,19 @@ class StateMachine:
         for page in pages.paginate(stateMachineArn=self.arn, statusFilter="RUNNING"):
             for found in page["executions"]:
                 yield Execution(found["executionArn"], found["name"], found["status"])
+
+
+def execution_name(run_id: str, stop_after: str | None, attempt: int) -> str:
+    """The name of an attempt at a run up to a step; None for all of them."""
+    return f"{run_id}.{stop_after or ALL}.{attempt}"
+
+
+def run_of(name: str) -> str:
+    """The run that an execution belongs to; one that was started by hand, under any name, belongs to none that is known."""
+    return name.split(".")[0]
+
+
+def last_step_of(name: str) -> str:
+    """The last step that an execution does, or :data:`ALL`; also for a name that does not say."""
+    parts = name.split(".")
+    return parts[1] if len(parts) == 3 else ALL

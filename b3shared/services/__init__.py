@@ -1,6 +1,7 @@
 """The stages of the product as service classes, one by one in a notebook; and :class:`B3Model`, all of them in one call.
 
-The names are those of the reference project. Resolved on first use: a stage imports only what it needs.
+The names are those of the reference project. Resolved on first use: a stage imports only what it
+needs.
 """
 
 from importlib import import_module

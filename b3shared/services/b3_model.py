@@ -11,32 +11,35 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from b3shared.core.arrays import FloatArray
 from b3shared.core.config import Settings
-from b3shared.dataset.table import CLASSES, FloatArray
 from b3shared.core.errors import (
     IncompatibleFeaturesError,
     SourceUnavailableError,
     TooLittleHistoryError,
     UnknownTickerError,
 )
+from b3shared.core.versions import FEATURES_VERSION
+from b3shared.core.vocabulary import CLASSES
 from b3shared.features.build import Features, build_features
 from b3shared.models.base import Forecast, Progress
 from b3shared.models.scorer import Scorer
-from b3shared.params.run import MODEL_TYPES, PipelineParams, Step
+from b3shared.params.run import MODEL_TYPES, PipelineParams
+from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline
 from b3shared.pipeline.artifacts import last_of_each
+from b3shared.pipeline.serving_snapshot import newest_windows
 from b3shared.quotes.loading.universe import are_among
-from b3shared.registry.versions import Registry
+from b3shared.registry.compatibility import learned_from_other_features, universe_of
 from b3shared.registry.release import Release
+from b3shared.registry.versions import Registry
 from b3shared.runs.run import Run, StepRecord, new_run_id
 from b3shared.services.data_loading import B3DataLoadingService
 from b3shared.services.given_quotes import named_tickers, tidy, warn_of
 from b3shared.services.reasons import why_not_among, why_not_loaded, why_not_usable
-from b3shared.registry.compatibility import learned_from_other_features, universe_of
 from b3shared.serving.predictor import OTHER_FEATURES
-from b3shared.serving.windows import longest_gap, newest_windows
+from b3shared.serving.windows import longest_gap
 from b3shared.storage import Storage, open_storage
-from b3shared.core.versions import FEATURES_VERSION
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class RunResult:
         records: what each step recorded.
         metrics: the evaluation, as in ``metrics.json``.
         model_version: the registered version.
-        live: whether it is live now: publishing may have promoted it, and somebody else another since.
+        live: whether it is live now: publishing may have promoted it, and somebody else another
+            since.
         decision: of the gate, and why.
     """
 
@@ -64,15 +68,19 @@ class B3Model:
     """Train on quotes, evaluate honestly, register, predict.
 
     Args:
-        quotes: Parquet file or folder, or DuckDB file (``path#table``); None is the deployment's (else the bundled; and
-            for predictions, else those that the version was made from).
-        storage: folder or ``s3://`` address for runs, models and the release; None is the deployment's (else
-            ``artifacts`` in the current folder).
+        quotes: Parquet file or folder, or DuckDB file (``path#table``); None is the deployment's
+            (else the bundled; and for predictions, else those that the version was made from).
+        storage: folder or ``s3://`` address for runs, models and the release; None is the
+            deployment's (else ``artifacts`` in the current folder).
     """
 
     def __init__(self, quotes: str | Path | None = None, storage: str | Path | None = None) -> None:
         settings = Settings.from_environment()
-        self.settings = replace(settings, quotes=str(quotes or settings.quotes), storage=str(storage or settings.storage))
+        self.settings = replace(
+            settings,
+            quotes=str(quotes or settings.quotes),
+            storage=str(storage or settings.storage),
+        )
         self.storage: Storage = open_storage(self.settings.storage)
         self._chosen = quotes is not None or settings.quotes != Settings.quotes
 
@@ -90,8 +98,8 @@ class B3Model:
             run_id: a name for the run; the same name with the same parameters resumes it.
             progress: called now and then with a small dict.
             finished: called after each step with its record, and whether it had been done before.
-            **params: of :class:`b3shared.params.run.PipelineParams`, nested or flat: ``model_dir``, ``n_jobs``, ``test_size``,
-                ``val_size``, ``horizon``, ...
+            **params: of :class:`b3shared.params.run.PipelineParams`, nested or flat: ``model_dir``,
+                ``n_jobs``, ``test_size``, ``val_size``, ``horizon``, ...
 
         Raises:
             B3Error: Named by its code; nothing is registered then.
@@ -119,19 +127,21 @@ class B3Model:
         """Forecast from the newest row of every ticker.
 
         Args:
-            new_data: quotes, such as :meth:`newest_quotes`; the history that the features need (252 sessions are safe),
-                and, for the feature set v2, the market around: ranks among few tickers mean something else than what the
-                model learnt. Tickers and kinds of paper that it did not learn among are left out.
+            new_data: quotes, such as :meth:`newest_quotes`; the history that the features need (252
+                sessions are safe), and, for the feature set v2, the market around: ranks among few
+                tickers mean something else than what the model learnt. Tickers and kinds of paper
+                that it did not learn among are left out.
             model_dir: namespace of the registry.
             model_type: "rf" or "lstm", or another name of these.
             model_version: a version; None is the live one.
             tickers: answer these only, such as ``["PETR4", "VALE3"]`` or ``"PETR4"``.
 
         Returns:
-            One row per ticker (index): action, buy, hold, sell (probabilities), as_of, last_price, model_version; for the
-            LSTM also predicted_return and predicted_price with the ends of their interval (return_low, return_high,
-            price_low, price_high). Only tickers whose newest row has complete features and is liquid, and, for the LSTM,
-            ends a whole window. ``attrs["skill"]`` is the verdict of the version's evaluation, None without one.
+            One row per ticker (index): action, buy, hold, sell (probabilities), as_of, last_price,
+            model_version; for the LSTM also predicted_return and predicted_price with the ends of
+            their interval (return_low, return_high, price_low, price_high). Only tickers whose
+            newest row has complete features and is liquid, and, for the LSTM, ends a whole window.
+            ``attrs["skill"]`` is the verdict of the version's evaluation, None without one.
 
         Raises:
             NothingLiveError, UnknownModelError: There is no such model.
@@ -139,24 +149,30 @@ class B3Model:
             TooLittleHistoryError: No ticker has enough history.
             UnknownTickerError: A ticker that was asked for has no forecast; it says why.
 
-        Warns:
-            UserWarning: The features are of another version than the model learned from; rows of the quotes were dropped.
+        Warns: UserWarning: The features are of another version than the model learned from; rows of
+            the quotes were dropped.
         """
         manifest = self._manifest(model_dir, model_type, model_version)
         kind, version = manifest["model_type"], manifest["version"]
         if learned_from_other_features(manifest, FEATURES_VERSION):
             warnings.warn(f"version {version}: {OTHER_FEATURES}", stacklevel=2)
         with tempfile.TemporaryDirectory() as folder:
-            scorer = Scorer.load(Registry(self.storage, model_dir).fetch(kind, version, Path(folder)))
+            scorer = Scorer.load(
+                Registry(self.storage, model_dir).fetch(kind, version, Path(folder))
+            )
         given = tidy(new_data)
         warn_of(given.findings, stacklevel=2)
         frame = given.quotes
         newest = _Newest.of(frame, manifest, of_sequences=scorer.takes_sequences)
         forecast, rows = scorer.score(newest.X, newest.volatility), newest.rows
-        answer = pd.DataFrame(forecast.probabilities, columns=list(CLASSES), index=rows["ticker"].to_numpy(dtype=str))
+        answer = pd.DataFrame(
+            forecast.probabilities, columns=list(CLASSES), index=rows["ticker"].to_numpy(dtype=str)
+        )
         answer.insert(0, "action", np.array(CLASSES)[scorer.decide(forecast)])
         answer["as_of"], answer["last_price"] = rows["date"].to_numpy(), rows["close"].to_numpy()
-        answer = answer.assign(**_expected(forecast, answer["last_price"].to_numpy()), model_version=version)
+        answer = answer.assign(
+            **_expected(forecast, answer["last_price"].to_numpy()), model_version=version
+        )
         answer.attrs["skill"] = manifest.get("evaluated", {}).get("skill")
         if tickers is None:
             return answer
@@ -174,8 +190,8 @@ class B3Model:
     ) -> pd.DataFrame:
         """The newest quotes as a version learnt from them: its kinds of paper, its length of history.
 
-        They are those that were chosen, or else those that the version was made from; ``frame.attrs["report"]["source"]``
-        says which.
+        They are those that were chosen, or else those that the version was made from;
+        ``frame.attrs["report"]["source"]`` says which.
 
         Args:
             model_dir: namespace of the registry.
@@ -191,16 +207,30 @@ class B3Model:
         manifest = self._manifest(model_dir, model_type, model_version)
         params: dict[str, Any] = manifest["params"]
         universe = universe_of(params)
-        # its tickers are chosen when it predicts: one that is gone since must not keep the others from an answer
-        newest = params | {"tickers": None, "start": None, "end": None, "instruments": universe.instruments}
+        # its tickers are chosen when it predicts: one that is gone since must not keep the others
+        # from an answer
+        newest = params | {
+            "tickers": None,
+            "start": None,
+            "end": None,
+            "instruments": universe.instruments,
+        }
         service = B3DataLoadingService(self._quotes_of(manifest))
         try:
             frame = service.load_data(**newest)
         except SourceUnavailableError as error:
             hint = f"version {manifest['version']} was made from them: name the quotes if they are elsewhere now"
-            raise error if self._chosen else SourceUnavailableError(f"{error.message}; {hint}") from error
+            raise (
+                error if self._chosen else SourceUnavailableError(f"{error.message}; {hint}")
+            ) from error
         loaded, p = set(frame["ticker"]), PipelineParams.of(newest)
-        _refuse({t: why_not_loaded(t, service.source, p, universe) for t in named_tickers(tickers or []) if t not in loaded})
+        _refuse(
+            {
+                t: why_not_loaded(t, service.source, p, universe)
+                for t in named_tickers(tickers or [])
+                if t not in loaded
+            }
+        )
         return frame
 
     def _quotes_of(self, manifest: dict[str, Any]) -> str:
@@ -213,7 +243,9 @@ class B3Model:
     def _manifest(self, model_dir: str, model_type: str, version: str | None) -> dict[str, Any]:
         """Of a version, or of the live one."""
         kind = MODEL_TYPES.get(model_type, model_type)
-        return Registry(self.storage, model_dir).manifest(kind, version or Release(self.storage).live(model_dir, kind))
+        return Registry(self.storage, model_dir).manifest(
+            kind, version or Release(self.storage).live(model_dir, kind)
+        )
 
 
 @dataclass(frozen=True)
@@ -240,19 +272,27 @@ class _Newest:
         """Make it of clean, sorted quotes."""
         params = PipelineParams.of(manifest["params"])
         universe = universe_of(manifest["params"])  # ranked among those that it learnt among
-        frame = frame[are_among(frame, universe.tickers, universe.instruments)].reset_index(drop=True)
+        frame = frame[are_among(frame, universe.tickers, universe.instruments)].reset_index(
+            drop=True
+        )
         if frame.empty:
             known = ", ".join(universe.tickers or universe.instruments or ())
             raise UnknownTickerError(f"the model knows {known}; none of them is among the quotes")
         features = build_features(frame, params.features, params.min_turnover, params.max_gap)
         if list(features.names) != manifest["features"]:
             missing = sorted(set(manifest["features"]) - set(features.names))
-            raise IncompatibleFeaturesError(f"the model needs features that these quotes cannot give: {', '.join(missing)}")
+            raise IncompatibleFeaturesError(
+                f"the model needs features that these quotes cannot give: {', '.join(missing)}"
+            )
         windows, sessions = newest_windows(features, params.lookback if of_sequences else 1)
         whole = np.isfinite(windows).all(axis=(1, 2)) & (longest_gap(sessions) <= params.max_gap)
         usable = last_of_each(frame["ticker"].to_numpy())[whole]
         if not len(usable):
-            before = f", nor {params.lookback - 1} such rows before it without a long gap" if of_sequences else ""
+            before = (
+                f", nor {params.lookback - 1} such rows before it without a long gap"
+                if of_sequences
+                else ""
+            )
             raise TooLittleHistoryError(
                 f"no ticker's newest row has all {len(features.names)} features and a median turnover above "
                 f"R$ {params.min_turnover:,.0f}{before}: about {params.min_history if of_sequences else 252} sessions of "
@@ -275,7 +315,11 @@ class _Newest:
         if reason := why_not_among(ticker, own, universe_of(self.manifest["params"])):
             return reason
         (at,) = np.flatnonzero(self.frame["ticker"] == ticker)[-1:]
-        missing = [n for n, value in zip(self.features.names, self.features.X[at], strict=True) if not np.isfinite(value)]
+        missing = [
+            n
+            for n, value in zip(self.features.names, self.features.X[at], strict=True)
+            if not np.isfinite(value)
+        ]
         series = self.features.shared
         turnover = float(series.panel.rows(series.median_turnover())[at])
         since_hole = int(series.panel.position[at]) + 1
@@ -288,7 +332,9 @@ def _expected(forecast: Forecast, price: FloatArray) -> dict[str, FloatArray]:
         return {}
     low, high = forecast.intervals.T
     returns = {"predicted_return": forecast.returns, "return_low": low, "return_high": high}
-    return returns | {name.replace("return", "price"): price * (1.0 + value) for name, value in returns.items()}
+    return returns | {
+        name.replace("return", "price"): price * (1.0 + value) for name, value in returns.items()
+    }
 
 
 def _refuse(reasons: dict[str, str]) -> None:

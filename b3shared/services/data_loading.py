@@ -8,14 +8,16 @@ import pandas as pd
 from b3shared.core.config import Settings
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.loading.load import Quotes, load_quotes
-from b3shared.quotes.sources.parquet import QuoteSource, open_source
+from b3shared.quotes.sources import open_source
+from b3shared.quotes.sources.base import QuoteSource
 
 
 class B3DataLoadingService:
     """Loads B3 quotes from a Parquet file or folder or a DuckDB file.
 
     Args:
-        source: a location, an opened source, or None for the deployment's quotes (``B3_QUOTES``; else those bundled).
+        source: a location, an opened source, or None for the deployment's quotes (``B3_QUOTES``;
+            else those bundled).
     """
 
     def __init__(self, source: str | Path | QuoteSource | None = None) -> None:
@@ -27,7 +29,8 @@ class B3DataLoadingService:
         """Clean quotes, sorted by ticker and date; ``frame.attrs["report"]`` says what was left out and found.
 
         Args:
-            **params: parameters of :class:`b3shared.params.run.PipelineParams`, such as ``tickers`` and ``period``.
+            **params: parameters of :class:`b3shared.params.run.PipelineParams`, such as ``tickers``
+            and ``period``.
 
         Raises:
             B3Error: See :func:`b3shared.quotes.loading.load.load_quotes`.

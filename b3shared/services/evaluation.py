@@ -40,8 +40,8 @@ class B3ModelEvaluationService:
             y_val: labels of the validation part.
             y_test: labels of the test part.
             df_processed: the second result of ``preprocess_data``, for prices and outcomes.
-            history: as in :meth:`b3shared.services.training.B3ModelTrainingService.train_model`; rows that a model of
-                sequences has no window for are left out.
+            history: as in :meth:`b3shared.services.training.B3ModelTrainingService.train_model`;
+                rows that a model of sequences has no window for are left out.
             folder: where to write metrics.json, report.html and the pictures; None writes nothing.
         """
         frames = {"train": (X_train, y_train), "val": (X_val, y_val), "test": (X_test, y_test)}

@@ -6,9 +6,11 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 
-from b3shared.dataset.table import CLASSES, UNLABELLED, Dataset, IntArray
+from b3shared.core.arrays import IntArray
 from b3shared.core.errors import InvalidQuotesError
-from b3shared.models import OF_SEQUENCES
+from b3shared.core.vocabulary import CLASSES, UNLABELLED
+from b3shared.dataset.table import Dataset
+from b3shared.params.models import OF_SEQUENCES
 
 LEVELS = ["ticker", "date", "label_end"]
 """Levels of the index that features and labels carry: what a leak-proof split has to know of a row."""
@@ -18,7 +20,11 @@ ROW = ["ticker", "date"]
 NEEDED = dict.fromkeys(OF_SEQUENCES, ("session", "close", "volatility", "future_return"))
 """Model type -> columns of ``df_processed`` that it cannot do without: the sessions that make windows, and the return."""
 
-_FACTS = [f.name for f in fields(Dataset) if f.name not in ("X", "feature_names", "ticker", "date", "label_end", "label")]
+_FACTS = [
+    f.name
+    for f in fields(Dataset)
+    if f.name not in ("X", "feature_names", "ticker", "date", "label_end", "label")
+]
 _CODES = {name: code for code, name in enumerate(CLASSES)}
 Part = tuple[pd.DataFrame, pd.Series]
 
@@ -26,7 +32,8 @@ Part = tuple[pd.DataFrame, pd.Series]
 def to_frames(data: Dataset) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Features, and all other columns with the class name as ``target`` (NaN where unknown), on the same index."""
     index = pd.MultiIndex.from_arrays(
-        [data.ticker, data.date.astype("datetime64[s]"), data.label_end.astype("datetime64[s]")], names=LEVELS
+        [data.ticker, data.date.astype("datetime64[s]"), data.label_end.astype("datetime64[s]")],
+        names=LEVELS,
     )
     X = pd.DataFrame(np.asarray(data.X), index=index, columns=list(data.feature_names))
     facts = pd.DataFrame({name: getattr(data, name) for name in _FACTS}, index=index)
@@ -34,14 +41,16 @@ def to_frames(data: Dataset) -> tuple[pd.DataFrame, pd.DataFrame]:
     return X, facts
 
 
-def to_dataset(X: pd.DataFrame, y: pd.Series | None = None, df: pd.DataFrame | None = None) -> Dataset:
+def to_dataset(
+    X: pd.DataFrame, y: pd.Series | None = None, df: pd.DataFrame | None = None
+) -> Dataset:
     """The training table of features ``X``, labels ``y`` and, where at hand, the other columns of ``df``.
 
     Rows of ``df`` are found by ticker and date; columns that are not given are NaN (or unknown).
 
     Raises:
-        InvalidQuotesError: ``X`` has no index of ticker, date and label_end, is not numeric, or ``y`` is not aligned;
-            or ``df`` is not what ``preprocess_data`` returned.
+        InvalidQuotesError: ``X`` has no index of ticker, date and label_end, is not numeric, or
+            ``y`` is not aligned; or ``df`` is not what ``preprocess_data`` returned.
     """
     check_index(X)
     if not all(pd.api.types.is_numeric_dtype(kind) for kind in X.dtypes):
@@ -81,11 +90,12 @@ def to_table(
         parts: name -> features and labels.
         model_type: of the model that is to read it.
         df: the second result of ``preprocess_data``.
-        history: features of further rows, that windows may reach back over; rows of the parts are taken from the parts.
+        history: features of further rows, that windows may reach back over; rows of the parts are
+            taken from the parts.
 
     Raises:
-        InvalidQuotesError: As :func:`to_dataset`; ``df`` lacks what the model needs; a row occurs twice; ``history`` lacks
-            features.
+        InvalidQuotesError: As :func:`to_dataset`; ``df`` lacks what the model needs; a row occurs
+            twice; ``history`` lacks features.
     """
     for features, labels in parts.values():
         check_index(features)
@@ -97,7 +107,9 @@ def to_table(
         X, y = pd.concat([X, rest]), pd.concat([y, pd.Series(None, rest.index, dtype=object)])
     if (twice := _rows(X).duplicated()).any():
         ticker, date = _rows(X)[twice][0]
-        raise InvalidQuotesError(f"{twice.sum()} rows occur twice among the parts, such as {ticker} of {date:%Y-%m-%d}")
+        raise InvalidQuotesError(
+            f"{twice.sum()} rows occur twice among the parts, such as {ticker} of {date:%Y-%m-%d}"
+        )
     if model_type in NEEDED:
         check_needed(X, df, model_type)
     data = to_dataset(X, y, df)
@@ -130,7 +142,9 @@ def check_needed(X: pd.DataFrame, df: pd.DataFrame | None, model_type: str) -> N
 def check_index(X: pd.DataFrame | pd.Series) -> None:
     """InvalidQuotesError unless the index has the levels that a leak-proof split needs."""
     if not isinstance(X, pd.DataFrame | pd.Series):
-        raise InvalidQuotesError(f"X and y must be as preprocess_data returns them, got {type(X).__name__}")
+        raise InvalidQuotesError(
+            f"X and y must be as preprocess_data returns them, got {type(X).__name__}"
+        )
     if list(X.index.names) != LEVELS:
         raise InvalidQuotesError(
             f"the index has levels {list(X.index.names)}; needed are {LEVELS}, as preprocess_data returns them: "
@@ -142,12 +156,16 @@ def check_aligned(X: pd.DataFrame, y: pd.Series) -> None:
     """InvalidQuotesError unless features and labels are of the same rows in the same order."""
     check_index(y)
     if not y.index.equals(X.index):
-        raise InvalidQuotesError(f"X has {len(X)} rows and y has {len(y)}, or their order differs; they must be aligned")
+        raise InvalidQuotesError(
+            f"X has {len(X)} rows and y has {len(y)}, or their order differs; they must be aligned"
+        )
 
 
 def _rows(frame: pd.DataFrame | pd.Series) -> pd.MultiIndex:
     """Ticker and date of each row."""
-    return pd.MultiIndex.from_arrays([frame.index.get_level_values(level) for level in ROW], names=ROW)
+    return pd.MultiIndex.from_arrays(
+        [frame.index.get_level_values(level) for level in ROW], names=ROW
+    )
 
 
 def _facts(X: pd.DataFrame, df: pd.DataFrame | None) -> pd.DataFrame:
@@ -156,12 +174,15 @@ def _facts(X: pd.DataFrame, df: pd.DataFrame | None) -> pd.DataFrame:
         return pd.DataFrame(np.nan, index=range(len(X)), columns=_FACTS)
     if missing := [name for name in _FACTS if name not in df.columns]:
         raise InvalidQuotesError(
-            f"df_processed lacks {', '.join(missing)}; give the second result of preprocess_data", missing=missing
+            f"df_processed lacks {', '.join(missing)}; give the second result of preprocess_data",
+            missing=missing,
         )
     check_index(df)
     known = df[_FACTS].set_axis(_rows(df))
     if known.index.has_duplicates:
-        raise InvalidQuotesError(f"df_processed has {known.index.duplicated().sum()} rows twice; one per ticker and date")
+        raise InvalidQuotesError(
+            f"df_processed has {known.index.duplicated().sum()} rows twice; one per ticker and date"
+        )
     return known.reindex(_rows(X)).reset_index(drop=True)
 
 
@@ -169,7 +190,9 @@ def _others(history: pd.DataFrame, X: pd.DataFrame) -> pd.DataFrame:
     """The complete rows of ``history`` that are not among ``X``, with the features of ``X``."""
     check_index(history)
     if missing := [str(name) for name in X.columns if name not in history.columns]:
-        raise InvalidQuotesError(f"history lacks features {', '.join(missing)}, which the parts have", missing=missing)
+        raise InvalidQuotesError(
+            f"history lacks features {', '.join(missing)}, which the parts have", missing=missing
+        )
     rest = history.loc[~_rows(history).isin(_rows(X)), X.columns]
     return rest[np.isfinite(rest.to_numpy(dtype=np.float64)).all(axis=1)]
 

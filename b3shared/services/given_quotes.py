@@ -11,11 +11,11 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from b3shared.core.errors import InvalidParameterError, InvalidQuotesError, NoQuotesError
-from b3shared.quotes.findings import Finding
-from b3shared.quotes.loading.load import dropped_words
-from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.schema import ALIASES, DEFAULTS, QUOTE_TYPES, REQUIRED
 from b3shared.quotes.corporate_actions.splits import Splits
+from b3shared.quotes.findings import Finding
+from b3shared.quotes.loading.cleaning import clean
+from b3shared.quotes.loading.load import dropped_words
+from b3shared.quotes.schema import ALIASES, DEFAULTS, QUOTE_TYPES, REQUIRED
 
 _TOLD = ("split_without_trace", "detected_split")
 """Findings beside dropped rows that a caller is warned of: they change returns."""
@@ -26,7 +26,8 @@ class GivenQuotes:
     """Clean quotes of a caller.
 
     Attributes:
-        quotes: rows in the schema of :mod:`b3shared.quotes.schema`, sorted by ticker and date, one a day.
+        quotes: rows in the schema of :mod:`b3shared.quotes.schema`, sorted by ticker and date, one
+            a day.
         findings: what is odd about them, and what was dropped.
     """
 
@@ -37,27 +38,32 @@ class GivenQuotes:
 def tidy(df: object) -> GivenQuotes:
     """Bring quotes given as a DataFrame into the schema, and clean them.
 
-    Dates become days: a moment with a time zone is of the day that it names in its own zone. Of several rows for one
-    ticker and day the one with the most volume stays.
+    Dates become days: a moment with a time zone is of the day that it names in its own zone. Of
+    several rows for one ticker and day the one with the most volume stays.
 
     Args:
-        df: a DataFrame. Ticker and date may be columns or levels of the index; capitals in names do not matter.
+        df: a DataFrame. Ticker and date may be columns or levels of the index; capitals in names do
+            not matter.
 
     Raises:
         NoQuotesError: No row, or none that is a quote.
-        InvalidQuotesError: It is no DataFrame, lacks a needed column, has one twice, or one holds what is not a number or
-            a date.
+        InvalidQuotesError: It is no DataFrame, lacks a needed column, has one twice, or one holds
+            what is not a number or a date.
     """
     named = _named(df)
     if named.empty:
         raise NoQuotesError("the quotes have no rows")
     frame = pd.DataFrame({name: _column(named, name, kind) for name, kind in QUOTE_TYPES.items()})
-    frame = frame.sort_values("volume", kind="stable", na_position="first")  # of twins the last one stays
+    frame = frame.sort_values(
+        "volume", kind="stable", na_position="first"
+    )  # of twins the last one stays
     frame = frame.sort_values(["ticker", "date"], kind="stable", ignore_index=True)
 
     corrected: list[Finding] = []
     if "report" not in named.attrs:  # of load_data, which has looked at the splits already
-        frame, corrected = Splits.in_frame(frame, listed="split_factor" in named.columns).applied(frame)
+        frame, corrected = Splits.in_frame(frame, listed="split_factor" in named.columns).applied(
+            frame
+        )
     frame, findings = clean(frame)
     if frame.empty:
         raise NoQuotesError(f"no row is a quote: {dropped_words(findings)}")
@@ -68,10 +74,15 @@ def warn_of(findings: Sequence[Finding], stacklevel: int) -> None:
     """Warn of rows that were dropped and of splits that were changed, with an example of each."""
     if any(f.action == "dropped" for f in findings):
         rows = sum(f.rows for f in findings if f.action == "dropped")
-        warnings.warn(f"{rows} rows of the quotes were dropped: {dropped_words(list(findings))}", stacklevel=stacklevel + 1)
+        warnings.warn(
+            f"{rows} rows of the quotes were dropped: {dropped_words(list(findings))}",
+            stacklevel=stacklevel + 1,
+        )
     for found in findings:
         if found.kind in _TOLD:
-            warnings.warn(f"{found.rows} {found.kind}: {found.examples[0]}", stacklevel=stacklevel + 1)
+            warnings.warn(
+                f"{found.rows} {found.kind}: {found.examples[0]}", stacklevel=stacklevel + 1
+            )
 
 
 def named_tickers(tickers: str | Iterable[str]) -> list[str]:
@@ -85,14 +96,17 @@ def named_tickers(tickers: str | Iterable[str]) -> list[str]:
         return list(dict.fromkeys(ticker.strip().upper() for ticker in given))
     except (TypeError, AttributeError) as error:
         raise InvalidParameterError(
-            f"tickers must be a list of tickers such as ['PETR4'], got {tickers!r}", parameters=["tickers"]
+            f"tickers must be a list of tickers such as ['PETR4'], got {tickers!r}",
+            parameters=["tickers"],
         ) from error
 
 
 def _named(df: object) -> pd.DataFrame:
     """The columns of the schema that a frame has, under their names; levels of its index are columns too."""
     if not isinstance(df, pd.DataFrame):
-        raise InvalidQuotesError(f"quotes must be a pandas DataFrame with {', '.join(REQUIRED)}, got {_hint(df)}")
+        raise InvalidQuotesError(
+            f"quotes must be a pandas DataFrame with {', '.join(REQUIRED)}, got {_hint(df)}"
+        )
     if df.columns.nlevels > 1:
         raise InvalidQuotesError(
             f"quotes must have one row per ticker and day, got columns of {df.columns.nlevels} levels "
@@ -102,7 +116,9 @@ def _named(df: object) -> pd.DataFrame:
     for at, name in enumerate(df.columns):
         meant = _schema_name(name)
         if meant in columns:
-            raise InvalidQuotesError(f"quotes must have one column {meant}, got two: {', '.join(map(str, df.columns))}")
+            raise InvalidQuotesError(
+                f"quotes must have one column {meant}, got two: {', '.join(map(str, df.columns))}"
+            )
         if meant in QUOTE_TYPES:
             columns[meant] = df.iloc[:, at].reset_index(drop=True)
     for name, level in _levels(df.index).items():
@@ -119,10 +135,18 @@ def _named(df: object) -> pd.DataFrame:
 
 def _levels(index: pd.Index) -> dict[str, pd.Series]:
     """The levels of an index that are columns of the schema; one of dates without a name is the date."""
-    levels = {_schema_name(name): index.get_level_values(at) for at, name in enumerate(index.names) if name is not None}
+    levels = {
+        _schema_name(name): index.get_level_values(at)
+        for at, name in enumerate(index.names)
+        if name is not None
+    }
     if not levels and isinstance(index, pd.DatetimeIndex):
         levels = {"date": index}
-    return {name: pd.Series(level, index=range(len(index))) for name, level in levels.items() if name in QUOTE_TYPES}
+    return {
+        name: pd.Series(level, index=range(len(index)))
+        for name, level in levels.items()
+        if name in QUOTE_TYPES
+    }
 
 
 def _schema_name(name: object) -> str:
@@ -136,7 +160,11 @@ def _hint(value: object) -> str:
         return f"the path {str(value)!r}; B3DataLoadingService({str(value)!r}).load_data() reads quotes from a file"
     if hasattr(value, "to_pandas"):
         return f"{type(value).__module__}.{type(value).__name__}; call its to_pandas()"
-    return f"{type(value).__name__}; pandas.DataFrame(...) makes one" if isinstance(value, dict | list) else repr(value)[:80]
+    return (
+        f"{type(value).__name__}; pandas.DataFrame(...) makes one"
+        if isinstance(value, dict | list)
+        else repr(value)[:80]
+    )
 
 
 def _column(named: pd.DataFrame, name: str, kind: str) -> pd.Series:
@@ -155,8 +183,12 @@ def _column(named: pd.DataFrame, name: str, kind: str) -> pd.Series:
         found = pd.to_numeric(values).astype("float64")
     except (ValueError, TypeError) as error:
         allowed = "numbers are" if numeric else "dates YYYY-MM-DD are"
-        raise InvalidQuotesError(f"column {name}: {str(error).splitlines()[0]}; {allowed} allowed", column=name) from error
-    return found.fillna(float(DEFAULTS[name])) if name in DEFAULTS else found.where(np.isfinite(found))
+        raise InvalidQuotesError(
+            f"column {name}: {str(error).splitlines()[0]}; {allowed} allowed", column=name
+        ) from error
+    return (
+        found.fillna(float(DEFAULTS[name])) if name in DEFAULTS else found.where(np.isfinite(found))
+    )
 
 
 def _days(values: pd.Series) -> pd.Series:
@@ -168,7 +200,9 @@ def _days(values: pd.Series) -> pd.Series:
     except ValueError as error:
         if "utc=True" not in str(error):
             raise
-        moments = pd.to_datetime(values.map(_without_zone))  # of several zones: summer time begins and ends
+        moments = pd.to_datetime(
+            values.map(_without_zone)
+        )  # of several zones: summer time begins and ends
     if moments.dt.tz is not None:
         moments = moments.dt.tz_localize(None)
     return moments.dt.normalize().astype("datetime64[s]")

@@ -9,8 +9,8 @@ from typing import Any
 from b3shared.core.clock import today
 from b3shared.core.config import Settings
 from b3shared.core.errors import IncompleteIngestError, NoQuotesError, NotPublishedError
-from b3shared.quotes.ingest.job import IngestRequest, ingest_quotes
 from b3shared.quotes.ingest.ingest import Ingest, Progress
+from b3shared.quotes.ingest.job import IngestRequest, ingest_quotes
 from b3shared.storage import open_storage
 
 
@@ -23,17 +23,25 @@ class B3IngestionService:
 
     Attributes:
         actions_changed: whether the last call made the corporate actions anew without a file.
-        overrides_without_effect: rows of the user's tables that change nothing, where it looked at them.
+        overrides_without_effect: rows of the user's tables that change nothing, where it looked at
+            them.
         possible_renames: pairs of tickers that may be one share, where it looked for them.
-        not_published: files that it asked for and that the exchange does not have, by name (M012024, D02012024).
+        not_published: files that it asked for and that the exchange does not have, by name
+            (M012024, D02012024).
     """
 
     def __init__(self, settings: Settings | None = None, progress: Progress | None = None) -> None:
         self.settings, self._progress = settings or Settings.from_environment(), progress
-        self.actions_changed, self.overrides_without_effect, self.not_published = False, list[str](), list[str]()
+        self.actions_changed, self.overrides_without_effect, self.not_published = (
+            False,
+            list[str](),
+            list[str](),
+        )
         self.possible_renames: list[str] = []
 
-    def ingest_published(self, years: list[int] | None = None, since: date | str | None = None) -> Iterator[dict[str, Any]]:
+    def ingest_published(
+        self, years: list[int] | None = None, since: date | str | None = None
+    ) -> Iterator[dict[str, Any]]:
         """Fetch files from the exchange: whole years, every session since a day, or else whatever the lake lacks.
 
         Yields:
@@ -42,13 +50,16 @@ class B3IngestionService:
         Raises:
             NoQuotesError: Nothing was named, and the lake is empty.
             NotPublishedError: Of what was named, the exchange has nothing.
-            IncompleteIngestError: Of what the lake lacks, some files could not be taken in; all others were.
+            IncompleteIngestError: Of what the lake lacks, some files could not be taken in; all
+                others were.
             B3Error: See :func:`b3shared.quotes.ingest.job.ingest_quotes`.
         """
         event: dict[str, Any] = {"years": years or [], "since": since}
         self.not_published, found = [], False
         while True:  # one file at a time, so that each is told of when it is there
-            answer = ingest_quotes(IngestRequest.of(event), self.settings, lambda: False, self._progress)
+            answer = ingest_quotes(
+                IngestRequest.of(event), self.settings, lambda: False, self._progress
+            )
             if "reason" in answer:
                 raise NoQuotesError(answer["reason"])
             found = found or bool(answer["files"])
@@ -61,7 +72,9 @@ class B3IngestionService:
                 break
             event = answer["request"]
         if failed := answer["failed"]:
-            told = "; ".join(f"{file['period']}: {file['code']}: {file['message']}" for file in failed)
+            told = "; ".join(
+                f"{file['period']}: {file['code']}: {file['message']}" for file in failed
+            )
             raise IncompleteIngestError(f"not taken in: {told}", failed=failed)
         if since is not None and not found:
             raise NotPublishedError(self._nothing(since), not_published=self.not_published)
@@ -75,21 +88,30 @@ class B3IngestionService:
             f"{self.not_published[-1]}, none is published at {self.settings.cotahist_address}; the lake is as it was"
         )
 
-    def ingest_local(self, path: str | Path, *, partial: bool = False, force: bool = False) -> Iterator[dict[str, Any]]:
+    def ingest_local(
+        self, path: str | Path, *, partial: bool = False, force: bool = False
+    ) -> Iterator[dict[str, Any]]:
         """Take in a COTAHIST file, or all of a folder, oldest first.
 
         Args:
             path: of the file or folder.
-            partial: the files are subsets of the exchange's: only rows of the same ticker and session are replaced.
+            partial: the files are subsets of the exchange's: only rows of the same ticker and
+                session are replaced.
             force: also what the lake has from files that the exchange made later is replaced.
 
         Yields:
             What came of every file.
         """
-        ingest, path = Ingest(open_storage(self.settings.storage), progress=self._progress), Path(path)
+        ingest, path = (
+            Ingest(open_storage(self.settings.storage), progress=self._progress),
+            Path(path),
+        )
         if path.is_dir():
             os.listdir(path)  # what may not be read looks empty to a search for files
         how: dict[str, Any] = {"partial": partial, "force": force}
         for done in ingest.folder(path, **how) if path.is_dir() else [ingest.file(path, **how)]:
             yield done.to_json()
-        self.overrides_without_effect, self.possible_renames = ingest.without_effect, ingest.possible_renames
+        self.overrides_without_effect, self.possible_renames = (
+            ingest.without_effect,
+            ingest.possible_renames,
+        )

@@ -4,14 +4,14 @@ from typing import Any
 
 import pandas as pd
 
-from b3shared.dataset.table import UNLABELLED
 from b3shared.core.errors import InvalidParameterError
-from b3shared.params.run import PipelineParams
+from b3shared.core.versions import FEATURES_VERSION
+from b3shared.core.vocabulary import UNLABELLED
 from b3shared.features.training_table import preprocess
+from b3shared.params.run import PipelineParams
 from b3shared.quotes.findings import described
 from b3shared.services.frames import to_frames
 from b3shared.services.given_quotes import tidy, warn_of
-from b3shared.core.versions import FEATURES_VERSION
 
 MADE_WITH = ("features", "label", "horizon", "label_width", "signal_lag", "max_gap", "min_turnover")
 """Parameters that features and labels were made with: a model of them must know the same."""
@@ -20,22 +20,28 @@ MADE_WITH = ("features", "label", "horizon", "label_width", "signal_lag", "max_g
 class B3ModelPreprocessingService:
     """Makes features and labels of quotes."""
 
-    def preprocess_data(self, df: pd.DataFrame, **params: Any) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
+    def preprocess_data(
+        self, df: pd.DataFrame, **params: Any
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
         """Features, everything else, and labels.
 
         Args:
-            df: quotes; at least ticker, date and close, and what the feature set needs. Ticker and date may be in the
-                index; capitals in the names do not matter. Without ``split_factor`` splits are looked for in the prices.
-            **params: parameters of :class:`b3shared.params.run.PipelineParams`, such as ``features``, ``label``, ``horizon``.
+            df: quotes; at least ticker, date and close, and what the feature set needs. Ticker and
+                date may be in the index; capitals in the names do not matter. Without
+                ``split_factor`` splits are looked for in the prices.
+            **params: parameters of :class:`b3shared.params.run.PipelineParams`, such as
+            ``features``, ``label``, ``horizon``.
 
         Returns:
-            ``X`` (labelled rows, float32 features), ``df`` (all rows, the newest unlabelled ones too: prices, volatility,
-            label, outcome; ``df.attrs["report"]`` counts what was left out, with examples, ``df.attrs["params"]`` says
-            what they were made with) and ``y`` ("buy", "hold" or "sell", aligned with ``X``). The index of each has the
-            levels ticker, date and label_end.
+            ``X`` (labelled rows, float32 features), ``df`` (all rows, the newest unlabelled ones
+            too: prices, volatility, label, outcome; ``df.attrs["report"]`` counts what was left
+            out, with examples, ``df.attrs["params"]`` says what they were made with) and ``y``
+            ("buy", "hold" or "sell", aligned with ``X``). The index of each has the levels ticker,
+            date and label_end.
 
         Raises:
-            B3Error: See :func:`b3shared.features.training_table.preprocess` and :func:`b3shared.services.given_quotes.tidy`.
+            B3Error: See :func:`b3shared.features.training_table.preprocess` and
+                :func:`b3shared.services.given_quotes.tidy`.
 
         Warns:
             UserWarning: Rows were dropped, or splits changed.
@@ -47,7 +53,10 @@ class B3ModelPreprocessingService:
         X, facts = to_frames(made.data)
         labelled = made.data.label != UNLABELLED
         report = made.report | described(given.findings)
-        facts.attrs |= {"report": report, "params": p.model_dump(mode="json", include=set(MADE_WITH))}
+        facts.attrs |= {
+            "report": report,
+            "params": p.model_dump(mode="json", include=set(MADE_WITH)),
+        }
         for part in (X, facts):
             part.attrs |= {"features_version": FEATURES_VERSION, "lineage": _lineage(df)}
         return X[labelled], facts, facts.loc[labelled, "target"].astype(str)
@@ -56,14 +65,17 @@ class B3ModelPreprocessingService:
 def _lineage(df: pd.DataFrame) -> dict[str, str]:
     """Where the quotes come from, as far as they say, for a version's manifest."""
     report = df.attrs.get("report", {})
-    return {name: report[name] for name in ("source", "first_session", "last_session") if name in report}
+    return {
+        name: report[name] for name in ("source", "first_session", "last_session") if name in report
+    }
 
 
 def params_with(df: pd.DataFrame | None, given: dict[str, Any]) -> PipelineParams:
     """Parameters for data of ``preprocess_data``: what that was called with, and what is given now.
 
     Raises:
-        InvalidParameterError: Unknown or out of bounds, or another value than the data were made with.
+        InvalidParameterError: Unknown or out of bounds, or another value than the data were made
+            with.
     """
     made: dict[str, Any] = {} if df is None else df.attrs.get("params", {})
     p = PipelineParams.of(made | given)

@@ -5,14 +5,17 @@ import pandas as pd
 
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.instruments import instrument_of
-from b3shared.quotes.loading.load import Scope
 from b3shared.quotes.loading.cleaning import clean
+from b3shared.quotes.loading.load import Scope
 from b3shared.quotes.loading.universe import are_of
-from b3shared.quotes.sources.parquet import QuoteQuery, QuoteSource
+from b3shared.quotes.sources.base import QuoteSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.registry.compatibility import Universe
 
 
-def why_not_loaded(ticker: str, source: QuoteSource, params: PipelineParams, universe: Universe) -> str:
+def why_not_loaded(
+    ticker: str, source: QuoteSource, params: PipelineParams, universe: Universe
+) -> str:
     """Why a load left a ticker out.
 
     Args:
@@ -44,7 +47,12 @@ def why_not_among(ticker: str, rows: pd.DataFrame, universe: Universe) -> str | 
 
 
 def why_not_usable(
-    ticker: str, turnover: float, params: PipelineParams, missing: list[str], sessions: int, since_hole: int
+    ticker: str,
+    turnover: float,
+    params: PipelineParams,
+    missing: list[str],
+    sessions: int,
+    since_hole: int,
 ) -> str:
     """Why the newest row of a ticker has no forecast.
 
@@ -57,7 +65,9 @@ def why_not_usable(
         since_hole: of them, those since its last hole of more than ``params.max_gap`` sessions.
     """
     if since_hole < params.min_history and (missing or np.isnan(turnover)):
-        since = f" since a hole of more than {params.max_gap} sessions" if since_hole < sessions else ""
+        since = (
+            f" since a hole of more than {params.max_gap} sessions" if since_hole < sessions else ""
+        )
         return f"{ticker} has {since_hole} sessions{since}, and {params.min_history} are needed"
     if turnover <= params.min_turnover:
         return (

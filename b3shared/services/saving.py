@@ -7,21 +7,22 @@ from typing import Any
 import pandas as pd
 
 from b3shared.core.config import Settings
-from b3shared.registry.manifest import Lineage, build_manifest
+from b3shared.core.versions import features_version_of
 from b3shared.models.base import Model, model_class
 from b3shared.params.run import MODEL_TYPES, PipelineParams
-from b3shared.registry.versions import Registry
+from b3shared.registry.manifest import Lineage, build_manifest
 from b3shared.registry.release import Release
+from b3shared.registry.versions import Registry
 from b3shared.services.frames import to_table
 from b3shared.storage import Storage, open_storage
-from b3shared.core.versions import features_version_of
 
 
 class B3ModelSavingService:
     """Immutable, hashed versions of models; which of them is live is the release's business.
 
     Args:
-        storage: folder, ``s3://`` address or opened storage; None is the deployment's (``B3_STORAGE``).
+        storage: folder, ``s3://`` address or opened storage; None is the deployment's
+            (``B3_STORAGE``).
     """
 
     def __init__(self, storage: str | Path | Storage | None = None) -> None:
@@ -43,17 +44,18 @@ class B3ModelSavingService:
 
         Args:
             model: trained.
-            X_check: some rows of features, on which the served form is compared with the model: for the LSTM whole
-                windows, so more than ``lookback`` sessions of a ticker.
-            df_processed: the second result of ``preprocess_data``; the LSTM needs it. It knows where the quotes
-                come from; else ``X_check`` does.
+            X_check: some rows of features, on which the served form is compared with the model: for
+                the LSTM whole windows, so more than ``lookback`` sessions of a ticker.
+            df_processed: the second result of ``preprocess_data``; the LSTM needs it. It knows
+                where the quotes come from; else ``X_check`` does.
             model_dir: namespace of the registry.
             evaluation: what :class:`B3ModelEvaluationService` returned; stored beside the model.
             manifest: further facts to keep.
 
         Raises:
             ParityError: The served form does not answer as the model does.
-            InvalidQuotesError: The frames are not those of ``preprocess_data``, or the model needs ``df_processed``.
+            InvalidQuotesError: The frames are not those of ``preprocess_data``, or the model needs
+                ``df_processed``.
         """
         unlabelled = pd.Series(None, X_check.index, dtype=object)
         check, rows = to_table({"check": (X_check, unlabelled)}, model.model_type, df_processed)
@@ -70,9 +72,13 @@ class B3ModelSavingService:
             files = model.save(Path(folder), check, rows["check"])
             beside = [] if evaluation is None else evaluation.save(Path(folder))
             registry = Registry(self.storage, model_dir)
-            return registry.register(model.model_type, files, described | (manifest or {}), beside=beside)
+            return registry.register(
+                model.model_type, files, described | (manifest or {}), beside=beside
+            )
 
-    def load_model(self, *, model_type: str = "rf", model_dir: str = "models", model_version: str | None = None) -> Model:
+    def load_model(
+        self, *, model_type: str = "rf", model_dir: str = "models", model_version: str | None = None
+    ) -> Model:
         """A registered model, every file checked by its hash; the live version unless one is named.
 
         Raises:

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from b3shared.dataset.split import purged_split
 from b3shared.models.base import Model, TrainingSession, model_class
 from b3shared.params.run import PipelineParams
 from b3shared.services.frames import Part, check_aligned, check_index, to_dataset, to_table
 from b3shared.services.preprocessing import params_with
-from b3shared.dataset.split import purged_split
 
 Parts = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.Series, pd.Series, pd.Series]
 
@@ -20,7 +20,8 @@ class B3ModelTrainingService:
     def split_data(self, X: pd.DataFrame, y: pd.Series, **params: Any) -> Parts:
         """Train, validation and test parts by date: the newest dates test, those before validate.
 
-        A row whose label reaches into the next part is purged, and ``embargo_days`` sessions stay free.
+        A row whose label reaches into the next part is purged, and ``embargo_days`` sessions stay
+        free.
 
         Args:
             X: features with the index levels ticker, date and label_end.
@@ -35,7 +36,11 @@ class B3ModelTrainingService:
         p = PipelineParams.of(params)
         data = to_dataset(X, y)
         split = purged_split(
-            data.date, data.label_end, test_size=p.test_size, val_size=p.val_size, embargo_days=p.embargo_days
+            data.date,
+            data.label_end,
+            test_size=p.test_size,
+            val_size=p.val_size,
+            embargo_days=p.embargo_days,
         )
         parts = (split.train, split.val, split.test)
         train, val, test = (X.iloc[rows] for rows in parts)
@@ -56,25 +61,28 @@ class B3ModelTrainingService:
         """Search, train and calibrate.
 
         ``train_model(X_train, y_train, X_val, y_val, model_type="rf")``, or for the LSTM
-        ``train_model(X_train, y_train, X_val, y_val, df, history=X, model_type="lstm")`` with what ``preprocess_data``
-        returned.
+        ``train_model(X_train, y_train, X_val, y_val, df, history=X, model_type="lstm")`` with what
+        ``preprocess_data`` returned.
 
         Args:
             X_train: features to learn from, with the index levels ticker, date and label_end.
             y_train: their labels.
-            X_val: features of later rows, for the calibration; without them the probabilities are only corrected for
-                class weights (temperature 1). The LSTM cannot do without: it stops early by them.
+            X_val: features of later rows, for the calibration; without them the probabilities are
+                only corrected for class weights (temperature 1). The LSTM cannot do without: it
+                stops early by them.
             y_val: their labels.
-            df_processed: the second result of ``preprocess_data``; the LSTM learns returns from it, in units of its
-                volatility, and makes windows by its sessions.
-            history: the first result of ``preprocess_data``: windows may then reach back over rows that the split left
-                out (purged, embargoed). Without it, they are made of the parts' rows only, and the first ``lookback`` rows
-                after such a gap have none. Only what lies before a row is ever in its window.
-            **params: ``model_type``, ``n_jobs``, ``random_state`` and the model's own parameters; what ``df_processed`` was
-                made with need not be said again.
+            df_processed: the second result of ``preprocess_data``; the LSTM learns returns from it,
+                in units of its volatility, and makes windows by its sessions.
+            history: the first result of ``preprocess_data``: windows may then reach back over rows
+                that the split left out (purged, embargoed). Without it, they are made of the parts'
+                rows only, and the first ``lookback`` rows after such a gap have none. Only what
+                lies before a row is ever in its window.
+            **params: ``model_type``, ``n_jobs``, ``random_state`` and the model's own parameters;
+                what ``df_processed`` was made with need not be said again.
 
         Raises:
-            InvalidQuotesError: The frames are not those of ``preprocess_data``, or the model needs ``df_processed``.
+            InvalidQuotesError: The frames are not those of ``preprocess_data``, or the model needs
+                ``df_processed``.
             InvalidParameterError: See :func:`b3shared.services.preprocessing.params_with`.
             B3Error: What the model raises.
         """
@@ -84,5 +92,7 @@ class B3ModelTrainingService:
             parts["val"] = (X_val, y_val)
         data, rows = to_table(parts, p.model_type, df_processed, history)
         model = model_class(p.model_type)(p)
-        model.fit(data, rows["train"], rows.get("val", np.array([], dtype=np.int64)), TrainingSession())
+        model.fit(
+            data, rows["train"], rows.get("val", np.array([], dtype=np.int64)), TrainingSession()
+        )
         return model

@@ -10,7 +10,9 @@ MIN_SEARCH = 3
 MAX_PAGE_SIZE = 100
 
 
-def list_assets(snapshot: Snapshot, search: str = "", page: int = 1, page_size: int = 20) -> dict[str, Any]:
+def list_assets(
+    snapshot: Snapshot, search: str = "", page: int = 1, page_size: int = 20
+) -> dict[str, Any]:
     """Tickers and companies whose ticker or name contains ``search``, a page at a time.
 
     Args:
@@ -24,13 +26,19 @@ def list_assets(snapshot: Snapshot, search: str = "", page: int = 1, page_size: 
     """
     wanted = _plain(search)
     if search.strip() and len(wanted) < MIN_SEARCH:
-        raise InvalidParameterError(f"search = {search!r}: at least {MIN_SEARCH} characters are needed, or none")
+        raise InvalidParameterError(
+            f"search = {search!r}: at least {MIN_SEARCH} characters are needed, or none"
+        )
     if page < 1:
         raise InvalidParameterError(f"page = {page}: 1 or more is allowed")
     if not 1 <= page_size <= MAX_PAGE_SIZE:
         raise InvalidParameterError(f"page_size = {page_size}: 1 to {MAX_PAGE_SIZE} is allowed")
     pairs = zip(snapshot.ticker.tolist(), snapshot.company.tolist(), strict=True)
-    found = [(ticker, company) for ticker, company in pairs if wanted in _plain(ticker) or wanted in _plain(company)]
+    found = [
+        (ticker, company)
+        for ticker, company in pairs
+        if wanted in _plain(ticker) or wanted in _plain(company)
+    ]
     pages = -(-len(found) // page_size)
     shown = found[(page - 1) * page_size : page * page_size]
     return {

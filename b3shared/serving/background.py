@@ -50,7 +50,9 @@ def within[T](seconds: float, work: Callable[[], T], what: str) -> T:
     """The result of some work, or its error; SourceUnavailableError, naming ``what``, if it takes longer."""
     task = begin(work, what)
     if not task.ended.wait(seconds):
-        raise SourceUnavailableError(f"{what} could not be read within {seconds:.0f} s; try again in a minute")
+        raise SourceUnavailableError(
+            f"{what} could not be read within {seconds:.0f} s; try again in a minute"
+        )
     if task.error is not None:
         raise task.error
     assert task.result is not None  # noqa: S101 - work that ended well

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset.table import BUY, CLASSES, SELL, FloatArray
-from b3shared.models.decision import propose
-from b3shared.models.base import Forecast
-from b3shared.models.scorer import Scorer
+from b3shared.core.arrays import FloatArray
 from b3shared.core.skill import in_words
+from b3shared.core.vocabulary import BUY, CLASSES, SELL
+from b3shared.models.base import Forecast
+from b3shared.models.decision import propose
+from b3shared.models.scorer import Scorer
 
 REASONS = 5
 """Features that an explanation names."""
@@ -17,25 +18,33 @@ SAID = 3
 
 
 def explain(
-    scorer: Scorer, window: FloatArray, volatility: float, action: int, forecast: Forecast, skill: str
+    scorer: Scorer,
+    window: FloatArray,
+    volatility: float,
+    action: int,
+    forecast: Forecast,
+    skill: str,
 ) -> dict[str, Any]:
     """How the forecast changes when one feature at a time takes its median of the training rows.
 
-    Occlusion (Zeiler and Fergus 2014; Covert et al. 2021): all features in one batched call. Effects need not add up.
+    Occlusion (Zeiler and Fergus 2014; Covert et al. 2021): all features in one batched call.
+    Effects need not add up.
 
     Args:
         scorer: of the version.
-        window: (features,) or (lookback, features) float32; in a window a feature is replaced in every session.
+        window: (features,) or (lookback, features) float32; in a window a feature is replaced in
+            every session.
         volatility: of the row, as the forecast was made with.
-        action: code into :data:`b3shared.dataset.table.CLASSES`.
+        action: code into :data:`b3shared.core.vocabulary.CLASSES`.
         forecast: what the version says of the window, its one row.
         skill: the verdict of the version's evaluation.
 
     Returns:
         ``summary`` (sentences: the most probable class, the action, the skill, the features for and
-        against it), ``method`` and ``reasons``: the strongest features with their value in the newest session, the
-        median, the effect: by how much the action's probability falls without the feature (below 0: it rises), and the
-        same of the return, None where the version says none. The action's effect ranks them.
+        against it), ``method`` and ``reasons``: the strongest features with their value in the
+        newest session, the median, the effect: by how much the action's probability falls without
+        the feature (below 0: it rises), and the same of the return, None where the version says
+        none. The action's effect ranks them.
     """
     probability = forecast.probabilities[0]
     medians = np.asarray(scorer.metadata["medians"], dtype=np.float32)
@@ -44,7 +53,11 @@ def explain(
     occluded[which, ..., which] = medians.reshape(-1, *[1] * (window.ndim - 1))
     without = scorer.score(occluded, np.full(len(medians), volatility))
     effect = probability[action] - without.probabilities[:, action]
-    on_return = None if forecast.returns is None or without.returns is None else forecast.returns[0] - without.returns
+    on_return = (
+        None
+        if forecast.returns is None or without.returns is None
+        else forecast.returns[0] - without.returns
+    )
     newest = np.atleast_2d(window)[-1]
     reasons = [
         {
@@ -57,7 +70,9 @@ def explain(
         for n in np.argsort(-np.abs(effect), kind="stable")[:REASONS]
     ]
     return {
-        "summary": " ".join([*_called(scorer, forecast, action), _sentence(in_words(skill)), *_sides(reasons)]),
+        "summary": " ".join(
+            [*_called(scorer, forecast, action), _sentence(in_words(skill)), *_sides(reasons)]
+        ),
         "method": "occlusion to the training median",
         "reasons": reasons,
     }
@@ -69,7 +84,9 @@ def _called(scorer: Scorer, forecast: Forecast, action: int) -> list[str]:
     likeliest = int(np.argmax(chances))
     sentences = [f"Most likely: {_chance(scorer, chances, likeliest)}."]
 
-    (proposed,) = propose(forecast.probabilities, scorer.base_rates, scorer.metadata["decision"]).tolist()
+    (proposed,) = propose(
+        forecast.probabilities, scorer.base_rates, scorer.metadata["decision"]
+    ).tolist()
     if proposed != action:
         sentences.append(f"{_contradiction(scorer, forecast, proposed)}: so {CLASSES[action]}.")
     elif action != likeliest:
@@ -90,7 +107,9 @@ def _contradiction(scorer: Scorer, forecast: Forecast, proposed: int) -> str:
 
 def _chance(scorer: Scorer, chances: FloatArray, code: int) -> str:
     """A class with its probability and its share of the training rows."""
-    return f"{CLASSES[code]} ({_percent(chances[code])}, usually {_percent(scorer.base_rates[code])})"
+    return (
+        f"{CLASSES[code]} ({_percent(chances[code])}, usually {_percent(scorer.base_rates[code])})"
+    )
 
 
 def _percent(share: float) -> str:

@@ -1,7 +1,8 @@
 """What is live, kept in memory: the release, its snapshot, its versions.
 
 A look at the storage runs in a thread of its own. A request that has something to answer from waits
-a moment for it and no longer, so a storage that is slow, hangs or fails costs no request its answer.
+a moment for it and no longer, so a storage that is slow, hangs or fails costs no request its
+answer.
 """
 
 import logging
@@ -12,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from b3shared.core.serialization import from_json
 from b3shared.core.errors import (
     NothingLiveError,
     UnknownModelError,
 )
-from b3shared.registry.versions import Registry
+from b3shared.core.serialization import from_json
 from b3shared.registry.release import KEY
+from b3shared.registry.versions import Registry
 from b3shared.serving.background import Task, begin, within
 from b3shared.serving.snapshot import Snapshot
 from b3shared.serving.trial import check_snapshot, check_together, check_version, works_together
@@ -30,9 +31,15 @@ CHECK_SECONDS = 60.0
 RETRY_SECONDS = 1.0
 """The same while there is nothing to answer from: the first release is to be seen soon."""
 MOMENT_SECONDS = 0.25
-"""How long a request waits for a look while there is something to answer from. S3 needs a tenth of it."""
+"""How long a request waits for a look while there is something to answer from.
+
+S3 needs a tenth of it.
+"""
 COLD_SECONDS = 8.0
-"""How long a request waits where it cannot answer without the storage. The function's time-out is longer."""
+"""How long a request waits where it cannot answer without the storage.
+
+The function's time-out is longer.
+"""
 HUNG_SECONDS = 30.0
 """After so long a look that has not ended is given up, and the next one begins."""
 KEPT_VERSIONS = 8
@@ -209,14 +216,20 @@ class Live:
     def _follow(self, before: _Served) -> _Served:
         """What is to be served now, given what was served before."""
         etag = before.etag
-        found = self.storage.read_if_changed(KEY, etag) if etag else self.storage.read_versioned(KEY)
+        found = (
+            self.storage.read_if_changed(KEY, etag) if etag else self.storage.read_versioned(KEY)
+        )
         if found is None:
             return before
 
         release = from_json(found[0], KEY)
         key = release["snapshot"]
         snapshot, broken = self._snapshot(key, before)
-        named = {full.split("/")[1]: full for full in release["live"] if full.startswith(f"{self.namespace}/")}
+        named = {
+            full.split("/")[1]: full
+            for full in release["live"]
+            if full.startswith(f"{self.namespace}/")
+        }
 
         pairs: dict[str, Pair] = {}
         doubts: dict[str, str] = {}
@@ -231,7 +244,9 @@ class Live:
             snapshot=snapshot,
             snapshot_key=before.snapshot_key if broken else key,
             pairs=pairs,
-            skill={kind: release["skill"][full] for kind, full in named.items() if kind not in doubts},
+            skill={
+                kind: release["skill"][full] for kind, full in named.items() if kind not in doubts
+            },
             doubts=doubts,
             broken=broken,
             etag=None if broken or doubts else found[1],
@@ -243,16 +258,24 @@ class Live:
             return before.snapshot, None
         try:
             with tempfile.TemporaryDirectory() as folder:
-                snapshot = Snapshot.load(self.storage.download(str(key), Path(folder, "snapshot.npz")))
+                snapshot = Snapshot.load(
+                    self.storage.download(str(key), Path(folder, "snapshot.npz"))
+                )
             check_snapshot(snapshot)
             return snapshot, None
         except Exception as error:
-            answers = f"that of {before.snapshot.as_of} answers instead" if before.snapshot else "publish another one"
+            answers = (
+                f"that of {before.snapshot.as_of} answers instead"
+                if before.snapshot
+                else "publish another one"
+            )
             reason = f"the snapshot {key} cannot be served ({type(error).__name__}): {answers}"
             _LOG.error("%s: %s", reason, error)
             return before.snapshot, reason
 
-    def _pair(self, kind: str, name: str, snapshot: Snapshot | None, before: _Served) -> tuple[Pair | None, str | None]:
+    def _pair(
+        self, kind: str, name: str, snapshot: Snapshot | None, before: _Served
+    ) -> tuple[Pair | None, str | None]:
         """What is to answer for a type, and why it is not what the release names."""
         old = before.pairs.get(kind)
         version: Version | None = None
@@ -279,12 +302,15 @@ class Live:
         key = (model_type, name)
         if key not in self._loaded:
             try:
-                version = within(self._cold, lambda: self._read(model_type, name), f"version {name}")
+                version = within(
+                    self._cold, lambda: self._read(model_type, name), f"version {name}"
+                )
             except UnknownModelError as error:
                 pair = self._served.pairs.get(model_type)
                 live = f"{pair[1].name} is live" if pair else "none is live"
                 raise UnknownModelError(
-                    f"{error.message}; {live}, and GET /api/b3/models/{model_type} lists all", **error.details
+                    f"{error.message}; {live}, and GET /api/b3/models/{model_type} lists all",
+                    **error.details,
                 ) from error
             self._loaded[key] = version
             while len(self._loaded) > KEPT_VERSIONS:
@@ -314,4 +340,8 @@ def _unchecked(reason: str) -> str:
 
 def _why_broken(key: str, name: str, error: Exception, before: Pair | None) -> str:
     reason = f"version {name} of {key} is live but cannot be served ({type(error).__name__})"
-    return f"{reason}: {before[1].name} answers instead" if before else f"{reason}: roll back, or promote another"
+    return (
+        f"{reason}: {before[1].name} answers instead"
+        if before
+        else f"{reason}: roll back, or promote another"
+    )

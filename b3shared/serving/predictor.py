@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset.table import CLASSES, FloatArray, IntArray
+from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.core.errors import TooLittleHistoryError, UnknownTickerError
+from b3shared.core.vocabulary import CLASSES
 from b3shared.models.base import Forecast
+from b3shared.registry.compatibility import learned_from_other_features
 from b3shared.registry.versions import checked_model_type
 from b3shared.serving.explanation import explain
 from b3shared.serving.live import Live
-from b3shared.registry.compatibility import learned_from_other_features
 from b3shared.serving.rows import check_fits, check_usable, expected, find
 from b3shared.serving.snapshot import Snapshot
 from b3shared.serving.version import Version
@@ -34,7 +35,9 @@ class Predictor:
     def __init__(self, live: Live, today: Callable[[], date]) -> None:
         self.live, self.today = live, today
 
-    def predict(self, ticker: str, model_type: str = "rf", model_version: str | None = None) -> dict[str, Any]:
+    def predict(
+        self, ticker: str, model_type: str = "rf", model_version: str | None = None
+    ) -> dict[str, Any]:
         """The whole answer for one ticker.
 
         Args:
@@ -44,7 +47,8 @@ class Predictor:
 
         Raises:
             UnknownTickerError: Not in the lake, or gone from the market.
-            TooLittleHistoryError: Its newest session lacks features, it trades too little, or too seldom for a window.
+            TooLittleHistoryError: Its newest session lacks features, it trades too little, or too
+                seldom for a window.
             NothingLiveError: No version or no snapshot is live.
             UnknownModelError: ``model_version`` is not registered.
             IncompatibleFeaturesError: The snapshot does not have what the version needs.
@@ -54,10 +58,15 @@ class Predictor:
         row = find(snapshot, ticker)
         window = check_usable(snapshot, row, version)
         forecast = version.scorer.score(window[None], snapshot.volatility[[row]])
-        return self._answer(snapshot, row, kind, version, window, forecast) | {"requested_model_type": model_type}
+        return self._answer(snapshot, row, kind, version, window, forecast) | {
+            "requested_model_type": model_type
+        }
 
     def batch(
-        self, tickers: Sequence[str] | None, model_type: str = "rf", model_version: str | None = None
+        self,
+        tickers: Sequence[str] | None,
+        model_type: str = "rf",
+        model_version: str | None = None,
     ) -> dict[str, Any]:
         """One short row per ticker, and the reason for every ticker without a forecast.
 
@@ -71,7 +80,11 @@ class Predictor:
         """
         kind, snapshot, version = self._ask(model_type, model_version)
         rows, windows, errors = [], [], []
-        for ticker in snapshot.ticker.tolist() if tickers is None else dict.fromkeys(t.strip().upper() for t in tickers):
+        for ticker in (
+            snapshot.ticker.tolist()
+            if tickers is None
+            else dict.fromkeys(t.strip().upper() for t in tickers)
+        ):
             try:
                 row = find(snapshot, ticker)
                 windows.append(check_usable(snapshot, row, version))
@@ -82,7 +95,10 @@ class Predictor:
         if rows:
             forecast = version.scorer.score(np.stack(windows), snapshot.volatility[rows])
             actions = version.scorer.decide(forecast)
-            predictions = [self._row(snapshot, row, kind, version, forecast, actions, n) for n, row in enumerate(rows)]
+            predictions = [
+                self._row(snapshot, row, kind, version, forecast, actions, n)
+                for n, row in enumerate(rows)
+            ]
         return {
             "status": "success",
             "message": f"forecasts: {len(predictions)}; tickers without one: {len(errors)}",
@@ -105,7 +121,13 @@ class Predictor:
         return kind, snapshot, version
 
     def _answer(
-        self, snapshot: Snapshot, row: int, kind: str, version: Version, window: FloatArray, forecast: Forecast
+        self,
+        snapshot: Snapshot,
+        row: int,
+        kind: str,
+        version: Version,
+        window: FloatArray,
+        forecast: Forecast,
     ) -> dict[str, Any]:
         metadata = version.scorer.metadata
         action = int(version.scorer.decide(forecast)[0])
@@ -123,7 +145,9 @@ class Predictor:
             "base_rates": version.scorer.base_rates.tolist(),
             "decision": metadata["decision"],
             "feature_importance": metadata["importance"],
-            "explanation": explain(version.scorer, window, snapshot.volatility[row], action, forecast, skill),
+            "explanation": explain(
+                version.scorer, window, snapshot.volatility[row], action, forecast, skill
+            ),
             **expected(snapshot, row, version, forecast, 0),
             "input_shape": [1, *window.shape],
             "features_used": list(version.scorer.feature_names),
@@ -140,7 +164,14 @@ class Predictor:
         }
 
     def _row(
-        self, snapshot: Snapshot, row: int, kind: str, version: Version, forecast: Forecast, actions: IntArray, n: int
+        self,
+        snapshot: Snapshot,
+        row: int,
+        kind: str,
+        version: Version,
+        forecast: Forecast,
+        actions: IntArray,
+        n: int,
     ) -> dict[str, Any]:
         reasons = self._degraded(snapshot, row, kind, version)
         return {
@@ -164,7 +195,9 @@ class Predictor:
         if (age := self._age(snapshot, row)) > FRESH_SESSIONS:
             reasons.append(f"the newest quote is of {snapshot.date[row]}, {age} sessions ago")
         if behind := int(snapshot.age[row]):
-            reasons.append(f"the ticker did not trade in the market's last {behind} session{'s' if behind > 1 else ''}")
+            reasons.append(
+                f"the ticker did not trade in the market's last {behind} session{'s' if behind > 1 else ''}"
+            )
         if learned_from_other_features(version.manifest, snapshot.features_version):
             reasons.append(OTHER_FEATURES)
         return reasons + self.live.doubts(kind, version)

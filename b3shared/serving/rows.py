@@ -5,8 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset.table import FloatArray
-from b3shared.core.errors import IncompatibleFeaturesError, TooLittleHistoryError, UnknownTickerError
+from b3shared.core.arrays import FloatArray
+from b3shared.core.errors import (
+    IncompatibleFeaturesError,
+    TooLittleHistoryError,
+    UnknownTickerError,
+)
 from b3shared.models.base import Forecast
 from b3shared.serving.snapshot import Snapshot
 from b3shared.serving.version import Version
@@ -22,10 +26,15 @@ def find(snapshot: Snapshot, ticker: str) -> int:
     row = int(np.searchsorted(snapshot.ticker, wanted))
     if row < len(snapshot.ticker) and snapshot.ticker[row] == wanted:
         return row
-    # the first letter is seldom mistyped, and comparing with every ticker would make a long batch of unknown ones slow
-    near = get_close_matches(wanted, [t for t in snapshot.ticker.tolist() if t[0] == wanted[:1]], n=3)
+    # the first letter is seldom mistyped, and comparing with every ticker would make a long batch
+    # of unknown ones slow
+    near = get_close_matches(
+        wanted, [t for t in snapshot.ticker.tolist() if t[0] == wanted[:1]], n=3
+    )
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    raise UnknownTickerError(f"there are no quotes of {wanted or ticker!r}{hint}", ticker=wanted, similar=near)
+    raise UnknownTickerError(
+        f"there are no quotes of {wanted or ticker!r}{hint}", ticker=wanted, similar=near
+    )
 
 
 def check_fits(snapshot: Snapshot, version: Version) -> None:
@@ -51,9 +60,11 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
     """The input of the version for a row: (features,), or (lookback, features) for a model of sequences.
 
     Raises:
-        UnknownTickerError: The ticker is gone from the market, or not among those that the version learnt.
-        TooLittleHistoryError: Features are missing, the ticker trades less than those that the version learnt from, or
-            its window jumps over more sessions of the market than a window of the training may.
+        UnknownTickerError: The ticker is gone from the market, or not among those that the version
+            learnt.
+        TooLittleHistoryError: Features are missing, the ticker trades less than those that the
+            version learnt from, or its window jumps over more sessions of the market than a window
+            of the training may.
     """
     ticker, missed = str(snapshot.ticker[row]), int(snapshot.age[row])
     if version.params.tickers and ticker not in version.params.tickers:
@@ -64,7 +75,11 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
         )
     if missed > GONE_SESSIONS:
         successor = _successor(snapshot, row)
-        word = f"it trades as {successor} now" if successor else "it was delisted, renamed or suspended"
+        word = (
+            f"it trades as {successor} now"
+            if successor
+            else "it was delisted, renamed or suspended"
+        )
         raise UnknownTickerError(
             f"{ticker} last traded on {snapshot.date[row]}, {missed} sessions before {snapshot.as_of}: {word}",
             ticker=ticker,
@@ -78,7 +93,9 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
     have, minimum = int(snapshot.sessions[row]), version.params.min_history
     if have < minimum:
         raise TooLittleHistoryError(
-            f"{ticker} has {have} sessions of history; {minimum} are needed", have=have, needed=minimum
+            f"{ticker} has {have} sessions of history; {minimum} are needed",
+            have=have,
+            needed=minimum,
         )
     turnover, limit = float(snapshot.turnover[row]), version.params.min_turnover
     if turnover <= limit:
@@ -88,8 +105,14 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
             have=round(turnover, 2),
             needed=limit,
         )
-    if names := [n for n, value in zip(version.scorer.feature_names, window[-1], strict=True) if not np.isfinite(value)]:
-        raise TooLittleHistoryError(f"{ticker} lacks features in its newest session: {', '.join(names)}", missing=names)
+    if names := [
+        n
+        for n, value in zip(version.scorer.feature_names, window[-1], strict=True)
+        if not np.isfinite(value)
+    ]:
+        raise TooLittleHistoryError(
+            f"{ticker} lacks features in its newest session: {', '.join(names)}", missing=names
+        )
     have = int((snapshot.slots[version.offer][row, -len(window) :] != NO_ROW).sum())
     raise TooLittleHistoryError(
         f"{ticker} has {have} sessions of complete features with enough turnover; version {version.name} looks back "
@@ -114,17 +137,28 @@ def check_gap(snapshot: Snapshot, row: int, version: Version) -> None:
         )
 
 
-def expected(snapshot: Snapshot, row: int, version: Version, forecast: Forecast, n: int) -> dict[str, Any]:
+def expected(
+    snapshot: Snapshot, row: int, version: Version, forecast: Forecast, n: int
+) -> dict[str, Any]:
     """The ``n``-th return of a forecast as return and price, with its interval; None for a version that says none."""
     close = float(snapshot.close[row])
-    found: dict[str, Any] = {"predicted_return": None, "predicted_price": None, "interval": None, "last_price": close}
+    found: dict[str, Any] = {
+        "predicted_return": None,
+        "predicted_price": None,
+        "interval": None,
+        "last_price": close,
+    }
     scale = version.scorer.return_scale
     if scale is None or forecast.returns is None or forecast.intervals is None:
         return found
     returns, (low, high) = float(forecast.returns[n]), forecast.intervals[n].tolist()
     interval = {"level": scale.level, "return_low": low, "return_high": high}
     interval |= {"price_low": close * (1.0 + low), "price_high": close * (1.0 + high)}
-    return found | {"predicted_return": returns, "predicted_price": close * (1.0 + returns), "interval": interval}
+    return found | {
+        "predicted_return": returns,
+        "predicted_price": close * (1.0 + returns),
+        "interval": interval,
+    }
 
 
 def _lookback(version: Version) -> int:
@@ -135,5 +169,7 @@ def _lookback(version: Version) -> int:
 def _successor(snapshot: Snapshot, row: int) -> str | None:
     """A ticker that trades under the same ISIN."""
     isin = snapshot.isin[row]
-    same = np.flatnonzero((snapshot.isin == isin) & (snapshot.isin != "") & (snapshot.age <= GONE_SESSIONS))
+    same = np.flatnonzero(
+        (snapshot.isin == isin) & (snapshot.isin != "") & (snapshot.age <= GONE_SESSIONS)
+    )
     return str(snapshot.ticker[same[0]]) if len(same) == 1 else None

@@ -2,40 +2,48 @@
 
 import datetime
 import hashlib
-from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
-from b3shared.dataset.table import Array, FloatArray, IntArray
+from b3shared.core.arrays import Array, FloatArray, IntArray
+from b3shared.core.errors import ArtifactCorruptError
 from b3shared.core.serialization import to_json
-from b3shared.core.errors import ArtifactCorruptError, InvalidQuotesError
-from b3shared.registry.compatibility import FEATURE_SETS, Universe, offer_key, offer_name
-from b3shared.serving.windows import NO_ROW, newest_windows
-from b3shared.storage import Storage
 from b3shared.core.versions import FEATURES_VERSION, features_version_of
-
-if TYPE_CHECKING:
-    import pandas as pd
+from b3shared.registry.compatibility import offer_key
+from b3shared.storage import Storage
 
 PREFIX = "serving/snapshots"
 SCHEMA = 2
-"""Of the stored file. 1 held the newest rows of a ticker, eligible or not, and no sessions of them."""
+"""Of the stored file.
+
+1 held the newest rows of a ticker, eligible or not, and no sessions of them.
+"""
 AHEAD = 2500
 """Sessions to come that a snapshot knows, about ten years; beyond, weekdays count as sessions."""
-COLUMNS = ("ticker", "company", "isin", "date", "age", "sessions", "close", "volatility", "turnover")
+COLUMNS = (
+    "ticker",
+    "company",
+    "isin",
+    "date",
+    "age",
+    "sessions",
+    "close",
+    "volatility",
+    "turnover",
+)
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """Features at the newest sessions of every ticker, and what an answer says beside the forecast.
 
-    The windows are those that a training on the same quotes would make (:func:`b3shared.serving.windows.newest_windows`).
-    Two things differ: tickers too young for a training are ranked here among the others, and moving means start at the
-    snapshot's first session, which moves their last digits.
+    The windows are those that a training on the same quotes would make
+    (:func:`b3shared.pipeline.serving_snapshot.newest_windows`). Two things differ: tickers too
+    young for a training are ranked here among the others, and moving means start at the snapshot's
+    first session, which moves their last digits.
 
     Attributes:
         as_of: the newest session of the lake.
@@ -44,17 +52,21 @@ class Snapshot:
         isin: (tickers,) str; empty where the source has none.
         date: (tickers,) datetime64[D], the ticker's newest session.
         age: (tickers,) int32, sessions of the market from there to ``as_of``.
-        sessions: (tickers,) int32, sessions of history since the last hole of more than ``max_gap`` sessions.
+        sessions: (tickers,) int32, sessions of history since the last hole of more than ``max_gap``
+            sessions.
         close: (tickers,) float64, traded close in R$.
         volatility: (tickers,) float64, trailing 20-session deviation of daily total returns.
         turnover: (tickers,) float64, trailing 60-session median in R$ a session.
-        names: name of a set of windows (:func:`b3shared.registry.compatibility.offer_name`) -> its features.
-        windows: the same name -> (tickers, lookback, features) float32: last the newest row, before it the newest
-            eligible ones; NaN where there is none, or a value of the newest row is not known.
-        slots: the same name -> (tickers, lookback) int32, the number of each row's session in the calendar of the quotes,
-            so that differences are gaps; -1 where there is no row. Empty for a snapshot of schema 1.
-        upcoming: (sessions,) datetime64[D], the exchange's next ones after ``as_of``, :data:`AHEAD` of them.
-            Snapshots made before have 250, those of schema 1 weekdays.
+        names: name of a set of windows (:func:`b3shared.registry.compatibility.offer_name`) -> its
+            features.
+        windows: the same name -> (tickers, lookback, features) float32: last the newest row, before
+            it the newest eligible ones; NaN where there is none, or a value of the newest row is
+            not known.
+        slots: the same name -> (tickers, lookback) int32, the number of each row's session in the
+            calendar of the quotes, so that differences are gaps; -1 where there is no row. Empty
+            for a snapshot of schema 1.
+        upcoming: (sessions,) datetime64[D], the exchange's next ones after ``as_of``, :data:`AHEAD`
+            of them. Snapshots made before have 250, those of schema 1 weekdays.
         features_version: of the features (:mod:`b3shared.core.versions`); None if it is not known.
     """
 
@@ -74,70 +86,6 @@ class Snapshot:
     upcoming: Array
     features_version: int | None = FEATURES_VERSION
 
-    @classmethod
-    def of(cls, frame: "pd.DataFrame", lookback: int, universes: Collection[Universe]) -> Self:
-        """Make the snapshot of clean quotes.
-
-        Args:
-            frame: quotes sorted by ticker and date.
-            lookback: sessions in a window.
-            universes: whom to rank against each other, as in training; windows are made for each.
-
-        Raises:
-            InvalidQuotesError: No feature set can be had from these quotes.
-        """
-        from b3shared.features.build import build_features  # pandas: predict reads snapshots and never makes one
-        from b3shared.quotes.calendar import sessions_after
-        from b3shared.features.panel import Panel
-        from b3shared.quotes.loading.universe import are_among
-        from b3shared.features.series import Series
-
-        # of the most patient universe: whose rows begin anew earlier counts fewer rows, with the same values
-        panel = Panel(frame, max(universe.max_gap for universe in universes))
-        series = Series(panel)
-        names, windows, slots = {}, {}, {}
-        refused = InvalidQuotesError("none of the tickers is among the quotes")
-        for feature_set, universe in product(FEATURE_SETS, universes):
-            chosen = are_among(frame, universe.tickers, universe.instruments)
-            among = frame[chosen].reset_index(drop=True)
-            if among.empty:
-                continue
-            try:
-                features = build_features(among, feature_set, universe.min_turnover, universe.max_gap)
-            except InvalidQuotesError as error:
-                refused = error
-                continue
-            name = offer_name(feature_set, universe)
-            names[name] = features.names
-            of_universe = np.searchsorted(panel.tickers, features.shared.panel.tickers)
-            made = newest_windows(features, lookback)
-            windows[name], slots[name] = (
-                _among_all(values, of_universe, len(panel.tickers), fill)
-                for values, fill in zip(made, (np.nan, NO_ROW), strict=True)
-            )
-        if not windows:
-            raise refused
-        last = panel.newest
-        with np.errstate(all="ignore"):
-            volatility = panel.rows(series.volatility)[last]
-            turnover = panel.rows(series.median_turnover())[last]
-        return cls(
-            as_of=panel.calendar[-1],
-            ticker=frame["ticker"].to_numpy(dtype=str)[last],
-            company=frame["company"].fillna("").to_numpy(dtype=str)[last],
-            isin=frame["isin"].fillna("").to_numpy(dtype=str)[last],
-            date=panel.date[last],
-            age=(len(panel.calendar) - 1 - panel.session[last]).astype(np.int32),
-            sessions=(panel.position[last] + 1).astype(np.int32),
-            close=frame["close"].to_numpy(dtype=np.float64)[last],
-            volatility=volatility,
-            turnover=turnover,
-            names=names,
-            windows=windows,
-            slots=slots,
-            upcoming=sessions_after(panel.calendar[-1].item(), AHEAD),
-        )
-
     @property
     def lookback(self) -> int:
         """Rows in a window; 1 for a snapshot of schema 1, whose earlier rows are not those of a training."""
@@ -156,13 +104,20 @@ class Snapshot:
         return known + max(0, int(np.busday_count(newest + np.timedelta64(1, "D"), today)))
 
     def save(self, storage: Storage, folder: Path) -> str:
-        """Store the snapshot and, beside it, what it offers (``.json``); return its key. The same content, the same key."""
+        """Store the snapshot and, beside it, what it offers (``.json``); return its key.
+
+        The same content, the same key.
+        """
         path = folder / "snapshot.npz"
         np.savez(
             path,
             allow_pickle=False,
             schema=np.array(SCHEMA),
-            **({} if self.features_version is None else {"features_version": np.array(self.features_version)}),
+            **(
+                {}
+                if self.features_version is None
+                else {"features_version": np.array(self.features_version)}
+            ),
             as_of=np.array(self.as_of),
             upcoming=self.upcoming,
             **{name: getattr(self, name) for name in COLUMNS},
@@ -173,7 +128,12 @@ class Snapshot:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         key = f"{PREFIX}/{self.as_of}-{digest}.npz"
         offered = {version: list(names) for version, names in self.names.items()}
-        offer = {"schema": SCHEMA, "lookback": self.lookback, "features_version": self.features_version, "features": offered}
+        offer = {
+            "schema": SCHEMA,
+            "lookback": self.lookback,
+            "features_version": self.features_version,
+            "features": offered,
+        }
         storage.put(offer_key(key), to_json(offer))
         storage.upload(path, key)
         return key
@@ -188,17 +148,29 @@ class Snapshot:
         with np.load(path, allow_pickle=False) as stored:
             schema = int(stored["schema"]) if "schema" in stored else 1
             if not 1 <= schema <= SCHEMA:
-                raise ArtifactCorruptError(f"the snapshot has schema {schema}; 1 to {SCHEMA} are known")
-            offers = [name.removeprefix("window_") for name in stored.files if name.startswith("window_")]
+                raise ArtifactCorruptError(
+                    f"the snapshot has schema {schema}; 1 to {SCHEMA} are known"
+                )
+            offers = [
+                name.removeprefix("window_") for name in stored.files if name.startswith("window_")
+            ]
             return cls(
                 as_of=stored["as_of"][()],
                 **{name: stored[name] for name in COLUMNS},
                 names={name: tuple(map(str, stored[f"names_{name}"])) for name in offers},
                 windows={name: stored[f"window_{name}"] for name in offers},
-                slots={name: stored[f"slots_{name}"] for name in offers if f"slots_{name}" in stored},
-                upcoming=stored["upcoming"] if "upcoming" in stored else _weekdays_after(stored["as_of"][()]),
+                slots={
+                    name: stored[f"slots_{name}"] for name in offers if f"slots_{name}" in stored
+                },
+                upcoming=stored["upcoming"]
+                if "upcoming" in stored
+                else _weekdays_after(stored["as_of"][()]),
                 features_version=features_version_of(
-                    {name: stored[name].item() for name in ("features_version", "feature_code") if name in stored}
+                    {
+                        name: stored[name].item()
+                        for name in ("features_version", "feature_code")
+                        if name in stored
+                    }
                 ),
             )
 
@@ -207,16 +179,11 @@ def _weekdays_after(day: np.datetime64) -> Array:
     return np.busday_offset(day, np.arange(1, AHEAD + 1), roll="backward")
 
 
-def _among_all(values: Array, places: IntArray, count: int, fill: float) -> Array:
-    """What a universe's tickers have, at their places among ``count`` tickers; ``fill`` for the others."""
-    out = np.full((count, *values.shape[1:]), fill, dtype=values.dtype)
-    out[places] = values
-    return out
-
-
 def describe(snapshot: Snapshot) -> dict[str, Any]:
     """What was published, as JSON types."""
-    complete = {v: int(np.isfinite(w[:, -1]).all(axis=1).sum()) for v, w in snapshot.windows.items()}
+    complete = {
+        v: int(np.isfinite(w[:, -1]).all(axis=1).sum()) for v, w in snapshot.windows.items()
+    }
     return {
         "as_of": str(snapshot.as_of),
         "tickers": len(snapshot.ticker),

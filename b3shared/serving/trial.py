@@ -7,10 +7,15 @@ from typing import get_args
 
 import numpy as np
 
-from b3shared.dataset.table import CLASSES
-from b3shared.models.decision import Decision
-from b3shared.core.errors import ArtifactCorruptError, B3Error, TooLittleHistoryError, UnknownTickerError
+from b3shared.core.errors import (
+    ArtifactCorruptError,
+    B3Error,
+    TooLittleHistoryError,
+    UnknownTickerError,
+)
+from b3shared.core.vocabulary import CLASSES
 from b3shared.models.base import Forecast
+from b3shared.models.decision import Decision
 from b3shared.serving.explanation import explain
 from b3shared.serving.rows import check_fits, check_usable, expected
 from b3shared.serving.snapshot import COLUMNS, Snapshot
@@ -39,7 +44,9 @@ def check_snapshot(snapshot: Snapshot) -> None:
     for name in COLUMNS:
         column = getattr(snapshot, name)
         if column.dtype.kind != _KINDS[name] or column.shape != (count,):
-            _refuse(f"the snapshot's {name} is {column.dtype} {column.shape}, not one value for each of {count} tickers")
+            _refuse(
+                f"the snapshot's {name} is {column.dtype} {column.shape}, not one value for each of {count} tickers"
+            )
 
     if (snapshot.ticker[1:] <= snapshot.ticker[:-1]).any():
         _refuse("the snapshot's tickers are not in order, each once")
@@ -59,11 +66,15 @@ def _check_windows(snapshot: Snapshot, name: str, lookback: int) -> None:
     window = snapshot.windows[name]
     shape = (len(snapshot.ticker), lookback, len(snapshot.names[name]))
     if window.dtype != np.float32 or window.shape != shape or not lookback:
-        _refuse(f"the snapshot's features {name} are {window.dtype} {window.shape}, not float32 {shape}")
+        _refuse(
+            f"the snapshot's features {name} are {window.dtype} {window.shape}, not float32 {shape}"
+        )
 
     slots = snapshot.slots.get(name)
     if slots is not None and (slots.dtype.kind != "i" or slots.shape != shape[:2]):
-        _refuse(f"the snapshot's sessions of {name} are {slots.dtype} {slots.shape}, not numbers {shape[:2]}")
+        _refuse(
+            f"the snapshot's sessions of {name} are {slots.dtype} {slots.shape}, not numbers {shape[:2]}"
+        )
 
     usable = np.isfinite(window[:, -1]).all(axis=1)
     known = np.isfinite(snapshot.volatility) & (snapshot.volatility >= 0)
@@ -84,11 +95,15 @@ def check_version(version: Version) -> None:
         _refuse(f"version {version.name} has importances or medians of other features than its own")
 
     if metadata["decision"] not in get_args(Decision):
-        _refuse(f"version {version.name} decides by {metadata['decision']!r}, which is no rule of this code")
+        _refuse(
+            f"version {version.name} decides by {metadata['decision']!r}, which is no rule of this code"
+        )
 
     rates = scorer.base_rates
     if rates.shape != (len(CLASSES),) or not (np.isfinite(rates) & (rates > 0)).all():
-        _refuse(f"version {version.name} has base rates {rates.tolist()}: one positive share for each class is needed")
+        _refuse(
+            f"version {version.name} has base rates {rates.tolist()}: one positive share for each class is needed"
+        )
 
     row = np.asarray(metadata["medians"], dtype=np.float32)
     lookback = version.params.lookback
@@ -101,9 +116,13 @@ def _check_forecast(version: Version, forecast: Forecast) -> None:
     if probabilities.shape != (1, len(CLASSES)) or not np.isfinite(probabilities).all():
         _refuse(f"version {version.name} answers a row with probabilities {probabilities.tolist()}")
     if (version.scorer.return_scale is None) != (forecast.returns is None):
-        _refuse(f"version {version.name} has a scale of returns and says none, or the other way round")
+        _refuse(
+            f"version {version.name} has a scale of returns and says none, or the other way round"
+        )
     if forecast.returns is not None and not np.isfinite(forecast.returns).all():
-        _refuse(f"version {version.name} answers a row with a return of {forecast.returns.tolist()}")
+        _refuse(
+            f"version {version.name} answers a row with a return of {forecast.returns.tolist()}"
+        )
     version.scorer.decide(forecast)
 
 

@@ -8,8 +8,8 @@ from typing import Any, Self
 from b3shared.models.base import METADATA_FILE, ONNX_FILE
 from b3shared.models.scorer import Scorer
 from b3shared.params.run import PipelineParams
-from b3shared.registry.versions import Registry
 from b3shared.registry.compatibility import needed_offer
+from b3shared.registry.versions import Registry
 
 
 @dataclass(frozen=True)

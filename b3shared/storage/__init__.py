@@ -8,7 +8,15 @@ from b3shared.storage.base import Storage
 from b3shared.storage.folder import FolderStorage
 from b3shared.storage.s3 import IMPATIENT, PATIENT, S3Storage, Timeouts
 
-__all__ = ["IMPATIENT", "PATIENT", "FolderStorage", "S3Storage", "Storage", "Timeouts", "open_storage"]
+__all__ = [
+    "IMPATIENT",
+    "PATIENT",
+    "FolderStorage",
+    "S3Storage",
+    "Storage",
+    "Timeouts",
+    "open_storage",
+]
 
 
 def open_storage(url: str | Path, timeouts: Timeouts = PATIENT) -> Storage:
@@ -26,5 +34,7 @@ def open_storage(url: str | Path, timeouts: Timeouts = PATIENT) -> Storage:
         bucket, _, prefix = text.removeprefix("s3://").partition("/")
         return S3Storage(bucket, prefix, timeouts)
     if not text or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
-        raise InvalidParameterError(f"storage {text!r}: a folder or s3://bucket/prefix (as text) is allowed")
+        raise InvalidParameterError(
+            f"storage {text!r}: a folder or s3://bucket/prefix (as text) is allowed"
+        )
     return FolderStorage(text)

@@ -1,7 +1,8 @@
 """The contract of a storage.
 
-What the rest relies on, whichever it is: a write is whole or absent, ``create`` has exactly one winner, and
-``replace`` is a compare-and-swap. Keys are '/'-separated and relative to the storage's URL.
+What the rest relies on, whichever it is: a write is whole or absent, ``create`` has exactly one
+winner, and ``replace`` is a compare-and-swap. Keys are '/'-separated and relative to the storage's
+URL.
 """
 
 import os
@@ -10,19 +11,22 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from uuid import uuid4
 
-from b3shared.core.serialization import file_sha256
 from b3shared.core.errors import ArtifactCorruptError, ArtifactNotFoundError, InvalidParameterError
+from b3shared.core.serialization import file_sha256
 
 Keys = list[str]  # by another name, since Storage.list hides the type inside the classes
 
 _FORBIDDEN = r"/\\\x00-\x1f\x7f\ud800-\udfff"
-_PART = re.compile(rf"[^.{_FORBIDDEN}][^{_FORBIDDEN}]*")  # no leading dot: such names are the storage's own files
+_PART = re.compile(
+    rf"[^.{_FORBIDDEN}][^{_FORBIDDEN}]*"
+)  # no leading dot: such names are the storage's own files
 
 
 class Storage(ABC):
     """Bytes by key. Every method refuses a malformed key with InvalidParameterError.
 
-    An etag names one content of one key; it is opaque, and only comes from this storage's own answers.
+    An etag names one content of one key; it is opaque, and only comes from this storage's own
+    answers.
     """
 
     @property
@@ -76,7 +80,9 @@ class Storage(ABC):
     def upload(self, path: Path, key: str) -> str:
         """Write a local file to ``key``, streaming, and return its SHA-256; ArtifactNotFoundError if there is no file."""
         if not path.is_file():
-            raise ArtifactNotFoundError(f"{path} is not a file, so it cannot be stored as {key!r}", path=str(path))
+            raise ArtifactNotFoundError(
+                f"{path} is not a file, so it cannot be stored as {key!r}", path=str(path)
+            )
         digest = file_sha256(path)
         self._send(path, key)
         return digest
@@ -94,7 +100,9 @@ class Storage(ABC):
             self._receive(key, temporary)
             found = file_sha256(temporary) if sha256 is not None else None
             if found != sha256:
-                raise ArtifactCorruptError(f"{key!r} has SHA-256 {found}, not the recorded {sha256}", key=key)
+                raise ArtifactCorruptError(
+                    f"{key!r} has SHA-256 {found}, not the recorded {sha256}", key=key
+                )
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -122,10 +130,17 @@ def missing(storage: Storage, key: str) -> ArtifactNotFoundError:
 
 
 def is_key(key: str) -> bool:
-    """Whether a text is a well-formed key. 900 bytes leave room for a bucket's prefix in S3's 1,024."""
+    """Whether a text is a well-formed key.
+
+    900 bytes leave room for a bucket's prefix in S3's 1,024.
+    """
     parts = key.split("/")
     well_formed = all(_PART.fullmatch(part) for part in parts)
-    return well_formed and len(key.encode()) <= 900 and all(len(part.encode()) <= 255 for part in parts)
+    return (
+        well_formed
+        and len(key.encode()) <= 900
+        and all(len(part.encode()) <= 255 for part in parts)
+    )
 
 
 def checked(key: str) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 
 import duckdb
 
-from b3shared.runs.state_machine import read_secret
 from b3shared.core.errors import (
     B3Error,
     InvalidParameterError,
@@ -20,14 +19,16 @@ from b3shared.core.errors import (
     SourceUnavailableError,
 )
 from b3shared.core.tempdir import disk_full, no_memory, no_space, out_of_memory
+from b3shared.storage.secrets import read_secret
 
 MOTHERDUCK = re.compile(r"md:([A-Za-z_][A-Za-z0-9_-]{0,62})")
 
 TIME_ZONE = "UTC"
 """In which a moment with a time zone becomes a date, on every machine.
 
-Midnight in UTC and midnight in Sao Paulo (02:00 or 03:00 UTC) are the same day in UTC, and so is every moment of a
-session. A moment after 21:00 in Sao Paulo would be the next day; no quote is made then.
+Midnight in UTC and midnight in Sao Paulo (02:00 or 03:00 UTC) are the same day in UTC, and so is
+every moment of a session. A moment after 21:00 in Sao Paulo would be the next day; no quote is made
+then.
 """
 
 MEMORY_SHARE = 0.4
@@ -51,14 +52,15 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB database with the settings that every connection of this project has.
 
-    DuckDB spills to the folder for temporary files, never to the working folder, which Lambda mounts read-only. It reads
-    and writes nothing in the home folder, and downloads no extension. Dates do not depend on the machine's time zone.
+    DuckDB spills to the folder for temporary files, never to the working folder, which Lambda
+    mounts read-only. It reads and writes nothing in the home folder, and downloads no extension.
+    Dates do not depend on the machine's time zone.
 
     Args:
         path: of a database file; by default the database is in memory.
         read_only: refuses writing.
-        memory_limit: what DuckDB may hold, such as "512MB". By default :data:`MEMORY_SHARE` of the Lambda function's
-            memory; elsewhere DuckDB's own default, 80 % of the machine's.
+        memory_limit: what DuckDB may hold, such as "512MB". By default :data:`MEMORY_SHARE` of the
+            Lambda function's memory; elsewhere DuckDB's own default, 80 % of the machine's.
         threads: how many it may use; by default one per core.
 
     Raises:
@@ -93,8 +95,8 @@ def reading_error(error: duckdb.Error, name: str) -> B3Error:
         name: of the source.
 
     Returns:
-        ``DISK_FULL`` or ``OUT_OF_MEMORY`` where the machine is too small, ``SOURCE_UNAVAILABLE`` where a file or the
-        network cannot be reached, else ``INVALID_QUOTES``.
+        ``DISK_FULL`` or ``OUT_OF_MEMORY`` where the machine is too small, ``SOURCE_UNAVAILABLE``
+        where a file or the network cannot be reached, else ``INVALID_QUOTES``.
     """
     reason = first_line(error)
     if no_space(error):
@@ -127,7 +129,11 @@ def open_database(location: str, *, read_only: bool = True) -> Iterator[duckdb.D
         SourceUnavailableError: No such file, no token, no extension, no network, or access denied.
         InvalidParameterError: ``md:`` without a name.
     """
-    connection = _motherduck(location, read_only) if is_motherduck(location) else _file(Path(location), read_only)
+    connection = (
+        _motherduck(location, read_only)
+        if is_motherduck(location)
+        else _file(Path(location), read_only)
+    )
     with connection:
         yield connection
 
@@ -166,19 +172,25 @@ def _file(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
 def _motherduck(location: str, read_only: bool) -> duckdb.DuckDBPyConnection:
     found = MOTHERDUCK.fullmatch(location)
     if found is None:
-        raise InvalidParameterError(f"{location!r}: md: and a database's name of letters, digits, _ and - is allowed")
+        raise InvalidParameterError(
+            f"{location!r}: md: and a database's name of letters, digits, _ and - is allowed"
+        )
     token, extension = motherduck_token(), _extension()
     connection = connect()
     try:
         connection.execute(f"LOAD {literal(extension)}")  # asks MotherDuck which clients it takes
         connection.execute(f"SET motherduck_token = {literal(token)}")
         # single: nothing of the account's saved workspace is read or changed
-        connection.execute(f"ATTACH {literal(location + '?attach_mode=single')}{' (READ_ONLY)' if read_only else ''}")
+        connection.execute(
+            f"ATTACH {literal(location + '?attach_mode=single')}{' (READ_ONLY)' if read_only else ''}"
+        )
         connection.execute(f'USE "{found[1]}"')
     except duckdb.Error as error:
         connection.close()
         reason = first_line(error).replace(token, "***")
-        raise SourceUnavailableError(f"{location} cannot be opened, for want of network or access: {reason}") from None
+        raise SourceUnavailableError(
+            f"{location} cannot be opened, for want of network or access: {reason}"
+        ) from None
     return connection
 
 
@@ -186,7 +198,12 @@ def _extension() -> Path:
     """MotherDuck's extension, from its package; it must be of DuckDB's own version."""
     name = "duckdb_extension_motherduck"
     try:
-        path = Path(str(files(name))) / "extensions" / f"v{duckdb.__version__}" / "motherduck.duckdb_extension"
+        path = (
+            Path(str(files(name)))
+            / "extensions"
+            / f"v{duckdb.__version__}"
+            / "motherduck.duckdb_extension"
+        )
     except ModuleNotFoundError:
         path = None
     if path is None or not path.is_file():
@@ -204,7 +221,8 @@ def literal(value: object) -> str:
 def parquet_files(paths: Iterable[Path]) -> str:
     """SQL of a list of files to read, each of them exactly that file.
 
-    DuckDB takes ``*``, ``?`` and ``[`` in a path for a pattern: "q[1].parquet" would read "q1.parquet" instead.
+    DuckDB takes ``*``, ``?`` and ``[`` in a path for a pattern: "q[1].parquet" would read
+    "q1.parquet" instead.
     """
     return "[" + ", ".join(literal(_PATTERN.sub(r"[\g<0>]", str(path))) for path in paths) + "]"
 

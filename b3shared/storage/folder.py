@@ -9,22 +9,34 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import override
 
-from b3shared.core.serialization import file_sha256
 from b3shared.core.errors import ConflictError, InvalidParameterError
-from b3shared.storage.base import Keys, Storage, check_folder, check_prefix, checked, is_key, missing, temporary_beside
+from b3shared.core.serialization import file_sha256
+from b3shared.storage.base import (
+    Keys,
+    Storage,
+    check_folder,
+    check_prefix,
+    checked,
+    is_key,
+    missing,
+    temporary_beside,
+)
 
 
 class FolderStorage(Storage):
     """A folder on this machine, safe for many threads and processes. The etag is the content's SHA-256.
 
-    Every write goes to a temporary file first; what makes it visible is one rename (or hard link), under one lock
-    file, so that a reader, a killed writer and a lost race never leave half a file. Names with a leading dot are its own.
+    Every write goes to a temporary file first; what makes it visible is one rename (or hard link),
+    under one lock file, so that a reader, a killed writer and a lost race never leave half a file.
+    Names with a leading dot are its own.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._root = Path(path).expanduser().absolute()
         if self._root.exists() and not self._root.is_dir():
-            raise InvalidParameterError(f"{self._root} is a file; the storage must be a folder or s3://bucket/prefix")
+            raise InvalidParameterError(
+                f"{self._root} is a file; the storage must be a folder or s3://bucket/prefix"
+            )
 
     @property
     @override
@@ -81,7 +93,11 @@ class FolderStorage(Storage):
         found = []
         for folder, folders, files in os.walk(self._root / prefix.rpartition("/")[0]):
             folders[:] = [name for name in folders if is_key(name)]
-            keys = ((Path(folder) / name).relative_to(self._root).as_posix() for name in files if is_key(name))
+            keys = (
+                (Path(folder) / name).relative_to(self._root).as_posix()
+                for name in files
+                if is_key(name)
+            )
             found += [key for key in keys if key.startswith(prefix)]
         return sorted(found)
 
@@ -90,7 +106,9 @@ class FolderStorage(Storage):
         check_folder(prefix)
         try:
             with os.scandir(self._root / prefix) as entries:
-                return sorted(entry.name for entry in entries if entry.is_dir() and is_key(entry.name))
+                return sorted(
+                    entry.name for entry in entries if entry.is_dir() and is_key(entry.name)
+                )
         except (FileNotFoundError, NotADirectoryError):
             return []
 
@@ -138,7 +156,8 @@ class FolderStorage(Storage):
                 yield temporary, path
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise InvalidParameterError(
-                f"key {key!r}: a folder cannot hold both an object and keys below it ({error.filename})", key=key
+                f"key {key!r}: a folder cannot hold both an object and keys below it ({error.filename})",
+                key=key,
             ) from None
         finally:
             with suppress(NotADirectoryError):
@@ -146,7 +165,8 @@ class FolderStorage(Storage):
 
     @contextmanager
     def _locked(self) -> "Iterator[None]":
-        # flock belongs to the open file, so it holds between threads as between processes, and dies with its holder.
+        # flock belongs to the open file, so it holds between threads as between processes, and dies
+        # with its holder.
         with (self._root / ".lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -19,7 +19,15 @@ from b3shared.core.errors import (
     InvalidParameterError,
     SourceUnavailableError,
 )
-from b3shared.storage.base import Keys, Storage, check_folder, check_prefix, checked, is_key, missing
+from b3shared.storage.base import (
+    Keys,
+    Storage,
+    check_folder,
+    check_prefix,
+    checked,
+    is_key,
+    missing,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -58,7 +66,9 @@ class S3Storage(Storage):
 
     def __init__(self, bucket: str, prefix: str = "", timeouts: Timeouts = PATIENT) -> None:
         if not _BUCKET.fullmatch(bucket):
-            raise InvalidParameterError(f"bucket {bucket!r}: 3 to 63 of a-z, 0-9, '.' and '-' are allowed")
+            raise InvalidParameterError(
+                f"bucket {bucket!r}: 3 to 63 of a-z, 0-9, '.' and '-' are allowed"
+            )
         self._bucket = bucket
         self._timeouts = timeouts
         self._prefix = f"{checked(prefix.strip('/'))}/" if prefix.strip("/") else ""
@@ -91,7 +101,9 @@ class S3Storage(Storage):
         try:
             return self._put_if(key, data, IfMatch=etag)
         except ArtifactNotFoundError as error:
-            raise ConflictError(f"{key!r} in {self.url} was deleted by somebody else", key=key) from error
+            raise ConflictError(
+                f"{key!r} in {self.url} was deleted by somebody else", key=key
+            ) from error
 
     @override
     def put(self, key: str, data: bytes) -> str:
@@ -107,7 +119,9 @@ class S3Storage(Storage):
     def list(self, prefix: str = "") -> Keys:
         check_prefix(prefix)
         start = len(self._prefix)
-        keys = [item["Key"][start:] for page in self._pages(prefix) for item in page.get("Contents", [])]
+        keys = [
+            item["Key"][start:] for page in self._pages(prefix) for item in page.get("Contents", [])
+        ]
         return sorted(key for key in keys if is_key(key))
 
     @override
@@ -133,7 +147,10 @@ class S3Storage(Storage):
         return digest.hexdigest()
 
     def _send(self, path: Path, key: str) -> None:
-        with self._named(key), path.open("rb") as file:  # upload_file would hide S3's error in another
+        with (
+            self._named(key),
+            path.open("rb") as file,
+        ):  # upload_file would hide S3's error in another
             self._client.upload_fileobj(file, self._bucket, self._key(key))
 
     def _receive(self, key: str, path: Path) -> None:
@@ -145,8 +162,9 @@ class S3Storage(Storage):
 
     @cached_property
     def _client(self) -> "S3Client":
-        # Imported and made on first use: a process that only uses folders never pays for it. A session of its own,
-        # because boto3's default one must not be shared between threads that are making clients.
+        # Imported and made on first use: a process that only uses folders never pays for it. A
+        # session of its own, because boto3's default one must not be shared between threads that
+        # are making clients.
         from boto3.session import Session
         from botocore.config import Config
 
@@ -161,10 +179,15 @@ class S3Storage(Storage):
         return self._prefix + checked(key)
 
     def _get(self, key: str, **condition: Any) -> tuple[bytes, str]:
-        """Content and etag. boto3 repeats a request, but not a body that breaks off while it is read."""
+        """Content and etag.
+
+        boto3 repeats a request, but not a body that breaks off while it is read.
+        """
         with self._named(key):
             for left in reversed(range(self._timeouts.attempts)):
-                answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key), **condition)
+                answer = self._client.get_object(
+                    Bucket=self._bucket, Key=self._key(key), **condition
+                )
                 try:
                     return answer["Body"].read(), answer["ETag"]
                 except _torn_bodies():
@@ -180,10 +203,16 @@ class S3Storage(Storage):
             return None
 
     def _put_if(self, key: str, data: bytes, **condition: Any) -> str:
-        # When the answer to a write that succeeded is lost, boto3 sends it again and then loses against itself.
-        # The token, new for every write, tells that from a race lost to somebody else.
+        # When the answer to a write that succeeded is lost, boto3 sends it again and then loses
+        # against itself. The token, new for every write, tells that from a race lost to somebody
+        # else.
         token = uuid4().hex
-        write: dict[str, Any] = {"Bucket": self._bucket, "Key": self._key(key), "Body": data, "Metadata": {"write": token}}
+        write: dict[str, Any] = {
+            "Bucket": self._bucket,
+            "Key": self._key(key),
+            "Body": data,
+            "Metadata": {"write": token},
+        }
         try:
             with self._named(key):
                 answer = _sent_again(lambda: self._client.put_object(**write, **condition))
@@ -222,23 +251,29 @@ class S3Storage(Storage):
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
             if error.response.get("Error", {}).get("Code") == "NoSuchBucket":
-                raise InvalidParameterError(f"there is no bucket {self._bucket!r}", bucket=self._bucket) from error
+                raise InvalidParameterError(
+                    f"there is no bucket {self._bucket!r}", bucket=self._bucket
+                ) from error
             if status == 304:
                 raise _NotModifiedError(key) from error
             if status == 404:
                 raise missing(self, key) from error
             if status in (409, 412):
-                raise ConflictError(f"{key!r} in {self.url} was changed by somebody else", key=key) from error
+                raise ConflictError(
+                    f"{key!r} in {self.url} was changed by somebody else", key=key
+                ) from error
             if status in (500, 502, 503, 504):
-                raise SourceUnavailableError(f"{self.url} answered {status} about {key!r}", key=key) from error
+                raise SourceUnavailableError(
+                    f"{self.url} answered {status} about {key!r}", key=key
+                ) from error
             raise
 
 
 def _sent_again(write: Callable[[], Any]) -> Any:
     """The answer to a conditional write, sent again while S3 says 409 ConditionalRequestConflict.
 
-    That is no lost race (412 is): another request about the key was under way, and may have failed. See
-    "Conditional writes" in the user guide of Amazon S3.
+    That is no lost race (412 is): another request about the key was under way, and may have failed.
+    See "Conditional writes" in the user guide of Amazon S3.
     """
     from botocore.exceptions import ClientError
 

@@ -6,9 +6,9 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from b3shared.core.config import Settings
+from b3shared.pipeline.export_run import export_run
 from b3shared.runs.run import Run
 from b3shared.storage import open_storage
-from b3shared.pipeline.export_run import export_run
 
 logger = Logger()
 settings = Settings.from_environment()

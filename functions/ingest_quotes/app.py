@@ -20,6 +20,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     def seconds_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    answer = ingest_quotes(request, settings, more_time=lambda: seconds_left() > RESERVE_SECONDS, seconds_left=seconds_left)
+    answer = ingest_quotes(
+        request,
+        settings,
+        more_time=lambda: seconds_left() > RESERVE_SECONDS,
+        seconds_left=seconds_left,
+    )
     logger.info("quotes ingested", extra={"answer": answer})
     return answer

@@ -11,14 +11,14 @@ from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from edge import answered, body_of, caller_of
 
-from b3shared.runs.state_machine import StateMachine
-from b3shared.core.config import Settings
-from b3shared.api.responses import HTTP_STATUS, error_body
 from b3shared.api.control import Control, Limits
 from b3shared.api.documented import CHANGES, RUNS, documented
-from b3shared.core.errors import B3Error
-from b3shared.params.run import Step
+from b3shared.api.errors import HTTP_STATUS, error_body
 from b3shared.api.schemas import ControlAnswer
+from b3shared.core.config import Settings
+from b3shared.core.errors import B3Error
+from b3shared.params.steps import Step
+from b3shared.runs.state_machine import StateMachine
 from b3shared.storage import open_storage
 
 logger = Logger()
@@ -36,7 +36,9 @@ OPEN = documented(ControlAnswer, "health")
 
 def control() -> Control:
     """The deployment's control, aware of how long this invocation may still take."""
-    return Control(storage, machine, limits, lambda: app.lambda_context.get_remaining_time_in_millis() / 1000)
+    return Control(
+        storage, machine, limits, lambda: app.lambda_context.get_remaining_time_in_millis() / 1000
+    )
 
 
 def key() -> str | None:
@@ -101,7 +103,9 @@ def clear_state() -> Response[str]:
 @app.get("/api/b3/models", **LISTS)
 def models() -> Response[str]:
     """Versions of all model types."""
-    return answered(control().models(None, app.current_event.query_string_parameters.get("model_dir", "models")))
+    return answered(
+        control().models(None, app.current_event.query_string_parameters.get("model_dir", "models"))
+    )
 
 
 @app.get("/api/b3/models/<model_type>", **LISTS)
@@ -114,13 +118,17 @@ def models_of(model_type: str) -> Response[str]:
 @app.post("/api/b3/models/<model_type>/promote", **MOVES)
 def promote(model_type: str) -> Response[str]:
     """Make a version live."""
-    return answered(control().promote(model_type, body_of(app.current_event), caller_of(app.current_event)))
+    return answered(
+        control().promote(model_type, body_of(app.current_event), caller_of(app.current_event))
+    )
 
 
 @app.post("/api/b3/models/<model_type>/rollback", **MOVES)
 def rollback(model_type: str) -> Response[str]:
     """Go back to the version before."""
-    return answered(control().rollback(model_type, body_of(app.current_event), caller_of(app.current_event)))
+    return answered(
+        control().rollback(model_type, body_of(app.current_event), caller_of(app.current_event))
+    )
 
 
 @app.get("/health", **OPEN)
@@ -132,13 +140,17 @@ def health() -> Response[str]:
 @app.get("/swagger", include_in_schema=False, compress=True)
 def swagger() -> Response[str]:
     """The API's page; loads nothing from elsewhere."""
-    return Response(status_code=200, content_type="text/html; charset=utf-8", body=description.page())
+    return Response(
+        status_code=200, content_type="text/html; charset=utf-8", body=description.page()
+    )
 
 
 @app.get("/swagger/swagger.yml", include_in_schema=False)
 def swagger_yml() -> Response[str]:
     """The API's description."""
-    return Response(status_code=200, content_type="application/yaml; charset=utf-8", body=description.spec())
+    return Response(
+        status_code=200, content_type="application/yaml; charset=utf-8", body=description.spec()
+    )
 
 
 @app.exception_handler(B3Error)
@@ -153,7 +165,14 @@ def refused(error: B3Error) -> Response[str]:
 def unknown_route(error: NotFoundError) -> Response[str]:
     """A path that is not ours."""
     event = app.current_event
-    return answered((404, error_body("UNKNOWN_ROUTE", f"{event.http_method} {event.path}: there is no such route")))
+    return answered(
+        (
+            404,
+            error_body(
+                "UNKNOWN_ROUTE", f"{event.http_method} {event.path}: there is no such route"
+            ),
+        )
+    )
 
 
 @app.exception_handler(Exception)
@@ -161,14 +180,29 @@ def failed(error: Exception) -> Response[str]:
     """An error that nobody foresaw: the log has all of it, the caller a name to find it by."""
     logger.exception("unforeseen error")
     request_id = app.lambda_context.aws_request_id
-    return answered((500, error_body("INTERNAL", f"an unforeseen error; the log has it under request {request_id}")))
+    return answered(
+        (
+            500,
+            error_body(
+                "INTERNAL", f"an unforeseen error; the log has it under request {request_id}"
+            ),
+        )
+    )
 
 
-@logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
+@logger.inject_lambda_context(
+    correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True
+)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a request of API Gateway (payload 2.0)."""
-    if event.get("routeKey") == "$default":  # open to all: whatever path it claims, it is none of the control's routes
+    if (
+        event.get("routeKey") == "$default"
+    ):  # open to all: whatever path it claims, it is none of the control's routes
         method, path = event["requestContext"]["http"]["method"], event["rawPath"]
         body = error_body("UNKNOWN_ROUTE", f"{method} {path}: there is no such route")
-        return {"statusCode": 404, "headers": {"content-type": "application/json"}, "body": json.dumps(body)}
+        return {
+            "statusCode": 404,
+            "headers": {"content-type": "application/json"},
+            "body": json.dumps(body),
+        }
     return app.resolve(event, context)

@@ -28,7 +28,9 @@ def body_of(event: APIGatewayProxyEventV2) -> dict[str, Any]:
         BodyTooLargeError: Too long.
     """
     if len(event.body or "") > MAX_BODY:
-        raise BodyTooLargeError(f"the body has {len(event.body or ''):,} bytes; {MAX_BODY:,} are allowed")
+        raise BodyTooLargeError(
+            f"the body has {len(event.body or ''):,} bytes; {MAX_BODY:,} are allowed"
+        )
     try:
         text = event.decoded_body
     except ValueError as error:  # no base64, or no UTF-8
@@ -52,4 +54,6 @@ def caller_of(event: APIGatewayProxyEventV2) -> str:
 def answered(answer: tuple[int, dict[str, Any]]) -> Response[str]:
     """An answer as the resolver wants it."""
     status, body = answer
-    return Response(status_code=status, content_type="application/json", body=json.dumps(body, allow_nan=False))
+    return Response(
+        status_code=status, content_type="application/json", body=json.dumps(body, allow_nan=False)
+    )

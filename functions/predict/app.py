@@ -13,13 +13,19 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from b3shared.api.documented import BODY, PREDICTS, documented
+from b3shared.api.errors import HTTP_STATUS, error_body
+from b3shared.api.json_body import json_of
+from b3shared.api.schemas import (
+    AssetsAnswer,
+    BatchAnswer,
+    BatchRequest,
+    PredictAnswer,
+    PredictRequest,
+)
 from b3shared.core.clock import today
 from b3shared.core.config import Settings
-from b3shared.api.responses import HTTP_STATUS, error_body
-from b3shared.api.documented import BODY, PREDICTS, documented
-from b3shared.api.json_body import json_of
 from b3shared.core.errors import B3Error
-from b3shared.api.schemas import AssetsAnswer, BatchAnswer, BatchRequest, PredictAnswer, PredictRequest
 from b3shared.serving.assets import list_assets
 from b3shared.serving.live import Live
 from b3shared.serving.predictor import Predictor
@@ -36,7 +42,9 @@ predictor = Predictor(live, today)
 
 def answered(body: dict[str, Any], status: int = 200) -> Response[Any]:
     """JSON as it is: the answers are built to the schema, and tests hold them against it."""
-    return Response(status_code=status, content_type="application/json", body=json.dumps(body, allow_nan=False))
+    return Response(
+        status_code=status, content_type="application/json", body=json.dumps(body, allow_nan=False)
+    )
 
 
 @app.post("/api/b3/predict", **documented(PredictAnswer, "predictions", PREDICTS))
@@ -78,7 +86,12 @@ def refused(error: B3Error) -> Response[Any]:
 @app.exception_handler(RequestValidationError)
 def invalid(error: RequestValidationError) -> Response[Any]:
     """What the schema does not allow, in the same form."""
-    return answered(error_body("INVALID_PARAMETER", "; ".join(dict.fromkeys(map(what_is_wrong, error.errors())))), 422)
+    return answered(
+        error_body(
+            "INVALID_PARAMETER", "; ".join(dict.fromkeys(map(what_is_wrong, error.errors())))
+        ),
+        422,
+    )
 
 
 @app.exception_handler([UnicodeDecodeError, binascii.Error])
@@ -92,14 +105,20 @@ def failed(error: Exception) -> Response[Any]:
     """An error that nobody foresaw: the log has all of it, the caller a name to find it by."""
     logger.exception("unforeseen error")
     request_id = app.lambda_context.aws_request_id
-    return answered(error_body("INTERNAL", f"an unforeseen error; the log has it under request {request_id}"), 500)
+    return answered(
+        error_body("INTERNAL", f"an unforeseen error; the log has it under request {request_id}"),
+        500,
+    )
 
 
 @app.not_found
 def unknown_route(error: NotFoundError) -> Response[Any]:
     """A path that is not ours."""
     event = app.current_event
-    return answered(error_body("UNKNOWN_ROUTE", f"{event.http_method} {event.path}: there is no such route"), 404)
+    return answered(
+        error_body("UNKNOWN_ROUTE", f"{event.http_method} {event.path}: there is no such route"),
+        404,
+    )
 
 
 def what_is_wrong(error: dict[str, Any]) -> str:
@@ -109,10 +128,24 @@ def what_is_wrong(error: dict[str, Any]) -> str:
     return f"{'.'.join(path) or 'body'}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
-@logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
+@logger.inject_lambda_context(
+    correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True
+)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer a request of API Gateway (payload 2.0). A body is read as JSON whatever its type is said to be."""
+    """Answer a request of API Gateway (payload 2.0).
+
+    A body is read as JSON whatever its type is said to be.
+    """
     if (length := len(event.get("body") or "")) > MAX_BODY:
-        body = error_body("BODY_TOO_LARGE", f"the body has {length:,} characters; {MAX_BODY:,} are allowed")
-        return {"statusCode": 413, "headers": {"Content-Type": "application/json"}, "body": json.dumps(body)}
-    return app.resolve(event | {"headers": (event.get("headers") or {}) | {"content-type": "application/json"}}, context)
+        body = error_body(
+            "BODY_TOO_LARGE", f"the body has {length:,} characters; {MAX_BODY:,} are allowed"
+        )
+        return {
+            "statusCode": 413,
+            "headers": {"Content-Type": "application/json"},
+            "body": json.dumps(body),
+        }
+    return app.resolve(
+        event | {"headers": (event.get("headers") or {}) | {"content-type": "application/json"}},
+        context,
+    )

@@ -16,7 +16,9 @@ settings = Settings.from_environment()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Make the shard of the run that the event names."""
     request = ShardRequest.of(event)
-    logger.append_keys(run_id=request.run_id, correlation_id=request.correlation_id, shard=request.shard)
+    logger.append_keys(
+        run_id=request.run_id, correlation_id=request.correlation_id, shard=request.shard
+    )
     answer = perform_shard(request, settings)
     logger.info("shard done", extra=answer)
     return answer

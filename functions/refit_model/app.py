@@ -6,7 +6,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from b3shared.core.config import Settings
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 from b3shared.pipeline.requests import StepRequest, perform
 
 logger = Logger()

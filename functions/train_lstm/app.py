@@ -1,4 +1,7 @@
-"""Steps 4 and 6 of a run, LSTM: train, and train again through the newest known label. Called again while "partial"."""
+"""Steps 4 and 6 of a run, LSTM: train, and train again through the newest known label.
+
+Called again while "partial".
+"""
 
 from typing import Any
 
@@ -6,7 +9,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from b3shared.core.config import Settings
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 from b3shared.pipeline.requests import StepRequest, perform
 
 logger = Logger()

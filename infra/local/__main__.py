@@ -16,17 +16,39 @@ from infra.local.schedules import fire_schedules
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
-    parser.add_argument("--template", default="template.yaml", help="SAM template (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=5000, help="port of the HTTP API (default: %(default)s)")
-    parser.add_argument("--aws-port", type=int, default=0, help="port of the AWS endpoint (default: any free one)")
     parser.add_argument(
-        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="value of a template parameter"
+        "--template", default="template.yaml", help="SAM template (default: %(default)s)"
     )
-    parser.add_argument("--env", action="append", default=[], metavar="NAME", help="variable to pass on to every function")
-    parser.add_argument("--state-dir", metavar="DIR", help="keep buckets and logs here between runs")
-    parser.add_argument("--fire-schedules", action="store_true", help="start every schedule's target once")
+    parser.add_argument(
+        "--port", type=int, default=5000, help="port of the HTTP API (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--aws-port", type=int, default=0, help="port of the AWS endpoint (default: any free one)"
+    )
+    parser.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="value of a template parameter",
+    )
+    parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="variable to pass on to every function",
+    )
+    parser.add_argument(
+        "--state-dir", metavar="DIR", help="keep buckets and logs here between runs"
+    )
+    parser.add_argument(
+        "--fire-schedules", action="store_true", help="start every schedule's target once"
+    )
     parser.add_argument("--verbose", action="store_true", help="print what the functions print")
-    parser.add_argument("--embedded", action="store_true", help=argparse.SUPPRESS)  # how LocalStack starts it
+    parser.add_argument(
+        "--embedded", action="store_true", help=argparse.SUPPRESS
+    )  # how LocalStack starts it
     return parser.parse_args()
 
 

@@ -25,7 +25,9 @@ def session() -> boto3.Session:
         "config_file": (None, None, os.devnull, None),
         "credentials_file": (None, None, os.devnull, None),
     }
-    return boto3.Session(botocore_session=botocore.session.Session(session_vars=nothing), region_name=REGION)
+    return boto3.Session(
+        botocore_session=botocore.session.Session(session_vars=nothing), region_name=REGION
+    )
 
 
 @functools.cache
@@ -53,7 +55,8 @@ def client(service: str, endpoint: str, read_timeout: float = 900.0) -> Any:
     Args:
         service: boto3's name of the service.
         endpoint: The emulator's address, such as ``http://127.0.0.1:41231``.
-        read_timeout: Seconds to wait for an answer; a synchronous invocation may take Lambda's 15 minutes.
+        read_timeout: Seconds to wait for an answer; a synchronous invocation may take Lambda's 15
+            minutes.
     """
     with _lock:
         return _client(service, endpoint, read_timeout)
@@ -65,7 +68,11 @@ def isolate_from_user(environ: dict[str, str] | None = None) -> dict[str, str]:
     Args:
         environ: Where to start from; this process's own by default.
     """
-    kept = {k: v for k, v in (os.environ if environ is None else environ).items() if not k.upper().startswith("AWS_")}
+    kept = {
+        k: v
+        for k, v in (os.environ if environ is None else environ).items()
+        if not k.upper().startswith("AWS_")
+    }
     return (
         kept
         | CREDENTIALS

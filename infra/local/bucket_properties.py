@@ -17,7 +17,9 @@ def apply_bucket_properties(s3: Any, bucket: str, properties: dict[str, Any]) ->
         DeployError: A notification goes elsewhere than to EventBridge.
     """
     if "VersioningConfiguration" in properties:
-        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=properties["VersioningConfiguration"])
+        s3.put_bucket_versioning(
+            Bucket=bucket, VersioningConfiguration=properties["VersioningConfiguration"]
+        )
     if "PublicAccessBlockConfiguration" in properties:
         block = properties["PublicAccessBlockConfiguration"]
         s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=block)
@@ -26,16 +28,20 @@ def apply_bucket_properties(s3: Any, bucket: str, properties: dict[str, Any]) ->
         s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=configuration)
     notifications = properties.get("NotificationConfiguration") or {}
     if other := sorted(set(notifications) - {"EventBridgeConfiguration"}):
-        raise DeployError(f"bucket {bucket}: locally S3 notifies EventBridge only, not {', '.join(other)}")
+        raise DeployError(
+            f"bucket {bucket}: locally S3 notifies EventBridge only, not {', '.join(other)}"
+        )
     if notifications:
-        s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}})
+        s3.put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
 
 
 def lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
     """Translate one lifecycle rule.
 
-    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-s3-bucket-rule.html to
-    https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-s3-bucket-rule.html
+    to https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html
     """
     out: dict[str, Any] = {"Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
     if "Id" in rule:
@@ -48,7 +54,9 @@ def lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
     if kept := {name: value for name, value in expiration.items() if value is not None}:
         out["Expiration"] = kept
     if "NoncurrentVersionExpirationInDays" in rule:
-        out["NoncurrentVersionExpiration"] = {"NoncurrentDays": rule["NoncurrentVersionExpirationInDays"]}
+        out["NoncurrentVersionExpiration"] = {
+            "NoncurrentDays": rule["NoncurrentVersionExpirationInDays"]
+        }
     for same in ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"):
         if same in rule:
             out[same] = rule[same]

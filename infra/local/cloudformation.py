@@ -1,7 +1,8 @@
 """Resource types of a SAM stack that moto's CloudFormation lacks. Each is one call of the emulator's own API.
 
-Policies of resources are only recorded: the emulator enforces no permissions, and moto reads a bucket policy's Deny without
-its conditions, so that the usual "TLS only" statement would lock the bucket.
+Policies of resources are only recorded: the emulator enforces no permissions, and moto reads a
+bucket policy's Deny without its conditions, so that the usual "TLS only" statement would lock the
+bucket.
 """
 
 import json
@@ -67,11 +68,15 @@ class Registry:
         value = properties.get("SecretString")
         generate = properties.get("GenerateSecretString")
         if generate is not None:
-            value = secrets.token_urlsafe(int(generate.get("PasswordLength", 32)))[: int(generate.get("PasswordLength", 32))]
+            value = secrets.token_urlsafe(int(generate.get("PasswordLength", 32)))[
+                : int(generate.get("PasswordLength", 32))
+            ]
             if "SecretStringTemplate" in generate:
                 fixed = json.loads(generate["SecretStringTemplate"])
                 value = json.dumps({**fixed, generate["GenerateStringKey"]: value})
-        arn = self.client("secretsmanager").create_secret(Name=name, SecretString=value or "{}")["ARN"]
+        arn = self.client("secretsmanager").create_secret(Name=name, SecretString=value or "{}")[
+            "ARN"
+        ]
         return Created(arn, {"Id": arn})
 
     def alias(self, name: str, properties: Properties) -> Created:
@@ -88,7 +93,9 @@ class Registry:
 
     def schedule(self, name: str, properties: Properties) -> Created:
         """AWS::Scheduler::Schedule."""
-        given = {key: value for key, value in properties.items() if key not in ("Name", "GroupName")}
+        given = {
+            key: value for key, value in properties.items() if key not in ("Name", "GroupName")
+        }
         arn = self.client("scheduler").create_schedule(Name=name, **given)["ScheduleArn"]
         return Created(name, {"Arn": arn})
 
@@ -102,7 +109,9 @@ class Registry:
 
     def alarm(self, name: str, properties: Properties) -> Created:
         """AWS::CloudWatch::Alarm: it can be described, and never goes off."""
-        wanted = {key: value for key, value in properties.items() if key not in ("AlarmName", "Tags")}
+        wanted = {
+            key: value for key, value in properties.items() if key not in ("AlarmName", "Tags")
+        }
         cloudwatch = self.client("cloudwatch")
         cloudwatch.put_metric_alarm(AlarmName=name, **wanted)
         arn = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"][0]["AlarmArn"]
@@ -110,8 +119,14 @@ class Registry:
 
     def subscription(self, name: str, properties: Properties) -> Created:
         """AWS::SNS::Subscription."""
-        wanted = {key: properties[key] for key in ("TopicArn", "Protocol", "Endpoint") if key in properties}
-        return Created(self.client("sns").subscribe(**wanted, ReturnSubscriptionArn=True)["SubscriptionArn"])
+        wanted = {
+            key: properties[key]
+            for key in ("TopicArn", "Protocol", "Endpoint")
+            if key in properties
+        }
+        return Created(
+            self.client("sns").subscribe(**wanted, ReturnSubscriptionArn=True)["SubscriptionArn"]
+        )
 
     def recorded(self, name: str, properties: Properties) -> Created:
         """A type that has no effect on one machine."""
@@ -143,10 +158,16 @@ def register(registry: Registry) -> None:
 
 
 def _model(kind: str, name_property: str, create: Callable[[str, Properties], Created]) -> type:
-    def create_from(cls: type[Any], /, name: str, template: dict[str, Any], *context: str, **ids: str) -> Any:
+    def create_from(
+        cls: type[Any], /, name: str, template: dict[str, Any], *context: str, **ids: str
+    ) -> Any:
         made = create(name, template.get("Properties", {}))
         resource = cls()
-        resource.type, resource.physical_resource_id, resource.attributes = kind, made.ref, made.attributes
+        resource.type, resource.physical_resource_id, resource.attributes = (
+            kind,
+            made.ref,
+            made.attributes,
+        )
         return resource
 
     members = {

@@ -23,4 +23,6 @@ def deliver(client: Callable[[str], Any], arn: str, body: str) -> None:
     elif service == "sns":
         client("sns").publish(TopicArn=arn, Message=body)
     else:
-        raise ValueError(f"the local stack delivers to functions, state machines and topics, not to {arn}")
+        raise ValueError(
+            f"the local stack delivers to functions, state machines and topics, not to {arn}"
+        )

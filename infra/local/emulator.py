@@ -16,7 +16,11 @@ from typing import Any
 
 from moto.awslambda.models import LambdaFunction, lambda_backends
 from moto.cloudformation.models import cloudformation_backends
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from infra.local import moto_patches, reaper
@@ -73,7 +77,11 @@ class Emulator:
         self._aws_url = self._serve_aws(options.aws_port)
         self._translated = translate(Path(options.template), options.parameters)
         self._pool = Pool(
-            self._start_worker, self._worker_started, self._worker_ended, self._logs.write, options.retry_delay
+            self._start_worker,
+            self._worker_started,
+            self._worker_ended,
+            self._logs.write,
+            options.retry_delay,
         )
         self._registry = Registry(self.client, api_url)
         moto_patches.install(self)
@@ -84,7 +92,9 @@ class Emulator:
             self._state.restore()
             self._state.save_regularly()
         bodies = list(self._registry.api_bodies.values())
-        gateway.serve(Gateway(bodies, self._invoke_arn, options.integration_timeout, self._log_gateway))
+        gateway.serve(
+            Gateway(bodies, self._invoke_arn, options.integration_timeout, self._log_gateway)
+        )
         self._serving.append(gateway)
         return Ready(api_url, self._aws_url, outputs, resources, str(self._logs.folder))
 
@@ -92,10 +102,14 @@ class Emulator:
         refuse_taken(port)
         application = _SameMachineOnly(DomainDispatcherApplication(create_backend_app))
         try:
-            server: BaseWSGIServer = make_server("127.0.0.1", port, application, threaded=True, request_handler=_MotoHandler)
+            server: BaseWSGIServer = make_server(
+                "127.0.0.1", port, application, threaded=True, request_handler=_MotoHandler
+            )
         except SystemExit as error:  # what werkzeug makes of a port that is taken
             raise PortTakenError(port) from error
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+        ).start()
         self._serving.append(server)
         os.environ["MOTO_PORT"] = str(server.server_port)
         return f"http://127.0.0.1:{server.server_port}"
@@ -105,20 +119,31 @@ class Emulator:
             stack = cloudformation_backends[ACCOUNT][REGION].create_stack(
                 STACK_NAME, json.dumps(translated.template), self._options.parameters
             )
-            outputs = {output["OutputKey"]: str(output["OutputValue"]) for output in stack.outputs or ()}
+            outputs = {
+                output["OutputKey"]: str(output["OutputValue"]) for output in stack.outputs or ()
+            }
         except DeployError:
             raise
         except Exception as error:  # moto has no common class for what it finds wrong in a template
             said = getattr(error, "message", None) or error
-            raise DeployError(f"{self._options.template}: {type(error).__name__}: {said}") from error
+            raise DeployError(
+                f"{self._options.template}: {type(error).__name__}: {said}"
+            ) from error
         parsed = stack.resource_map._parsed_resources
-        created = {name: parsed[name] for name in translated.template["Resources"] if parsed.get(name) is not None}
+        created = {
+            name: parsed[name]
+            for name in translated.template["Resources"]
+            if parsed.get(name) is not None
+        }
         resources = {
-            name: str(getattr(resource, "physical_resource_id", None) or name) for name, resource in created.items()
+            name: str(getattr(resource, "physical_resource_id", None) or name)
+            for name, resource in created.items()
         }
         for api_id in self._registry.api_bodies:
             public = f"https://{api_id}.execute-api.{REGION}.amazonaws.com"
-            outputs = {key: value.replace(public, self._registry.api_url) for key, value in outputs.items()}
+            outputs = {
+                key: value.replace(public, self._registry.api_url) for key, value in outputs.items()
+            }
         return outputs, resources
 
     def client(self, service: str) -> Any:
@@ -208,7 +233,8 @@ class Emulator:
 class _MotoHandler(MotoRequestHandler):
     """Quiet, and without Nagle's algorithm (see http_io).
 
-    Not buffered: werkzeug does not flush "100 Continue", for which boto3's uploads would wait a second each.
+    Not buffered: werkzeug does not flush "100 Continue", for which boto3's uploads would wait a
+    second each.
     """
 
     disable_nagle_algorithm = True
@@ -225,7 +251,11 @@ class _SameMachineOnly:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         local = is_local("http://" + environ.get("HTTP_HOST", ""))
-        if not local or "HTTP_ORIGIN" in environ or environ.get("PATH_INFO", "").startswith("/moto-api"):
+        if (
+            not local
+            or "HTTP_ORIGIN" in environ
+            or environ.get("PATH_INFO", "").startswith("/moto-api")
+        ):
             start_response("403 Forbidden", [("Content-Type", "text/plain")])
             return [b"this endpoint is for programs on this machine\n"]
         return self._application(environ, start_response)

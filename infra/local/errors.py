@@ -13,7 +13,9 @@ class PortTakenError(LocalStackError):
     """Another program listens on the port that was asked for."""
 
     def __init__(self, port: int) -> None:
-        super().__init__(f"port {port} is taken by another program: stop it, or choose another with PORT={port + 1}")
+        super().__init__(
+            f"port {port} is taken by another program: stop it, or choose another with PORT={port + 1}"
+        )
 
 
 class ClosingError(LocalStackError):

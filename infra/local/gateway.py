@@ -40,12 +40,17 @@ class Gateway:
     Args:
         bodies: OpenAPI documents of the deployed HTTP APIs.
         invoke: Runs a function by its ARN with an event.
-        timeout: Seconds until an integration that has not answered becomes a 503; API Gateway's own limit is 30.
+        timeout: Seconds until an integration that has not answered becomes a 503; API Gateway's own
+            limit is 30.
         log: Takes a line about an answer that could not be used.
     """
 
     def __init__(
-        self, bodies: list[dict[str, Any]], invoke: Invoke, timeout: float | None, log: Callable[[str], None]
+        self,
+        bodies: list[dict[str, Any]],
+        invoke: Invoke,
+        timeout: float | None,
+        log: Callable[[str], None],
     ) -> None:
         self._routes: list[Route] = sorted(route for body in bodies for route in routes_of(body))
         self._cors = next((cors for body in bodies if (cors := Cors.of(body))), None)
@@ -54,21 +59,40 @@ class Gateway:
     def refusal(self, host: str | None, origin: str | None) -> Response | None:
         """Refuse whom a web page may have sent here: another name for this machine, or another site's page."""
         if not is_local(f"http://{host}"):
-            return message(421, "Misdirected Request: this server answers to localhost and 127.0.0.1 only")
-        if origin is not None and not is_local(origin) and not (self._cors and self._cors.allows(origin)):
+            return message(
+                421, "Misdirected Request: this server answers to localhost and 127.0.0.1 only"
+            )
+        if (
+            origin is not None
+            and not is_local(origin)
+            and not (self._cors and self._cors.allows(origin))
+        ):
             return message(403, f"Forbidden: origin {origin} is not allowed")
         return None
 
     def answer(self, request: Request) -> Response:
         """Answer a request that was not refused."""
         origin = request.headers.get("Origin")
-        if request.method == "OPTIONS" and self._cors and origin and request.headers.get("Access-Control-Request-Method"):
+        if (
+            request.method == "OPTIONS"
+            and self._cors
+            and origin
+            and request.headers.get("Access-Control-Request-Method")
+        ):
             return Response(204, self._cors.preflight(origin), b"")
         response = self._route(request)
         if not self._cors:
             return response
-        headers = [(name, value) for name, value in response.headers if not name.startswith("access-control-")]
-        return Response(response.status, headers + (self._cors.response(origin) if origin else []), response.body)
+        headers = [
+            (name, value)
+            for name, value in response.headers
+            if not name.startswith("access-control-")
+        ]
+        return Response(
+            response.status,
+            headers + (self._cors.response(origin) if origin else []),
+            response.body,
+        )
 
     def _route(self, request: Request) -> Response:
         for route in self._routes:
@@ -134,7 +158,9 @@ class _Handler(SinglePacketHandler):
             except ValueError:
                 self.close_connection = True
                 response = message(400, "Bad Request")
-        self.reply(response.status, [*response.headers, ("apigw-requestid", request_id)], response.body)
+        self.reply(
+            response.status, [*response.headers, ("apigw-requestid", request_id)], response.body
+        )
 
     def _request(self) -> Request:
         return Request(
@@ -174,7 +200,9 @@ class GatewayServer(ThreadingHTTPServer):
     def serve(self, gateway: Gateway) -> None:
         """Start to answer."""
         self.gateway = gateway
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+        threading.Thread(
+            target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+        ).start()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A caller that hung up is no error of ours."""

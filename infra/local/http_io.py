@@ -1,7 +1,7 @@
 """The part of http.server that two servers here share: whole bodies in, one packet out.
 
-``http.server`` writes headers and body separately. With Nagle's algorithm and the peer's delayed acknowledgement that costs
-40 to 160 ms per call, hence the buffered writer and TCP_NODELAY.
+``http.server`` writes headers and body separately. With Nagle's algorithm and the peer's delayed
+acknowledgement that costs 40 to 160 ms per call, hence the buffered writer and TCP_NODELAY.
 """
 
 from http.server import BaseHTTPRequestHandler
@@ -33,8 +33,9 @@ class SinglePacketHandler(BaseHTTPRequestHandler):
         """Read the request's body whole, sent with a length or in chunks.
 
         Raises:
-            BodyTooLargeError: It is larger than ``max_body``. What the peer still sends is read and dropped up to
-                ``drain_limit``, so that it sees the answer and not a reset connection.
+            BodyTooLargeError: It is larger than ``max_body``. What the peer still sends is read and
+                dropped up to ``drain_limit``, so that it sees the answer and not a reset
+                connection.
         """
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             return self._read_chunks()

@@ -1,9 +1,9 @@
 """The buckets' current objects in a folder, so that they outlive the emulator.
 
 ``<folder>/s3/<bucket>/<key>`` holds each object's bytes as a plain file with the object's time,
-``<folder>/s3/<bucket>.json`` the content types and user metadata. Every file is replaced atomically and objects are
-written in the order of their modification, so that a pointer is never newer than what it points to. Older versions of an
-object are not kept.
+``<folder>/s3/<bucket>.json`` the content types and user metadata. Every file is replaced atomically
+and objects are written in the order of their modification, so that a pointer is never newer than
+what it points to. Older versions of an object are not kept.
 """
 
 import json
@@ -52,8 +52,12 @@ class KeptState:
                 key = _key(path.relative_to(self._folder / name))
                 value = path.read_bytes()
                 stored = backend.put_object(name, key, value, disable_notification=True)
-                stored.set_metadata(dict(metadata.get(key, {"Content-Type": "binary/octet-stream"})), replace=True)
-                stored.last_modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(tzinfo=None)
+                stored.set_metadata(
+                    dict(metadata.get(key, {"Content-Type": "binary/octet-stream"})), replace=True
+                )
+                stored.last_modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(
+                    tzinfo=None
+                )
                 self._saved[name, key] = _identity(stored)
         return len(self._saved)
 
@@ -61,8 +65,14 @@ class KeptState:
         """Write what has changed since the last time, and remove what is gone."""
         with self._lock:
             for name, bucket in list(s3_backends[ACCOUNT]["aws"].buckets.items()):
-                current = {k.name: k for k in list(bucket.keys.values()) if not isinstance(k, FakeDeleteMarker)}
-                changed = [k for k in current.values() if self._saved.get((name, k.name)) != _identity(k)]
+                current = {
+                    k.name: k
+                    for k in list(bucket.keys.values())
+                    if not isinstance(k, FakeDeleteMarker)
+                }
+                changed = [
+                    k for k in current.values() if self._saved.get((name, k.name)) != _identity(k)
+                ]
                 if changed:
                     metadata = {k.name: dict(k.metadata) for k in current.values()}
                     _replace(self._folder / f"{name}.json", json.dumps(metadata, indent=1).encode())
@@ -109,7 +119,9 @@ def _quote(part: str) -> str:
 
 
 def _key(path: Path) -> str:
-    return "/".join(part[1:] if part in ("%", "%.", "%..") else unquote(part) for part in path.parts)
+    return "/".join(
+        part[1:] if part in ("%", "%.", "%..") else unquote(part) for part in path.parts
+    )
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -118,7 +130,9 @@ def _files(folder: Path) -> Iterator[Path]:
     for path in found:
         if path.name.startswith("%tmp"):
             path.unlink()
-    yield from sorted((path for path in found if path.exists()), key=lambda path: path.stat().st_mtime)
+    yield from sorted(
+        (path for path in found if path.exists()), key=lambda path: path.stat().st_mtime
+    )
 
 
 def _replace(path: Path, value: bytes, modified: float | None = None) -> None:

@@ -14,8 +14,10 @@ class LogBook:
     """Collects lines by function name; quiet unless ``echo`` is set.
 
     Args:
-        folder: Where ``<function>.log`` files are appended to; files above 10 MB are moved to ``.log.1`` at the start.
-        echo: Whether to print every line to standard error as well, with the function's name in front.
+        folder: Where ``<function>.log`` files are appended to; files above 10 MB are moved to
+            ``.log.1`` at the start.
+        echo: Whether to print every line to standard error as well, with the function's name in
+            front.
     """
 
     def __init__(self, folder: Path, *, echo: bool = False) -> None:
@@ -37,7 +39,9 @@ class LogBook:
                 return
             if function not in self._files:
                 path = self.folder / f"{function}.log"
-                self._files[function] = path.open("a", buffering=1, encoding="utf-8", errors="replace")
+                self._files[function] = path.open(
+                    "a", buffering=1, encoding="utf-8", errors="replace"
+                )
             self._files[function].write(line + "\n")
             self._tails[function].append(line)
             if self._echo:

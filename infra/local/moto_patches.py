@@ -1,7 +1,7 @@
 """What moto 5.2.5 leaves out of AWS's behaviour, put back.
 
-Each patch is one function that says what is missing. They replace internals of moto, so its version is exact, and
-tests/integration/local has a test per patch that fails without it.
+Each patch is one function that says what is missing. They replace internals of moto, so its version
+is exact, and tests/integration/local has a test per patch that fails without it.
 """
 
 # To replace what a library has is what its types forbid:
@@ -29,7 +29,10 @@ from moto.events.models import Rule
 from moto.events.utils import EventTemplateParser
 from moto.s3.models import FakeBucket
 from moto.stepfunctions.parser.asl.utils import boto_client
-from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
+from moto.stepfunctions.parser.models import (
+    StepFunctionsParserBackend,
+    stepfunctions_parser_backends,
+)
 from samtranslator.yaml_helper import yaml_parse
 
 from infra.local.bucket_properties import apply_bucket_properties
@@ -63,15 +66,20 @@ class Host(Protocol):
 def run_functions_as_processes(host: Host) -> None:
     """Moto runs a function in Docker, or answers a canned text: run it in a worker.
 
-    Also Lambda's own: Event invocations answer 202 at once, the error header says Unhandled, the executed version is
-    named, a body that is not JSON is refused, and the response limit is Lambda's (moto refuses above 6,000,000 bytes).
+    Also Lambda's own: Event invocations answer 202 at once, the error header says Unhandled, the
+    executed version is named, a body that is not JSON is refused, and the response limit is
+    Lambda's (moto refuses above 6,000,000 bytes).
     """
 
     def invoke(self: LambdaResponse) -> tuple[int, dict[str, str], bytes]:
         name = unquote(self.path.rsplit("/", 2)[-2])
         qualifier = self.querystring.get("Qualifier", [None])[0]
         function = self.backend.get_function(name, qualifier)
-        arn = function.function_arn if qualifier is None else f"{_unqualified(function.function_arn)}:{qualifier}"
+        arn = (
+            function.function_arn
+            if qualifier is None
+            else f"{_unqualified(function.function_arn)}:{qualifier}"
+        )
         payload = _event(self.body)
         kind = self.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         if kind == "DryRun":
@@ -83,12 +91,17 @@ def run_functions_as_processes(host: Host) -> None:
             outcome = host.invoke(function, payload, arn)
         except ClosingError as error:
             raise _lambda_error("ServiceException", str(error), 500) from error
-        headers = {"content-type": "application/json", "x-amz-executed-version": str(function.version)}
+        headers = {
+            "content-type": "application/json",
+            "x-amz-executed-version": str(function.version),
+        }
         if outcome.failed:
             headers["x-amz-function-error"] = "Unhandled"
         return 200, headers, outcome.payload
 
-    def invoked_by_service(self: LambdaFunction, body: str, request_headers: Any, response_headers: Any) -> bytes:
+    def invoked_by_service(
+        self: LambdaFunction, body: str, request_headers: Any, response_headers: Any
+    ) -> bytes:
         outcome = host.invoke(self, _event(body), self.function_arn)
         if outcome.failed:
             response_headers["x-amz-function-error"] = "Unhandled"
@@ -108,7 +121,9 @@ def _event(body: str | bytes) -> bytes:
         json.loads(payload or b"{}")
     except ValueError as error:
         raise _lambda_error(
-            "InvalidRequestContentException", f"Could not parse request body into json: {error}", 400
+            "InvalidRequestContentException",
+            f"Could not parse request body into json: {error}",
+            400,
         ) from error
     return payload or b"{}"
 
@@ -123,7 +138,9 @@ def keep_function_properties(host: Host) -> None:
     """Moto's CloudFormation drops a function's PackageType and ImageConfig; and here it must know its source folder."""
     plain = LambdaFunction.create_from_cloudformation_json.__func__
 
-    def create(cls: type, name: str, template: dict[str, Any], account: str, region: str, **ids: Any) -> LambdaFunction:
+    def create(
+        cls: type, name: str, template: dict[str, Any], account: str, region: str, **ids: Any
+    ) -> LambdaFunction:
         function = plain(cls, name, template, account, region, **ids)
         properties = template["Properties"]
         function.package_type = properties.get("PackageType", "Zip")
@@ -136,27 +153,33 @@ def keep_function_properties(host: Host) -> None:
 
 def answer_version_attributes(host: Host) -> None:
     """``!GetAtt Version.Version``, which SAM writes for AutoPublishAlias, fails in moto."""
-    LambdaVersion.has_cfn_attr = classmethod(lambda cls, attribute: attribute in ("Version", "FunctionArn"))
+    LambdaVersion.has_cfn_attr = classmethod(
+        lambda cls, attribute: attribute in ("Version", "FunctionArn")
+    )
     LambdaVersion.get_cfn_attribute = lambda self, attribute: str(self.version)
 
 
 def execute_state_machines(host: Host) -> None:
     """Moto puts CloudFormation's state machines into the backend that executes nothing, and knows only DefinitionString.
 
-    The definition file is filled with DefinitionSubstitutions as text and then read as YAML (JSON is YAML), as AWS does it:
-    an unquoted ``${Seconds}`` becomes a number.
+    The definition file is filled with DefinitionSubstitutions as text and then read as YAML (JSON
+    is YAML), as AWS does it: an unquoted ``${Seconds}`` becomes a number.
     """
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
     sfn_models.stepfunctions_backends = stepfunctions_parser_backends
     plain = sfn_models.StateMachine.create_from_cloudformation_json.__func__
 
-    def create(cls: type, name: str, template: dict[str, Any], account: str, region: str, **ids: Any) -> Any:
+    def create(
+        cls: type, name: str, template: dict[str, Any], account: str, region: str, **ids: Any
+    ) -> Any:
         properties = dict(template["Properties"])
         text = str(properties.get("DefinitionString", ""))
         if "DefinitionS3Location" in properties:
             text = host.definition(properties["DefinitionS3Location"]["Key"])
         for key, value in properties.get("DefinitionSubstitutions", {}).items():
-            text = text.replace("${" + key + "}", str(value).lower() if isinstance(value, bool) else str(value))
+            text = text.replace(
+                "${" + key + "}", str(value).lower() if isinstance(value, bool) else str(value)
+            )
         properties["DefinitionString"] = json.dumps(yaml_parse(text))
         return plain(cls, name, {**template, "Properties": properties}, account, region, **ids)
 
@@ -168,16 +191,24 @@ def name_unnamed_executions(host: Host) -> None:
     plain = StepFunctionsParserBackend.start_execution
 
     def start(
-        self: Any, state_machine_arn: str, name: str | None = None, execution_input: Any = None, trace_header: Any = None
+        self: Any,
+        state_machine_arn: str,
+        name: str | None = None,
+        execution_input: Any = None,
+        trace_header: Any = None,
     ) -> Any:
-        return plain(self, state_machine_arn, name or str(uuid.uuid4()), execution_input, trace_header)
+        return plain(
+            self, state_machine_arn, name or str(uuid.uuid4()), execution_input, trace_header
+        )
 
     StepFunctionsParserBackend.start_execution = start
 
 
 def share_clients(host: Host) -> None:
     """Moto makes a boto3 client for every task of a state machine: slow, and boto3's sessions are not thread-safe."""
-    boto_client.boto3 = SimpleNamespace(client=lambda service_name, **settings: host.client(service_name))
+    boto_client.boto3 = SimpleNamespace(
+        client=lambda service_name, **settings: host.client(service_name)
+    )
 
 
 def deliver_events(host: Host) -> None:
@@ -188,13 +219,23 @@ def deliver_events(host: Host) -> None:
     plain = Rule.send_to_targets
 
     def send(self: Rule, event: dict[str, Any], transform_input: bool = True) -> None:
-        if self.state == "DISABLED" or not self.event_pattern.get_pattern() or not self.event_pattern.matches_event(event):
+        if (
+            self.state == "DISABLED"
+            or not self.event_pattern.get_pattern()
+            or not self.event_pattern.matches_event(event)
+        ):
             return
-        ours = [target for target in self.targets if target["Arn"].split(":")[2] in ("lambda", "states", "sns")]
+        ours = [
+            target
+            for target in self.targets
+            if target["Arn"].split(":")[2] in ("lambda", "states", "sns")
+        ]
         others = [target for target in self.targets if target not in ours]
         for target in ours:
             body = _target_input(target, event)
-            threading.Thread(target=deliver, args=(host.client, target["Arn"], body), daemon=True).start()
+            threading.Thread(
+                target=deliver, args=(host.client, target["Arn"], body), daemon=True
+            ).start()
         if others:
             rule = Rule.__new__(Rule)
             rule.__dict__.update(self.__dict__, targets=others)
@@ -208,13 +249,18 @@ def _target_input(target: dict[str, Any], event: dict[str, Any]) -> str:
         return str(target["Input"])
     moment = event.get("time")
     if isinstance(moment, int | float):
-        event = {**event, "time": datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        event = {
+            **event,
+            "time": datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
     event = {**event, "id": event.get("id") or str(uuid.uuid4())}
     event.pop("ingestion-time", None)
     if "InputTransformer" in target:
         transformer = target["InputTransformer"]
         return json.dumps(
-            EventTemplateParser.parse(transformer["InputTemplate"], transformer.get("InputPathsMap", {}), event)
+            EventTemplateParser.parse(
+                transformer["InputTemplate"], transformer.get("InputPathsMap", {}), event
+            )
         )
     for part in target.get("InputPath", "$").split(".")[1:]:
         event = event[part]
@@ -225,7 +271,9 @@ def keep_bucket_properties(host: Host) -> None:
     """Moto's CloudFormation drops a bucket's versioning, lifecycle rules, public access block and notifications."""
     plain = FakeBucket.create_from_cloudformation_json.__func__
 
-    def create(cls: type, name: str, template: dict[str, Any], account: str, region: str, **ids: Any) -> FakeBucket:
+    def create(
+        cls: type, name: str, template: dict[str, Any], account: str, region: str, **ids: Any
+    ) -> FakeBucket:
         bucket = plain(cls, name, template, account, region, **ids)
         apply_bucket_properties(host.client("s3"), name, template.get("Properties", {}))
         return bucket
@@ -278,6 +326,8 @@ def install(host: Host) -> None:
         RuntimeError: moto is of another version than the patches were written for.
     """
     if moto.__version__ != MOTO_VERSION:
-        raise RuntimeError(f"infra/local patches moto {MOTO_VERSION}, but {moto.__version__} is installed")
+        raise RuntimeError(
+            f"infra/local patches moto {MOTO_VERSION}, but {moto.__version__} is installed"
+        )
     for patch in PATCHES:
         patch(host)

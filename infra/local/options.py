@@ -14,9 +14,12 @@ class Options:
         port: Port of the HTTP API on 127.0.0.1; 0 for any free one.
         aws_port: Port of the AWS endpoint; 0 for any free one.
         state_dir: Folder in which buckets and logs are kept between runs; None for nothing kept.
-        environment: Variables that every function gets besides the template's (a token that only this machine has, say).
-        integration_timeout: Seconds until the HTTP API gives a function up with a 503 (API Gateway: 30); None for never.
-        retry_delay: Seconds before a failed asynchronous invocation is repeated, twice that before the next (Lambda: 60).
+        environment: Variables that every function gets besides the template's (a token that only
+            this machine has, say).
+        integration_timeout: Seconds until the HTTP API gives a function up with a 503 (API Gateway:
+            30); None for never.
+        retry_delay: Seconds before a failed asynchronous invocation is repeated, twice that before
+            the next (Lambda: 60).
         verbose: Whether the functions' output goes to standard error as well.
     """
 

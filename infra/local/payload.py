@@ -18,7 +18,14 @@ from infra.local.aws import ACCOUNT
 TEXT_TYPES = ("text/", "application/json", "application/javascript", "application/xml")
 """Bodies of these types reach the function as text; all others, forms too, as base64."""
 
-_FROM_SERVER = {"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"}
+_FROM_SERVER = {
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "transfer-encoding",
+    "upgrade",
+}
 
 
 class BadResponseError(Exception):
@@ -91,7 +98,12 @@ def event_v2(request: Request, route_key: str, path_parameters: dict[str, str]) 
         },
         "isBase64Encoded": False,
     }
-    if cookies := [c.strip() for header in request.headers.get_all("Cookie", []) for c in header.split(";") if c.strip()]:
+    if cookies := [
+        c.strip()
+        for header in request.headers.get_all("Cookie", [])
+        for c in header.split(";")
+        if c.strip()
+    ]:
         event["cookies"] = cookies
     if parameters:
         event["queryStringParameters"] = parameters
@@ -103,7 +115,13 @@ def event_v2(request: Request, route_key: str, path_parameters: dict[str, str]) 
 
 
 def _headers(request: Request) -> dict[str, str]:
-    headers = _joined([(name.lower(), value) for name, value in request.headers.items() if name.lower() != "cookie"])
+    headers = _joined(
+        [
+            (name.lower(), value)
+            for name, value in request.headers.items()
+            if name.lower() != "cookie"
+        ]
+    )
     return headers | {
         "x-amzn-trace-id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}",
         "x-forwarded-for": request.source_ip,
@@ -140,7 +158,9 @@ class Response:
 
 def message(status: int, text: str) -> Response:
     """An answer of API Gateway itself."""
-    return Response(status, [("content-type", "application/json")], json.dumps({"message": text}).encode())
+    return Response(
+        status, [("content-type", "application/json")], json.dumps({"message": text}).encode()
+    )
 
 
 def response_v2(payload: bytes) -> Response:

@@ -12,7 +12,10 @@ from infra.local.errors import ClosingError
 from infra.local.worker import FunctionSpec, Outcome, Worker
 
 MAX_WORKERS = 16
-"""Workers of one function at a time. Where Lambda would start more, a call here waits for a free one."""
+"""Workers of one function at a time.
+
+Where Lambda would start more, a call here waits for a free one.
+"""
 
 _SAMPLE_SECONDS = 0.2
 
@@ -31,8 +34,8 @@ class Pool:
         started: Told of a new worker's process group.
         ended: Told of a process group that is gone.
         log: Takes a function's name and a line.
-        retry_delay: Seconds before the first repeat of a failed asynchronous invocation (Lambda: 60), twice that before the
-            second (Lambda: 120).
+        retry_delay: Seconds before the first repeat of a failed asynchronous invocation (Lambda:
+            60), twice that before the second (Lambda: 120).
     """
 
     def __init__(
@@ -66,11 +69,17 @@ class Pool:
             raise ClosingError("the local stack is closing")
         return outcome
 
-    def invoke_later(self, spec: FunctionSpec, payload: bytes, function_arn: str, retries: int) -> None:
+    def invoke_later(
+        self, spec: FunctionSpec, payload: bytes, function_arn: str, retries: int
+    ) -> None:
         """Run an asynchronous invocation: at once, and again up to ``retries`` times while it fails."""
-        threading.Thread(target=self._until_done, args=(spec, payload, function_arn, retries), daemon=True).start()
+        threading.Thread(
+            target=self._until_done, args=(spec, payload, function_arn, retries), daemon=True
+        ).start()
 
-    def _until_done(self, spec: FunctionSpec, payload: bytes, function_arn: str, retries: int) -> None:
+    def _until_done(
+        self, spec: FunctionSpec, payload: bytes, function_arn: str, retries: int
+    ) -> None:
         try:
             for attempt in range(1 + retries):
                 if not self.invoke(spec, payload, function_arn).failed:
@@ -163,7 +172,8 @@ class Pool:
 def memory_mb(pid: int) -> float:
     """Memory of a process and its descendants that the kernel cannot drop, in MB of 2**20 bytes.
 
-    Pages of mapped files (a memory-mapped matrix, libraries) do not count on Linux: under pressure they are read again.
+    Pages of mapped files (a memory-mapped matrix, libraries) do not count on Linux: under pressure
+    they are read again.
     """
     total = 0
     try:

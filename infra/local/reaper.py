@@ -1,9 +1,10 @@
 """Leaves nothing behind, whatever happens to the emulator.
 
-A process of its own, run as a script by the emulator, which tells it on standard input of every worker's process group
-(``+id`` when it starts, ``-id`` when it has ended). When that pipe closes, because the emulator has closed it or was killed,
-the groups that are left are killed and the folder of temporary files is removed. (``prctl(PR_SET_PDEATHSIG)`` will not do:
-it fires when the *thread* that started the worker ends, and is Linux only.)
+A process of its own, run as a script by the emulator, which tells it on standard input of every
+worker's process group (``+id`` when it starts, ``-id`` when it has ended). When that pipe closes,
+because the emulator has closed it or was killed, the groups that are left are killed and the folder
+of temporary files is removed. (``prctl(PR_SET_PDEATHSIG)`` will not do: it fires when the *thread*
+that started the worker ends, and is Linux only.)
 """
 
 import contextlib

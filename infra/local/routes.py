@@ -50,7 +50,15 @@ def routes_of(body: dict[str, Any]) -> list[Route]:
             default = path == "/$default"
             rank = (default, "+}" in path, path.count("{"), method == "ANY")
             key = "$default" if default else f"{method} {path}"
-            routes.append(Route(rank, method, key, re.compile(".*" if default else _pattern(path), re.DOTALL), arn))
+            routes.append(
+                Route(
+                    rank,
+                    method,
+                    key,
+                    re.compile(".*" if default else _pattern(path), re.DOTALL),
+                    arn,
+                )
+            )
     return sorted(routes)
 
 
@@ -95,7 +103,10 @@ class Cors:
 
     def allows(self, origin: str) -> bool:
         """Whether pages of this origin may read answers."""
-        return any(origin == allowed or allowed == "*" or _scheme_matches(allowed, origin) for allowed in self.origins)
+        return any(
+            origin == allowed or allowed == "*" or _scheme_matches(allowed, origin)
+            for allowed in self.origins
+        )
 
     def preflight(self, origin: str) -> list[tuple[str, str]]:
         """Headers of the answer to a preflight request."""

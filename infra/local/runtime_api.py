@@ -1,6 +1,7 @@
 """Lambda's Runtime API for one worker (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html).
 
-The runtime client in the worker asks for the next invocation, runs the handler and posts its answer or its error.
+The runtime client in the worker asks for the next invocation, runs the handler and posts its answer
+or its error.
 """
 
 import contextlib
@@ -69,14 +70,20 @@ class RuntimeApi:
             threading.Thread(target=self._serve, args=(connection, peer), daemon=True).start()
 
     def _serve(self, connection: socket.socket, peer: object) -> None:
-        with contextlib.suppress(OSError), connection:  # the worker was killed in the middle of a call
+        with (
+            contextlib.suppress(OSError),
+            connection,
+        ):  # the worker was killed in the middle of a call
             _Handler(connection, peer, self)  # type: ignore[arg-type]  # a handler needs no more of its server than this
 
     def close(self) -> None:
         """Stop listening; a worker that still waits for a job is told that there is none."""
         self._closed = True
         self.jobs.put(None)
-        with contextlib.suppress(OSError), socket.create_connection(self._listener.getsockname(), timeout=1):
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(self._listener.getsockname(), timeout=1),
+        ):
             pass  # wakes the accepting thread, on every system
 
 
@@ -95,13 +102,20 @@ class _Handler(SinglePacketHandler):
             ("Lambda-Runtime-Aws-Request-Id", job.request_id),
             ("Lambda-Runtime-Deadline-Ms", str(deadline_ms)),
             ("Lambda-Runtime-Invoked-Function-Arn", job.function_arn),
-            ("Lambda-Runtime-Trace-Id", f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0"),
+            (
+                "Lambda-Runtime-Trace-Id",
+                f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0",
+            ),
         ]
         self.reply(200, headers, job.payload)
 
     def do_POST(self) -> None:  # noqa: N802  # http.server calls it so
         payload = self.read_body()
         self.server.events.put(
-            Answered(payload, failed=self.path.endswith("/error"), at_init=self.path.endswith("/init/error"))
+            Answered(
+                payload,
+                failed=self.path.endswith("/error"),
+                at_init=self.path.endswith("/init/error"),
+            )
         )
         self.reply(202, [("Content-Type", "application/json")], b'{"status":"OK"}')

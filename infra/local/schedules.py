@@ -12,7 +12,9 @@ from infra.local.delivery import deliver
 Client = Callable[[str], Any]
 
 
-def fire_schedules(client: Client, name_contains: str = "", at: datetime | None = None) -> list[str]:
+def fire_schedules(
+    client: Client, name_contains: str = "", at: datetime | None = None
+) -> list[str]:
     """Start the target of every matching schedule once, with the input that it would get, enabled or not.
 
     Args:
@@ -38,12 +40,21 @@ def _schedules(client: Client, moment: str) -> Iterator[tuple[str, str, str]]:
         for summary in page["Schedules"]:
             schedule = scheduler.get_schedule(Name=summary["Name"], GroupName=summary["GroupName"])
             target = schedule["Target"]
-            yield schedule["Name"], target["Arn"], _with_context(target.get("Input", "{}"), schedule["Arn"], moment)
+            yield (
+                schedule["Name"],
+                target["Arn"],
+                _with_context(target.get("Input", "{}"), schedule["Arn"], moment),
+            )
 
 
 def _with_context(text: str, arn: str, moment: str) -> str:
     """Fill EventBridge Scheduler's context attributes in."""
-    values = {"schedule-arn": arn, "scheduled-time": moment, "execution-id": str(uuid.uuid4()), "attempt-number": "1"}
+    values = {
+        "schedule-arn": arn,
+        "scheduled-time": moment,
+        "execution-id": str(uuid.uuid4()),
+        "attempt-number": "1",
+    }
     for name, value in values.items():
         text = text.replace(f"<aws.scheduler.{name}>", value)
     return text
@@ -55,7 +66,11 @@ def _rules(client: Client, moment: str) -> Iterator[tuple[str, str, str]]:
         if "ScheduleExpression" not in rule:
             continue
         for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]:
-            yield rule["Name"], target["Arn"], target.get("Input") or _scheduled_event(rule["Arn"], moment)
+            yield (
+                rule["Name"],
+                target["Arn"],
+                target.get("Input") or _scheduled_event(rule["Arn"], moment),
+            )
 
 
 def _scheduled_event(rule_arn: str, moment: str) -> str:

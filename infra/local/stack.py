@@ -93,7 +93,9 @@ class LocalStack:
             if not line:
                 self.close()
                 said.seek(0)
-                raise LocalStackError(said.read().strip() or "the local stack ended while it was starting")
+                raise LocalStackError(
+                    said.read().strip() or "the local stack ended while it was starting"
+                )
         self._ready = Ready.from_json(line)
         return self
 
@@ -149,7 +151,9 @@ class LocalStack:
         Raises:
             LocalStackError: It failed; with its error and the last lines of its log.
         """
-        answer = self.client("lambda").invoke(FunctionName=self.resources[logical_id], Payload=json.dumps(event or {}))
+        answer = self.client("lambda").invoke(
+            FunctionName=self.resources[logical_id], Payload=json.dumps(event or {})
+        )
         payload = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             raise LocalStackError(
@@ -169,7 +173,11 @@ class LocalStack:
             lines: How many at most.
         """
         path = Path(self.ready.log_dir) / f"{self.resources.get(logical_id, logical_id)}.log"
-        return "\n".join(path.read_text(encoding="utf-8").splitlines()[-lines:]) if path.exists() else ""
+        return (
+            "\n".join(path.read_text(encoding="utf-8").splitlines()[-lines:])
+            if path.exists()
+            else ""
+        )
 
     def close(self) -> None:
         """End the emulator and everything that it started; kept state is written first."""
@@ -189,5 +197,10 @@ class LocalStack:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()

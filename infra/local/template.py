@@ -59,7 +59,8 @@ def translate(path: Path, parameters: Mapping[str, str]) -> Translated:
         parameters: Values for its parameters; those with a default may be left out.
 
     Raises:
-        DeployError: There is no such file, a parameter is unknown, a path leads nowhere, or SAM finds the template invalid.
+        DeployError: There is no such file, a parameter is unknown, a path leads nowhere, or SAM
+            finds the template invalid.
     """
     if not path.is_file():
         raise DeployError(f"there is no template {path}")
@@ -73,12 +74,14 @@ def translate(path: Path, parameters: Mapping[str, str]) -> Translated:
     sources = _localize_functions(document, root)
     _localize_definitions(document, root)
     try:
-        # No map of managed policies, for which SAM would ask AWS: it leaves names that it does not know as they are.
+        # No map of managed policies, for which SAM would ask AWS: it leaves names that it does not
+        # know as they are.
         translator = Translator({}, Parser(), boto_session=session())
         translated = translator.translate(document, parameter_values=dict(parameters))
     except InvalidDocumentException as error:
         raise DeployError(
-            f"{path.name} is not a valid SAM template: " + "; ".join(c.message for c in error.causes)
+            f"{path.name} is not a valid SAM template: "
+            + "; ".join(c.message for c in error.causes)
         ) from error
     return Translated(root, translated, sources)
 
@@ -90,16 +93,24 @@ def _properties(resource: dict[str, Any]) -> dict[str, Any]:
 def _remove_layers(document: dict[str, Any]) -> None:
     resources = document["Resources"]
     layers = {name for name, resource in resources.items() if resource["Type"] in LAYER_TYPES}
-    document["Resources"] = {name: resource for name, resource in resources.items() if name not in layers}
+    document["Resources"] = {
+        name: resource for name, resource in resources.items() if name not in layers
+    }
     for resource in document["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             _properties(resource).pop("Layers", None)
     document.get("Globals", {}).get("Function", {}).pop("Layers", None)
     outputs = document.get("Outputs") or {}
     mentions = re.compile(
-        r'"(' + "|".join(map(re.escape, layers)) + r')"|\$\{(' + "|".join(map(re.escape, layers)) + r")[.}]"
+        r'"('
+        + "|".join(map(re.escape, layers))
+        + r')"|\$\{('
+        + "|".join(map(re.escape, layers))
+        + r")[.}]"
     )
-    for name in [n for n, output in outputs.items() if layers and mentions.search(json.dumps(output))]:
+    for name in [
+        n for n, output in outputs.items() if layers and mentions.search(json.dumps(output))
+    ]:
         del outputs[name]
 
 
@@ -114,7 +125,9 @@ def _localize_functions(document: dict[str, Any], root: Path) -> dict[str, Funct
             sources[name] = _image_source(name, resource, root)
             properties["ImageUri"] = f"{LOCAL_BUCKET}:latest"
         else:
-            sources[name] = _zip_source(name, properties.get("CodeUri", defaults.get("CodeUri")), root)
+            sources[name] = _zip_source(
+                name, properties.get("CodeUri", defaults.get("CodeUri")), root
+            )
             properties["CodeUri"] = {"Bucket": LOCAL_BUCKET, "Key": name}
     defaults.pop("CodeUri", None)
     return sources
@@ -122,7 +135,9 @@ def _localize_functions(document: dict[str, Any], root: Path) -> dict[str, Funct
 
 def _zip_source(name: str, code_uri: Any, root: Path) -> FunctionSource:
     if not isinstance(code_uri, str):
-        raise DeployError(f"function {name}: CodeUri must be a folder to run it locally, not {code_uri!r}")
+        raise DeployError(
+            f"function {name}: CodeUri must be a folder to run it locally, not {code_uri!r}"
+        )
     code_dir = (root / code_uri).resolve()
     if not code_dir.is_dir():
         raise DeployError(f"function {name}: CodeUri {code_uri} is not a folder in {root}")
@@ -132,20 +147,28 @@ def _zip_source(name: str, code_uri: Any, root: Path) -> FunctionSource:
 def _image_source(name: str, resource: dict[str, Any], root: Path) -> FunctionSource:
     """An image's code folder is its Dockerfile's; its handler is ImageConfig.Command, else the Dockerfile's CMD."""
     metadata = resource.get("Metadata") or {}
-    dockerfile = (root / metadata.get("DockerContext", ".") / metadata.get("Dockerfile", "Dockerfile")).resolve()
+    dockerfile = (
+        root / metadata.get("DockerContext", ".") / metadata.get("Dockerfile", "Dockerfile")
+    ).resolve()
     if not dockerfile.is_file():
-        raise DeployError(f"function {name}: Metadata names no Dockerfile ({dockerfile} does not exist)")
+        raise DeployError(
+            f"function {name}: Metadata names no Dockerfile ({dockerfile} does not exist)"
+        )
     command = _properties(resource).get("ImageConfig", {}).get("Command") or _last_command(
         dockerfile.read_text(encoding="utf-8")
     )
     if not command:
-        raise DeployError(f"function {name}: neither ImageConfig.Command nor a CMD in {dockerfile} names its handler")
+        raise DeployError(
+            f"function {name}: neither ImageConfig.Command nor a CMD in {dockerfile} names its handler"
+        )
     return FunctionSource(dockerfile.parent, command[0])
 
 
 def _last_command(dockerfile: str) -> list[str]:
     """Arguments of the last CMD, written as a JSON list or as a shell command."""
-    found = re.findall(r"^\s*CMD\s+(.+?)\s*$", dockerfile.replace("\\\n", " "), re.MULTILINE | re.IGNORECASE)
+    found = re.findall(
+        r"^\s*CMD\s+(.+?)\s*$", dockerfile.replace("\\\n", " "), re.MULTILINE | re.IGNORECASE
+    )
     if not found:
         return []
     return json.loads(found[-1]) if found[-1].startswith("[") else shlex.split(found[-1])
@@ -158,5 +181,7 @@ def _localize_definitions(document: dict[str, Any], root: Path) -> None:
         uri = _properties(resource).get("DefinitionUri")
         if isinstance(uri, str):
             if not (root / uri).is_file():
-                raise DeployError(f"state machine {name}: DefinitionUri {uri} is not a file in {root}")
+                raise DeployError(
+                    f"state machine {name}: DefinitionUri {uri} is not a file in {root}"
+                )
             _properties(resource)["DefinitionUri"] = {"Bucket": LOCAL_BUCKET, "Key": uri}

@@ -22,7 +22,10 @@ RESPONSE_LIMIT = 6_291_556
 """Largest answer of a synchronous invocation in bytes (Lambda quotas)."""
 
 INIT_LIMIT = 120.0
-"""Seconds until a worker must ask for its first job. Lambda allows 10 s, on machines that nothing else uses."""
+"""Seconds until a worker must ask for its first job.
+
+Lambda allows 10 s, on machines that nothing else uses.
+"""
 
 _FROM_USER = (
     "PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE",
@@ -70,15 +73,21 @@ class Outcome:
     @classmethod
     def error(cls, error_type: str, message: str) -> "Outcome":
         """An error that Lambda itself reports, not the handler."""
-        return cls(json.dumps({"errorType": error_type, "errorMessage": message}).encode(), failed=True)
+        return cls(
+            json.dumps({"errorType": error_type, "errorMessage": message}).encode(), failed=True
+        )
 
 
-def worker_environment(spec: FunctionSpec, runtime_api: str, aws_endpoint: str, folder: str) -> dict[str, str]:
+def worker_environment(
+    spec: FunctionSpec, runtime_api: str, aws_endpoint: str, folder: str
+) -> dict[str, str]:
     """Everything a worker sees: a little of the machine, the template's variables, and Lambda's reserved ones on top.
 
     Nothing of the user's AWS account is among it.
     """
-    machine = {k: v for k, v in isolate_from_user().items() if k in _FROM_USER or k.startswith("AWS_")}
+    machine = {
+        k: v for k, v in isolate_from_user().items() if k in _FROM_USER or k.startswith("AWS_")
+    }
     return machine | {"LANG": "C.UTF-8", "TZ": "UTC"} | dict(spec.environment) | {
         **{k: v for k, v in machine.items() if k.startswith("AWS_")},
         "HOME": folder,
@@ -109,7 +118,13 @@ class Worker:
         log: Takes the function's name and a line of its output.
     """
 
-    def __init__(self, spec: FunctionSpec, aws_endpoint: str, temporary: Path, log: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        spec: FunctionSpec,
+        aws_endpoint: str,
+        temporary: Path,
+        log: Callable[[str, str], None],
+    ) -> None:
         self.spec = spec
         self.busy_since: float | None = None
         self.peak_mb = 0.0
@@ -118,7 +133,9 @@ class Worker:
         self._out_of_memory = False
         self._usable = True
         self._folder = tempfile.mkdtemp(prefix=f"{spec.name}-", dir=temporary)
-        self._process = self._start(worker_environment(spec, self._api.address, aws_endpoint, self._folder))
+        self._process = self._start(
+            worker_environment(spec, self._api.address, aws_endpoint, self._folder)
+        )
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _start(self, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
@@ -129,7 +146,8 @@ class Worker:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a group of its own: Ctrl-C does not reach it, and it is killed whole
+            # a group of its own: Ctrl-C does not reach it, and it is killed whole
+            start_new_session=True,
         )
 
     def _log(self, line: str) -> None:
@@ -170,7 +188,8 @@ class Worker:
             except queue.Empty:
                 self.kill()
                 return Outcome.error(
-                    "Sandbox.Timedout", f"RequestId: {job.request_id} Error: Task timed out after {limit:.2f} seconds"
+                    "Sandbox.Timedout",
+                    f"RequestId: {job.request_id} Error: Task timed out after {limit:.2f} seconds",
                 )
             if isinstance(event, Started):
                 deadline, limit = time.monotonic() + job.timeout, job.timeout
@@ -190,19 +209,31 @@ class Worker:
 
     def _crash(self, job: Job, event: Exited) -> Outcome:
         if event.status < 0:
-            how = "signal: " + (signal.strsignal(-event.status) or str(-event.status)).split(":")[0].lower()
+            how = (
+                "signal: "
+                + (signal.strsignal(-event.status) or str(-event.status)).split(":")[0].lower()
+            )
         else:
             how = f"exit status {event.status}"
         if self._out_of_memory:
-            self._log(f"Runtime.OutOfMemory: used {self.peak_mb:.0f} MB, MemorySize is {self.spec.memory_mb} MB")
-        return Outcome.error("Runtime.ExitError", f"RequestId: {job.request_id} Error: Runtime exited with error: {how}")
+            self._log(
+                f"Runtime.OutOfMemory: used {self.peak_mb:.0f} MB, MemorySize is {self.spec.memory_mb} MB"
+            )
+        return Outcome.error(
+            "Runtime.ExitError",
+            f"RequestId: {job.request_id} Error: Runtime exited with error: {how}",
+        )
 
     def _report(self, job: Job, seconds: float, outcome: Outcome) -> None:
         if outcome.failed:
-            self._log(f"ERROR RequestId: {job.request_id} {outcome.payload[:2000].decode(errors='replace')}")
+            self._log(
+                f"ERROR RequestId: {job.request_id} {outcome.payload[:2000].decode(errors='replace')}"
+            )
         peak = f"\tMax Memory Used: {self.peak_mb:.0f} MB" if self.peak_mb else ""
         size = f"Memory Size: {self.spec.memory_mb} MB"
-        self._log(f"REPORT RequestId: {job.request_id}\tDuration: {seconds * 1000:.2f} ms\t{size}{peak}")
+        self._log(
+            f"REPORT RequestId: {job.request_id}\tDuration: {seconds * 1000:.2f} ms\t{size}{peak}"
+        )
 
     def kill_for_memory(self) -> None:
         """End the worker as Lambda's kernel does when MemorySize is exceeded."""

@@ -20,7 +20,8 @@ class Packaged:
         folder: its code.
         handler: ``module.function``.
         layers: folders of its layers, in their order.
-        variables: its environment as the template says it, with the template's functions (Ref, Sub) unresolved.
+        variables: its environment as the template says it, with the template's functions (Ref, Sub)
+            unresolved.
     """
 
     name: str
@@ -51,14 +52,18 @@ def packaged(build: Path = BUILD) -> list[Packaged]:
     functions = {
         name: resource["Properties"]
         for name, resource in resources.items()
-        if resource["Type"] == "AWS::Serverless::Function" and resource["Properties"].get("PackageType", "Zip") == "Zip"
+        if resource["Type"] == "AWS::Serverless::Function"
+        and resource["Properties"].get("PackageType", "Zip") == "Zip"
     }
     return [
         Packaged(
             name,
             build / own["CodeUri"],
             own["Handler"],
-            tuple(build / resources[layer["Ref"]]["Properties"]["ContentUri"] for layer in own.get("Layers", [])),
+            tuple(
+                build / resources[layer["Ref"]]["Properties"]["ContentUri"]
+                for layer in own.get("Layers", [])
+            ),
             {**_variables(shared), **_variables(own)},
         )
         for name, own in functions.items()

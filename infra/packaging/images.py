@@ -17,7 +17,11 @@ TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 def image_functions(template: Path = TEMPLATE) -> dict[str, Mapping[str, Any]]:
     """The functions that are container images, by logical id: the template's own words on each."""
     resources: dict[str, Any] = yaml_parse(template.read_text(encoding="utf-8"))["Resources"]
-    return {name: found for name, found in resources.items() if found.get("Properties", {}).get("PackageType") == "Image"}
+    return {
+        name: found
+        for name, found in resources.items()
+        if found.get("Properties", {}).get("PackageType") == "Image"
+    }
 
 
 def engine_answers() -> bool:
@@ -36,7 +40,10 @@ def main() -> int:
     """Print the options of ``sam build`` that leave out what cannot be built here, with a word to the user."""
     if not engine_answers():
         for name in image_functions():
-            print(f"{name} is left out: it is a container image, and no container engine answers here", file=sys.stderr)
+            print(
+                f"{name} is left out: it is a container image, and no container engine answers here",
+                file=sys.stderr,
+            )
             print("--exclude", name)
     return 0
 

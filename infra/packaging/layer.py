@@ -1,7 +1,8 @@
 """Build one Lambda layer: ``python -m infra.packaging.layer NAME ARTIFACTS_DIR`` (layers/Makefile does, for ``sam build``).
 
-The locked wheels for Lambda's platform, whatever this machine is, without what no function needs. Equal inputs give equal
-bytes: no times, no paths of this machine, no seeds. (Symbols are stripped by the machine's tool: another one may differ.)
+The locked wheels for Lambda's platform, whatever this machine is, without what no function needs.
+Equal inputs give equal bytes: no times, no paths of this machine, no seeds. (Symbols are stripped
+by the machine's tool: another one may differ.)
 """
 
 import os
@@ -84,15 +85,37 @@ def _blocks(name: str) -> dict[str, str]:
 
 def _install(lines: str, target: Path) -> None:
     # --no-deps: the lock file is complete, and what the common layer has is not to come back
-    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(target), "--link-mode", "copy"]
-    command += ["--python-platform", PLATFORM, "--python-version", RUNTIME, "--only-binary", ":all:"]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--target",
+        str(target),
+        "--link-mode",
+        "copy",
+    ]
+    command += [
+        "--python-platform",
+        PLATFORM,
+        "--python-version",
+        RUNTIME,
+        "--only-binary",
+        ":all:",
+    ]
     command += ["--no-deps", "--require-hashes", "-r", "-"]
     subprocess.run(command, input=lines, text=True, check=True)  # noqa: S603
 
 
 def own_files() -> list[Path]:
     """Every file of b3shared, also those that are no code (the report's template); no bytecode."""
-    return sorted(path for path in (ROOT / "b3shared").rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return sorted(
+        path
+        for path in (ROOT / "b3shared").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    )
 
 
 def _copy_own_code(target: Path) -> None:
@@ -103,11 +126,19 @@ def _copy_own_code(target: Path) -> None:
 
 
 def _strip_symbols(target: Path) -> None:
-    # *.libs are left alone: auditwheel has moved their segments, and strip breaks scipy's without a word
-    found = [path for path in target.rglob("*.so*") if path.is_file() and not path.parent.name.endswith(".libs")]
+    # *.libs are left alone: auditwheel has moved their segments, and strip breaks scipy's without a
+    # word
+    found = [
+        path
+        for path in target.rglob("*.so*")
+        if path.is_file() and not path.parent.name.endswith(".libs")
+    ]
     tool = next(filter(None, map(shutil.which, _strip_tools())), None)
     if tool is None:
-        print("no strip tool for x86-64 ELF files here: the layer keeps its symbols and is larger", file=sys.stderr)
+        print(
+            "no strip tool for x86-64 ELF files here: the layer keeps its symbols and is larger",
+            file=sys.stderr,
+        )
     elif found:
         subprocess.run([tool, "--strip-unneeded", *sorted(map(str, found))], check=True)  # noqa: S603
 
@@ -121,7 +152,10 @@ def _compile(target: Path) -> None:
     """Bytecode that Lambda takes as it is: never compared with the source's time, named by its path there."""
     python = _runtime_python()
     if python is None:
-        print(f"no Python {RUNTIME} here: the layer has no bytecode, its imports are slower", file=sys.stderr)
+        print(
+            f"no Python {RUNTIME} here: the layer has no bytecode, its imports are slower",
+            file=sys.stderr,
+        )
         return
     command = [python, "-m", "compileall", "-q", "-f", "--invalidation-mode", "unchecked-hash"]
     command += ["-s", str(target), "-p", "/opt/python", str(target)]
@@ -131,7 +165,9 @@ def _compile(target: Path) -> None:
 
 def _runtime_python() -> str | None:
     """An interpreter that writes the runtime's bytecode."""
-    return next(filter(runs_runtime, filter(None, [sys.executable, shutil.which(f"python{RUNTIME}")])), None)
+    return next(
+        filter(runs_runtime, filter(None, [sys.executable, shutil.which(f"python{RUNTIME}")])), None
+    )
 
 
 def runs_runtime(python: str) -> bool:

@@ -13,9 +13,11 @@ UNUSED_FILES = re.compile(
     r"(bin|share|include)/"  # commands and manual pages of wheels
     r"|boto3/data/"  # resources; this project uses clients
     r"|\.lock$"  # of the installer
-    r"|onnxruntime/capi/libonnxruntime\.so"  # for C programs; the Python module has its own copy inside
+    # for C programs; the Python module has its own copy inside
+    r"|onnxruntime/capi/libonnxruntime\.so"
     r"|onnxruntime/(datasets|quantization|tools|transformers)/"  # converting and shrinking models
-    r"|[^/]+\.dist-info/(RECORD|INSTALLER|REQUESTED|WHEEL|top_level\.txt)$"  # METADATA, entry points and licences stay
+    # METADATA, entry points and licences stay
+    r"|[^/]+\.dist-info/(RECORD|INSTALLER|REQUESTED|WHEEL|top_level\.txt)$"
 )
 AWS_SERVICES = {"s3", "stepfunctions", "sts", "sns", "secretsmanager"}
 """boto3 knows only these in a layer; a new client in b3shared needs its name here."""

@@ -1,12 +1,14 @@
 """Precision and recall of the detected corporate actions, against a vendor's list and the largest jumps of eleven years.
 
-``PYTHONPATH=. python tests/bench/bench_actions.py``. Reads the larger development data, and skips with a word without it.
-Detection has prices and volumes alone here: the vendor's rows carry neither DISMES nor dated ISIN and ESPECI.
+``PYTHONPATH=. python tests/bench/bench_actions.py``. Reads the larger development data, and skips
+with a word without it. Detection has prices and volumes alone here: the vendor's rows carry neither
+DISMES nor dated ISIN and ESPECI.
 
-What counts: actions with a factor outside 0.8 to 1.25, of tickers whose prices are raw. A detection is right if the vendor
-lists an action of that ticker at most one of its sessions away, and what is left of the jump when the detected factor is
-taken out lies inside 0.8 to 1.25. The vendor's own faults stand in ``tests/data/action_label_faults.csv``; each is
-checked against the witness that it names before it is used, and figures with and without them are printed.
+What counts: actions with a factor outside 0.8 to 1.25, of tickers whose prices are raw. A detection
+is right if the vendor lists an action of that ticker at most one of its sessions away, and what is
+left of the jump when the detected factor is taken out lies inside 0.8 to 1.25. The vendor's own
+faults stand in ``tests/data/action_label_faults.csv``; each is checked against the witness that it
+names before it is used, and figures with and without them are printed.
 """
 
 import os
@@ -18,8 +20,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from b3shared.quotes.corporate_actions.table import MINIMAL_CONFIDENCE
 from b3shared.quotes.corporate_actions.detection import detect_actions
+from b3shared.quotes.corporate_actions.table import MINIMAL_CONFIDENCE
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 FAULTS = Path(__file__).resolve().parents[1] / "data" / "action_label_faults.csv"
@@ -49,9 +51,13 @@ def vendor() -> pd.DataFrame:
 
 def proven_faults(rows: pd.DataFrame) -> pd.DataFrame:
     """The table of the vendor's faults, after every witness was heard."""
-    faults = pd.read_csv(FAULTS, parse_dates=["date"]).merge(rows, on=["ticker", "date"], validate="one_to_one")
+    faults = pd.read_csv(FAULTS, parse_dates=["date"]).merge(
+        rows, on=["ticker", "date"], validate="one_to_one"
+    )
     assert len(faults) == len(pd.read_csv(FAULTS))
-    splits = read("SELECT ticker, date, stock_splits FROM '{d}/b3_daily_adjusted.parquet' WHERE stock_splits <> 0")
+    splits = read(
+        "SELECT ticker, date, stock_splits FROM '{d}/b3_daily_adjusted.parquet' WHERE stock_splits <> 0"
+    )
     for f in faults.itertuples():
         raw = f.previous / f.close
         if f.witness == "adjusted_close":
@@ -67,14 +73,23 @@ def proven_faults(rows: pd.DataFrame) -> pd.DataFrame:
 
 def matched(actions: pd.DataFrame, labels: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both tables with ``right``: it has a partner; labels also with the partner's factor and confidence."""
-    actions, labels = actions.assign(right=False), labels.assign(right=False, found=np.nan, confidence=np.nan)
+    actions, labels = (
+        actions.assign(right=False),
+        labels.assign(right=False, found=np.nan, confidence=np.nan),
+    )
     for label in labels.itertuples():
-        near = actions[(actions["ticker"] == label.ticker) & ((actions["row"] - label.row).abs() <= 1)]
+        near = actions[
+            (actions["ticker"] == label.ticker) & ((actions["row"] - label.row).abs() <= 1)
+        ]
         if near.empty:
             continue
         best = near.loc[near["confidence"].idxmax()]
         right = abs(np.log(best["factor"] / label.factor)) < LIMIT
-        labels.loc[label.Index, ["found", "confidence", "right"]] = best["factor"], best["confidence"], right
+        labels.loc[label.Index, ["found", "confidence", "right"]] = (
+            best["factor"],
+            best["confidence"],
+            right,
+        )
         actions.loc[best.name, "right"] = right
     return actions, labels
 
@@ -119,27 +134,35 @@ def verdict(corrected: dict[str, float], listed: dict[str, float]) -> None:
     print(f"\nheld-out half, {corrected['labels']:g} labels:")
     for name, least in TARGETS.items():
         word = "meets" if corrected[name] >= least else "MISSES"
-        print(f"  {name} {corrected[name]:.3f}: {word} {least}; {listed[name]:.3f} against the list with its faults")
+        print(
+            f"  {name} {corrected[name]:.3f}: {word} {least}; {listed[name]:.3f} against the list with its faults"
+        )
 
 
 def against_jumps(actions: pd.DataFrame) -> None:
     """How many of the largest jumps were called actions, by what they are."""
     jumps = pd.read_csv(SHARED / "price_jumps.csv", parse_dates=["date"])
     certain = actions[actions["confidence"] >= MINIMAL_CONFIDENCE]
-    called = pd.MultiIndex.from_frame(jumps[["ticker", "date"]]).isin(pd.MultiIndex.from_frame(certain[["ticker", "date"]]))
+    called = pd.MultiIndex.from_frame(jumps[["ticker", "date"]]).isin(
+        pd.MultiIndex.from_frame(certain[["ticker", "date"]])
+    )
     jumps = jumps.assign(called=called)[jumps["source_file"] == "b3_daily"]
     print("\nprice_jumps.csv (close moved over 40 %): kind, jumps, called an action")
     for kind, own in jumps.groupby("kind"):
         print(f"  {kind:<28}{len(own):>4}{own['called'].sum():>5}")
         odd = own[own["called"] != kind.startswith("split_listed")]
         for j in odd.itertuples():
-            print(f"    {j.ticker} {j.date.date()}: {j.prev_close} to {j.close}, adjusted change {j.adjusted_change:+.3f}")
+            print(
+                f"    {j.ticker} {j.date.date()}: {j.prev_close} to {j.close}, adjusted change {j.adjusted_change:+.3f}"
+            )
 
 
 def main() -> None:
     """Print all figures, and every miss and false alarm."""
     if not SHARED.exists():
-        print(f"skipped: {SHARED} is absent; the larger development data is not part of the repository")
+        print(
+            f"skipped: {SHARED} is absent; the larger development data is not part of the repository"
+        )
         return
     rows = vendor()
     started = time.perf_counter()
@@ -147,18 +170,30 @@ def main() -> None:
         columns = "ticker, date, open, high, low, close, volume"
         found = detect_actions(connection, f"(SELECT {columns} FROM '{SHARED}/b3_daily.parquet')")
     seconds = time.perf_counter() - started
-    print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}")
-    print(f"{len(rows):,} rows in {seconds:.2f} s; {len(found)} suspicions, applied from confidence {MINIMAL_CONFIDENCE} on")
+    print(
+        f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}"
+    )
+    print(
+        f"{len(rows):,} rows in {seconds:.2f} s; {len(found)} suspicions, applied from confidence {MINIMAL_CONFIDENCE} on"
+    )
 
     basis = pd.read_csv(SHARED / "b3_daily_tickers.csv").set_index("ticker")["price_basis"]
     raw = sorted(basis[basis.isin(["raw", "mostly raw"])].index)
-    halves = {"development half": set(raw[::2]), "held-out half": set(raw[1::2]), "all raw tickers": set(raw)}
+    halves = {
+        "development half": set(raw[::2]),
+        "held-out half": set(raw[1::2]),
+        "all raw tickers": set(raw),
+    }
     halves["the other tickers"] = set(basis.index) - set(raw)
     actions = found.merge(rows[["ticker", "date", "row"]], on=["ticker", "date"])
     labels = rows[rows["factor"] != 1][["ticker", "date", "row", "factor"]].reset_index(drop=True)
     faults = proven_faults(rows)
-    fixed = faults[["ticker", "date", "row", "split_factor"]].rename(columns={"split_factor": "factor"})
-    kept = ~pd.MultiIndex.from_frame(labels[["ticker", "date"]]).isin(pd.MultiIndex.from_frame(fixed[["ticker", "date"]]))
+    fixed = faults[["ticker", "date", "row", "split_factor"]].rename(
+        columns={"split_factor": "factor"}
+    )
+    kept = ~pd.MultiIndex.from_frame(labels[["ticker", "date"]]).isin(
+        pd.MultiIndex.from_frame(fixed[["ticker", "date"]])
+    )
     corrected = pd.concat([labels[kept], fixed[fixed["factor"] != 1]], ignore_index=True)
 
     mine, theirs = (x[x["ticker"].isin(halves["development half"])] for x in (actions, corrected))
@@ -178,22 +213,40 @@ def main() -> None:
         own = found[(found["ticker"] == ticker) & (found["date"] == day)]
         print(
             f"  {ticker} {day}: "
-            + (f"{own['factor'].iloc[0]:g} with {own['confidence'].iloc[0]:.2f}" if len(own) else "nothing")
+            + (
+                f"{own['factor'].iloc[0]:g} with {own['confidence'].iloc[0]:.2f}"
+                if len(own)
+                else "nothing"
+            )
         )
     print("\nfaults of the vendor's list, each with its witness:")
     for f in faults.itertuples():
-        print(f"  {f.ticker} {f.date.date()}: listed {f.factor:g}, is {f.split_factor:g} ({f.witness}): {f.reason}")
-    unlisted = rows[(rows["factor"] == 1) & (np.abs(np.log(rows["implied"])) > LIMIT) & rows["ticker"].isin(raw)]
-    print("all rows whose adjusted_close implies an unlisted factor (those without a jump are payments, or faults of it):")
+        print(
+            f"  {f.ticker} {f.date.date()}: listed {f.factor:g}, is {f.split_factor:g} ({f.witness}): {f.reason}"
+        )
+    unlisted = rows[
+        (rows["factor"] == 1) & (np.abs(np.log(rows["implied"])) > LIMIT) & rows["ticker"].isin(raw)
+    ]
+    print(
+        "all rows whose adjusted_close implies an unlisted factor (those without a jump are payments, or faults of it):"
+    )
     for u in unlisted.itertuples():
-        print(f"  {u.ticker} {u.date.date()}: {u.previous:g} to {u.close:g}, implies {u.implied:.3f}")
+        print(
+            f"  {u.ticker} {u.date.date()}: {u.previous:g} to {u.close:g}, implies {u.implied:.3f}"
+        )
     reliability(actions, corrected, halves["all raw tickers"])
     misses(actions, corrected, halves["all raw tickers"])
     against_jumps(found)
     with duckdb.connect() as connection:
         official = detect_actions(connection, f"'{SHARED}/b3_cotahist_days.parquet'")
-    print(f"\nofficial days (DISMES, ISIN, ESPECI): {(official['kind'] == 'ex_mark').sum()} ex-marks and")
-    print(official[official["kind"] != "ex_mark"].drop(columns=["dividend", "source"]).to_string(index=False))
+    print(
+        f"\nofficial days (DISMES, ISIN, ESPECI): {(official['kind'] == 'ex_mark').sum()} ex-marks and"
+    )
+    print(
+        official[official["kind"] != "ex_mark"]
+        .drop(columns=["dividend", "source"])
+        .to_string(index=False)
+    )
 
 
 def reliability(actions: pd.DataFrame, labels: pd.DataFrame, tickers: set[str]) -> None:
@@ -201,24 +254,36 @@ def reliability(actions: pd.DataFrame, labels: pd.DataFrame, tickers: set[str]) 
     own, theirs = (x[x["ticker"].isin(tickers)].reset_index(drop=True) for x in (actions, labels))
     judged, _ = matched(own, theirs)
     print("\nconfidence: detections of any size, share that is right")
-    for band, rows in judged.groupby(pd.cut(judged["confidence"], [0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0]), observed=True):
+    for band, rows in judged.groupby(
+        pd.cut(judged["confidence"], [0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0]), observed=True
+    ):
         print(f"  {band!s:<14}{len(rows):>5}{rows['right'].mean():>8.2f}")
 
 
 def misses(actions: pd.DataFrame, labels: pd.DataFrame, tickers: set[str]) -> None:
     """What was missed, what was called wrongly, and how the small factors fare."""
-    certain = actions[(actions["confidence"] >= MINIMAL_CONFIDENCE) & actions["ticker"].isin(tickers)].reset_index(drop=True)
-    certain, labels = matched(certain, labels[labels["ticker"].isin(tickers)].reset_index(drop=True))
+    certain = actions[
+        (actions["confidence"] >= MINIMAL_CONFIDENCE) & actions["ticker"].isin(tickers)
+    ].reset_index(drop=True)
+    certain, labels = matched(
+        certain, labels[labels["ticker"].isin(tickers)].reset_index(drop=True)
+    )
     small = labels[~large(labels)]
-    print(f"small factors, no target: {len(small)} listed, {int(small['right'].sum())} found from prices and volumes alone")
+    print(
+        f"small factors, no target: {len(small)} listed, {int(small['right'].sum())} found from prices and volumes alone"
+    )
     _, all_found = matched(actions, labels.drop(columns=["right", "found", "confidence"]))
     print("missed:")
     for m in all_found[large(labels) & ~labels["right"]].itertuples():
-        print(f"  {m.ticker} {m.date.date()}: {m.factor:g}; suspected {m.found:g} with {m.confidence:.2f}")
+        print(
+            f"  {m.ticker} {m.date.date()}: {m.factor:g}; suspected {m.found:g} with {m.confidence:.2f}"
+        )
     print("wrongly called:")
     for w in certain[large(certain) & ~certain["right"]].itertuples():
         print(f"  {w.ticker} {w.date.date()}: {w.factor:g} with {w.confidence:.2f}; {w.evidence}")
-    inexact = labels[labels["right"] & large(labels) & (np.abs(labels["found"] / labels["factor"] - 1) >= 0.01)]
+    inexact = labels[
+        labels["right"] & large(labels) & (np.abs(labels["found"] / labels["factor"] - 1) >= 0.01)
+    ]
     print("right day, other factor:")
     for i in inexact.itertuples():
         print(f"  {i.ticker} {i.date.date()}: {i.factor:g} as {i.found:g}")

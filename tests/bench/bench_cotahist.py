@@ -2,9 +2,10 @@
 
     PYTHONPATH=. python tests/bench/bench_cotahist.py [--rounds 3]
 
-The year is made of real lines: the two newest whole daily files, by turns, once for every weekday of 2022 with its date put
-in (1.96 million lines). Every arm is a fresh child process on one core. Ours reads and checks the whole file, from the zip
-and from plain text; the peers read the first 200,000 lines of plain text, check nothing and give the same cash quotes.
+The year is made of real lines: the two newest whole daily files, by turns, once for every weekday
+of 2022 with its date put in (1.96 million lines). Every arm is a fresh child process on one core.
+Ours reads and checks the whole file, from the zip and from plain text; the peers read the first
+200,000 lines of plain text, check nothing and give the same cash quotes.
 """
 
 import argparse
@@ -53,7 +54,8 @@ def make_year(folder: Path) -> tuple[Path, Path, int]:
         newest = archive.read(archive.namelist()[0])
     before = gzip.decompress((SHARED / "COTAHIST_D25062021.TXT.gz").read_bytes())
     days = [
-        np.frombuffer(b"".join(text.splitlines(keepends=True)[1:-1]), np.uint8).reshape(-1, 247) for text in (before, newest)
+        np.frombuffer(b"".join(text.splitlines(keepends=True)[1:-1]), np.uint8).reshape(-1, 247)
+        for text in (before, newest)
     ]
     weekdays = np.arange("2022-01-01", "2023-01-01", dtype="datetime64[D]")
     weekdays = weekdays[np.is_busday(weekdays)]
@@ -112,7 +114,9 @@ def line_by_line(path: Path) -> dict[str, float]:
         next(lines)
         for number, line in enumerate(lines, start=1):
             row = {
-                name: line[first:last].strip() if decimals is None else int(line[first:last]) / 10**decimals
+                name: line[first:last].strip()
+                if decimals is None
+                else int(line[first:last]) / 10**decimals
                 for name, (first, last, decimals) in FIELDS.items()
             }
             if row["market"] == "010":
@@ -127,7 +131,14 @@ def line_by_line(path: Path) -> dict[str, float]:
 
 def result(lines: int, rows: int, total: float, started: float, before: float) -> dict[str, float]:
     seconds = time.perf_counter() - started
-    return {"lines": lines, "rows": rows, "total": total, "seconds": seconds, "peak": peak(), "grown": peak() - before}
+    return {
+        "lines": lines,
+        "rows": rows,
+        "total": total,
+        "seconds": seconds,
+        "peak": peak(),
+        "grown": peak() - before,
+    }
 
 
 def peak() -> float:
@@ -154,14 +165,24 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.arm:
-        print(json.dumps(run(asked.arm, asked.folder / "COTAHIST_A2022.TXT", asked.folder / "COTAHIST_A2022.ZIP")))
+        print(
+            json.dumps(
+                run(
+                    asked.arm,
+                    asked.folder / "COTAHIST_A2022.TXT",
+                    asked.folder / "COTAHIST_A2022.ZIP",
+                )
+            )
+        )
         return
     if not SHARED.exists():
         print(f"skipped: {SHARED} is absent; the daily files are not part of the repository")
         return
     with tempfile.TemporaryDirectory(prefix="b3-bench-") as folder:
         text, packed, lines = make_year(Path(folder))
-        print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}")
+        print(
+            f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}"
+        )
         print(
             f"{lines:,} lines, text {text.stat().st_size / 1e6:.0f} MB, zip {packed.stat().st_size / 1e6:.0f} MB, one core"
         )
@@ -174,8 +195,13 @@ def main() -> None:
     peers = [rounds[arm][0] for arm in ARMS[2:]]
     assert np.isclose(peers[0]["total"], peers[1]["total"])
     assert peers[0]["rows"] == peers[1]["rows"]
-    speed = {arm: float(np.median([r["lines"] / r["seconds"] for r in found])) for arm, found in rounds.items()}
-    print(f"{'':18}{'lines':>11}{'cash rows':>11}{'lines/s':>11}{'ours, zip / it':>16}{'peak MiB':>10}{'of it to read':>15}")
+    speed = {
+        arm: float(np.median([r["lines"] / r["seconds"] for r in found]))
+        for arm, found in rounds.items()
+    }
+    print(
+        f"{'':18}{'lines':>11}{'cash rows':>11}{'lines/s':>11}{'ours, zip / it':>16}{'peak MiB':>10}{'of it to read':>15}"
+    )
     for arm, found in rounds.items():
         last = found[-1]
         print(

@@ -17,14 +17,16 @@ from pathlib import Path
 import numpy as np
 
 from b3shared.core.config import Settings
-from b3shared.dataset.table import BUY, CLASSES, SELL, UNLABELLED, Dataset
-from b3shared.models.decision import decide, propose
+from b3shared.core.vocabulary import BUY, CLASSES, SELL, UNLABELLED
+from b3shared.dataset.table import Dataset
 from b3shared.evaluation import metrics as m
 from b3shared.models import MODELS
 from b3shared.models.base import METADATA_FILE
-from b3shared.params.run import PipelineParams, Step
+from b3shared.models.decision import decide, propose
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
+from b3shared.pipeline.artifacts import PREDICTIONS, load_predictions
 from b3shared.pipeline.runner import run_pipeline
-from b3shared.pipeline.steps.train_model import PREDICTIONS, load_predictions
 from b3shared.runs.run import Run, list_runs, new_run_id
 from b3shared.storage import Storage, open_storage
 
@@ -39,7 +41,9 @@ def trained_runs(storage: Storage) -> dict[str, Run]:
     """Model type -> a new run of the bundled sample with default parameters, up to its training."""
     settings, runs = Settings(storage=storage.url), {}
     for model_type in MODELS:
-        runs[model_type] = Run.create(storage, new_run_id(), PipelineParams.of(model_type=model_type))
+        runs[model_type] = Run.create(
+            storage, new_run_id(), PipelineParams.of(model_type=model_type)
+        )
         run_pipeline(runs[model_type], settings=settings, stop_after=Step.TRAIN_MODEL)
     return runs
 
@@ -54,7 +58,10 @@ def report(run: Run, folder: Path) -> Iterator[str]:
     rows, p = parts["val"][known], forecasts["val"].probabilities[known]
     returns = None if forecasts["val"].returns is None else forecasts["val"].returns[known]
 
-    rules = {"lift alone": propose(p, base, "lift"), "lift, checked": decide(p, base, "lift", returns)}
+    rules = {
+        "lift alone": propose(p, base, "lift"),
+        "lift, checked": decide(p, base, "lift", returns),
+    }
     days = data.date[rows]
     yield f"{run.params.model_type}: {len(rows):,} validation rows, {days.min()} to {days.max()}"
     yield f"  {'rule':<14}{'word':<6}{'rows':>7}{'share':>8}{'mean return':>13}{'contrary':>10}"
@@ -85,7 +92,11 @@ def main() -> None:
     """Print the figures of each model."""
     with tempfile.TemporaryDirectory() as folder:
         given = sys.argv[1] if len(sys.argv) > 1 else None
-        runs = newest_runs(open_storage(given)) if given else trained_runs(open_storage(f"{folder}/store"))
+        runs = (
+            newest_runs(open_storage(given))
+            if given
+            else trained_runs(open_storage(f"{folder}/store"))
+        )
         for model_type, run in runs.items():
             print(*report(run, Path(folder) / model_type), sep="\n")
 

@@ -1,6 +1,7 @@
 """Features and labels against vectorised pandas: the same numbers, the time of both, the growth with the rows.
 
-``PYTHONPATH=. python tests/bench/bench_features.py``. The quotes are the bundled ones, repeated under other ticker names.
+``PYTHONPATH=. python tests/bench/bench_features.py``. The quotes are the bundled ones, repeated
+under other ticker names.
 """
 
 import os
@@ -30,13 +31,18 @@ def with_pandas(frame: pd.DataFrame) -> pd.DataFrame:
     by = close.groupby(frame["ticker"], sort=False)
 
     def roll(values: pd.Series, window: int, how: str, least: int | None = None) -> pd.Series:
-        rolling = values.groupby(frame["ticker"], sort=False).rolling(window, min_periods=least or window)
+        rolling = values.groupby(frame["ticker"], sort=False).rolling(
+            window, min_periods=least or window
+        )
         return getattr(rolling, how)().droplevel(0)
 
     daily, change = by.pct_change(1), by.diff()
     shares = frame["volume"] / g["split_factor"].cumprod()
     log_volume = np.log(shares)
-    up, down = roll(change.where(change > 0, 0.0), 14, "mean"), roll((-change).where(change < 0, 0.0), 14, "mean")
+    up, down = (
+        roll(change.where(change > 0, 0.0), 14, "mean"),
+        roll((-change).where(change < 0, 0.0), 14, "mean"),
+    )
     low, high, mean20 = roll(close, 14, "min"), roll(close, 14, "max"), roll(close, 20, "mean")
     ema = {span: by.ewm(span=span, adjust=False).mean().droplevel(0) for span in (12, 26)}
     out = pd.DataFrame({f"return_{n}": by.pct_change(n) for n in (1, 2, 5, 10, 20, 60, 120)})
@@ -89,10 +95,14 @@ def main() -> None:
     theirs, mine = with_pandas(base), ours(base)
     for name in theirs.columns.drop("label"):
         same = np.isclose(mine[name], theirs[name], rtol=1e-5, atol=1e-7, equal_nan=True)
-        assert same.mean() > (0.999 if name.endswith("_rank") else 0.999999), name  # ranks of near ties may differ
+        assert same.mean() > (0.999 if name.endswith("_rank") else 0.999999), (
+            name
+        )  # ranks of near ties may differ
     known = mine["label"] >= 0
     assert (mine["label"][known] == theirs["label"][known]).all()
-    print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}")
+    print(
+        f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}"
+    )
     print(f"{'rows':>10}{'ours s':>9}{'pandas s':>10}{'ours/pandas':>13}{'growth exponent':>17}")
     before: tuple[int, float] | None = None
     for copies in (1, 4, 16):
@@ -100,7 +110,10 @@ def main() -> None:
         frame = pd.concat(parts, ignore_index=True)
         mine_s, pandas_s = clock(ours, frame), clock(with_pandas, frame)
         growth = np.log(mine_s / before[1]) / np.log(len(frame) / before[0]) if before else np.nan
-        print(f"{len(frame):>10,}{mine_s:>9.2f}{pandas_s:>10.2f}{mine_s / pandas_s:>13.2f}{growth:>17.2f}", flush=True)
+        print(
+            f"{len(frame):>10,}{mine_s:>9.2f}{pandas_s:>10.2f}{mine_s / pandas_s:>13.2f}{growth:>17.2f}",
+            flush=True,
+        )
         before = (len(frame), mine_s)
 
 

@@ -1,7 +1,8 @@
 """Where the log-loss gain over the class shares comes from: knowing when a share moves, or in which direction.
 
-``PYTHONPATH=. python tests/bench/bench_gain.py [REPORT]``, the folder that ``make run`` writes (default artifacts/report).
-The gain of three classes is the gain of "does it leave the hold band" plus, for the rows that do, the gain of the side.
+``PYTHONPATH=. python tests/bench/bench_gain.py [REPORT]``, the folder that ``make run`` writes
+(default artifacts/report). The gain of three classes is the gain of "does it leave the hold band"
+plus, for the rows that do, the gain of the side.
 """
 
 import json
@@ -10,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from b3shared.dataset.table import CLASSES, HOLD
+from b3shared.core.vocabulary import CLASSES, HOLD
 from b3shared.evaluation import bootstrap
-from b3shared.evaluation.metrics import row_log_loss
 from b3shared.evaluation.gate import Outcomes
+from b3shared.evaluation.metrics import row_log_loss
 
 
 def parts(p: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +38,10 @@ def main() -> None:
     length = bootstrap.block_length(metrics["params"]["horizon"])
     counts = bootstrap.resample_counts(len(dates), length, seed=metrics["bootstrap"]["seed"])
     of_model, of_prior = parts(said.probabilities, said.label), parts(prior, said.label)
-    gains = {"hold or move": of_prior[0] - of_model[0], "side, given a move": of_prior[1] - of_model[1]}
+    gains = {
+        "hold or move": of_prior[0] - of_model[0],
+        "side, given a move": of_prior[1] - of_model[1],
+    }
     whole = row_log_loss(prior, said.label) - row_log_loss(said.probabilities, said.label)
     np.testing.assert_allclose(sum(gains.values()), whole, atol=1e-9)
     for name, gain in {"whole": whole, **gains}.items():

@@ -1,12 +1,15 @@
 """The training loop against the usual one of PyTorch: same network, data, batch size, draws a class, epochs, one run.
 
-    python tests/bench/bench_lstm.py [--windows 400000] [--features 13] [--batch 256] [--epochs 1] [--rounds 2]
+    python tests/bench/bench_lstm.py [--windows 400000] [--features 13] [--batch 256] [--epochs 1]
+    [--rounds 2]
 
-"plain" is the loop of the project that this one succeeds, and of most tutorials: every window copied into one tensor,
-TensorDataset, WeightedRandomSampler, DataLoader. It is spared what costs memory without need: the windows are written
-straight into their tensor. "ours" gathers windows by index from the memory-mapped matrix. Both draw classes equally often,
-and compute cross-entropy and Huber's loss of the same two heads. Each arm is a fresh child process; arms alternate, so that
-a busy machine hurts both. Memory is the peak above the same process before it loads the data (torch imported, nothing done).
+"plain" is the loop of the project that this one succeeds, and of most tutorials: every window
+copied into one tensor, TensorDataset, WeightedRandomSampler, DataLoader. It is spared what costs
+memory without need: the windows are written straight into their tensor. "ours" gathers windows by
+index from the memory-mapped matrix. Both draw classes equally often, and compute cross-entropy and
+Huber's loss of the same two heads. Each arm is a fresh child process; arms alternate, so that a
+busy machine hurts both. Memory is the peak above the same process before it loads the data (torch
+imported, nothing done).
 """
 
 import argparse
@@ -38,7 +41,9 @@ def write_market(folder: Path, windows: int, features: int) -> None:
     dates = windows // TICKERS + LOOKBACK - 1
     rows = dates * TICKERS
     session = np.tile(np.arange(dates, dtype=np.int32), TICKERS)
-    calendar = np.busday_offset(np.datetime64("1990-01-01", "D"), np.arange(dates + HORIZON), roll="forward")
+    calendar = np.busday_offset(
+        np.datetime64("1990-01-01", "D"), np.arange(dates + HORIZON), roll="forward"
+    )
     zeros = np.zeros(rows)
     Dataset(
         X=rng.standard_normal((rows, features), dtype=np.float32),
@@ -70,7 +75,9 @@ def run(arm: str, folder: Path, batch: int, epochs: int) -> dict[str, float]:
     from b3shared.params.run import PipelineParams
 
     before = peak()
-    params = PipelineParams.of(model_type="lstm", batch_size=batch, oversample=True, lookback=LOOKBACK, horizon=HORIZON)
+    params = PipelineParams.of(
+        model_type="lstm", batch_size=batch, oversample=True, lookback=LOOKBACK, horizon=HORIZON
+    )
     data = Dataset.load(folder)
     rows = np.flatnonzero(whole(data, np.arange(len(data)), LOOKBACK, params.max_gap))
     torch.manual_seed(0)
@@ -103,19 +110,25 @@ def plain_loop(network, data, rows, params, epochs: int) -> None:
     for n, row in enumerate(rows):
         windows[n] = data.X[row - LOOKBACK + 1 : row + 1]
     labels = torch.from_numpy(data.label[rows].astype(np.int64))
-    returns = torch.from_numpy((data.future_return[rows] / (data.volatility[rows] * np.sqrt(HORIZON))).astype(np.float32))
+    returns = torch.from_numpy(
+        (data.future_return[rows] / (data.volatility[rows] * np.sqrt(HORIZON))).astype(np.float32)
+    )
     weights = (1.0 / torch.bincount(labels).double())[labels]
     loader = DataLoader(
         TensorDataset(torch.from_numpy(windows), labels, returns),
         batch_size=params.lstm.batch_size,
         sampler=WeightedRandomSampler(weights, len(labels), replacement=True),
     )
-    optimizer = torch.optim.Adam(network.parameters(), lr=params.lstm.learning_rate, weight_decay=params.lstm.weight_decay)
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=params.lstm.learning_rate, weight_decay=params.lstm.weight_decay
+    )
     network.train()
     for _ in range(epochs):
         for x, y, happened in loader:
             logits, answer = network(x)
-            loss = functional.cross_entropy(logits, y) + 0.3 * functional.huber_loss(answer, happened)
+            loss = functional.cross_entropy(logits, y) + 0.3 * functional.huber_loss(
+                answer, happened
+            )
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), params.lstm.gradient_clip_norm)
@@ -138,7 +151,10 @@ def machine() -> str:
     """Cores, processor, load and Python."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    model = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
     return f"{os.cpu_count()} cores, {model}, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
 
 
@@ -164,8 +180,22 @@ def main() -> None:
         write_market(Path(folder), options.windows, options.features)
         for number in range(options.rounds):
             for arm in ARMS if number % 2 == 0 else ARMS[::-1]:
-                given = ["--arm", arm, "--folder", folder, "--batch", str(options.batch), "--epochs", str(options.epochs)]
-                done = subprocess.run([sys.executable, __file__, *given], stdout=subprocess.PIPE, text=True, check=True)
+                given = [
+                    "--arm",
+                    arm,
+                    "--folder",
+                    folder,
+                    "--batch",
+                    str(options.batch),
+                    "--epochs",
+                    str(options.epochs),
+                ]
+                done = subprocess.run(
+                    [sys.executable, __file__, *given],
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    check=True,
+                )
                 results[arm].append(json.loads(done.stdout))
                 last = results[arm][-1]
                 print(

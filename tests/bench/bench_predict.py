@@ -2,11 +2,12 @@
 
     python tests/bench/bench_predict.py [--store FOLDER] [--rounds 2000]
 
-The peers are joblib and scikit-learn's ``predict_proba`` of the same forest, and PyTorch's eager call of the same network.
-Without ``--store`` a forest and an LSTM of the default sizes are trained on the bundled quotes first (the LSTM for one
-epoch: what it learnt does not change what it costs). Every arm runs in a fresh child process, those that are timed call by
-call on one core. The bars are: warm p50 <= 2 ms and p99 <= 10 ms for both, the forest >= 50 times faster than
-scikit-learn, cold start <= 1.2 s, <= 220 MB with both models loaded, >= 100 requests a second over HTTP.
+The peers are joblib and scikit-learn's ``predict_proba`` of the same forest, and PyTorch's eager
+call of the same network. Without ``--store`` a forest and an LSTM of the default sizes are trained
+on the bundled quotes first (the LSTM for one epoch: what it learnt does not change what it costs).
+Every arm runs in a fresh child process, those that are timed call by call on one core. The bars
+are: warm p50 <= 2 ms and p99 <= 10 ms for both, the forest >= 50 times faster than scikit-learn,
+cold start <= 1.2 s, <= 220 MB with both models loaded, >= 100 requests a second over HTTP.
 """
 
 import argparse
@@ -69,10 +70,17 @@ def function(store: str, **body: Any) -> Callable[[], dict[str, Any]]:
         "headers": {"content-type": "application/json"},
         "body": json.dumps({"ticker": "PETR4"} | body),
         "isBase64Encoded": False,
-        "requestContext": {"http": {"method": "POST", "path": "/api/b3/predict"}, "requestId": "r", "stage": "$default"},
+        "requestContext": {
+            "http": {"method": "POST", "path": "/api/b3/predict"},
+            "requestId": "r",
+            "stage": "$default",
+        },
     }
     context = SimpleNamespace(
-        function_name="predict", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="r"
+        function_name="predict",
+        memory_limit_in_mb=512,
+        invoked_function_arn="arn",
+        aws_request_id="r",
     )
 
     def call() -> dict[str, Any]:
@@ -123,8 +131,8 @@ def run_cold(store: str, rounds: int) -> dict[str, float]:
 def live_version(store: str, kind: str, folder: str) -> tuple[Path, dict[str, Any]]:
     """Files and manifest of the live version of a type."""
     sys.path.insert(0, str(ROOT))
-    from b3shared.registry.versions import Registry
     from b3shared.registry.release import Release
+    from b3shared.registry.versions import Registry
     from b3shared.storage import open_storage
 
     storage = open_storage(store)
@@ -197,7 +205,9 @@ def run_snapshot(store: str, rounds: int) -> dict[str, float]:
     storage = open_storage(store)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found = Snapshot.load(storage.download(Release(storage).state().snapshot, folder / "live.npz"))
+        found = Snapshot.load(
+            storage.download(Release(storage).state().snapshot, folder / "live.npz")
+        )
         rows = np.resize(np.arange(len(found.ticker)), LAKE)
         columns = {f.name: getattr(found, f.name) for f in fields(found)}
         large = {n: {k: v[rows] for k, v in columns[n].items()} for n in ("windows", "slots")}
@@ -270,7 +280,10 @@ def machine() -> str:
     """Cores, processor, load and Python."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    model = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
     return f"{os.cpu_count()} cores, {model}, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
 
 
@@ -291,8 +304,12 @@ def report_model(kind: str, store: str, rounds: int) -> None:
     print(f"{kind} of {model['size']}; one forecast, one core:")
     print(f"  {PEERS[kind]:<28} p50 {peer['p50']:8.3f} ms   p99 {peer['p99']:8.3f} ms")
     print(f"  our scorer, calibrated       p50 {ours['p50']:8.3f} ms   p99 {ours['p99']:8.3f} ms")
-    print(f"  our whole handler            p50 {warm['p50']:8.3f} ms   p99 {warm['p99']:8.3f} ms   (bars 2 and 10)")
-    print(f"  {PEERS[kind]} / scorer {peer['p50'] / ours['p50']:.1f}x, / handler {peer['p50'] / warm['p50']:.2f}x")
+    print(
+        f"  our whole handler            p50 {warm['p50']:8.3f} ms   p99 {warm['p99']:8.3f} ms   (bars 2 and 10)"
+    )
+    print(
+        f"  {PEERS[kind]} / scorer {peer['p50'] / ours['p50']:.1f}x, / handler {peer['p50'] / warm['p50']:.2f}x"
+    )
 
 
 def report(store: str, rounds: int) -> None:

@@ -2,8 +2,9 @@
 
     python tests/bench/bench_random_forest.py [--rows 60000] [--trees 40] [--rounds 3]
 
-Each arm is a fresh child process that makes the same data, then is timed; arms alternate, so that a busy machine hurts
-both. Both have their threads inside the forest, as Lambda needs it. ``fit`` also calibrates, the plain search does not.
+Each arm is a fresh child process that makes the same data, then is timed; arms alternate, so that a
+busy machine hurts both. Both have their threads inside the forest, as Lambda needs it. ``fit`` also
+calibrates, the plain search does not.
 """
 
 import argparse
@@ -29,13 +30,23 @@ def market(rows: int) -> SimpleNamespace:
     """Columns of a Dataset that training reads; a weak signal, unequal classes."""
     rng = np.random.default_rng(0)
     dates = rows // TICKERS
-    calendar = np.busday_offset(np.datetime64("2015-01-01", "D"), np.arange(dates + 2), roll="forward")
-    X = rng.standard_normal((dates * TICKERS, FEATURES), dtype=np.float32)  # no temporaries that would hide a peak
+    calendar = np.busday_offset(
+        np.datetime64("2015-01-01", "D"), np.arange(dates + 2), roll="forward"
+    )
+    X = rng.standard_normal(
+        (dates * TICKERS, FEATURES), dtype=np.float32
+    )  # no temporaries that would hide a peak
     latent = 0.1 * X[:, 0] + 0.1 * X[:, 1] * X[:, 2] + rng.normal(size=len(X))
     label = np.digitize(-latent, [-0.5, 0.6]).astype(np.int8)
     session = np.tile(np.arange(dates), TICKERS)
     names = tuple(f"f{i}" for i in range(FEATURES))
-    return SimpleNamespace(X=X, feature_names=names, label=label, date=calendar[session], label_end=calendar[session + 2])
+    return SimpleNamespace(
+        X=X,
+        feature_names=names,
+        label=label,
+        date=calendar[session],
+        label_end=calendar[session + 2],
+    )
 
 
 def run(arm: str, rows: int, trees: int) -> dict[str, float]:
@@ -44,27 +55,46 @@ def run(arm: str, rows: int, trees: int) -> dict[str, float]:
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import RandomizedSearchCV
 
+    from b3shared.dataset.split import purged_folds, purged_split
     from b3shared.models.base import TrainingSession
     from b3shared.models.random_forest.model import RandomForestModel
     from b3shared.params.run import PipelineParams
-    from b3shared.dataset.split import purged_folds, purged_split
 
     params = PipelineParams.of(n_estimators=trees)
     rf, data = params.rf, market(rows)
-    split = purged_split(data.date, data.label_end, test_size=0.2, val_size=0.2, embargo_days=params.embargo_days)
+    split = purged_split(
+        data.date, data.label_end, test_size=0.2, val_size=0.2, embargo_days=params.embargo_days
+    )
     before = peak()
     cpu_before, started = cpu(), time.perf_counter()
     if arm == "ours":
-        best = RandomForestModel(params).fit(data, split.train, split.val, TrainingSession())["chosen"]
+        best = RandomForestModel(params).fit(data, split.train, split.val, TrainingSession())[
+            "chosen"
+        ]
     else:
         X, y = data.X[split.train], data.label[split.train]
-        folds = purged_folds(data.date[split.train], data.label_end[split.train], n_splits=rf.cv_folds, embargo_days=5)
+        folds = purged_folds(
+            data.date[split.train],
+            data.label_end[split.train],
+            n_splits=rf.cv_folds,
+            embargo_days=5,
+        )
         forest = RandomForestClassifier(
-            rf.n_estimators, max_samples=rf.max_samples, class_weight=rf.class_weight, n_jobs=rf.n_jobs, random_state=42
+            rf.n_estimators,
+            max_samples=rf.max_samples,
+            class_weight=rf.class_weight,
+            n_jobs=rf.n_jobs,
+            random_state=42,
         )
         space = {n: list(getattr(rf, n)) for n in ("max_depth", "min_samples_leaf", "max_features")}
         search = RandomizedSearchCV(
-            forest, space, n_iter=rf.n_iter, cv=folds, scoring="neg_log_loss", n_jobs=1, random_state=42
+            forest,
+            space,
+            n_iter=rf.n_iter,
+            cv=folds,
+            scoring="neg_log_loss",
+            n_jobs=1,
+            random_state=42,
         )
         best = search.fit(X, y).best_params_
     return {
@@ -92,7 +122,10 @@ def machine() -> str:
     """Cores, processor, load and Python."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    model = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
     return f"{os.cpu_count()} cores, {model}, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
 
 
@@ -106,11 +139,22 @@ def main() -> None:
     if options.arm:
         print(json.dumps(run(options.arm, options.rows, options.trees)))
         return
-    print(f"{machine()}\n{options.rows} rows x {FEATURES}, {options.trees} trees, default search space")
+    print(
+        f"{machine()}\n{options.rows} rows x {FEATURES}, {options.trees} trees, default search space"
+    )
     results: dict[str, list[dict[str, float]]] = {arm: [] for arm in ARMS}
     for number in range(options.rounds):
         for arm in ARMS if number % 2 == 0 else ARMS[::-1]:
-            command = [sys.executable, __file__, "--arm", arm, "--rows", str(options.rows), "--trees", str(options.trees)]
+            command = [
+                sys.executable,
+                __file__,
+                "--arm",
+                arm,
+                "--rows",
+                str(options.rows),
+                "--trees",
+                str(options.trees),
+            ]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             results[arm].append(json.loads(done.stdout))
             last = results[arm][-1]
@@ -121,7 +165,8 @@ def main() -> None:
                 flush=True,
             )
     ratio = {
-        key: middle(results["ours"], key) / middle(results["plain"], key) for key in ("seconds", "cpu_seconds", "peak_mb")
+        key: middle(results["ours"], key) / middle(results["plain"], key)
+        for key in ("seconds", "cpu_seconds", "peak_mb")
     }
     print(
         f"ours / plain: wall {ratio['seconds']:.2f}, cpu {ratio['cpu_seconds']:.2f}, peak memory {ratio['peak_mb']:.2f} "

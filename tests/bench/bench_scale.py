@@ -1,12 +1,14 @@
 """Loading, features, labels, split and training input of more quotes than fit into memory: time, peak memory, growth.
 
-``PYTHONPATH=. python tests/bench/bench_scale.py [millions of rows ...]``, by default 1.6 5 20. The quotes are those of
-``../shared/data/b3_daily_adjusted.parquet`` (458 tickers, 2000 to 2022), repeated under other ticker names with a jitter
-that each ticker has on each date, in a lake partitioned by year. Every step of a run is a process of its own, as a Lambda
-function is; its peak is ``ru_maxrss``, mapped files that are in memory included, and its scratch what its temporary files
-take at most, looked at every 20 ms: that is what ``ScratchSize`` has to hold. The peer is vectorised pandas (the formulas
-of ``bench_features.py``) on the first size, in memory, in the same run. Then, of a lake with all columns of COTAHIST, what
-an ingest looks for in all quotes: renamed tickers and corporate actions; that alone with ``--detection`` before the sizes.
+``PYTHONPATH=. python tests/bench/bench_scale.py [millions of rows ...]``, by default 1.6 5 20. The
+quotes are those of ``../shared/data/b3_daily_adjusted.parquet`` (458 tickers, 2000 to 2022),
+repeated under other ticker names with a jitter that each ticker has on each date, in a lake
+partitioned by year. Every step of a run is a process of its own, as a Lambda function is; its peak
+is ``ru_maxrss``, mapped files that are in memory included, and its scratch what its temporary files
+take at most, looked at every 20 ms: that is what ``ScratchSize`` has to hold. The peer is
+vectorised pandas (the formulas of ``bench_features.py``) on the first size, in memory, in the same
+run. Then, of a lake with all columns of COTAHIST, what an ingest looks for in all quotes: renamed
+tickers and corporate actions; that alone with ``--detection`` before the sizes.
 """
 
 import json
@@ -27,7 +29,8 @@ import numpy as np
 import pandas as pd
 
 from b3shared.core.config import Settings
-from b3shared.params.run import PipelineParams, Step
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.pipeline.runner import run_step
 from b3shared.quotes.ingest.ingest import Ingest
 from b3shared.quotes.lake.lake import LAKE, Lake
@@ -52,13 +55,17 @@ def make_lake(folder: Path, millions: float, more: str = "") -> int:
     """Write a lake of about so many rows, one file a year, with more columns (SQL); returns how many rows they are."""
     with duckdb.connect(config={"threads": 2, "memory_limit": "3GB"}) as connection:
         connection.execute(f"CREATE VIEW source AS FROM '{SOURCE}'")
-        rows, tickers = connection.execute("SELECT count(*), count(DISTINCT ticker) FROM source").fetchone()
+        rows, tickers = connection.execute(
+            "SELECT count(*), count(DISTINCT ticker) FROM source"
+        ).fetchone()
         wanted = round(millions * 1e6 / rows * tickers)
         connection.execute(
             "CREATE TABLE names AS SELECT ticker, row_number() OVER (ORDER BY ticker) - 1 AS n "
             "FROM (SELECT DISTINCT ticker FROM source)"
         )
-        root = " || ".join(f"chr(65 + ((n + {tickers} * copy) // {26**place} % 26)::INT)" for place in (3, 2, 1, 0))
+        root = " || ".join(
+            f"chr(65 + ((n + {tickers} * copy) // {26**place} % 26)::INT)" for place in (3, 2, 1, 0)
+        )
         jitter = f"exp(0.02 * ((hash(n + {tickers} * copy, date) % 1000) / 1000.0 - 0.5))"
         prices = ", ".join(f"{c} * {jitter} AS {c}" for c in ("open", "high", "low", "close"))
         copies = wanted // tickers + 1
@@ -95,14 +102,21 @@ def pandas_peer(run: Run) -> None:
     from bench_features import with_pandas
 
     from b3shared.features.training_table import preprocess
-    from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+    from b3shared.quotes.sources.parquet import ParquetSource
+    from b3shared.quotes.sources.query import QuoteQuery
 
     with tempfile.TemporaryDirectory(dir=os.environ["SCRATCH"]) as folder:
         names = run.record(Step.LOAD_DATA).artifacts
         fetched = run.fetch(Step.LOAD_DATA, Path(folder))
-        frame = pd.concat([ParquetSource(fetched / name).read(QuoteQuery()) for name in sorted(names)], ignore_index=True)
+        frame = pd.concat(
+            [ParquetSource(fetched / name).read(QuoteQuery()) for name in sorted(names)],
+            ignore_index=True,
+        )
     seconds = {}
-    for who, work in (("pandas", with_pandas), ("ours", lambda frame: preprocess(frame, run.params))):
+    for who, work in (
+        ("pandas", with_pandas),
+        ("ours", lambda frame: preprocess(frame, run.params)),
+    ):
         started = time.perf_counter()
         work(frame)
         seconds[who] = time.perf_counter() - started
@@ -148,21 +162,34 @@ def child(what: str, folder: str) -> None:
             Ingest(storage).actions()
             summary = {"rows": Lake(storage).manifest().actions.rows}
         else:
-            settings = Settings(storage=str(Path(folder, "storage")), quotes=str(Path(folder, "lake")))
+            settings = Settings(
+                storage=str(Path(folder, "storage")), quotes=str(Path(folder, "lake"))
+            )
             summary = run_step(run, Step(what), settings=settings).summary
     used = resource.getrusage(resource.RUSAGE_SELF)
     kept = {name: summary[name] for name in ("rows", "shards") if name in summary}
     took = {"seconds": time.perf_counter() - started, "cpu": used.ru_utime + used.ru_stime}
-    print(json.dumps(took | {"peak_gib": used.ru_maxrss / 2**20, "scratch_mib": scratch[-1] / 2**20} | kept))
+    print(
+        json.dumps(
+            took | {"peak_gib": used.ru_maxrss / 2**20, "scratch_mib": scratch[-1] / 2**20} | kept
+        )
+    )
 
 
 def measured(what: str, folder: Path) -> dict[str, float]:
     """A step in a process of its own."""
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    environ = os.environ | {"SCRATCH": str(scratch), "TMPDIR": str(scratch), "PYTHONPATH": os.getcwd()}
+    environ = os.environ | {
+        "SCRATCH": str(scratch),
+        "TMPDIR": str(scratch),
+        "PYTHONPATH": os.getcwd(),
+    }
     done = subprocess.run(
-        [sys.executable, __file__, "--child", what, str(folder)], env=environ, capture_output=True, text=True
+        [sys.executable, __file__, "--child", what, str(folder)],
+        env=environ,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise SystemExit(f"{what}: {done.stderr[-2000:]}")
@@ -186,7 +213,9 @@ def detection(millions: float) -> None:
 
 def main(sizes: tuple[float, ...]) -> None:
     """Print the table: of every step seconds, peak memory in GiB and scratch in MiB."""
-    print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}")
+    print(
+        f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}"
+    )
     print(
         f"{'rows':>11}{'shards':>8}{'table rows':>12}"
         + "".join(f"{s + ' s':>19}{'GiB':>6}{'MiB':>6}" for s in STEPS)
@@ -199,10 +228,13 @@ def main(sizes: tuple[float, ...]) -> None:
             rows = make_lake(folder / "lake", millions)
             took = {step: measured(step, folder) for step in STEPS}
             seconds, cpu = (sum(t[what] for t in took.values()) for what in ("seconds", "cpu"))
-            line = f"{rows:>11,}{took['load_data']['shards']:>8}{took['preprocess_data']['rows']:>12,}"
+            line = (
+                f"{rows:>11,}{took['load_data']['shards']:>8}{took['preprocess_data']['rows']:>12,}"
+            )
             line += (
                 "".join(
-                    f"{took[s]['seconds']:>19.1f}{took[s]['peak_gib']:>6.2f}{took[s]['scratch_mib']:>6.0f}" for s in STEPS
+                    f"{took[s]['seconds']:>19.1f}{took[s]['peak_gib']:>6.2f}{took[s]['scratch_mib']:>6.0f}"
+                    for s in STEPS
                 )
                 + f"{seconds:>8.0f}{cpu:>8.0f}"
             )
@@ -212,7 +244,10 @@ def main(sizes: tuple[float, ...]) -> None:
                     np.log(now / then) / np.log(rows / before[0])
                     for now, then in zip((seconds, cpu), before[1:], strict=True)
                 )
-                print(f"{'':>11} growth exponent of the time {wall:.2f}, of the CPU time {work:.2f}", flush=True)
+                print(
+                    f"{'':>11} growth exponent of the time {wall:.2f}, of the CPU time {work:.2f}",
+                    flush=True,
+                )
             before = rows, seconds, cpu
             if not number:
                 peer = measured("pandas_peer", folder)

@@ -1,18 +1,21 @@
 """The models by a fixed protocol on ten years of quotes, out of sample.
 
-``PYTHONPATH=. python tests/bench/bench_skill.py [FOLDER]``, the folder of ``b3_daily.parquet`` and its ``_tickers.csv``:
-rank IC and ICIR of the forest at three horizons. Three ways to treat the vendor's dividends are shown, because the vendor
-dates them on the last session with the right: taken as ex-dates (as its adjusted close does), every payment is a gain that
-is lost again the next day, which a model can learn.
+``PYTHONPATH=. python tests/bench/bench_skill.py [FOLDER]``, the folder of ``b3_daily.parquet`` and
+its ``_tickers.csv``: rank IC and ICIR of the forest at three horizons. Three ways to treat the
+vendor's dividends are shown, because the vendor dates them on the last session with the right:
+taken as ex-dates (as its adjusted close does), every payment is a gain that is lost again the next
+day, which a model can learn.
 
-``--model lstm`` (or rf): one model at one horizon, in detail: every figure beside what it has to beat, with paired
-intervals. ``--label signal --signal-lag 0`` (or 1): how well the reference's rule of the same (the next) day is learnt from
-the reference's own features, beside today's rule. ``--set epochs=3`` changes any parameter.
+``--model lstm`` (or rf): one model at one horizon, in detail: every figure beside what it has to
+beat, with paired intervals. ``--label signal --signal-lag 0`` (or 1): how well the reference's rule
+of the same (the next) day is learnt from the reference's own features, beside today's rule. ``--set
+epochs=3`` changes any parameter.
 
-Train to 2020-12-14; 2021 is validation, where a network also stops (on its earlier part) and sets its interval (on its
-later part); test 2022-01-03 to 2023-12-14, no refit. ``--test-year 2020`` is the same two years earlier: a second sample of
-how good a model is, though settings were chosen on its second year. The forest: 150 trees, depth 8, leaf 200, a third of
-the rows per tree, classes balanced, nothing searched; for the rule deeper trees and small leaves, as a rule is sharp.
+Train to 2020-12-14; 2021 is validation, where a network also stops (on its earlier part) and sets
+its interval (on its later part); test 2022-01-03 to 2023-12-14, no refit. ``--test-year 2020`` is
+the same two years earlier: a second sample of how good a model is, though settings were chosen on
+its second year. The forest: 150 trees, depth 8, leaf 200, a third of the rows per tree, classes
+balanced, nothing searched; for the rule deeper trees and small leaves, as a rule is sharp.
 """
 
 import argparse
@@ -27,19 +30,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from b3shared.dataset.table import BUY, HOLD, SELL, Dataset
-from b3shared.models.decision import decide
+from b3shared.core.vocabulary import BUY, HOLD, SELL
+from b3shared.dataset.table import Dataset
 from b3shared.evaluation import bootstrap, metrics
-from b3shared.evaluation.baselines import actions_of, majority, persistence, reference_rule, reversal
+from b3shared.evaluation.baselines import (
+    actions_of,
+    majority,
+    persistence,
+    reference_rule,
+    reversal,
+)
 from b3shared.evaluation.comparison import calibration_rows, gain, with_persistence_interval
 from b3shared.evaluation.ranking import buy_minus_sell, daily_rank_ic
 from b3shared.evaluation.scorecard import Outcome, Scorecard
+from b3shared.features.training_table import preprocess
 from b3shared.models.base import Model, TrainingSession, model_class
+from b3shared.models.decision import decide
 from b3shared.models.random_forest.model import RandomForestModel
 from b3shared.params.run import PipelineParams
-from b3shared.features.training_table import preprocess
 from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 
 PERIODS = {
     2022: (np.datetime64("2020-12-14"), np.datetime64("2022-01-03"), np.datetime64("2023-12-14")),
@@ -48,9 +59,23 @@ PERIODS = {
 """First year of the test -> last day of training, first and last day of the test; between them is validation."""
 ANCHOR = {1: (0.033, 0.20, 0.371), 2: (0.043, 0.23, 0.373), 5: (0.045, 0.22, 0.370)}
 """Horizon -> rank IC, ICIR, macro F1 of the anchor's forest, measured with the vendor's adjusted closes."""
-ANCHOR_LSTM = "rank IC 0.038, ICIR 0.22, log loss 1.0784 beside 1.0880 of the class prior (horizon 2)"
-FOREST = {"n_estimators": 150, "max_depth": 8, "min_samples_leaf": 200, "max_features": "sqrt", "max_samples": 0.3}
-RULE_FOREST = {"n_estimators": 100, "max_depth": 16, "min_samples_leaf": 3, "max_features": 0.5, "max_samples": 0.5}
+ANCHOR_LSTM = (
+    "rank IC 0.038, ICIR 0.22, log loss 1.0784 beside 1.0880 of the class prior (horizon 2)"
+)
+FOREST = {
+    "n_estimators": 150,
+    "max_depth": 8,
+    "min_samples_leaf": 200,
+    "max_features": "sqrt",
+    "max_samples": 0.3,
+}
+RULE_FOREST = {
+    "n_estimators": 100,
+    "max_depth": 16,
+    "min_samples_leaf": 3,
+    "max_features": 0.5,
+    "max_samples": 0.5,
+}
 DIVIDENDS = ("vendor", "as dated", "ex-date")
 RULE = {"label": "signal", "features": "v1", "decision": "argmax"}
 """The rule's inputs are the reference's features."""
@@ -67,7 +92,11 @@ def quotes(folder: Path, dividends: str) -> pd.DataFrame:
     if dividends == "vendor":
         frame = _as_adjusted(frame, folder / "b3_daily.parquet")
     attrs = frame.attrs
-    cleaned, _ = clean(frame) if dividends != "vendor" else (frame[frame["volume"] > 0].reset_index(drop=True), None)
+    cleaned, _ = (
+        clean(frame)
+        if dividends != "vendor"
+        else (frame[frame["volume"] > 0].reset_index(drop=True), None)
+    )
     cleaned.attrs = attrs
     return cleaned
 
@@ -76,7 +105,9 @@ def _as_adjusted(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Dividends that make our factors equal to the vendor's adjusted close, wherever that puts them."""
     import duckdb
 
-    adjusted = duckdb.execute("SELECT ticker, date, adjusted_close FROM read_parquet(?)", [str(path)]).df()
+    adjusted = duckdb.execute(
+        "SELECT ticker, date, adjusted_close FROM read_parquet(?)", [str(path)]
+    ).df()
     frame = frame.merge(adjusted.astype({"date": frame["date"].dtype}), on=["ticker", "date"])
     frame = frame[frame["volume"] > 0].reset_index(drop=True)
     by_ticker = frame.groupby("ticker")
@@ -125,7 +156,11 @@ def measure(frame: pd.DataFrame, horizon: int) -> dict[str, float]:
 def only(data: Dataset, columns: str) -> Dataset:
     """The table with those features whose name the pattern is found in."""
     kept = [i for i, name in enumerate(data.feature_names) if re.search(columns, name)]
-    return replace(data, X=np.ascontiguousarray(data.X[:, kept]), feature_names=tuple(data.feature_names[i] for i in kept))
+    return replace(
+        data,
+        X=np.ascontiguousarray(data.X[:, kept]),
+        feature_names=tuple(data.feature_names[i] for i in kept),
+    )
 
 
 def one_model(frame: pd.DataFrame, params: PipelineParams, year: int, columns: str) -> None:
@@ -135,14 +170,20 @@ def one_model(frame: pd.DataFrame, params: PipelineParams, year: int, columns: s
     model = model_class(params.model_type)(params)
     summary = model.fit(data, *parts(data, year)[:2], TrainingSession(progress=_told))
     train, val, test = (rows[model.covers(data, rows)] for rows in parts(data, year))
-    print(f"\n{params.model_type}, label {params.label}, horizon {params.horizon}, {data.X.shape[1]} features")
+    print(
+        f"\n{params.model_type}, label {params.label}, horizon {params.horizon}, {data.X.shape[1]} features"
+    )
     print(
         f"rows: train {len(train):,}, validation {len(val):,}, test {len(test):,}, {len(np.unique(data.date[test]))} dates"
     )
-    print(f"{time.perf_counter() - started:.0f} s on {os.cpu_count()} cores, {platform.machine()}: features and training")
+    print(
+        f"{time.perf_counter() - started:.0f} s on {os.cpu_count()} cores, {platform.machine()}: features and training"
+    )
     print("in brackets 95 % intervals by blocks of dates, paired where compared")
     card, beside = scored(data, model, train, calibration_rows(data, val, summary), test)
-    counts = bootstrap.resample_counts(len(card.dates), bootstrap.block_length(params.horizon), seed=params.random_state)
+    counts = bootstrap.resample_counts(
+        len(card.dates), bootstrap.block_length(params.horizon), seed=params.random_state
+    )
     for line in figures(card, beside, counts, params):
         print(line)
     if params.label == "signal":
@@ -150,7 +191,12 @@ def one_model(frame: pd.DataFrame, params: PipelineParams, year: int, columns: s
 
 
 def rule_by_thresholds(
-    data: Dataset, model: Model, val: np.ndarray, test: np.ndarray, today: Scorecard, counts: np.ndarray
+    data: Dataset,
+    model: Model,
+    val: np.ndarray,
+    test: np.ndarray,
+    today: Scorecard,
+    counts: np.ndarray,
 ) -> None:
     """Macro F1 by each way to decide; the thresholds are those of the best F1 of buy and of sell on validation."""
     said = model.forecast(data, val).probabilities
@@ -158,7 +204,11 @@ def rule_by_thresholds(
     p, shares = model.forecast(data, test).probabilities, model.base_rates
     over = np.stack([p[:, c] / levels[c] for c in (BUY, SELL)], axis=1)
     called = np.where(over.max(axis=1) < 1, HOLD, np.array([BUY, SELL])[over.argmax(axis=1)])
-    ways = {"argmax": decide(p, shares, "argmax"), "lift": decide(p, shares, "lift"), "thresholds of validation": called}
+    ways = {
+        "argmax": decide(p, shares, "argmax"),
+        "lift": decide(p, shares, "lift"),
+        "thresholds of validation": called,
+    }
     outcome = Outcome(
         data.date[test],
         data.label[test],
@@ -170,7 +220,9 @@ def rule_by_thresholds(
     for way, actions in ways.items():
         card = Scorecard.of(outcome, actions)
         found, better = card.intervals(counts)["macro_f1"], gain("macro_f1", card, today, counts)
-        print(f"macro F1, {way:<26}{_bounded(found, '.4f', 1)}  over today's rule {_bounded(better, '+.4f', 1)}")
+        print(
+            f"macro F1, {way:<26}{_bounded(found, '.4f', 1)}  over today's rule {_bounded(better, '+.4f', 1)}"
+        )
 
 
 def _best_threshold(p: np.ndarray, happened: np.ndarray) -> float:
@@ -194,36 +246,63 @@ def scored(
         metrics.class_shares(data.label[train]),
         params.lstm.interval_level,
     )
-    free = [kind(data, train, test, params) for kind in (majority, persistence, reference_rule, reversal)]
+    free = [
+        kind(data, train, test, params)
+        for kind in (majority, persistence, reference_rule, reversal)
+    ]
     if said.intervals is not None:
         free, _ = with_persistence_interval(free, data, later, test, params)
     p = said.probabilities
     actions = actions_of(p, model.base_rates, params)
     card = Scorecard.of(outcome, actions, p, buy_minus_sell(p), said.returns, said.intervals)
-    return card, {b.name: Scorecard.of(outcome, b.actions, b.probabilities, b.score, b.returns, b.intervals) for b in free}
+    return card, {
+        b.name: Scorecard.of(outcome, b.actions, b.probabilities, b.score, b.returns, b.intervals)
+        for b in free
+    }
 
 
 def _told(words: dict[str, Any]) -> None:
     """One line per epoch."""
     if "epoch" in words:
-        print({name: round(v, 5) if isinstance(v, float) else v for name, v in words.items()}, flush=True)
+        print(
+            {name: round(v, 5) if isinstance(v, float) else v for name, v in words.items()},
+            flush=True,
+        )
 
 
-def figures(card: Scorecard, beside: dict[str, Scorecard], counts: np.ndarray, params: PipelineParams) -> list[str]:
+def figures(
+    card: Scorecard, beside: dict[str, Scorecard], counts: np.ndarray, params: PipelineParams
+) -> list[str]:
     """Lines: figure, the model's, the free one's, and the gain over it."""
     found = card.intervals(counts)
 
-    def line(title: str, figure: str, other: str | None, form: str, scale: float = 1.0, gained: bool = True) -> str:
+    def line(
+        title: str,
+        figure: str,
+        other: str | None,
+        form: str,
+        scale: float = 1.0,
+        gained: bool = True,
+    ) -> str:
         text = f"{title:<34}{_bounded(found[figure], form, scale):<34}"
         if other is None:
             return text
         theirs = beside[other].figures()[figure]
-        better = f"gain {_bounded(gain(figure, card, beside[other], counts), '+' + form, scale)}" if gained else ""
+        better = (
+            f"gain {_bounded(gain(figure, card, beside[other], counts), '+' + form, scale)}"
+            if gained
+            else ""
+        )
         return text + f"{other.replace('_', ' ')} {theirs * scale:{form}}  {better}"
 
     lines = [
         line("log loss (nats)", "log_loss", "majority", ".4f"),
-        line("macro F1", "macro_f1", "reference_rule" if params.label == "signal" else "majority", ".4f"),
+        line(
+            "macro F1",
+            "macro_f1",
+            "reference_rule" if params.label == "signal" else "majority",
+            ".4f",
+        ),
         line("rank IC of P(buy) - P(sell)", "rank_ic", "reversal", ".4f"),
         line("ICIR of P(buy) - P(sell)", "icir", None, ".3f"),
         line("calibration error", "ece", None, ".4f"),
@@ -263,7 +342,18 @@ def _bounded(found: bootstrap.Interval, form: str, scale: float) -> str:
 
 def table(folder: Path, horizons: list[int]) -> None:
     """Print the forest's table."""
-    titles = ("horizon", "rank IC", "ICIR", "macro F1", "majority", "log loss", "prior", "reversal IC", "train rows", "s")
+    titles = (
+        "horizon",
+        "rank IC",
+        "ICIR",
+        "macro F1",
+        "majority",
+        "log loss",
+        "prior",
+        "reversal IC",
+        "train rows",
+        "s",
+    )
     print(f"{'dividends':<10}" + "".join(f"{title:>12}" for title in titles))
     for horizon in horizons:
         if horizon in ANCHOR:
@@ -280,16 +370,42 @@ def table(folder: Path, horizons: list[int]) -> None:
 
 def arguments() -> argparse.Namespace:
     """Of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "data")
-    parser.add_argument("--model", choices=("rf", "lstm"), help="one model in detail instead of the forest's table")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path(__file__).resolve().parents[3] / "shared" / "data",
+    )
+    parser.add_argument(
+        "--model", choices=("rf", "lstm"), help="one model in detail instead of the forest's table"
+    )
     parser.add_argument("--label", choices=("direction", "signal"), default="direction")
-    parser.add_argument("--signal-lag", type=int, default=0, help="0: the rule of the same day, 1: of the next")
-    parser.add_argument("--horizon", type=int, help="sessions; the table has 1, 2 and 5, one model 2")
-    parser.add_argument("--test-year", type=int, choices=PERIODS, default=2022, help="first year of the test, one model")
-    parser.add_argument("--columns", default="", metavar="PATTERN", help="only these features, one model: rank, ^(?!market)")
+    parser.add_argument(
+        "--signal-lag", type=int, default=0, help="0: the rule of the same day, 1: of the next"
+    )
+    parser.add_argument(
+        "--horizon", type=int, help="sessions; the table has 1, 2 and 5, one model 2"
+    )
+    parser.add_argument(
+        "--test-year",
+        type=int,
+        choices=PERIODS,
+        default=2022,
+        help="first year of the test, one model",
+    )
+    parser.add_argument(
+        "--columns",
+        default="",
+        metavar="PATTERN",
+        help="only these features, one model: rank, ^(?!market)",
+    )
     parser.add_argument("--dividends", choices=DIVIDENDS, default="ex-date")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any parameter of a run")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="any parameter of a run"
+    )
     return parser.parse_args()
 
 
@@ -303,7 +419,11 @@ def main() -> None:
         table(given.folder, list(ANCHOR) if given.horizon is None else [given.horizon])
         return
     chosen: dict[str, Any] = {"model_type": given.model or "rf", "horizon": given.horizon or 2}
-    chosen |= (RULE | RULE_FOREST | {"signal_lag": given.signal_lag}) if given.label == "signal" else FOREST
+    chosen |= (
+        (RULE | RULE_FOREST | {"signal_lag": given.signal_lag})
+        if given.label == "signal"
+        else FOREST
+    )
     params = PipelineParams.of(chosen | dict(pair.split("=", 1) for pair in given.set))
     if params.model_type == "lstm" and params.label == "direction":
         print(f"anchor: {ANCHOR_LSTM}")

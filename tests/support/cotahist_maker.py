@@ -46,7 +46,9 @@ def trailer(count: int, year: int = 2020, created: str = "20201230") -> str:
     return f"99COTAHIST.{year}BOVESPA {created}{count:011d}".ljust(WIDTH)
 
 
-def text(records: list[str], *, year: int = 2020, created: str = "20201230", end: str = "\r\n") -> bytes:
+def text(
+    records: list[str], *, year: int = 2020, created: str = "20201230", end: str = "\r\n"
+) -> bytes:
     """A whole, sound file."""
     lines = [header(year, created), *records, trailer(len(records) + 2, year, created)]
     return "".join(line + end for line in lines).encode("latin-1")

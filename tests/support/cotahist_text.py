@@ -24,7 +24,9 @@ class Quote:
     def line(self) -> str:
         """Its 245 characters."""
         prices = "".join(f"{round(value * 100):013}" for value in [self.close] * 7)
-        isin = self.isin or f"BR{self.ticker[:4]}ACNPR6"  # tickers of one ISIN would be taken for one paper
+        isin = (
+            self.isin or f"BR{self.ticker[:4]}ACNPR6"
+        )  # tickers of one ISIN would be taken for one paper
         head = f"01{self.day:%Y%m%d}02{self.ticker:<12}{self.market}{'PETROBRAS':<12}{self.type:<10}{'':3}R$  "
         amounts = f"{10:05}{self.volume:018}{round(self.close * self.volume * 100):018}"
         line = f"{head}{prices}{amounts}{0:013}099991231{1:07}{0:013}{isin:<12}{self.dismes:03}"
@@ -32,8 +34,13 @@ class Quote:
         return line
 
 
-def cotahist(quotes: Iterable[Quote], year: int, created: str | None = None, records: int | None = None) -> bytes:
-    """A whole file: header, records, trailer. ``records`` is what the trailer claims, where that is not the truth."""
+def cotahist(
+    quotes: Iterable[Quote], year: int, created: str | None = None, records: int | None = None
+) -> bytes:
+    """A whole file: header, records, trailer.
+
+    ``records`` is what the trailer claims, where that is not the truth.
+    """
     lines = [quote.line() for quote in quotes]
     stamp = created or f"{year}1231"
     count = len(lines) + 2 if records is None else records
@@ -57,7 +64,9 @@ def daily(folder: Path, day: date, quotes: Iterable[Quote], created: str | None 
     return path
 
 
-def annual(folder: Path, year: int, quotes: Iterable[Quote], name: str = "", created: str | None = None) -> Path:
+def annual(
+    folder: Path, year: int, quotes: Iterable[Quote], name: str = "", created: str | None = None
+) -> Path:
     """An annual file in a folder."""
     path = folder / (name or f"COTAHIST_A{year}.TXT")
     path.write_bytes(cotahist(quotes, year, created))

@@ -46,7 +46,10 @@ class Recorder:
             return
         if model.service_model.service_name == "s3":
             context["bucket"] = bucket = f"arn:aws:s3:::{params['Bucket']}"
-            need = S3_ACTIONS[model.name], f"{bucket}/{params['Key']}" if "Key" in params else bucket
+            need = (
+                S3_ACTIONS[model.name],
+                f"{bucket}/{params['Key']}" if "Key" in params else bucket,
+            )
         else:
             arn = params["executionArn"] if "executionArn" in params else params["stateMachineArn"]
             need = f"{model.service_model.endpoint_prefix}:{model.name}", arn
@@ -83,7 +86,9 @@ class Deployment:
         finally:
             self.recorder.at_work = None
 
-    def call(self, function: str, method: str, path: str, body: Any = None, status: int = 200) -> dict[str, Any]:
+    def call(
+        self, function: str, method: str, path: str, body: Any = None, status: int = 200
+    ) -> dict[str, Any]:
         """The body of a function's answer to an HTTP request, which must have this status."""
         http = {"method": method, "path": path, "sourceIp": "127.0.0.1"}
         event = {
@@ -105,7 +110,9 @@ class Deployment:
 
     def _load(self, folder: str) -> Any:
         """The app.py of a folder, under a name of its own: all of them are called app."""
-        spec = importlib.util.spec_from_file_location(f"permissions_app_{next(self._numbers)}", ROOT / folder / "app.py")
+        spec = importlib.util.spec_from_file_location(
+            f"permissions_app_{next(self._numbers)}", ROOT / folder / "app.py"
+        )
         assert spec
         assert spec.loader
         module = importlib.util.module_from_spec(spec)

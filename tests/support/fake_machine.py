@@ -2,15 +2,16 @@
 
 import threading
 
-from b3shared.runs.state_machine import Execution, StateMachine
 from b3shared.core.errors import ConflictError
+from b3shared.runs.state_machine import Execution, StateMachine
 
 
 class FakeMachine(StateMachine):
     """As :class:`StateMachine`, without AWS.
 
     Args:
-        work: called with an execution's input when it starts; returns the status it ends with. None: it stays RUNNING.
+        work: called with an execution's input when it starts; returns the status it ends with.
+            None: it stays RUNNING.
     """
 
     def __init__(self, work=None):
@@ -37,7 +38,11 @@ class FakeMachine(StateMachine):
         return self.find(execution.name)
 
     def running(self):
-        yield from [Execution(name, name, status) for name, status in self.statuses.items() if status == "RUNNING"]
+        yield from [
+            Execution(name, name, status)
+            for name, status in self.statuses.items()
+            if status == "RUNNING"
+        ]
 
     def end(self, name, status="SUCCEEDED"):
         self.statuses[name] = status

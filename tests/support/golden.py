@@ -6,23 +6,24 @@ same number: raise FEATURES_VERSION or DETECTION_VERSION in b3shared/core/versio
 
 import sys
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from paths import DATA
 
+from b3shared.core.versions import DETECTION_VERSION, FEATURES_VERSION
 from b3shared.dataset.table import Dataset
+from b3shared.features.assembly import TableJoin, table_part
 from b3shared.features.build import build_features, coverage_of
 from b3shared.params.run import PipelineParams
-from b3shared.quotes.corporate_actions.table import apply_overrides
 from b3shared.quotes.corporate_actions.detection import detect_in
-from b3shared.quotes.instruments import rename_candidates
+from b3shared.quotes.corporate_actions.isin_renames import rename_candidates
+from b3shared.quotes.corporate_actions.table import apply_overrides
 from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
-from b3shared.features.assembly import TableJoin, table_part
-from b3shared.core.versions import DETECTION_VERSION, FEATURES_VERSION
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 
-FOLDER = Path(__file__).parent / "data" / "golden"
+FOLDER = DATA / "golden"
 SAMPLE = FOLDER / "quotes.parquet"
 EVERY = 25
 """Of the features every so many rows are kept, and the newest ones of each ticker."""
@@ -56,7 +57,9 @@ def features() -> Values:
     """Cleaning, the features of each set, and the training table with its ranks and labels."""
     frame, findings = clean(sample())
     values = {
-        "cleaned": frame[["open", "high", "low", "close", "volume", "split_factor", "dividend"]].to_numpy(np.float64),
+        "cleaned": frame[
+            ["open", "high", "low", "close", "volume", "split_factor", "dividend"]
+        ].to_numpy(np.float64),
         "cleaned_rows": frame.groupby("ticker").size().to_numpy(),
         "findings": np.array([f"{f.kind} {f.rows} {f.action}" for f in findings]),
     }
@@ -81,7 +84,9 @@ def _joined(frame: pd.DataFrame, params: PipelineParams) -> Dataset:
     """The training table of two shards of tickers, as a large run makes it."""
     coverage = coverage_of(frame)
     first = frame["ticker"] < "IRBR3"
-    parts = [table_part(frame[half].reset_index(drop=True), params, coverage) for half in (first, ~first)]
+    parts = [
+        table_part(frame[half].reset_index(drop=True), params, coverage) for half in (first, ~first)
+    ]
     return TableJoin([partial(dict, part) for part in parts], params.features).dataset()
 
 
@@ -92,22 +97,36 @@ def detection() -> Values:
     listed = detect_in(quotes.assign(split_factor=quotes["split_factor"].mask(forgotten, 1.0)))
     found = detect_in(quotes.drop(columns=["split_factor", "dividend"]))
     overrides = pd.DataFrame(
-        {"ticker": ["VALE3", "PETR4"], "date": ["2022-01-03", "2022-06-01"], "split_factor": [2.0, np.nan]}
+        {
+            "ticker": ["VALE3", "PETR4"],
+            "date": ["2022-01-03", "2022-06-01"],
+            "split_factor": [2.0, np.nan],
+        }
         | {"dividend": [np.nan, 1.5]}
     )
     renamed = quotes.copy()
-    renamed.loc[(renamed["ticker"] == "MGLU3") & (renamed["date"] >= "2022-06-01"), "ticker"] = "MGLX3"
+    renamed.loc[(renamed["ticker"] == "MGLU3") & (renamed["date"] >= "2022-06-01"), "ticker"] = (
+        "MGLX3"
+    )
     values = {}
     for name, actions in {
         "beside_a_list": listed,
         "found": found,
         "overridden": apply_overrides(found, overrides),
     }.items():
-        key = actions["ticker"].astype(str) + " " + actions["date"].astype(str) + " " + actions["kind"].astype(str)
+        key = (
+            actions["ticker"].astype(str)
+            + " "
+            + actions["date"].astype(str)
+            + " "
+            + actions["kind"].astype(str)
+        )
         values[f"{name}_events"] = key.to_numpy(dtype=str)
         values[f"{name}_factors"] = actions[["factor", "confidence"]].to_numpy(dtype=np.float64)
     pairs = rename_candidates(renamed)
-    values["renames"] = (pairs["old"] + " " + pairs["new"] + " " + pairs["reason"].fillna("")).to_numpy(dtype=str)
+    values["renames"] = (
+        pairs["old"] + " " + pairs["new"] + " " + pairs["reason"].fillna("")
+    ).to_numpy(dtype=str)
     return values
 
 
@@ -151,7 +170,9 @@ def main() -> int:
             number, golden = stored(name)
             changed = differences(golden, now)
             if changed and version <= number:
-                print(f"{name}: {', '.join(changed)} changed: raise {name.upper()}_VERSION above {number} first")
+                print(
+                    f"{name}: {', '.join(changed)} changed: raise {name.upper()}_VERSION above {number} first"
+                )
                 return 1
             if not changed and version == number:
                 print(f"{name}: version {version}, unchanged")

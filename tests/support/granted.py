@@ -6,10 +6,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from paths import ROOT
 from samtranslator.yaml_helper import yaml_parse
 
-ROOT = Path(__file__).resolve().parents[3]
-RESOURCES: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"]
+RESOURCES: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))[
+    "Resources"
+]
 BUCKET = "permissions"
 MACHINE = "arn:aws:states:sa-east-1:123456789012:stateMachine:pipeline"
 NAMES = {
@@ -44,7 +46,11 @@ def functions() -> dict[str, str]:
 def _folder(function: dict[str, Any]) -> str:
     """Of a zip's code, or of an image's Dockerfile."""
     properties = function["Properties"]
-    return properties["CodeUri"] if "CodeUri" in properties else str(Path(function["Metadata"]["Dockerfile"]).parent)
+    return (
+        properties["CodeUri"]
+        if "CodeUri" in properties
+        else str(Path(function["Metadata"]["Dockerfile"]).parent)
+    )
 
 
 def grants(resource: str) -> list[Grant]:
@@ -52,7 +58,9 @@ def grants(resource: str) -> list[Grant]:
     policies = RESOURCES[resource]["Properties"]["Policies"]
     found = [_unless(statement) for policy in policies for statement in policy["Statement"]]
     statements = [statement for statement in found if statement != {"Ref": "AWS::NoValue"}]
-    assert all(statement.keys() == {"Sid", "Effect", "Action", "Resource"} for statement in statements)
+    assert all(
+        statement.keys() == {"Sid", "Effect", "Action", "Resource"} for statement in statements
+    )
     assert {statement["Effect"] for statement in statements} == {"Allow"}
     return [
         Grant(action, resolved(pattern))

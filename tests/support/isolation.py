@@ -1,8 +1,8 @@
 """An interpreter in surroundings like Lambda's.
 
-It sees Python's own library, a function's folder and its layers. Where the tests run as root on Linux, it
-also has what Lambda gives: no /dev/shm, a working folder that is read-only, no HOME, an unprivileged user,
-and nothing to write to but /tmp.
+It sees Python's own library, a function's folder and its layers. Where the tests run as root on
+Linux, it also has what Lambda gives: no /dev/shm, a working folder that is read-only, no HOME, an
+unprivileged user, and nothing to write to but /tmp.
 """
 
 import json
@@ -71,7 +71,9 @@ def can_lock_up() -> bool:
     if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("setpriv"):
         return False
     tried = subprocess.run(
-        ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"], capture_output=True, check=False
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"],
+        capture_output=True,
+        check=False,
     )
     return tried.returncode == 0
 
@@ -94,15 +96,28 @@ class Isolated:
 
     def run(self, function: Packaged, code: str, **environment: str) -> str:
         """Run code and return its standard output; what it said on the standard error is in the failure."""
-        path = [entry.replace(str(BUILD), f"{ROOM}/build") if self.locked_up else entry for entry in function.path]
+        path = [
+            entry.replace(str(BUILD), f"{ROOM}/build") if self.locked_up else entry
+            for entry in function.path
+        ]
         lead = f"import sys; sys.path[:0] = {path!r}\n"
-        aws = {"AWS_DEFAULT_REGION": "sa-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-        shell = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "AWS_EC2_METADATA_DISABLED": "true", **aws}
+        aws = {
+            "AWS_DEFAULT_REGION": "sa-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+        shell = {
+            "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            **aws,
+        }
         command = [self.python]
         if self.locked_up:
             prefix = self._prefix()
             shell["LD_LIBRARY_PATH"] = f"{ROOM}/python/lib"
-            script = CELL.format(room=ROOM, python=shlex.quote(prefix), build=shlex.quote(str(BUILD)), nobody=NOBODY)
+            script = CELL.format(
+                room=ROOM, python=shlex.quote(prefix), build=shlex.quote(str(BUILD)), nobody=NOBODY
+            )
             inside = f"{ROOM}/python/bin/{Path(self.python).resolve().name}"
             command = ["unshare", "--mount", "sh", "-c", script, "cell", inside]
         done = subprocess.run(

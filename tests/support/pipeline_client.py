@@ -10,7 +10,7 @@ import requests
 from processes import descendants
 from waiting import until
 
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 from b3shared.storage import Storage, open_storage
 from infra.local import LocalStack
 from infra.local.aws import isolate_from_user
@@ -65,7 +65,11 @@ class Client:
 
     def ended(self, run_id: str) -> dict[str, Any]:
         """The status of a run once nothing of it runs any more."""
-        return until(lambda: None if (now := self.status(run_id))["running"] else now, f"the end of {run_id}", PATIENCE)
+        return until(
+            lambda: None if (now := self.status(run_id))["running"] else now,
+            f"the end of {run_id}",
+            PATIENCE,
+        )
 
     # -- the emulator's side
 
@@ -83,11 +87,17 @@ class Client:
 
     def history(self, execution: str) -> list[dict[str, Any]]:
         pages = self._sfn.get_paginator("get_execution_history")
-        return [event for page in pages.paginate(executionArn=self.arn_of(execution)) for event in page["events"]]
+        return [
+            event
+            for page in pages.paginate(executionArn=self.arn_of(execution))
+            for event in page["events"]
+        ]
 
     def start(self, execution: str, given: dict[str, Any]) -> str:
         """Start an execution past the API; its status once it has ended."""
-        self._sfn.start_execution(stateMachineArn=self._machine, name=execution, input=json.dumps(given))
+        self._sfn.start_execution(
+            stateMachineArn=self._machine, name=execution, input=json.dumps(given)
+        )
         return until(
             lambda: None if (now := self.describe(execution)["status"]) == "RUNNING" else now,
             f"the end of {execution}",

@@ -6,7 +6,13 @@ from pathlib import Path
 
 TICKERS = ("PETR4", "VALE3", "ITUB4", "BBDC4", "ABEV3", "BBAS3", "WEGE3", "MGLU3")
 
-FOREST = {"n_estimators": 12, "max_depth": 4, "min_samples_leaf": 50, "max_features": "sqrt", "n_jobs": 1}
+FOREST = {
+    "n_estimators": 12,
+    "max_depth": 4,
+    "min_samples_leaf": 50,
+    "max_features": "sqrt",
+    "n_jobs": 1,
+}
 """A forest of a second, with nothing to search for."""
 
 SLOW_FOREST = FOREST | {"n_estimators": 150, "refit": False}
@@ -16,7 +22,8 @@ SLOW_FOREST = FOREST | {"n_estimators": 150, "refit": False}
 def faulty_template(repository: Path, root: Path) -> Path:
     """Write a copy of the template under ``root`` and return it; the code stays the repository's.
 
-    Quotes come from ``root/quotes.parquet``, TrainRf has a second, and a passing fault is retried at once, but longer.
+    Quotes come from ``root/quotes.parquet``, TrainRf has a second, and a passing fault is retried
+    at once, but longer.
     """
     copy = _copied(repository, root)
     _edit(copy, r"B3_QUOTES: .*", f"B3_QUOTES: {root}/quotes.parquet")

@@ -23,7 +23,9 @@ def library() -> Path | None:
     if sys.platform != "linux" or compiler is None:
         return None
     made = Path(tempfile.mkdtemp(prefix="recorder-")) / "recorder.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(made), str(SOURCE), "-ldl"], check=True)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O1", "-o", str(made), str(SOURCE), "-ldl"], check=True
+    )
     return made
 
 
@@ -35,8 +37,10 @@ class Recorded:
         run: how it ended and what it said.
         folder: its working folder.
         outside: files and folders under its HOME and among its temporary files when it had ended.
-        names: looked up on the network, and addresses beyond this machine; None where that cannot be recorded.
-        written: files and folders opened for writing outside all of its own; None where that cannot be recorded.
+        names: looked up on the network, and addresses beyond this machine; None where that cannot
+            be recorded.
+        written: files and folders opened for writing outside all of its own; None where that cannot
+            be recorded.
     """
 
     run: subprocess.CompletedProcess[str]
@@ -54,7 +58,11 @@ def recorded(command: Sequence[str], root: Path, **environment: str) -> Recorded
     log = root / "record"
     log.touch()
     told = {name: value for name, value in os.environ.items() if not name.startswith(USERS_OWN)}
-    own = {"HOME": str(folders["home"]), "TMPDIR": str(folders["temporary"]), "PYTHONDONTWRITEBYTECODE": "1"}
+    own = {
+        "HOME": str(folders["home"]),
+        "TMPDIR": str(folders["temporary"]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     preload = {"LD_PRELOAD": str(library()), "RECORD_TO": str(log)} if library() else {}
     run = subprocess.run(
         command,
@@ -66,7 +74,11 @@ def recorded(command: Sequence[str], root: Path, **environment: str) -> Recorded
     )
     left = [path for name in ("home", "temporary") for path in folders[name].rglob("*")]
     lines = [line.split(" ", 1) for line in log.read_text(encoding="utf-8").splitlines()]
-    files = {what for kind, what in lines if kind == "file" and not what.startswith((str(root), *HARMLESS))}
+    files = {
+        what
+        for kind, what in lines
+        if kind == "file" and not what.startswith((str(root), *HARMLESS))
+    }
     names = {what for kind, what in lines if kind in ("name", "address")}
     seen = bool(preload)
     return Recorded(

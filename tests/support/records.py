@@ -2,7 +2,7 @@
 
 import time
 
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 
 SUMMARY = {
     Step.LOAD_DATA: {"rows": 1000, "columns": ["ticker", "date", "close"], "ticker_count": 3},
@@ -14,8 +14,18 @@ SUMMARY = {
     },
     Step.SPLIT_DATA: {"train_size": 540, "validation_size": 180, "test_size": 180},
     Step.TRAIN_MODEL: {"chosen": {"max_depth": 4}, "rows": {"train": 540, "val": 180}},
-    Step.EVALUATE_MODEL: {"skill": "none", "headline": "no skill", "test": {}, "warnings": [], "test_openings": 1},
-    Step.SAVE_MODEL: {"model_path": "models/rf/v/b3_model.joblib", "model_version": "v", "live": True},
+    Step.EVALUATE_MODEL: {
+        "skill": "none",
+        "headline": "no skill",
+        "test": {},
+        "warnings": [],
+        "test_openings": 1,
+    },
+    Step.SAVE_MODEL: {
+        "model_path": "models/rf/v/b3_model.joblib",
+        "model_version": "v",
+        "live": True,
+    },
 }
 """What the steps say, in the shapes that the real ones use."""
 

@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.calendar import sessions_after
-from b3shared.registry.versions import Registry
-from b3shared.registry.release import KEY, Release
 from b3shared.registry.compatibility import Universe, offer_name
+from b3shared.registry.release import KEY, Release
+from b3shared.registry.versions import Registry
 from b3shared.serving.snapshot import AHEAD, Snapshot
 from b3shared.storage import FolderStorage, Storage
 
@@ -28,7 +28,9 @@ VOLATILITY = (0.01, 0.02, 0.03, 0.04)
 def weights(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """What :func:`register_tiny` makes a model of: (features, 3) for the actions, (features, 1) for the return."""
     rng = np.random.default_rng(seed)
-    return rng.normal(size=(len(FEATURES), 3)).astype(np.float32), rng.normal(size=(len(FEATURES), 1)).astype(np.float32)
+    return rng.normal(size=(len(FEATURES), 3)).astype(np.float32), rng.normal(
+        size=(len(FEATURES), 1)
+    ).astype(np.float32)
 
 
 def tiny_onnx(seed: int, sequences: bool) -> bytes:
@@ -52,7 +54,9 @@ def tiny_onnx(seed: int, sequences: bool) -> bytes:
         outputs,
         [numpy_helper.from_array(actions, "actions"), numpy_helper.from_array(returns, "weights")],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8
+    ).SerializeToString()
 
 
 def register_tiny(
@@ -96,10 +100,16 @@ def register_tiny(
     return Registry(storage, "models").register(kind, files, manifest)
 
 
-def tiny_snapshot(as_of: str = "2023-12-28", lookback: int = 4, tickers: tuple[str, ...] = TICKERS) -> Snapshot:
+def tiny_snapshot(
+    as_of: str = "2023-12-28", lookback: int = 4, tickers: tuple[str, ...] = TICKERS
+) -> Snapshot:
     """Windows of random numbers, for tickers that traded on the newest sessions."""
     count = len(tickers)
-    windows = np.random.default_rng(len(as_of)).normal(size=(count, lookback, len(FEATURES))).astype(np.float32)
+    windows = (
+        np.random.default_rng(len(as_of))
+        .normal(size=(count, lookback, len(FEATURES)))
+        .astype(np.float32)
+    )
     return Snapshot(
         as_of=np.datetime64(as_of, "D"),
         ticker=np.array(tickers),

@@ -2,8 +2,9 @@
 
 from typing import Any, Self
 
-from b3shared.dataset.table import Dataset, IntArray
+from b3shared.core.arrays import IntArray
 from b3shared.core.errors import TooManySlicesError
+from b3shared.dataset.table import Dataset
 from b3shared.models.base import TrainingSession, Unfinished
 from b3shared.models.random_forest.model import RandomForestModel
 
@@ -12,9 +13,14 @@ CALLS = 3
 
 
 class SlicedForest(RandomForestModel):
-    """Counts its calls in the checkpoint; the last of them trains. With time without end one call is enough."""
+    """Counts its calls in the checkpoint; the last of them trains.
 
-    def fit(self, data: Dataset, train: IntArray, val: IntArray, session: TrainingSession) -> dict[str, Any]:
+    With time without end one call is enough.
+    """
+
+    def fit(
+        self, data: Dataset, train: IntArray, val: IntArray, session: TrainingSession
+    ) -> dict[str, Any]:
         self._work(session)
         return super().fit(data, train, val, session)
 

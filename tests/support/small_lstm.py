@@ -14,7 +14,14 @@ from b3shared.params.run import PipelineParams
 
 torch.set_num_threads(1)  # small networks: a second thread only waits
 
-SMALL_NETWORK = {"lookback": 4, "units": 8, "epochs": 3, "batch_size": 64, "dropout": 0.2, "learning_rate": 0.01}
+SMALL_NETWORK = {
+    "lookback": 4,
+    "units": 8,
+    "epochs": 3,
+    "batch_size": 64,
+    "dropout": 0.2,
+    "learning_rate": 0.01,
+}
 
 
 def small_params(**changes) -> PipelineParams:
@@ -72,4 +79,6 @@ def fitted(data: Dataset, params: PipelineParams, session: TrainingSession | Non
 
 
 def weights(network: torch.nn.Module) -> np.ndarray:
-    return np.concatenate([tensor.detach().cpu().numpy().ravel() for tensor in network.state_dict().values()])
+    return np.concatenate(
+        [tensor.detach().cpu().numpy().ravel() for tensor in network.state_dict().values()]
+    )

@@ -2,11 +2,18 @@
 
 import numpy as np
 
-from b3shared.dataset.table import CLASSES, HOLD, UNLABELLED, Dataset
-from b3shared.params.run import PipelineParams
+from b3shared.core.vocabulary import CLASSES, HOLD, UNLABELLED
 from b3shared.dataset.split import Split, purged_split
+from b3shared.dataset.table import Dataset
+from b3shared.params.run import PipelineParams
 
-SMALL_FOREST = {"n_estimators": 30, "max_depth": 4, "min_samples_leaf": 20, "max_features": "sqrt", "n_jobs": 1}
+SMALL_FOREST = {
+    "n_estimators": 30,
+    "max_depth": 4,
+    "min_samples_leaf": 20,
+    "max_features": "sqrt",
+    "n_jobs": 1,
+}
 
 
 def small_params(**changes) -> PipelineParams:
@@ -30,7 +37,9 @@ def planted_dataset(
         shares: of buy, hold and sell among the labels.
     """
     rng = np.random.default_rng(seed)
-    calendar = np.busday_offset(np.datetime64("2020-01-01", "D"), np.arange(n_dates), roll="forward")
+    calendar = np.busday_offset(
+        np.datetime64("2020-01-01", "D"), np.arange(n_dates), roll="forward"
+    )
     ticker = np.repeat([f"TICK{i}" for i in range(n_tickers)], n_dates)
     session = np.tile(np.arange(n_dates, dtype=np.int32), n_tickers)
     rows, horizon = len(session), 2
@@ -41,7 +50,9 @@ def planted_dataset(
     label[latent > high], label[latent <= low] = CLASSES.index("buy"), CLASSES.index("sell")
     known = session < n_dates - horizon
     label[~known] = UNLABELLED
-    label_end = np.where(known, calendar[np.minimum(session + horizon, n_dates - 1)], np.datetime64("NaT", "D"))
+    label_end = np.where(
+        known, calendar[np.minimum(session + horizon, n_dates - 1)], np.datetime64("NaT", "D")
+    )
     zeros = np.zeros(rows)
     return Dataset(
         X=X,
@@ -72,4 +83,6 @@ def split_of(data: Dataset, params: PipelineParams) -> Split:
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    return -float(np.mean([np.log(row[label]) for row, label in zip(probabilities, labels, strict=True)]))
+    return -float(
+        np.mean([np.log(row[label]) for row, label in zip(probabilities, labels, strict=True)])
+    )

@@ -6,16 +6,19 @@ import shlex
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
 from b3shared.cli.main import _parser
 from b3shared.params.models import LSTMParams
 from b3shared.params.run import PipelineParams
-from b3shared.quotes.ingest.job import IngestRequest
 from b3shared.pipeline.requests import StepRequest
+from b3shared.quotes.ingest.job import IngestRequest
 from infra.parameter_table import BEGIN, END, table, written
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / name for name in ("README.md", "README.pt-br.md", "layers/README.md", "infra/local/README.md")]
+DOCUMENTS = [
+    ROOT / name
+    for name in ("README.md", "README.pt-br.md", "layers/README.md", "infra/local/README.md")
+]
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
 LSTM = (ROOT / "docs" / "LSTM.md").read_text(encoding="utf-8")
 
@@ -29,9 +32,15 @@ def anchors(path: Path) -> set[str]:
 def commands() -> list[str]:
     """Every call of the command line in a fenced block."""
     texts = (path.read_text(encoding="utf-8") for path in DOCUMENTS)
-    blocks = (block for text in texts for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+    blocks = (
+        block
+        for text in texts
+        for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    )
     lines = (line for block in blocks for line in block.splitlines())
-    return sorted({line.partition("#")[0].strip() for line in lines if line.startswith("python -m b3shared ")})
+    return sorted(
+        {line.partition("#")[0].strip() for line in lines if line.startswith("python -m b3shared ")}
+    )
 
 
 def test_the_table_of_the_network_s_parameters_is_that_of_the_code() -> None:
@@ -39,7 +48,11 @@ def test_the_table_of_the_network_s_parameters_is_that_of_the_code() -> None:
 
 
 def test_the_table_has_every_parameter_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", LSTM.partition(BEGIN)[2].partition(END)[0], re.MULTILINE))
+    rows = dict(
+        re.findall(
+            r"^\| `(\w+)` \| (\S+) \|", LSTM.partition(BEGIN)[2].partition(END)[0], re.MULTILINE
+        )
+    )
     defaults = {
         "lookback": PipelineParams().lookback,
         "horizon": PipelineParams().horizon,
@@ -69,7 +82,9 @@ def test_bounds_are_told_with_their_ends() -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_to_files_and_headings(path: Path) -> None:
-    for target, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", path.read_text(encoding="utf-8")):
+    for target, anchor in re.findall(
+        r"\]\((?!http)([^)#]*)#?([^)]*)\)", path.read_text(encoding="utf-8")
+    ):
         file = (path.parent / target).resolve() if target else path
         assert file.exists(), target
         assert not anchor or anchor in anchors(file), f"{target}#{anchor}"

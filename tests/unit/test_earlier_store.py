@@ -5,19 +5,20 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from paths import DATA
 
 from b3shared.core.config import Settings
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 from b3shared.pipeline.runner import run_pipeline
-from b3shared.registry.versions import Registry
+from b3shared.registry.promotion import promote
 from b3shared.registry.release import Release
+from b3shared.registry.versions import Registry
 from b3shared.runs.run import Run
 from b3shared.serving.live import Live
 from b3shared.serving.predictor import Predictor
-from b3shared.registry.promotion import promote
 from b3shared.storage import FolderStorage, Storage
 
-STORE = Path(__file__).resolve().parents[1] / "data" / "earlier_store" / "store.tar.xz"
+STORE = DATA / "earlier_store" / "store.tar.xz"
 TICKERS = ["PETR4", "VALE3", "ITUB4", "BBDC4", "ABEV3"]
 
 
@@ -73,4 +74,7 @@ def test_an_unfinished_run_goes_on_where_it_ended(store: Storage, run_id: str) -
 def test_a_finished_run_has_nothing_left_to_do(store: Storage) -> None:
     run = Run.open(store, "second-forest")
     before = {step: state.record for step, state in run.state().items()}
-    assert run_pipeline(run, settings=Settings(storage=store.url, quotes=f"{store.url}/lake")) == before
+    assert (
+        run_pipeline(run, settings=Settings(storage=store.url, quotes=f"{store.url}/lake"))
+        == before
+    )

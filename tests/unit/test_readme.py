@@ -5,15 +5,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 from recorder import Recorded, recorded
 from small_run import SMALL
 
 from b3shared.core.config import BUNDLED_QUOTES
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 
-ROOT = Path(__file__).resolve().parents[2]
-ENGLISH, PORTUGUESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.pt-br.md"))
+ENGLISH, PORTUGUESE = (
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.pt-br.md")
+)
 
 
 def blocks(text: str) -> list[tuple[str, str]]:
@@ -32,7 +35,10 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recorded]:
     """Each example of Python, run as it stands on some of the quotes: they load, train, evaluate, save and predict."""
     folder = tmp_path_factory.mktemp("examples")
     quotes = ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=tuple(SMALL["tickers"])))
-    told = {"B3_QUOTES": str(write_parquet(quotes, folder / "quotes.parquet")), "PYTHONPATH": str(ROOT)}
+    told = {
+        "B3_QUOTES": str(write_parquet(quotes, folder / "quotes.parquet")),
+        "PYTHONPATH": str(ROOT),
+    }
     return {
         name: recorded([sys.executable, "-c", code], folder / name, **told)
         for name, code in zip(EXAMPLES, PYTHON, strict=True)
@@ -54,7 +60,9 @@ def test_nothing_is_written_outside_the_products_folder_and_no_name_is_looked_up
     assert [path.name for path in found.folder.iterdir()] == ["artifacts"]
     assert found.outside == []
     if found.names is None:
-        pytest.skip("files were checked; looking up names can be recorded on Linux with a C compiler only")
+        pytest.skip(
+            "files were checked; looking up names can be recorded on Linux with a C compiler only"
+        )
     assert found.written == set()
     assert found.names == set()
 
@@ -98,7 +106,9 @@ def test_both_languages_have_the_same_shape_and_figures() -> None:
 
     assert shape(ENGLISH) == shape(PORTUGUESE)
     assert figures(ENGLISH) == figures(PORTUGUESE)
-    assert len(re.findall(r"^\|", ENGLISH, re.MULTILINE)) == len(re.findall(r"^\|", PORTUGUESE, re.MULTILINE))
+    assert len(re.findall(r"^\|", ENGLISH, re.MULTILINE)) == len(
+        re.findall(r"^\|", PORTUGUESE, re.MULTILINE)
+    )
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.pt-br.md", "docs/MODEL_CARD.md"])
@@ -110,7 +120,9 @@ def test_links_to_files_lead_somewhere(name: str) -> None:
 
 def test_the_tests_that_guard_the_promises_exist() -> None:
     names = re.findall(r"`(test_\w+)`", ENGLISH)
-    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    sources = "\n".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")
+    )
     assert names
     for name in names:
         assert f"def {name}(" in sources, name

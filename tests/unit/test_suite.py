@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-TESTS = Path(__file__).resolve().parents[1]
+TESTS = ROOT / "tests"
 FUNCTIONS = TESTS / "data" / "local_stack" / "functions"
 """Lambda functions that behave as a test asks, slowly too; no tests."""
 
@@ -33,7 +34,9 @@ sys.exit(pytest.main(["--collect-only", "-qq", *sys.argv[2:]], plugins=[Names()]
 """Another process's collection, in another season."""
 
 
-def test_every_process_collects_the_same_tests(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_every_process_collects_the_same_tests(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     here = [(str(item.path), item.name) for item in request.session.items]
     files = {path for path, _ in here}
     if not files >= {str(path) for path in (TESTS / "unit").rglob("test_*.py")}:
@@ -60,5 +63,9 @@ def test_every_test_has_an_id_of_its_own(request: pytest.FixtureRequest) -> None
 
 def test_no_test_waits_for_a_fixed_time() -> None:
     sources = [path for path in TESTS.rglob("*.py") if FUNCTIONS not in path.parents]
-    sleeping = [path.name for path in sources if re.search(r"\bsleep\(|\bTimer\(", path.read_text(encoding="utf-8"))]
+    sleeping = [
+        path.name
+        for path in sources
+        if re.search(r"\bsleep\(|\bTimer\(", path.read_text(encoding="utf-8"))
+    ]
     assert sleeping == ["waiting.py"]

@@ -1,16 +1,16 @@
 """The template refuses parameters that contradict each other before anything is deployed."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import ROOT
 from samtranslator.yaml_helper import yaml_parse
 
 from b3shared.core.config import COTAHIST_ADDRESS
 
-TEMPLATE = yaml_parse((Path(__file__).resolve().parents[2] / "template.yaml").read_text(encoding="utf-8"))
-LAKE = Path(__file__).resolve().parents[2] / "docs" / "LAKE.md"
+TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+LAKE = ROOT / "docs" / "LAKE.md"
 PARAMETERS: dict[str, dict[str, Any]] = TEMPLATE["Parameters"]
 TOKEN = "arn:aws:secretsmanager:sa-east-1:123456789012:secret:motherduck"
 
@@ -55,19 +55,31 @@ def refusals(**changes: str) -> list[str]:
         ({"JwtIssuer": "https://issuer"}, ["AnIssuerNeedsAnAudience"]),
     ],
 )
-def test_parameters_that_need_each_other_are_asked_for(changes: dict[str, str], broken: list[str]) -> None:
+def test_parameters_that_need_each_other_are_asked_for(
+    changes: dict[str, str], broken: list[str]
+) -> None:
     assert refusals(**changes) == broken
 
 
 @pytest.mark.parametrize(
     ("name", "allowed", "refused"),
     [
-        ("Warehouse", ["", "md:b3", "/data/b3.duckdb"], ["b3", "md:", "md:b3#table", "s3://bucket/b3.duckdb"]),
+        (
+            "Warehouse",
+            ["", "md:b3", "/data/b3.duckdb"],
+            ["b3", "md:", "md:b3#table", "s3://bucket/b3.duckdb"],
+        ),
         ("Quotes", ["", "md:b3", "md:b3#b3_hist"], ["b3", "md:", "/data/b3.duckdb"]),
-        ("CotahistAddress", ["", COTAHIST_ADDRESS], ["https://mirror", "ftp://mirror/{period}.ZIP"]),
+        (
+            "CotahistAddress",
+            ["", COTAHIST_ADDRESS],
+            ["https://mirror", "ftp://mirror/{period}.ZIP"],
+        ),
     ],
 )
-def test_the_form_of_an_address_is_checked(name: str, allowed: list[str], refused: list[str]) -> None:
+def test_the_form_of_an_address_is_checked(
+    name: str, allowed: list[str], refused: list[str]
+) -> None:
     pattern = PARAMETERS[name]["AllowedPattern"]
     assert [text for text in allowed + refused if re.fullmatch(pattern, text)] == allowed
 
@@ -78,15 +90,32 @@ def test_the_exchanges_address_is_stated_once() -> None:
 
 def test_the_default_scratch_holds_what_the_largest_measured_load_needs() -> None:
     """What ``tests/bench/bench_scale.py`` measured is in the table of docs/LAKE.md."""
-    needed = max(float(mib.replace(",", "")) for mib in re.findall(r"\| ([\d,]+) MiB \|", LAKE.read_text(encoding="utf-8")))
+    needed = max(
+        float(mib.replace(",", ""))
+        for mib in re.findall(r"\| ([\d,]+) MiB \|", LAKE.read_text(encoding="utf-8"))
+    )
     assert needed > 2_800
     assert needed * 2**20 * 1.25 < PARAMETERS["ScratchSize"]["Default"] * 10**6
 
 
 def test_every_step_that_reads_quotes_or_the_table_has_that_scratch() -> None:
-    sized = {name for name, made in TEMPLATE["Resources"].items() if "EphemeralStorage" in made.get("Properties", {})}
-    steps = ("IngestQuotes", "LoadData", "PreprocessShard", "PreprocessData", "SplitData", "TrainRf", "TrainLstm")
-    assert sized == {f"{step}Function" for step in (*steps, "EvaluateModel", "RefitModel", "PublishServing")}
-    assert {str(TEMPLATE["Resources"][name]["Properties"]["EphemeralStorage"]) for name in sized} == {
-        str({"Size": {"Ref": "ScratchSize"}})
+    sized = {
+        name
+        for name, made in TEMPLATE["Resources"].items()
+        if "EphemeralStorage" in made.get("Properties", {})
     }
+    steps = (
+        "IngestQuotes",
+        "LoadData",
+        "PreprocessShard",
+        "PreprocessData",
+        "SplitData",
+        "TrainRf",
+        "TrainLstm",
+    )
+    assert sized == {
+        f"{step}Function" for step in (*steps, "EvaluateModel", "RefitModel", "PublishServing")
+    }
+    assert {
+        str(TEMPLATE["Resources"][name]["Properties"]["EphemeralStorage"]) for name in sized
+    } == {str({"Size": {"Ref": "ScratchSize"}})}

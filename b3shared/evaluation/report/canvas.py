@@ -1,8 +1,9 @@
 """What the pictures use of matplotlib, which is imported here without leaving anything in HOME.
 
-While it is imported, matplotlib makes a folder for settings in HOME and writes a list of the machine's
-fonts there, and fontconfig, which it asks for them, may write another. Here both go to a temporary
-folder. So nobody's ``matplotlibrc`` changes the pictures, unless ``MPLCONFIGDIR`` names it.
+While it is imported, matplotlib makes a folder for settings in HOME and writes a list of the
+machine's fonts there, and fontconfig, which it asks for them, may write another. Here both go to a
+temporary folder. So nobody's ``matplotlibrc`` changes the pictures, unless ``MPLCONFIGDIR`` names
+it.
 """
 
 from b3shared.core.tempdir import in_scratch

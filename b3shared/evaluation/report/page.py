@@ -58,7 +58,10 @@ def prepare(metrics: Metrics) -> dict[str, Any]:
         "context": metrics["context"],
         "parts": metrics["parts"],
         "test_tickers": metrics["test_tickers"],
-        "baselines": {title_of(name): baseline["description"] for name, baseline in metrics["baselines"].items()},
+        "baselines": {
+            title_of(name): baseline["description"]
+            for name, baseline in metrics["baselines"].items()
+        },
         "tables": make_tables(metrics),
         "price_error": price_error(metrics),
         "intervals": interval_facts(metrics),

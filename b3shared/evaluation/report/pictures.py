@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset.table import Dataset, FloatArray, IntArray
+from b3shared.core.arrays import FloatArray, IntArray
+from b3shared.dataset.table import Dataset
 from b3shared.evaluation.backtest import Backtest
 from b3shared.evaluation.report import plots, return_plots
 from b3shared.evaluation.report.canvas import Figure
@@ -34,8 +35,14 @@ def draw_figures(
         courses: strategy -> variant -> entry -> course of the backtest.
     """
     newest = data.date[rows] >= np.unique(data.date[rows])[-SAMPLE_SESSIONS:][0]
-    shown, called, expected = rows[newest], actions[newest], None if returns is None else returns[newest]
-    tickers = plots.diverse_tickers(data.ticker[shown], called)  # the same in both pictures, so that they compare
+    shown, called, expected = (
+        rows[newest],
+        actions[newest],
+        None if returns is None else returns[newest],
+    )
+    tickers = plots.diverse_tickers(
+        data.ticker[shown], called
+    )  # the same in both pictures, so that they compare
     months, test = metrics["months"], metrics["model"]["test"]
     ranked = {"model": metrics["intervals"]["rank_ic"]}
     ranked |= {
@@ -45,13 +52,21 @@ def draw_figures(
     }
     found = {
         "rank_ic_comparison": plots.plot_comparison(
-            ranked, "Who orders the stocks of a day best?", "mean daily rank IC (Spearman), with 95 % interval"
+            ranked,
+            "Who orders the stocks of a day best?",
+            "mean daily rank IC (Spearman), with 95 % interval",
         ),
-        "confusion_matrix": plots.plot_confusion_matrix(test["confusion_matrix"], "Confusion matrix, test part"),
+        "confusion_matrix": plots.plot_confusion_matrix(
+            test["confusion_matrix"], "Confusion matrix, test part"
+        ),
         "reliability": plots.plot_reliability(metrics["reliability"], "Reliability, test part"),
-        "ic_by_month": plots.plot_ic_by_month([m["month"] for m in months], [m["rank_ic"] for m in months]),
+        "ic_by_month": plots.plot_ic_by_month(
+            [m["month"] for m in months], [m["rank_ic"] for m in months]
+        ),
         "equity": _equity(courses),
-        "action_samples_predictions": _samples(data, shown, called, expected, "predictions", tickers),
+        "action_samples_predictions": _samples(
+            data, shown, called, expected, "predictions", tickers
+        ),
         "action_samples_labels": _samples(data, shown, data.label[shown], None, "labels", tickers),
     }
     if metrics["importance"]:
@@ -70,7 +85,9 @@ def _of_returns(metrics: Mapping[str, Any]) -> dict[str, Figure]:
     if metrics["return_interval"]:
         months, level = metrics["months"], metrics["return_interval"]["level"]
         coverage = [m["interval_coverage"] for m in months]
-        found["coverage_by_month"] = return_plots.plot_coverage_by_month([m["month"] for m in months], coverage, level)
+        found["coverage_by_month"] = return_plots.plot_coverage_by_month(
+            [m["month"] for m in months], coverage, level
+        )
     return found
 
 
@@ -90,7 +107,12 @@ def _equity(courses: Mapping[str, Mapping[str, Mapping[Any, Backtest]]]) -> Figu
 
 
 def _samples(
-    data: Dataset, rows: IntArray, actions: IntArray, returns: FloatArray | None, source: str, tickers: list[str]
+    data: Dataset,
+    rows: IntArray,
+    actions: IntArray,
+    returns: FloatArray | None,
+    source: str,
+    tickers: list[str],
 ) -> Figure:
     close = data.close[rows]
     return plots.plot_action_samples_by_ticker(

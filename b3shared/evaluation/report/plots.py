@@ -1,7 +1,7 @@
 """Public plotting utilities: arrays in, matplotlib ``Figure`` out, :func:`png` for the bytes.
 
-No pyplot, so no global state, no display and no leak of figures between runs. Colours are Okabe and Ito's, which differ for
-colour-blind readers too; buy, hold and sell also differ by marker.
+No pyplot, so no global state, no display and no leak of figures between runs. Colours are Okabe and
+Ito's, which differ for colour-blind readers too; buy, hold and sell also differ by marker.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset.table import BUY, CLASSES, HOLD, SELL, Array, FloatArray, IntArray
+from b3shared.core.arrays import Array, FloatArray, IntArray
+from b3shared.core.vocabulary import BUY, CLASSES, HOLD, SELL
 from b3shared.evaluation.metrics import divide
 from b3shared.evaluation.report.canvas import AutoDateLocator, Axes, ConciseDateFormatter, Figure
 
@@ -81,7 +82,9 @@ def plot_confusion_matrix(confusion: IntArray, title: str = "Confusion matrix") 
     return figure
 
 
-def plot_feature_importance(importance: Mapping[str, float], top: int = 20, title: str = "Feature importance") -> Figure:
+def plot_feature_importance(
+    importance: Mapping[str, float], top: int = 20, title: str = "Feature importance"
+) -> Figure:
     """Horizontal bars of the most important features, the greatest on top.
 
     Args:
@@ -99,7 +102,9 @@ def plot_feature_importance(importance: Mapping[str, float], top: int = 20, titl
     return figure
 
 
-def plot_reliability(bins: Mapping[str, Sequence[Mapping[str, float]]], title: str = "Reliability") -> Figure:
+def plot_reliability(
+    bins: Mapping[str, Sequence[Mapping[str, float]]], title: str = "Reliability"
+) -> Figure:
     """Observed share of each class against its forecast probability; on the diagonal, forecasts mean what they say.
 
     Args:
@@ -107,13 +112,27 @@ def plot_reliability(bins: Mapping[str, Sequence[Mapping[str, float]]], title: s
         title: above the figure.
     """
     figure, (axes,) = new_axes(5.2, 4.6, title)
-    points = [b[side] for classwise in bins.values() for b in classwise for side in ("forecast", "observed")]
+    points = [
+        b[side]
+        for classwise in bins.values()
+        for b in classwise
+        for side in ("forecast", "observed")
+    ]
     low, high = (max(min(points) - 0.03, 0), min(max(points) + 0.03, 1)) if points else (0, 1)
-    axes.plot([low, high], [low, high], color=GREY, linestyle="--", linewidth=1, label="perfectly calibrated")
+    axes.plot(
+        [low, high],
+        [low, high],
+        color=GREY,
+        linestyle="--",
+        linewidth=1,
+        label="perfectly calibrated",
+    )
     for name, colour, marker in zip(CLASSES, CLASS_COLOURS, "^ov", strict=True):
         classwise = bins.get(name, [])
         forecast, observed = [b["forecast"] for b in classwise], [b["observed"] for b in classwise]
-        axes.plot(forecast, observed, color=colour, marker=marker, markersize=5, linewidth=1.3, label=name)
+        axes.plot(
+            forecast, observed, color=colour, marker=marker, markersize=5, linewidth=1.3, label=name
+        )
     axes.set_xlabel("forecast probability (mean of the bin)")
     axes.set_ylabel("observed share of the class")
     axes.legend(fontsize=8.5, frameon=False)
@@ -133,18 +152,30 @@ def plot_ic_by_month(
     values = np.array([np.nan if v is None else v for v in ic], np.float64)
     known = values[~np.isnan(values)]
     figure, (axes,) = new_axes(7.2, 3.2, title)
-    axes.bar(range(len(values)), np.nan_to_num(values), color=[BLUE if v >= 0 else ORANGE for v in np.nan_to_num(values)])
+    axes.bar(
+        range(len(values)),
+        np.nan_to_num(values),
+        color=[BLUE if v >= 0 else ORANGE for v in np.nan_to_num(values)],
+    )
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.margins(y=0.22)
     if len(known):
-        axes.axhline(known.mean(), color=INK, linestyle="--", linewidth=1, label=f"mean of the months {known.mean():+.3f}")
+        axes.axhline(
+            known.mean(),
+            color=INK,
+            linestyle="--",
+            linewidth=1,
+            label=f"mean of the months {known.mean():+.3f}",
+        )
         axes.legend(fontsize=8.5, frameon=False, loc="upper left")
     month_axis(axes, months)
     axes.set_ylabel("rank IC (Spearman, -1 to 1)")
     return figure
 
 
-def plot_equity(dates: Array, curves: Mapping[str, FloatArray], title: str = "Value of 1 invested, after costs") -> Figure:
+def plot_equity(
+    dates: Array, curves: Mapping[str, FloatArray], title: str = "Value of 1 invested, after costs"
+) -> Figure:
     """Equity curves of strategies on the same dates.
 
     Args:
@@ -153,7 +184,14 @@ def plot_equity(dates: Array, curves: Mapping[str, FloatArray], title: str = "Va
         title: above the figure.
     """
     figure, (axes,) = new_axes(7.2, 3.6, title)
-    styles = [(BLUE, "-"), (ORANGE, "-"), (INK, "--"), ("#CC79A7", "-"), ("#009E73", "-"), ("#56B4E9", ":")]
+    styles = [
+        (BLUE, "-"),
+        (ORANGE, "-"),
+        (INK, "--"),
+        ("#CC79A7", "-"),
+        ("#009E73", "-"),
+        ("#56B4E9", ":"),
+    ]
     for number, (name, values) in enumerate(curves.items()):
         colour, line = styles[number % len(styles)]
         axes.plot(dates, values, color=colour, linestyle=line, linewidth=1.4, label=name)
@@ -164,7 +202,9 @@ def plot_equity(dates: Array, curves: Mapping[str, FloatArray], title: str = "Va
     return figure
 
 
-def plot_comparison(intervals: Mapping[str, Mapping[str, Any]], title: str, label: str, reference: float = 0.0) -> Figure:
+def plot_comparison(
+    intervals: Mapping[str, Mapping[str, Any]], title: str, label: str, reference: float = 0.0
+) -> Figure:
     """One point and 95 % interval per forecaster, the first on top, with a line at what no skill earns.
 
     Args:
@@ -196,7 +236,9 @@ def _draw_signals(
 ) -> None:
     axes.plot(dates, close, color=INK, linewidth=1, label="close", zorder=1)
     if predicted is not None:
-        axes.plot(*predicted, color=BLUE, linestyle="--", linewidth=1, label="predicted price", zorder=2)
+        axes.plot(
+            *predicted, color=BLUE, linestyle="--", linewidth=1, label="predicted price", zorder=2
+        )
     for action, (marker, size) in MARKERS.items():
         called = actions == action
         axes.scatter(
@@ -234,13 +276,16 @@ def plot_price_with_signals(
         close: (rows,) R$.
         actions: (rows,) class codes.
         predicted_price: (rows,) R$, drawn dashed.
-        predicted_dates: (rows,) the date that each predicted price is meant for; without it, the row's own.
+        predicted_dates: (rows,) the date that each predicted price is meant for; without it, the
+            row's own.
         source: what the markers are, "predictions" or "labels"; it goes into the title.
     """
     figure, (axes,) = new_axes(9.0, 3.6, f"{ticker}: price and {source}")
     target = dates if predicted_dates is None else predicted_dates
     predicted = None if predicted_price is None else (target, predicted_price)
-    _draw_signals(axes, ticker, np.asarray(dates), np.asarray(close), np.asarray(actions), predicted)
+    _draw_signals(
+        axes, ticker, np.asarray(dates), np.asarray(close), np.asarray(actions), predicted
+    )
     axes.set_title("")
     return figure
 
@@ -276,7 +321,8 @@ def plot_action_samples_by_ticker(
         close: (rows,) R$.
         actions: (rows,) class codes.
         predicted_price: (rows,) R$, drawn dashed.
-        predicted_dates: (rows,) the date that each predicted price is meant for; without it, the row's own.
+        predicted_dates: (rows,) the date that each predicted price is meant for; without it, the
+            row's own.
         source: "predictions" or "labels".
         max_samples: at most so many tickers.
         tickers: these, whatever their actions are.
@@ -284,7 +330,9 @@ def plot_action_samples_by_ticker(
     target = dates if predicted_dates is None else predicted_dates
     chosen = diverse_tickers(ticker, actions, max_samples) if tickers is None else list(tickers)
     height = 2.5 * max(len(chosen), 1) + 0.5
-    figure, grid = new_axes(9.0, height, f"Price and {source} of {len(chosen)} tickers", rows=max(len(chosen), 1))
+    figure, grid = new_axes(
+        9.0, height, f"Price and {source} of {len(chosen)} tickers", rows=max(len(chosen), 1)
+    )
     for axes, name in zip(grid, chosen, strict=False):
         rows = np.flatnonzero(ticker == name)
         rows = rows[np.argsort(dates[rows], kind="stable")]

@@ -9,7 +9,9 @@ from b3shared.evaluation.report.canvas import Figure, MaxNLocator
 from b3shared.evaluation.report.plots import BLUE, GREY, INK, ORANGE, month_axis, new_axes
 
 
-def plot_training_curves(curves: Mapping[str, Any], title: str = "Training, epoch by epoch") -> Figure:
+def plot_training_curves(
+    curves: Mapping[str, Any], title: str = "Training, epoch by epoch"
+) -> Figure:
     """Loss on the train and on the validation part, and which epoch's weights were kept.
 
     Args:
@@ -20,7 +22,14 @@ def plot_training_curves(curves: Mapping[str, Any], title: str = "Training, epoc
     shown = {"train_loss": ("train", ORANGE, "o"), "val_loss": ("validation", BLUE, "s")}
     for name, (label, colour, marker) in shown.items():
         if name in curves:
-            axes.plot(curves["epochs"], _numbers(curves[name]), color=colour, marker=marker, markersize=4, label=label)
+            axes.plot(
+                curves["epochs"],
+                _numbers(curves[name]),
+                color=colour,
+                marker=marker,
+                markersize=4,
+                label=label,
+            )
     if curves["best_epoch"] is not None:
         best = curves["best_epoch"]
         axes.axvline(best, color=INK, linestyle="--", linewidth=1, label=f"kept: epoch {best}")
@@ -32,7 +41,9 @@ def plot_training_curves(curves: Mapping[str, Any], title: str = "Training, epoc
     return figure
 
 
-def plot_return_calibration(bins: Sequence[Mapping[str, Any]], title: str = "Forecast and realised return") -> Figure:
+def plot_return_calibration(
+    bins: Sequence[Mapping[str, Any]], title: str = "Forecast and realised return"
+) -> Figure:
     """Mean realised return of each bin against its mean forecast; on the diagonal, forecasts mean what they say.
 
     Args:
@@ -44,10 +55,19 @@ def plot_return_calibration(bins: Sequence[Mapping[str, Any]], title: str = "For
     observed = 100 * _numbers([b["observed"] for b in bins])
     low, high = (100 * _numbers([b["ci95"][end] for b in bins]) for end in (0, 1))
     if len(bins):
-        axes.plot(forecast[[0, -1]], forecast[[0, -1]], color=GREY, linestyle="--", linewidth=1, label="what was forecast")
+        axes.plot(
+            forecast[[0, -1]],
+            forecast[[0, -1]],
+            color=GREY,
+            linestyle="--",
+            linewidth=1,
+            label="what was forecast",
+        )
     axes.axhline(0, color=INK, linewidth=0.8)
     axes.vlines(forecast, low, high, color=BLUE, linewidth=1.6, label="95 % interval")
-    axes.plot(forecast, observed, color=BLUE, marker="o", markersize=5, linewidth=1.2, label="realised")
+    axes.plot(
+        forecast, observed, color=BLUE, marker="o", markersize=5, linewidth=1.2, label="realised"
+    )
     axes.set_xlabel("forecast return (%, mean of the bin)")
     axes.set_ylabel("realised return (%, mean of the bin)")
     axes.legend(fontsize=8.5, frameon=False)
@@ -64,14 +84,25 @@ def plot_coverage_by_month(
 
     Args:
         months: "2023-01", ...
-        coverage: share of the month's outcomes inside their interval; None or NaN where there are none.
+        coverage: share of the month's outcomes inside their interval; None or NaN where there are
+            none.
         level: the share that was asked for.
         title: above the figure.
     """
     figure, (axes,) = new_axes(7.2, 3.2, title)
     values = 100 * _numbers(coverage)
-    axes.plot(range(len(values)), values, color=BLUE, marker="o", markersize=5, linewidth=1.2, label="month")
-    axes.axhline(100 * level, color=INK, linestyle="--", linewidth=1, label=f"asked for: {level:.0%}")
+    axes.plot(
+        range(len(values)),
+        values,
+        color=BLUE,
+        marker="o",
+        markersize=5,
+        linewidth=1.2,
+        label="month",
+    )
+    axes.axhline(
+        100 * level, color=INK, linestyle="--", linewidth=1, label=f"asked for: {level:.0%}"
+    )
     axes.margins(y=0.22)
     month_axis(axes, months)
     axes.set_ylabel("covered (%)")

@@ -5,6 +5,7 @@ Every function takes finished metrics, JSON types. What is said about a table is
 
 from dataclasses import dataclass
 
+from b3shared.evaluation.learning_curves import CURVES
 from b3shared.evaluation.report.cells import (
     Cell,
     Metrics,
@@ -14,7 +15,6 @@ from b3shared.evaluation.report.cells import (
     with_interval,
 )
 from b3shared.evaluation.titles import title_of
-from b3shared.evaluation.learning_curves import CURVES
 
 PART_NAMES = {"train": "train", "val": "validation", "test": "test"}
 
@@ -113,7 +113,9 @@ def make_tables(metrics: Metrics) -> dict[str, Table | None]:
 def figures_table(metrics: Metrics, columns: tuple[Column, ...]) -> Table:
     """The model and the baselines, test part; a forecaster with none of them is left out."""
     forecasters = {"model": metrics["intervals"]}
-    forecasters |= {title_of(name): baseline["intervals"] for name, baseline in metrics["baselines"].items()}
+    forecasters |= {
+        title_of(name): baseline["intervals"] for name, baseline in metrics["baselines"].items()
+    }
     rows = [
         [name, *(with_interval(found.get(c.figure), c.form, c.scale) for c in columns)]
         for name, found in forecasters.items()
@@ -147,7 +149,9 @@ def classes_table(metrics: Metrics) -> Table:
             f"{found['support']:,}",
             *(f"{count:,}" for count in counts),
         ]
-        for (name, found), counts in zip(test["per_class"].items(), test["confusion_matrix"], strict=True)
+        for (name, found), counts in zip(
+            test["per_class"].items(), test["confusion_matrix"], strict=True
+        )
     ]
     return make_table(header, rows)
 
@@ -208,7 +212,11 @@ def interval_months_table(metrics: Metrics) -> Table | None:
 def backtest_table(metrics: Metrics) -> Table:
     """Every strategy, variant and entry."""
     rows = [
-        [title_of(name), Cell(f"{title_of(variant)}, {title_of(entry)}", left=True), *_backtest_cells(found)]
+        [
+            title_of(name),
+            Cell(f"{title_of(variant)}, {title_of(entry)}", left=True),
+            *_backtest_cells(found),
+        ]
         for name, variants in metrics["backtest"]["strategies"].items()
         for variant, entries in variants.items()
         for entry, found in entries.items()
@@ -244,7 +252,15 @@ def months_table(metrics: Metrics) -> Table:
         ]
         for month in metrics["months"]
     ]
-    header = ["month", "dates", "rows", "rank IC", "log loss", "log loss of the class prior", "gain"]
+    header = [
+        "month",
+        "dates",
+        "rows",
+        "rank IC",
+        "log loss",
+        "log loss of the class prior",
+        "gain",
+    ]
     return make_table(header, rows)
 
 

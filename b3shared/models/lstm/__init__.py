@@ -1,1 +1,4 @@
-"""The multi-task LSTM: network, training in slices, ONNX export. The only place that imports torch."""
+"""The multi-task LSTM: network, training in slices, ONNX export.
+
+The only place that imports torch.
+"""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from b3shared.dataset.table import FloatArray, IntArray
+from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.models.lstm.network import MultiTaskLSTM
 from b3shared.models.lstm.windows import Windows
 
@@ -35,7 +35,10 @@ class Batches:
 
 
 def outputs(
-    network: MultiTaskLSTM, windows: Windows, rows: IntArray, between: Callable[[], None] = lambda: None
+    network: MultiTaskLSTM,
+    windows: Windows,
+    rows: IntArray,
+    between: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor]:
     """What the network says without dropout: (rows, 3) logits and (rows,) returns in units, on its device.
 
@@ -61,7 +64,10 @@ def outputs(
 
 
 def raw_forecast(
-    network: MultiTaskLSTM, windows: Windows, rows: IntArray, between: Callable[[], None] = lambda: None
+    network: MultiTaskLSTM,
+    windows: Windows,
+    rows: IntArray,
+    between: Callable[[], None] = lambda: None,
 ) -> tuple[FloatArray, FloatArray]:
     """As :func:`outputs`: (rows, 3) float64 uncalibrated probabilities and (rows,) float64 returns in units."""
     logits, returns = outputs(network, windows, rows, between)

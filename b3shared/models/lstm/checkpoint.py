@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from b3shared.dataset.table import Array, FloatArray
+from b3shared.core.arrays import Array, FloatArray
 
 _CHUNK = 16_384
 
@@ -32,7 +32,8 @@ class TrainingState:
         best_epoch: finished epochs when it was found.
         best: the network's state then, a copy of its own.
         finished: no epoch follows.
-        network: state of the module; likewise ``optimizer``, ``scheduler`` and the random generators'.
+        network: state of the module; likewise ``optimizer``, ``scheduler`` and the random
+            generators'.
     """
 
     slices: int = 0
@@ -61,7 +62,8 @@ class TrainingState:
     def from_bytes(cls, data: bytes | None, fingerprint: str, device: torch.device) -> Self | None:
         """What :meth:`to_bytes` gave; None if there is nothing, or nothing of *this* training: that starts afresh.
 
-        Reading runs no code (``weights_only``). The random generators' states stay on the CPU, where torch wants them.
+        Reading runs no code (``weights_only``). The random generators' states stay on the CPU,
+        where torch wants them.
         """
         if not data:
             return None
@@ -70,7 +72,14 @@ class TrainingState:
             if stored.pop("fingerprint") != fingerprint:
                 return None
             state = cls(**stored)
-        except (RuntimeError, EOFError, pickle.UnpicklingError, TypeError, KeyError, AttributeError):
+        except (
+            RuntimeError,
+            EOFError,
+            pickle.UnpicklingError,
+            TypeError,
+            KeyError,
+            AttributeError,
+        ):
             return None
         state.totals = state.totals.to(device)
         return state
@@ -84,7 +93,9 @@ def fingerprint(about: dict[str, Any], X: FloatArray, *columns: Array) -> str:
         X: (rows, features) all features; a memory map is read in pieces.
         columns: further arrays.
     """
-    digest = hashlib.sha256(json.dumps({"torch": torch.__version__, **about}, sort_keys=True).encode())
+    digest = hashlib.sha256(
+        json.dumps({"torch": torch.__version__, **about}, sort_keys=True).encode()
+    )
     for array in columns:
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from b3shared.dataset.table import FloatArray, IntArray
+from b3shared.core.arrays import FloatArray, IntArray
+from b3shared.core.tempdir import in_scratch
 from b3shared.models.base import Forecast
 from b3shared.models.lstm.batches import raw_forecast
 from b3shared.models.lstm.network import MultiTaskLSTM
+from b3shared.models.lstm.windows import Windows
 from b3shared.models.parity import TOLERANCE, assert_close
 from b3shared.models.scorer import Scorer, open_session
-from b3shared.models.lstm.windows import Windows
-from b3shared.core.tempdir import in_scratch
 
 CHECKED = 2048
 """Windows that are compared at most, evenly spread over those given."""
@@ -32,7 +32,8 @@ class _Served(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         away = self.network.distance(features)
-        # asinh by its formula: ONNX Runtime's own, a value at a time, took as long as all the rest of an answer
+        # asinh by its formula: ONNX Runtime's own, a value at a time, took as long as all the rest
+        # of an answer
         scaled = torch.sign(away) * torch.log(away.abs() + torch.sqrt(away * away + 1))
         logits, returns = self.network.answer(scaled)
         return torch.softmax(logits, dim=1), returns
@@ -42,8 +43,9 @@ def export_network(network: MultiTaskLSTM, lookback: int) -> bytes:
     """Convert a trained network; equal networks have equal bytes.
 
     Returns:
-        An ONNX model in one piece: input "features" float32 (batch, lookback, features), outputs "probabilities" float32
-        (batch, 3), uncalibrated, and "returns" float32 (batch,), in units of volatility.
+        An ONNX model in one piece: input "features" float32 (batch, lookback, features), outputs
+        "probabilities" float32 (batch, 3), uncalibrated, and "returns" float32 (batch,), in units
+        of volatility.
     """
     served = _Served(copy.deepcopy(network).cpu()).eval()
     example = torch.zeros(2, lookback, len(network.center))
@@ -75,7 +77,15 @@ def export_network(network: MultiTaskLSTM, lookback: int) -> bytes:
 def _forget_the_source(model: Any) -> None:
     """Drop the exporter's notes: stack traces with the paths of this machine, of no use to a scorer."""
     graph = model.graph
-    for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+    for noted in (
+        model,
+        graph,
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+    ):
         del noted.metadata_props[:]
         noted.doc_string = ""
 
@@ -92,11 +102,12 @@ def assert_network_parity(
         rows: newest row of each window.
 
     Returns:
-        JSON-able: as :func:`b3shared.models.parity.assert_close`, with ``max_difference_returns``, in units of volatility;
-        and the windows compared, (checked, lookback, features) float32.
+        JSON-able: as :func:`b3shared.models.parity.assert_close`, with ``max_difference_returns``,
+        in units of volatility; and the windows compared, (checked, lookback, features) float32.
 
     Raises:
-        ParityError: A difference above :data:`b3shared.models.parity.TOLERANCE`, or no window to check.
+        ParityError: A difference above :data:`b3shared.models.parity.TOLERANCE`, or no window to
+            check.
     """
     checked = spread(rows)
     X = np.empty((windows.lookback, len(checked), windows.X.shape[1]), dtype=np.float32)
@@ -105,14 +116,21 @@ def assert_network_parity(
     probabilities, returns = raw_forecast(network, windows, checked)
     session, names = open_session(onnx), ["probabilities", "returns"]
     answers = [session.run(names, {"features": part}) for part in (X[:1], X[1:]) if len(part)]
-    said = [np.concatenate([none, *(answer[n] for answer in answers)]) for n, none in enumerate((np.empty((0, 3)), []))]
+    said = [
+        np.concatenate([none, *(answer[n] for answer in answers)])
+        for n, none in enumerate((np.empty((0, 3)), []))
+    ]
     parity: dict[str, Any] = dict(assert_close(said[0], probabilities))
     units = assert_close(said[1][:, None], returns[:, None], what="return, in volatilities")
     return parity | {"max_difference_returns": units["max_difference"]}, X
 
 
 def assert_served_parity(
-    onnx: bytes, metadata: Mapping[str, Any], X: FloatArray, volatility: FloatArray, expected: Forecast
+    onnx: bytes,
+    metadata: Mapping[str, Any],
+    X: FloatArray,
+    volatility: FloatArray,
+    expected: Forecast,
 ) -> None:
     """Compare what the scorer serves with what the trained model forecasts: calibrated, and in fractions.
 
@@ -130,7 +148,10 @@ def assert_served_parity(
     # a temperature below 1 magnifies float32 rounding by as much
     tolerance = TOLERANCE / min(1.0, metadata["calibration"]["temperature"])
     assert_close(served.probabilities, expected.probabilities, tolerance)
-    for answer, said in ((served.returns, expected.returns), (served.intervals, expected.intervals)):
+    for answer, said in (
+        (served.returns, expected.returns),
+        (served.intervals, expected.intervals),
+    ):
         assert answer is not None and said is not None  # noqa: S101, PT018 - both have a return scale
         assert_close(answer.reshape(len(X), -1), said.reshape(len(X), -1), what="return")
 

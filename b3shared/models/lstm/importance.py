@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from b3shared.dataset.table import FloatArray, IntArray
+from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.models.calibration import Calibration
 from b3shared.models.lstm.batches import INFERENCE_BATCH, Batches
 from b3shared.models.lstm.network import MultiTaskLSTM
@@ -38,13 +38,18 @@ def permutation_importance(
     chosen = rng.permutation(len(examples))[:SAMPLE]
     other = np.roll(chosen, 1)  # a cycle: no window keeps its own
     features, device = examples.windows.X.shape[1], network.center.device
-    batches, others = (Batches(examples.windows, min(INFERENCE_BATCH, len(chosen)), device) for _ in range(2))
+    batches, others = (
+        Batches(examples.windows, min(INFERENCE_BATCH, len(chosen)), device) for _ in range(2)
+    )
     loss = np.zeros(features + 1)  # the last is with every feature in place
     network.eval()
     with torch.inference_mode():
         for at in range(0, len(chosen), INFERENCE_BATCH):
             part = slice(at, at + INFERENCE_BATCH)
-            windows, strange = batches(examples.rows[chosen[part]]), others(examples.rows[other[part]])
+            windows, strange = (
+                batches(examples.rows[chosen[part]]),
+                others(examples.rows[other[part]]),
+            )
             labels = examples.labels[chosen[part]]
             for feature in range(features):
                 between()
@@ -57,7 +62,9 @@ def permutation_importance(
     return gain / gain.sum() if gain.sum() > 0 else np.full(features, 1 / features)
 
 
-def _log_loss(network: MultiTaskLSTM, windows: torch.Tensor, labels: IntArray, calibration: Calibration) -> float:
+def _log_loss(
+    network: MultiTaskLSTM, windows: torch.Tensor, labels: IntArray, calibration: Calibration
+) -> float:
     """Summed over the windows."""
     probabilities = calibration.apply(torch.softmax(network(windows)[0], dim=1).cpu().numpy())
     return -float(np.log(probabilities[np.arange(len(labels)), labels]).sum())

@@ -8,15 +8,22 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from b3shared.dataset.table import CLASSES, Array, Dataset, FloatArray, IntArray
+from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.errors import IncompatibleFeaturesError, SingleClassError, TooLittleHistoryError
+from b3shared.core.vocabulary import CLASSES
+from b3shared.dataset.table import Dataset
 from b3shared.models.base import Forecast, Model, TrainingSession, trained_on, without_clock
 from b3shared.models.calibration import Calibration
 from b3shared.models.conformal import ReturnScale
 from b3shared.models.lstm.batches import raw_forecast
+from b3shared.models.lstm.export import (
+    assert_network_parity,
+    assert_served_parity,
+    export_network,
+    spread,
+)
 from b3shared.models.lstm.importance import permutation_importance
 from b3shared.models.lstm.network import MultiTaskLSTM
-from b3shared.models.lstm.export import assert_network_parity, assert_served_parity, export_network, spread
 from b3shared.models.lstm.training import Task, Training
 from b3shared.models.lstm.windows import Examples, Windows, center_and_spread, whole
 from b3shared.params.run import PipelineParams
@@ -25,17 +32,15 @@ from b3shared.params.run import PipelineParams
 class LSTMModel(Model):
     """A network that answers class and return at once; see :class:`b3shared.params.run.LSTMParams`.
 
-    It trains on a GPU where there is one. A row takes part if a whole window of its ticker ends in it.
+    It trains on a GPU where there is one. A row takes part if a whole window of its ticker ends in
+    it.
 
-    Attributes (after :meth:`fit`, :meth:`refit` or :meth:`load`):
-        network: trained, on its device.
-        calibration: from its raw to calibrated probabilities.
-        scale: from its returns in units of volatility to fractions, with intervals.
-        chosen: units, learning rate, epochs trained and the best of them.
-        feature_names: columns it was trained on.
-        medians: (features,) float64, of the training rows; what "feature absent" means to an explanation by occlusion.
-        gains: (features,) float64 permutation importance.
-        summary: JSON-able record of the training.
+    Attributes (after :meth:`fit`, :meth:`refit` or :meth:`load`): network: trained, on its device.
+        calibration: from its raw to calibrated probabilities. scale: from its returns in units of
+        volatility to fractions, with intervals. chosen: units, learning rate, epochs trained and
+        the best of them. feature_names: columns it was trained on. medians: (features,) float64, of
+        the training rows; what "feature absent" means to an explanation by occlusion. gains:
+        (features,) float64 permutation importance. summary: JSON-able record of the training.
     """
 
     model_type = "lstm"
@@ -62,30 +67,37 @@ class LSTMModel(Model):
         """(rows,) bool: which of the rows end a whole window (:func:`b3shared.models.lstm.windows.whole`)."""
         return whole(data, rows, self.lookback, self.max_gap)
 
-    def fit(self, data: Dataset, train: IntArray, val: IntArray, session: TrainingSession) -> dict[str, Any]:
+    def fit(
+        self, data: Dataset, train: IntArray, val: IntArray, session: TrainingSession
+    ) -> dict[str, Any]:
         """Train on ``train``, stop by the earlier dates of ``val``, calibrate on the later ones.
 
         Args:
             data: the table.
-            train: indices of labelled rows to learn from; those without a whole window are left out, here and in ``val``.
+            train: indices of labelled rows to learn from; those without a whole window are left
+                out, here and in ``val``.
             val: indices of later labelled rows.
             session: told once an epoch; holds the work of a training that is interrupted.
 
         Returns:
-            JSON-able summary: chosen, history, temperature, interval, rows, class counts, parameters, device, slices,
-            seconds.
+            JSON-able summary: chosen, history, temperature, interval, rows, class counts,
+            parameters, device, slices, seconds.
 
         Raises:
             Unfinished: The session's time is up; call again with the same arguments.
             TooManySlicesError: It was up more often than ``params.lstm.max_slices`` allows.
             SupersededError: Another attempt at the same training has taken over.
             SingleClassError: ``train`` has fewer than two classes.
-            TooLittleHistoryError: No whole window, or too few later dates for the calibration and the interval.
+            TooLittleHistoryError: No whole window, or too few later dates for the calibration and
+                the interval.
             InvalidQuotesError: A feature is not finite, or a row has no outcome.
             InvalidParameterError: The learning rate is so great that the training diverges.
         """
         started = time.perf_counter()
-        learn, later = (self._examples(data, rows, part) for rows, part in ((train, "training"), (val, "validation")))
+        learn, later = (
+            self._examples(data, rows, part)
+            for rows, part in ((train, "training"), (val, "validation"))
+        )
         stop, calibrate = self._stop_and_calibrate(data, later)
         # before hours of training: are there enough rows for an interval of this level?
         self._scale_of(data, calibrate, np.zeros(len(calibrate)))
@@ -126,7 +138,9 @@ class LSTMModel(Model):
         again = type(self)(self.params)
         again.lookback, again.max_gap = self.lookback, self.max_gap
         again.chosen, again.scale, again.gains = self.chosen, self.scale, self.gains
-        rates = tuple(epoch["learning_rate"] for epoch in self.summary["history"][: self.chosen["best_epoch"]])
+        rates = tuple(
+            epoch["learning_rate"] for epoch in self.summary["history"][: self.chosen["best_epoch"]]
+        )
         learn = again._examples(data, rows, "training")
         training = again._trained(data, Task("refit", learn, rates=rates), session)
         again.calibration = self.calibration.with_priors_of(training.prior)
@@ -155,7 +169,9 @@ class LSTMModel(Model):
         raw, scaled = raw_forecast(self.network, Windows(data.X, self.lookback), rows)
         volatility = data.volatility[rows]
         returns = self.scale.returns(scaled, volatility)
-        return Forecast(self.calibration.apply(raw), returns, self.scale.intervals(returns, volatility))
+        return Forecast(
+            self.calibration.apply(raw), returns, self.scale.intervals(returns, volatility)
+        )
 
     def importance(self) -> dict[str, float]:
         """Permutation importance on the later validation dates (:mod:`b3shared.models.lstm.importance`)."""
@@ -164,17 +180,23 @@ class LSTMModel(Model):
     def save(self, folder: Path, data: Dataset, check: IntArray) -> list[Path]:
         """Write the network's state (``params.model_file``), ``model.onnx`` and ``model.json``; see :class:`Model`.
 
-        Parity is checked on windows that end in the rows ``check``, first for what the network says, then for what the
-        scorer serves. Nothing is written if it fails.
+        Parity is checked on windows that end in the rows ``check``, first for what the network
+        says, then for what the scorer serves. Nothing is written if it fails.
         """
         covered = check[self.covers(data, check)]
         onnx = export_network(self.network, self.lookback)
-        parity, X = assert_network_parity(onnx, self.network, Windows(data.X, self.lookback), covered)
+        parity, X = assert_network_parity(
+            onnx, self.network, Windows(data.X, self.lookback), covered
+        )
         text = json.dumps(self._metadata() | {"parity": parity}, indent=1, allow_nan=False)
         rows = spread(covered)
-        assert_served_parity(onnx, json.loads(text), X, data.volatility[rows], self.forecast(data, rows))
+        assert_served_parity(
+            onnx, json.loads(text), X, data.volatility[rows], self.forecast(data, rows)
+        )
         native, paths = self._write_served(folder, onnx, text)
-        torch.save({name: tensor.cpu() for name, tensor in self.network.state_dict().items()}, native)
+        torch.save(
+            {name: tensor.cpu() for name, tensor in self.network.state_dict().items()}, native
+        )
         return paths
 
     @classmethod
@@ -189,7 +211,9 @@ class LSTMModel(Model):
         model.lookback, model.max_gap = metadata["lookback"], metadata["max_gap"]
         model.chosen, model.summary = metadata["chosen"], metadata["summary"]
         model.feature_names = tuple(metadata["feature_names"])
-        network = MultiTaskLSTM(len(model.feature_names), model.chosen["units"], params.lstm.dropout)
+        network = MultiTaskLSTM(
+            len(model.feature_names), model.chosen["units"], params.lstm.dropout
+        )
         network.load_state_dict(torch.load(native, weights_only=True, map_location="cpu"))
         model.network = network.to(_device()).eval()
         model.calibration = Calibration.from_json(metadata["calibration"])
@@ -215,7 +239,10 @@ class LSTMModel(Model):
         date, label_end = data.date[later.rows], data.label_end[later.rows]
         dates = np.unique(date)
         first = dates[len(dates) // 2]
-        stop, calibrate = later.take((date < first) & (label_end < first)), later.take(date >= first)
+        stop, calibrate = (
+            later.take((date < first) & (label_end < first)),
+            later.take(date >= first),
+        )
         if not len(stop):
             needed = 2 * (self.params.horizon + 1)
             raise TooLittleHistoryError(
@@ -254,10 +281,14 @@ class LSTMModel(Model):
         training.run()
         self.network.eval()
         self.feature_names = data.feature_names
-        self.medians = np.array([np.median(data.X[learn.rows, n]) for n in range(len(data.feature_names))], np.float64)
+        self.medians = np.array(
+            [np.median(data.X[learn.rows, n]) for n in range(len(data.feature_names))], np.float64
+        )
         return training
 
-    def _summarise(self, training: Training, rows: dict[str, int], trained: dict[str, Any], started: float) -> None:
+    def _summarise(
+        self, training: Training, rows: dict[str, int], trained: dict[str, Any], started: float
+    ) -> None:
         counts = np.bincount(training.task.train.labels, minlength=len(CLASSES)).tolist()
         self.summary = {
             "chosen": self.chosen,

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from b3shared.dataset.table import CLASSES, FloatArray, IntArray
-from b3shared.params.models import LSTMParams
+from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.core.tempdir import in_scratch
+from b3shared.core.vocabulary import CLASSES
+from b3shared.params.models import LSTMParams
 
 with in_scratch("TORCHINDUCTOR_CACHE_DIR"):  # the optimizer would import it, and it makes a folder
     import torch._dynamo
@@ -22,8 +23,9 @@ CLIP = 5.0
 class MultiTaskLSTM(nn.Module):
     """Scaler, LSTM, dropout on the last state, and two heads: the action, and the return in units of volatility.
 
-    The scaler is asinh((x - median) / spread): nearly linear where most values lie, so that a rule's threshold near the
-    centre can be seen, and logarithmic far away, so that a wild value cannot saturate the state.
+    The scaler is asinh((x - median) / spread): nearly linear where most values lie, so that a
+    rule's threshold near the centre can be seen, and logarithmic far away, so that a wild value
+    cannot saturate the state.
 
     Args:
         n_features: columns of a window.
@@ -55,7 +57,8 @@ class MultiTaskLSTM(nn.Module):
             windows: (batch, lookback, features) float32, unscaled.
 
         Returns:
-            (batch, 3) logits in the order of :data:`b3shared.dataset.table.CLASSES`, and (batch,) returns in units.
+            (batch, 3) logits in the order of :data:`b3shared.core.vocabulary.CLASSES`, and (batch,)
+            returns in units.
         """
         return self.answer(torch.asinh(self.distance(windows)))
 
@@ -73,7 +76,8 @@ class MultiTaskLSTM(nn.Module):
 def focal_loss(logits: Tensor, labels: Tensor, gamma: float, weights: Tensor) -> Tensor:
     """(batch,) weight x (1 - p) ** gamma x -log p, with p the probability of the true class (Lin et al. 2017).
 
-    The class weight is outside the focusing term: a row that is surely right loses little, whatever its class weighs.
+    The class weight is outside the focusing term: a row that is surely right loses little, whatever
+    its class weighs.
 
     Args:
         logits: (batch, classes).
@@ -99,7 +103,8 @@ class ClassBalance:
     """How much more often a row of each class is drawn, and how much more it counts in the action's loss.
 
     Attributes:
-        rates: (3,) float64 draws of a row, relative to a row drawn at random; 0 for an absent class.
+        rates: (3,) float64 draws of a row, relative to a row drawn at random; 0 for an absent
+            class.
         weights: (3,) float64 weight in the loss, 1 on the average draw; likewise.
     """
 
@@ -110,7 +115,8 @@ class ClassBalance:
     def of(cls, labels: IntArray, params: LSTMParams) -> Self:
         """Of training labels, (rows,) codes, as ``oversample`` and ``use_class_weights`` say.
 
-        Weights are in inverse proportion to how often a class is *drawn*: both together do not count a class twice.
+        Weights are in inverse proportion to how often a class is *drawn*: both together do not
+            count a class twice.
         """
         counts = np.bincount(labels, minlength=len(CLASSES)).astype(np.float64)
         present = counts > 0
@@ -148,8 +154,8 @@ class Objective:
     def of_draws(cls, params: LSTMParams, balance: ClassBalance, device: torch.device) -> Self:
         """For rows that are drawn as ``balance`` says.
 
-        The return's loss undoes the oversampling: nothing corrects that head's answer afterwards, as the prior does the
-        probabilities.
+        The return's loss undoes the oversampling: nothing corrects that head's answer afterwards,
+        as the prior does the probabilities.
         """
         undo = np.divide(1.0, balance.rates, out=np.zeros(len(CLASSES)), where=balance.rates > 0)
         return cls._of(params, balance.weights, undo, device)
@@ -160,8 +166,12 @@ class Objective:
         return cls._of(params, balance.total, np.ones(len(CLASSES)), device)
 
     @classmethod
-    def _of(cls, params: LSTMParams, action: FloatArray, returns: FloatArray, device: torch.device) -> Self:
-        action_weights, return_weights = (torch.tensor(w, dtype=torch.float32, device=device) for w in (action, returns))
+    def _of(
+        cls, params: LSTMParams, action: FloatArray, returns: FloatArray, device: torch.device
+    ) -> Self:
+        action_weights, return_weights = (
+            torch.tensor(w, dtype=torch.float32, device=device) for w in (action, returns)
+        )
         return cls(params.focal_loss_gamma, params.loss_return, action_weights, return_weights)
 
     def __call__(self, logits: Tensor, answer: Tensor, labels: Tensor, happened: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from b3shared.dataset.table import IntArray
+from b3shared.core.arrays import IntArray
 from b3shared.core.errors import InvalidParameterError, TooManySlicesError
 from b3shared.models.base import TrainingSession, Unfinished
 from b3shared.models.calibration import Calibration
@@ -37,7 +37,8 @@ class Task:
     Attributes:
         phase: what the progress calls it.
         train: windows to learn from.
-        stop: later windows whose loss decides on the rate and when to stop; None to follow ``rates`` instead.
+        stop: later windows whose loss decides on the rate and when to stop; None to follow
+            ``rates`` instead.
         rates: learning rate of each epoch, where it was decided before.
     """
 
@@ -50,26 +51,32 @@ class Task:
 class Training:
     """One training of a network, in as many slices as it takes.
 
-    The course is a function of parameters and data alone: however often it is interrupted, wherever in an epoch, the
-    weights on the CPU are bit for bit those of a straight run (with equally many threads). A checkpoint of other
-    parameters or data is ignored. What an epoch draws is a function of ``random_state`` and the epoch's number.
+    The course is a function of parameters and data alone: however often it is interrupted, wherever
+    in an epoch, the weights on the CPU are bit for bit those of a straight run (with equally many
+    threads). A checkpoint of other parameters or data is ignored. What an epoch draws is a function
+    of ``random_state`` and the epoch's number.
 
     Args:
         network: freshly made; trained in place, on its device.
         task: what is to be learnt.
         params: of the run.
-        session: told once an epoch; the checkpoint is read once and written at the beginning of a slice, every
-            :data:`CHECKPOINT_SECONDS`, when the time is up, and when the training is done.
+        session: told once an epoch; the checkpoint is read once and written at the beginning of a
+            slice, every :data:`CHECKPOINT_SECONDS`, when the time is up, and when the training is
+            done.
     """
 
-    def __init__(self, network: MultiTaskLSTM, task: Task, params: PipelineParams, session: TrainingSession) -> None:
+    def __init__(
+        self, network: MultiTaskLSTM, task: Task, params: PipelineParams, session: TrainingSession
+    ) -> None:
         self.network, self.task, self.params, self._session = network, task, params, session
         lstm, train, device = params.lstm, task.train, network.center.device
         self._device, self._epochs = device, len(task.rates) or lstm.epochs
         self.balance = ClassBalance.of(train.labels, lstm)
         self.prior = Calibration.of_weighted(train.labels, self.balance.total)
         self._objective = Objective.of_draws(lstm, self.balance, device)
-        self._weights = torch.tensor([lstm.loss_weight_action, lstm.loss_weight_return], device=device)
+        self._weights = torch.tensor(
+            [lstm.loss_weight_action, lstm.loss_weight_return], device=device
+        )
         self._batches = Batches(train.windows, min(lstm.batch_size, len(train)), device)
         self._labels, self._returns = _targets(train, device)
         self._optimizer = torch.optim.Adam(
@@ -93,7 +100,8 @@ class Training:
             Unfinished: The time is up.
             TooManySlicesError: It was up more often than ``params.lstm.max_slices`` allows.
             SupersededError: Another attempt has taken over.
-            InvalidParameterError: The learning rate is so great that the loss is no number any more.
+            InvalidParameterError: The learning rate is so great that the loss is no number any
+                more.
         """
         with _own_randomness(self._device):
             self._begin()
@@ -111,7 +119,10 @@ class Training:
             Unfinished: With all work saved.
         """
         # a step in any case: slices that begin too late would else follow each other to no end
-        if self._session.seconds_left() <= MARGIN_SECONDS + 2 * self._longest and self._trained_here:
+        if (
+            self._session.seconds_left() <= MARGIN_SECONDS + 2 * self._longest
+            and self._trained_here
+        ):
             self._save()
             raise Unfinished(self._words())
         if time.perf_counter() - self._saved >= CHECKPOINT_SECONDS:
@@ -224,11 +235,16 @@ class Training:
         objective = Objective.of_rows(self.params.lstm, self.balance, self._device)
         probabilities = self.prior.apply(torch.softmax(logits, dim=1).cpu().numpy())
         log_loss = -float(np.log(probabilities[np.arange(len(stop)), stop.labels]).mean())
-        return self._weighed("val", objective(logits, answer, labels, returns) / len(stop)) | {"val_log_loss": log_loss}
+        return self._weighed("val", objective(logits, answer, labels, returns) / len(stop)) | {
+            "val_log_loss": log_loss
+        }
 
     def _weighed(self, name: str, means: Tensor) -> dict[str, float]:
         action, returns = means.tolist()
-        loss = self.params.lstm.loss_weight_action * action + self.params.lstm.loss_weight_return * returns
+        loss = (
+            self.params.lstm.loss_weight_action * action
+            + self.params.lstm.loss_weight_return * returns
+        )
         return {f"{name}_loss": loss, f"{name}_action": action, f"{name}_return": returns}
 
     def _save(self) -> None:
@@ -237,7 +253,10 @@ class Training:
             return
         self._account()
         self.state.network = self.network.state_dict()
-        self.state.optimizer, self.state.scheduler = self._optimizer.state_dict(), self._scheduler.state_dict()
+        self.state.optimizer, self.state.scheduler = (
+            self._optimizer.state_dict(),
+            self._scheduler.state_dict(),
+        )
         self.state.random = _random(self._device)
         self._session.checkpoint.save(self.state.to_bytes(self._fingerprint))
 
@@ -247,7 +266,12 @@ class Training:
 
     def _words(self) -> dict[str, Any]:
         state = self.state
-        counts = {"epoch": state.epoch, "epochs": self._epochs, "done": state.epoch, "total": self._epochs}
+        counts = {
+            "epoch": state.epoch,
+            "epochs": self._epochs,
+            "done": state.epoch,
+            "total": self._epochs,
+        }
         return {"phase": self.task.phase, **counts, "slice": state.slices}
 
     def _about(self) -> str:
@@ -262,11 +286,15 @@ class Training:
             "random_state": self.params.random_state,
             "device": self._device.type,
         }
-        return fingerprint(json.loads(json.dumps(about)), self.task.train.windows.X, *columns, *scaler)
+        return fingerprint(
+            json.loads(json.dumps(about)), self.task.train.windows.X, *columns, *scaler
+        )
 
 
 def _targets(examples: Examples, device: torch.device) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(examples.labels).to(device), torch.from_numpy(examples.returns).to(device)
+    return torch.from_numpy(examples.labels).to(device), torch.from_numpy(examples.returns).to(
+        device
+    )
 
 
 @contextmanager

@@ -5,8 +5,10 @@ from typing import Self
 
 import numpy as np
 
-from b3shared.dataset.table import UNLABELLED, Array, Dataset, FloatArray, IntArray
+from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.errors import InvalidQuotesError
+from b3shared.core.vocabulary import UNLABELLED
+from b3shared.dataset.table import Dataset
 from b3shared.models.conformal import unit_of
 from b3shared.models.scorer import check_finite
 
@@ -53,15 +55,20 @@ class Windows:
 
         Args:
             rows: (windows,) index of the newest row of each; all of them :func:`whole`.
-            out: (lookback, windows, features) float32, overwritten; C-contiguous. Time comes first: an LSTM works so.
+            out: (lookback, windows, features) float32, overwritten; C-contiguous. Time comes first:
+                an LSTM works so.
         """
         back = np.arange(1 - self.lookback, 1)[:, None]
-        np.take(np.asarray(self.X), rows + back, axis=0, out=out, mode="clip")  # "raise" would copy through a buffer
+        np.take(
+            np.asarray(self.X), rows + back, axis=0, out=out, mode="clip"
+        )  # "raise" would copy through a buffer
 
     def rows_of(self, rows: IntArray) -> IntArray:
         """Every row, once, that lies in a window of the given ones; ascending."""
         size = len(self.X) + 1
-        entered = np.bincount(rows - self.lookback + 1, minlength=size) - np.bincount(rows + 1, minlength=size)
+        entered = np.bincount(rows - self.lookback + 1, minlength=size) - np.bincount(
+            rows + 1, minlength=size
+        )
         return np.flatnonzero(np.cumsum(entered) > 0)
 
 
@@ -72,7 +79,7 @@ class Examples:
     Attributes:
         windows: of the table.
         rows: (n,) int64, newest row of each window.
-        labels: (n,) int64 codes into :data:`b3shared.dataset.table.CLASSES`.
+        labels: (n,) int64 codes into :data:`b3shared.core.vocabulary.CLASSES`.
         returns: (n,) float32, what happened, in units (:func:`b3shared.models.conformal.unit_of`).
     """
 
@@ -103,7 +110,9 @@ class Examples:
         """
         labels, future = data.label[rows], data.future_return[rows]
         if (missing := np.count_nonzero(labels == UNLABELLED)) > 0:
-            raise InvalidQuotesError(f"{missing} of the {len(rows)} rows have no label yet; leave them out")
+            raise InvalidQuotesError(
+                f"{missing} of the {len(rows)} rows have no label yet; leave them out"
+            )
         returns = future / unit_of(data.volatility[rows], horizon)
         if (missing := np.count_nonzero(~np.isfinite(returns))) > 0:
             raise InvalidQuotesError(
@@ -118,11 +127,13 @@ class Examples:
 def center_and_spread(X: FloatArray, rows: IntArray) -> tuple[FloatArray, FloatArray]:
     """(features,) float64 median and spread of some rows, a feature at a time.
 
-    The spread is the interquartile range over 1.349, which is the deviation of a normal feature: a few wild values, which
-    features of volume have, do not press all others together. Where half of the values are the same it is the standard
-    deviation, and 1 for a feature that never changes.
+    The spread is the interquartile range over 1.349, which is the deviation of a normal feature: a
+    few wild values, which features of volume have, do not press all others together. Where half of
+    the values are the same it is the standard deviation, and 1 for a feature that never changes.
     """
-    found = np.array([_center_and_spread(X[rows, feature].astype(np.float64)) for feature in range(X.shape[1])])
+    found = np.array(
+        [_center_and_spread(X[rows, feature].astype(np.float64)) for feature in range(X.shape[1])]
+    )
     return found[:, 0], found[:, 1]
 
 

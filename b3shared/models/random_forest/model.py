@@ -10,7 +10,7 @@ import numpy as np
 import sklearn
 from sklearn.ensemble import RandomForestClassifier
 
-from b3shared.dataset.table import CLASSES, UNLABELLED, Dataset, FloatArray, IntArray
+from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.core.errors import (
     IncompatibleFeaturesError,
     InvalidQuotesError,
@@ -18,28 +18,37 @@ from b3shared.core.errors import (
     SingleClassError,
     TooLittleHistoryError,
 )
-from b3shared.models.base import Forecast, Model, Progress, TrainingSession, trained_on, without_clock
+from b3shared.core.vocabulary import CLASSES, UNLABELLED
+from b3shared.dataset.split import purged_folds
+from b3shared.dataset.table import Dataset
+from b3shared.models.base import (
+    Forecast,
+    Model,
+    Progress,
+    TrainingSession,
+    trained_on,
+    without_clock,
+)
 from b3shared.models.calibration import Calibration
+from b3shared.models.parity import TOLERANCE, assert_close, assert_parity
+from b3shared.models.random_forest.export import export_forest, threshold_probes
 from b3shared.models.random_forest.search import raw_probabilities, search_forest
-from b3shared.models.parity import TOLERANCE, assert_close, assert_parity, export_forest, threshold_probes
 from b3shared.models.scorer import Scorer, check_finite
 from b3shared.models.threads import threads
 from b3shared.params.run import PipelineParams
-from b3shared.dataset.split import purged_folds
 
 
 class RandomForestModel(Model):
     """A ``RandomForestClassifier`` with calibrated probabilities; see :class:`b3shared.params.run.RandomForestParams`.
 
-    All parallelism is by threads inside the forest (``params.rf.n_jobs``), see :mod:`b3shared.models.threads`.
+    All parallelism is by threads inside the forest (``params.rf.n_jobs``), see
+    :mod:`b3shared.models.threads`.
 
-    Attributes (after :meth:`fit`, :meth:`refit` or :meth:`load`):
-        estimator: the fitted forest.
-        calibration: from its raw to calibrated probabilities.
-        chosen: the parameters that the search chose.
-        feature_names: columns it was trained on.
-        medians: (features,) float64, of the training rows; what "feature absent" means to an explanation by occlusion.
-        summary: JSON-able record of the training.
+    Attributes (after :meth:`fit`, :meth:`refit` or :meth:`load`): estimator: the fitted forest.
+        calibration: from its raw to calibrated probabilities. chosen: the parameters that the
+        search chose. feature_names: columns it was trained on. medians: (features,) float64, of the
+        training rows; what "feature absent" means to an explanation by occlusion. summary:
+        JSON-able record of the training.
     """
 
     model_type = "rf"
@@ -56,21 +65,26 @@ class RandomForestModel(Model):
         """(3,) float64 class shares of the training rows, for :func:`b3shared.models.decision.decide`."""
         return np.array(self.calibration.shares)
 
-    def fit(self, data: Dataset, train: IntArray, val: IntArray, session: TrainingSession) -> dict[str, Any]:
+    def fit(
+        self, data: Dataset, train: IntArray, val: IntArray, session: TrainingSession
+    ) -> dict[str, Any]:
         """Search on purged folds of ``train``, train on all of it, find the temperature on ``val``.
 
         Args:
             data: the table.
             train: indices of labelled rows to learn from.
             val: indices of later labelled rows.
-            session: told after every forest of the search, and before the last one; a forest is not interrupted.
+            session: told after every forest of the search, and before the last one; a forest is not
+                interrupted.
 
         Returns:
-            JSON-able summary: chosen parameters, search table, nodes, temperature, rows, class counts, seconds.
+            JSON-able summary: chosen parameters, search table, nodes, temperature, rows, class
+            counts, seconds.
 
         Raises:
             SingleClassError: ``train`` has fewer than two classes.
-            TooLittleHistoryError: Too few rows for a single split of a tree, or too few dates for the folds.
+            TooLittleHistoryError: Too few rows for a single split of a tree, or too few dates for
+                the folds.
             InvalidQuotesError: A feature is not finite, or a row has no label.
             ModelTooLargeError: More nodes than ``params.rf.max_total_nodes``.
         """
@@ -123,7 +137,9 @@ class RandomForestModel(Model):
             raise IncompatibleFeaturesError(
                 f"features {', '.join(data.feature_names)}: the forest was trained on {', '.join(self.feature_names)}"
             )
-        return Forecast(self.calibration.apply(raw_probabilities(self.estimator, _features(data, rows))))
+        return Forecast(
+            self.calibration.apply(raw_probabilities(self.estimator, _features(data, rows)))
+        )
 
     def importance(self) -> dict[str, float]:
         """Mean decrease of impurity of each feature (Breiman 2001); all equal if no tree has a split."""
@@ -134,8 +150,9 @@ class RandomForestModel(Model):
     def save(self, folder: Path, data: Dataset, check: IntArray) -> list[Path]:
         """Write the joblib file (``params.model_file``), ``model.onnx`` and ``model.json``; see :class:`Model`.
 
-        Parity is checked on the rows ``check`` and on rows that lie on the forest's thresholds, first for the raw
-        probabilities, then for those that the scorer serves. Nothing is written if it fails.
+        Parity is checked on the rows ``check`` and on rows that lie on the forest's thresholds,
+        first for the raw probabilities, then for those that the scorer serves. Nothing is written
+        if it fails.
         """
         onnx = export_forest(self.estimator, len(self.feature_names))
         X = np.asarray(data.X[check], dtype=np.float32)
@@ -146,7 +163,9 @@ class RandomForestModel(Model):
         text = json.dumps(metadata, indent=1, allow_nan=False)
         served = Scorer(onnx, json.loads(text)).score(X).probabilities
         # a temperature below 1 magnifies float32 rounding by as much
-        assert_close(served, self.calibration.apply(raw), TOLERANCE / min(1.0, self.calibration.temperature))
+        assert_close(
+            served, self.calibration.apply(raw), TOLERANCE / min(1.0, self.calibration.temperature)
+        )
         native, paths = self._write_served(folder, onnx, text)
         joblib.dump(self.estimator, native, compress=3)
         return paths
@@ -160,7 +179,8 @@ class RandomForestModel(Model):
         """
         native, metadata = cls._read_metadata(folder, params)
         model = cls(params)
-        # Unpickling runs code: the file is our own, and the caller has compared it with the hash recorded at saving.
+        # Unpickling runs code: the file is our own, and the caller has compared it with the hash
+        # recorded at saving.
         model.estimator = joblib.load(native).set_params(n_jobs=params.rf.n_jobs)
         model.calibration = Calibration.from_json(metadata["calibration"])
         model.chosen = metadata["chosen"]
@@ -208,7 +228,9 @@ class RandomForestModel(Model):
         if all(len(values) == 1 for values in space.values()):
             return {name: values[0] for name, values in space.items()}, []
         embargo = self.params.embargo_days
-        folds = purged_folds(data.date[train], data.label_end[train], n_splits=rf.cv_folds, embargo_days=embargo)
+        folds = purged_folds(
+            data.date[train], data.label_end[train], n_splits=rf.cv_folds, embargo_days=embargo
+        )
         return search_forest(
             self._forest(),
             space,
@@ -225,7 +247,10 @@ class RandomForestModel(Model):
         """Train the chosen parameters and set all that follows from the training rows."""
         with threads():
             self.estimator = self._forest(**self.chosen).fit(X, y)
-        nodes, limit = sum(tree.tree_.node_count for tree in self.estimator.estimators_), self.params.rf.max_total_nodes
+        nodes, limit = (
+            sum(tree.tree_.node_count for tree in self.estimator.estimators_),
+            self.params.rf.max_total_nodes,
+        )
         if nodes > limit:
             raise ModelTooLargeError(
                 f"the forest has {nodes} nodes, max_total_nodes allows {limit}: lower n_estimators "
@@ -238,7 +263,11 @@ class RandomForestModel(Model):
         self.feature_names = feature_names
         self.medians = np.array([np.median(column) for column in X.T], dtype=np.float64)
         counts = np.bincount(y, minlength=len(CLASSES)).tolist()
-        self.summary = {"chosen": self.chosen, "nodes": nodes, "class_counts": dict(zip(CLASSES, counts, strict=True))}
+        self.summary = {
+            "chosen": self.chosen,
+            "nodes": nodes,
+            "class_counts": dict(zip(CLASSES, counts, strict=True)),
+        }
 
     def _priors(self, y: IntArray) -> Calibration:
         return Calibration.of_labels(y, balanced=self.params.rf.class_weight is not None)
@@ -269,5 +298,7 @@ def _features(data: Dataset, rows: IntArray) -> FloatArray:
 def _labels(data: Dataset, rows: IntArray) -> IntArray:
     y = data.label[rows]
     if (missing := np.count_nonzero(y == UNLABELLED)) > 0:
-        raise InvalidQuotesError(f"{missing} of the {len(y)} rows have no label yet; leave them out")
+        raise InvalidQuotesError(
+            f"{missing} of the {len(y)} rows have no label yet; leave them out"
+        )
     return y

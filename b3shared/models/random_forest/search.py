@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import ParameterGrid, RandomizedSearchCV
 
-from b3shared.dataset.table import CLASSES, FloatArray, IntArray
+from b3shared.core.arrays import FloatArray, IntArray
+from b3shared.core.vocabulary import CLASSES
 from b3shared.models.base import Progress
 from b3shared.models.calibration import Calibration
 from b3shared.models.threads import threads
@@ -29,11 +30,11 @@ def search_forest(
     """Try candidates drawn from a grid and name the best; nothing is trained on all rows.
 
     Args:
-        forest: what the candidates are set on; its ``n_jobs`` is the only parallelism (Lambda has no shared memory for
-            processes).
+        forest: what the candidates are set on; its ``n_jobs`` is the only parallelism (Lambda has
+            no shared memory for processes).
         space: values of each parameter, no duplicates.
         X: (rows, features) float32.
-        y: (rows,) codes into :data:`b3shared.dataset.table.CLASSES`.
+        y: (rows,) codes into :data:`b3shared.core.vocabulary.CLASSES`.
         folds: row indices to train and to test on.
         n_iter: candidates to draw without replacement; capped at the size of the grid.
         random_state: of the draw.
@@ -41,7 +42,8 @@ def search_forest(
         progress: told after every forest.
 
     Returns:
-        The best parameters, and for every candidate, best first, ``params``, ``log_loss`` (mean of the folds) and ``std``.
+        The best parameters, and for every candidate, best first, ``params``, ``log_loss`` (mean of
+        the folds) and ``std``.
     """
     n_iter = min(n_iter, len(ParameterGrid(space)))
     search = RandomizedSearchCV(
@@ -73,8 +75,9 @@ def search_forest(
 class _SearchScore:
     """Minus the log loss of prior-corrected probabilities on a fold; reports progress as it goes.
 
-    Raw probabilities of a forest with class weights would be judged by their wrong prior. The shares are those of all
-    training rows, the same for every candidate, so a fold that lacks a class is still scored.
+    Raw probabilities of a forest with class weights would be judged by their wrong prior. The
+    shares are those of all training rows, the same for every candidate, so a fold that lacks a
+    class is still scored.
     """
 
     priors: Calibration
@@ -86,15 +89,17 @@ class _SearchScore:
         probabilities = self.priors.apply(raw_probabilities(estimator, X))
         score = float(np.log(probabilities[np.arange(len(y)), y]).mean())
         self.done += 1
-        self.progress({"phase": "search", "done": self.done, "total": self.total, "log_loss": -score})
+        self.progress(
+            {"phase": "search", "done": self.done, "total": self.total, "log_loss": -score}
+        )
         return score
 
 
 def raw_probabilities(estimator: RandomForestClassifier, X: FloatArray) -> FloatArray:
     """(rows, 3) float64 uncalibrated probabilities; 0 for a class that the forest never saw.
 
-    ``predict_proba`` of the forest with threads over rows instead of trees: its sum over trees is in whatever order the
-    threads finish, so its last bits differ from call to call; these do not.
+    ``predict_proba`` of the forest with threads over rows instead of trees: its sum over trees is
+    in whatever order the threads finish, so its last bits differ from call to call; these do not.
     """
     probabilities = np.zeros((len(X), len(CLASSES)))
     trees = estimator.estimators_

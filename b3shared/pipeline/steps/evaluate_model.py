@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from b3shared.evaluation.evaluate import evaluate
-from b3shared.models.base import METADATA_FILE
 from b3shared.evaluation.holdout_log import count_opening
-from b3shared.params.run import Step
+from b3shared.models.base import METADATA_FILE
+from b3shared.params.steps import Step
+from b3shared.pipeline.artifacts import PREDICTIONS, load_predictions, load_table
 from b3shared.pipeline.runner import Context
-from b3shared.pipeline.artifacts import load_table
-from b3shared.pipeline.steps.train_model import PREDICTIONS, load_predictions
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:

@@ -1,15 +1,14 @@
 """Step 1: quotes of the period and the tickers, clean, with what was found and left out; in shards where they are many."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from b3shared.pipeline.artifacts import QUOTES
 from b3shared.pipeline.runner import Context
 from b3shared.quotes.loading.shards import load_shards
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteSource, open_source
-
-QUOTES = "quotes.parquet"
-"""The artifact, where one shard is enough."""
+from b3shared.quotes.sources import open_source
+from b3shared.quotes.sources.base import QuoteSource
+from b3shared.quotes.sources.parquet import ParquetSource
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
@@ -24,8 +23,3 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     if len(files) == 1:
         files = [files[0].rename(context.out / QUOTES)]
     return files, loaded.report | {"shards": len(files)}
-
-
-def shard_names(artifacts: Mapping[str, Any]) -> list[str]:
-    """The step's artifacts with quotes, in the order of their tickers."""
-    return sorted(name for name in artifacts if name.startswith("quotes"))

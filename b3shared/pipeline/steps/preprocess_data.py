@@ -5,18 +5,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from b3shared.dataset.npz import map_npz
-from b3shared.params.run import Step
-from b3shared.pipeline.steps.load_data import QUOTES
-from b3shared.pipeline.runner import Context
-from b3shared.pipeline.preprocess_shards import Shards
-from b3shared.features.training_table import describe, preprocess
-from b3shared.quotes.findings import described
-from b3shared.quotes.loading.load import read_quotes
-from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
-from b3shared.features.assembly import Part, TableJoin
 from b3shared.core.versions import FEATURES_VERSION
+from b3shared.dataset.npz import map_npz
+from b3shared.features.assembly import Part, TableJoin
+from b3shared.features.training_table import describe, preprocess
+from b3shared.params.steps import Step
+from b3shared.pipeline.artifacts import QUOTES
+from b3shared.pipeline.preprocess_shards import Shards
+from b3shared.pipeline.runner import Context
+from b3shared.quotes.findings import described
+from b3shared.quotes.loading.cleaning import clean
+from b3shared.quotes.loading.load import read_quotes
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
@@ -38,7 +39,9 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
 
 def _joined(context: Context, shards: Shards) -> tuple[list[Path], dict[str, Any]]:
     """The same out of core: shard by shard (unless that is done already), then what needs all of them."""
-    parts: list[Callable[[], Part]] = [partial(map_npz, shards.local(number)) for number in range(len(shards))]
+    parts: list[Callable[[], Part]] = [
+        partial(map_npz, shards.local(number)) for number in range(len(shards))
+    ]
     join = TableJoin(parts, context.params.features, scratch=context.folder)
     return join.save(context.out), _said(describe(join, shards.coverage, context.params))
 

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from b3shared.models.base import METADATA_FILE, model_class
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
+from b3shared.pipeline.artifacts import PREDICTIONS, load_parts, load_table, newest_covered
 from b3shared.pipeline.runner import Context
-from b3shared.pipeline.artifacts import load_parts, load_table, newest_covered
-from b3shared.pipeline.steps.train_model import PREDICTIONS
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
@@ -38,4 +37,6 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
 def _set_decision(path: Path, decision: str) -> None:
     """The rule that was evaluated is the rule that is served; it may have been chosen after the training."""
     metadata = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(metadata | {"decision": decision}, indent=1) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(metadata | {"decision": decision}, indent=1) + "\n", encoding="utf-8"
+    )

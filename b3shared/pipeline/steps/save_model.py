@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from b3shared.core.errors import ArtifactNotFoundError, IncompatibleFeaturesError
-from b3shared.evaluation.gate import OUTCOMES_FILE, Decision, Outcomes, decide
-from b3shared.registry.manifest import Lineage, build_manifest
-from b3shared.params.run import Step
-from b3shared.pipeline.runner import Context
-from b3shared.registry.versions import Registry
-from b3shared.registry.release import Release
-from b3shared.registry.compatibility import learned_from_other_features
-from b3shared.registry.promotion import promote
 from b3shared.core.versions import FEATURES_VERSION, features_version_of
+from b3shared.evaluation.gate import OUTCOMES_FILE, Decision, Outcomes, decide
+from b3shared.params.steps import Step
+from b3shared.pipeline.runner import Context
+from b3shared.registry.compatibility import learned_from_other_features
+from b3shared.registry.manifest import Lineage, build_manifest
+from b3shared.registry.promotion import promote
+from b3shared.registry.release import Release
+from b3shared.registry.versions import Registry
 
 WHO = "pipeline"
 
@@ -23,7 +23,9 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     p = context.params
     evaluation = context.inputs(Step.EVALUATE_MODEL)
     registry = Registry(context.storage, p.model_dir)
-    version = registry.register(p.model_type, _model_files(context), _manifest(context), beside=sorted(evaluation.iterdir()))
+    version = registry.register(
+        p.model_type, _model_files(context), _manifest(context), beside=sorted(evaluation.iterdir())
+    )
     verdict = context.plan.upstream[Step.EVALUATE_MODEL].summary["skill"]
     key = f"{p.model_dir}/{p.model_type}"
     live = Release(context.storage).state().live.get(key)
@@ -31,8 +33,18 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     pending = None
     if decision.promote:
         try:
-            promote(context.storage, p.model_dir, p.model_type, version, who=WHO, why=decision.reason, expected=live)
-        except IncompatibleFeaturesError as error:  # publishing makes a snapshot that fits, and promotes then
+            promote(
+                context.storage,
+                p.model_dir,
+                p.model_type,
+                version,
+                who=WHO,
+                why=decision.reason,
+                expected=live,
+            )
+        except (
+            IncompatibleFeaturesError
+        ) as error:  # publishing makes a snapshot that fits, and promotes then
             pending = error.message
     return [], {
         "model_type": p.model_type,
@@ -54,17 +66,23 @@ def _model_files(context: Context) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def _decide(context: Context, registry: Registry, outcomes: Outcomes, version: str, live: str | None) -> Decision:
+def _decide(
+    context: Context, registry: Registry, outcomes: Outcomes, version: str, live: str | None
+) -> Decision:
     if live == version:
         return Decision(False, "this very version is live already", {})
     if context.plan.upstream[Step.EVALUATE_MODEL].summary["leak_suspected"]:
         return Decision(False, "not sound: a leak is suspected (see the evaluation's warnings)", {})
     if live is None:
-        return decide(outcomes, None, margin=context.params.promotion_margin, horizon=context.params.horizon)
+        return decide(
+            outcomes, None, margin=context.params.promotion_margin, horizon=context.params.horizon
+        )
 
     with tempfile.TemporaryDirectory() as folder:
         try:
-            against = Outcomes.load(registry.fetch(context.params.model_type, live, Path(folder), [OUTCOMES_FILE]))
+            against = Outcomes.load(
+                registry.fetch(context.params.model_type, live, Path(folder), [OUTCOMES_FILE])
+            )
         except ArtifactNotFoundError as error:
             return Decision(False, str(error), {})
     manifest = registry.manifest(context.params.model_type, live)
@@ -87,7 +105,9 @@ def _manifest(context: Context) -> dict[str, Any]:
         first_session=loaded["first_session"],
         last_session=loaded["last_session"],
         steps={str(step): record.output_hash for step, record in records.items()},
-        given={str(step): record.input.model_dump() for step, record in records.items() if record.input},
+        given={
+            str(step): record.input.model_dump() for step, record in records.items() if record.input
+        },
     )
     return build_manifest(
         context.params,

@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset.table import COLUMNS
 from b3shared.dataset.npz import map_npz
-from b3shared.params.run import Step
-from b3shared.pipeline.runner import Context
 from b3shared.dataset.split import Split, purged_split
-
-SPLIT = "split.npz"
+from b3shared.dataset.table import COLUMNS
+from b3shared.params.steps import Step
+from b3shared.pipeline.artifacts import SPLIT
+from b3shared.pipeline.runner import Context
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
@@ -19,7 +18,11 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     table = map_npz(context.inputs(Step.PREPROCESS_DATA, COLUMNS) / COLUMNS)
     p = context.params
     split = purged_split(
-        table["date"], table["label_end"], test_size=p.test_size, val_size=p.val_size, embargo_days=p.embargo_days
+        table["date"],
+        table["label_end"],
+        test_size=p.test_size,
+        val_size=p.val_size,
+        embargo_days=p.embargo_days,
     )
     path = context.out / SPLIT
     np.savez(path, allow_pickle=False, train=split.train, val=split.val, test=split.test)
@@ -28,5 +31,9 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
 
 def describe(split: Split) -> dict[str, Any]:
     """Sizes, dates and what was left out, as JSON types."""
-    sizes = {"train_size": len(split.train), "validation_size": len(split.val), "test_size": len(split.test)}
+    sizes = {
+        "train_size": len(split.train),
+        "validation_size": len(split.val),
+        "test_size": len(split.test),
+    }
     return {**sizes, "boundaries": split.boundaries, "left_out": split.dropped}

@@ -5,12 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from b3shared.dataset.table import IntArray
-from b3shared.models.base import Forecast, model_class
+from b3shared.models.base import model_class
+from b3shared.pipeline.artifacts import PREDICTIONS, load_parts, load_table, newest_covered
 from b3shared.pipeline.runner import Context
-from b3shared.pipeline.artifacts import load_parts, load_table, newest_covered
-
-PREDICTIONS = "predictions.npz"
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
@@ -29,12 +26,3 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     path = context.out / PREDICTIONS
     np.savez(path, allow_pickle=False, **stored)
     return [*files, path], summary
-
-
-def load_predictions(path: Path) -> tuple[dict[str, IntArray], dict[str, Forecast]]:
-    """By part: the rows that the model covers, and what it said of them."""
-    with np.load(path, allow_pickle=False) as stored:
-        parts = [name.removesuffix("_rows") for name in stored.files if name.endswith("_rows")]
-        said = ("probabilities", "returns", "intervals")
-        forecasts = {part: Forecast(**{what: stored.get(f"{part}_{what}") for what in said}) for part in parts}
-        return {part: stored[f"{part}_rows"] for part in parts}, forecasts

@@ -1,8 +1,9 @@
 """The rows of unadjusted daily quotes that could be a corporate action, with facts about their neighbours.
 
-DuckDB's window functions over many columns need memory for all their rows, whatever may go to disk: so they see some tickers
-at a time. What all of them tell together, the market's median gap of each date, is found before, from a few narrow columns.
-No number depends on which tickers are looked at together, to the last bit.
+DuckDB's window functions over many columns need memory for all their rows, whatever may go to disk:
+so they see some tickers at a time. What all of them tell together, the market's median gap of each
+date, is found before, from a few narrow columns. No number depends on which tickers are looked at
+together, to the last bit.
 """
 
 from collections.abc import Iterator
@@ -26,7 +27,14 @@ half of it."""
 FEWEST_PEERS = 20
 """Tickers of a session from which its median gap counts as the market's."""
 
-_OPTIONAL = {"open": "DOUBLE", "high": "DOUBLE", "low": "DOUBLE", "volume": "DOUBLE", "type": "VARCHAR", "isin": "VARCHAR"}
+_OPTIONAL = {
+    "open": "DOUBLE",
+    "high": "DOUBLE",
+    "low": "DOUBLE",
+    "volume": "DOUBLE",
+    "type": "VARCHAR",
+    "isin": "VARCHAR",
+}
 _OPTIONAL |= {"dismes": "INTEGER", "split_factor": "DOUBLE", "dividend": "DOUBLE"}
 
 _GAPS, _MARKET = "suspicion_gaps", "suspicion_market"
@@ -65,20 +73,31 @@ def suspicious_rows(
             connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
-def _spans(connection: duckdb.DuckDBPyConnection, rows: str, key: str, at_once: int) -> list[tuple[object, object]]:
+def _spans(
+    connection: duckdb.DuckDBPyConnection, rows: str, key: str, at_once: int
+) -> list[tuple[object, object]]:
     """First and last of the keys that follow each other and together have about so many rows."""
     counted = f"SELECT {key} AS key, count(*) AS n FROM {rows} GROUP BY 1"
     numbered = f"SELECT key, (sum(n) OVER (ORDER BY key) - n) // {at_once} AS span FROM ({counted})"
-    return connection.execute(f"SELECT min(key), max(key) FROM ({numbered}) GROUP BY span ORDER BY 1").fetchall()
+    return connection.execute(
+        f"SELECT min(key), max(key) FROM ({numbered}) GROUP BY span ORDER BY 1"
+    ).fetchall()
 
 
 def _traded(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
     """SQL of the tables ``traded`` and ``one_a_day``: the quotes of the tickers from one to another, one row a session."""
-    found = {str(row[0]).lower() for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+    found = {
+        str(row[0]).lower()
+        for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    }
     if missing := {"ticker", "date", "close"} - found:
-        raise InvalidQuotesError(f"{relation} lacks {', '.join(sorted(missing))}: actions cannot be looked for")
+        raise InvalidQuotesError(
+            f"{relation} lacks {', '.join(sorted(missing))}: actions cannot be looked for"
+        )
     values = {name: f'"{name}"' if name in found else "NULL" for name in _OPTIONAL}
-    columns = ", ".join(f'CAST({values[name]} AS {kind}) AS "{name}"' for name, kind in _OPTIONAL.items())
+    columns = ", ".join(
+        f'CAST({values[name]} AS {kind}) AS "{name}"' for name, kind in _OPTIONAL.items()
+    )
     is_traded = "close > 0" + (" AND coalesce(volume, 1) > 0" if "volume" in found else "")
     return f"""
     WITH traded AS (
@@ -111,7 +130,8 @@ def _usual(value: str, sessions: int) -> str:
 def _suspicious(traded: str) -> str:
     """SQL of the suspicious rows with the facts about their neighbours.
 
-    ``gap`` is what is left of the gap at the open after the payout that a list says left the price (``paid``).
+    ``gap`` is what is left of the gap at the open after the payout that a list says left the price
+    (``paid``).
     """
     own = "CASE WHEN split_factor > 0 AND split_factor <> 1 THEN split_factor END"
     unexplained = _JUMPS.replace("gap - market_gap", "unexplained - market_gap")

@@ -1,8 +1,8 @@
 """Splits that a source lists although its prices are adjusted for them already: they left no trace in the prices.
 
-A source's prices are either as they were traded or adjusted, seldom some of each. So each listed split is judged by the
-return of its own day and by what the other splits of the source say: one bonus of 5 % cannot be told from an ordinary day,
-a hundred of them can.
+A source's prices are either as they were traded or adjusted, seldom some of each. So each listed
+split is judged by the return of its own day and by what the other splits of the source say: one
+bonus of 5 % cannot be told from an ordinary day, a hundred of them can.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from b3shared.dataset.table import Array, FloatArray
+from b3shared.core.arrays import Array, FloatArray
 from b3shared.quotes.findings import EXAMPLES, Finding
 
 DEGREES = 3.0
@@ -61,7 +61,8 @@ def untraced_splits(connection: duckdb.DuckDBPyConnection, relation: str) -> pd.
 
     Args:
         connection: where the relation can be read.
-        relation: what may stand after FROM; columns ticker, date, close, volume, split_factor and dividend.
+        relation: what may stand after FROM; columns ticker, date, close, volume, split_factor and
+            dividend.
 
     Returns:
         ``ticker``, ``date`` (datetime64[s]) and ``factor`` of each, sorted.
@@ -79,11 +80,12 @@ def untraced(evidence: FloatArray) -> Array:
     """Mask of the splits that are in the prices already.
 
     Args:
-        evidence: (splits,) of a source: logarithm of how many times as likely the prices of the day are if they are as
-            traded; 0 where they tell nothing.
+        evidence: (splits,) of a source: logarithm of how many times as likely the prices of the day
+            are if they are as traded; 0 where they tell nothing.
     """
     weight = np.clip(evidence, -LARGEST_WEIGHT, LARGEST_WEIGHT)
-    # A split's own day counts in full; what the others say is bounded, so that it never outvotes a clear trace.
+    # A split's own day counts in full; what the others say is bounded, so that it never outvotes a
+    # clear trace.
     others = np.clip(weight.sum() - weight, -2 * LARGEST_WEIGHT, 2 * LARGEST_WEIGHT)
     mask: Array = evidence + others < UNTRACED
     return mask
@@ -117,7 +119,9 @@ def without_untraced(frame: pd.DataFrame, splits: pd.DataFrame) -> tuple[pd.Data
         splits: as :func:`untraced_splits` gives them.
     """
     named = pd.MultiIndex.from_frame(splits[["ticker", "date", "factor"]])
-    rows = pd.MultiIndex.from_arrays([frame["ticker"], frame["date"], frame["split_factor"]]).isin(named)
+    rows = pd.MultiIndex.from_arrays([frame["ticker"], frame["date"], frame["split_factor"]]).isin(
+        named
+    )
     shown = frame.loc[rows, ["ticker", "date", "split_factor"]].head(EXAMPLES)
     examples = tuple(_example(*row) for row in shown.itertuples(index=False))
     out = frame.assign(split_factor=frame["split_factor"].mask(rows, 1.0))

@@ -1,12 +1,14 @@
 """How probable it is that a share was split, given what its quotes did: Bayes' rule over four stories of a jump.
 
-* **action**: one share became f; the price opens at the last close over f, as usual up to the volatility of a night.
+* **action**: one share became f; the price opens at the last close over f, as usual up to the
+  volatility of a night.
 * **move**: nothing happened to the shares; the price really jumped. Such days trade much and far.
-* **right**: something else left the price: a great dividend, a subscription right, a part of the company.
+* **right**: something else left the price: a great dividend, a subscription right, a part of the
+  company.
 * **bad tick**: one price is wrong; the levels before and after it agree.
 
-Every piece of evidence multiplies the odds; what a source lacks says nothing. All scales are in units of the ticker's own
-trailing volatility, so that one rule fits a bank and a penny stock.
+Every piece of evidence multiplies the odds; what a source lacks says nothing. All scales are in
+units of the ticker's own trailing volatility, so that one rule fits a bank and a penny stock.
 """
 
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from math import gamma, pi, sqrt
 
 import numpy as np
 
-from b3shared.dataset.table import Array, FloatArray, IntArray
+from b3shared.core.arrays import Array, FloatArray, IntArray
 
 MARKET_PRIOR = 5e-4
 """Splits, reverse splits and bonuses a session of a share: about one in eight years."""
@@ -82,7 +84,8 @@ MARK_OTHERWISE = {
 def plausible_factors() -> tuple[FloatArray, FloatArray]:
     """Factors that companies choose, and how often: (factors,) and (factors,) summing to 1.
 
-    Whole numbers and their inverses, round ones more often; ratios of small numbers; bonuses in whole percent.
+    Whole numbers and their inverses, round ones more often; ratios of small numbers; bonuses in
+    whole percent.
     """
     weights: dict[Fraction, float] = {}
 
@@ -97,7 +100,10 @@ def plausible_factors() -> tuple[FloatArray, FloatArray]:
         add(Fraction(many, few), 0.02)
         add(Fraction(few, many), 0.02)
     for percent in range(1, 31):
-        add(Fraction(100 + percent, 100), 0.2 if percent % 10 == 0 else 0.1 if percent % 5 == 0 else 0.02)
+        add(
+            Fraction(100 + percent, 100),
+            0.2 if percent % 10 == 0 else 0.1 if percent % 5 == 0 else 0.02,
+        )
     factors = sorted(weights)
     prior = np.array([weights[f] for f in factors])
     return np.array([float(f) for f in factors]), prior / prior.sum()
@@ -115,10 +121,12 @@ class Evidence:
 
     Attributes:
         gap: log of the first price over the last close of before, market's gap removed.
-        level: log of the median close from the row on over the median close before it; NaN on the newest day.
-        around: log of the next close over the last one of before: no jump if the row's price alone is wrong; NaN on the
+        level: log of the median close from the row on over the median close before it; NaN on the
             newest day.
-        rebound: log of the close over the last one but one of before: no jump if the price of before alone is wrong.
+        around: log of the next close over the last one of before: no jump if the row's price alone
+            is wrong; NaN on the newest day.
+        rebound: log of the close over the last one but one of before: no jump if the price of
+            before alone is wrong.
         scale: volatility of a night, with the rounding of prices to the cent.
         volume: log of shares traded over their usual number.
         range: log of (log high over low) over its usual size.
@@ -144,8 +152,8 @@ class Verdict:
 
     Attributes:
         factor: the most probable one.
-        confidence: probability that an action took place whose factor lies within a quarter of this one: applied, it
-            leaves no jump that would itself count as an action.
+        confidence: probability that an action took place whose factor lies within a quarter of this
+            one: applied, it leaves no jump that would itself count as an action.
         any_action: probability that an action with some factor took place.
     """
 
@@ -168,7 +176,9 @@ def judge(evidence: Evidence) -> Verdict:
     after = DRIFT.density((level - gap) / scale)  # the level stays where the gap put it
     crowd = VOLUME_OF_MOVE.density(volume) * RANGE_OF_MOVE.density(spread)
     calm = VOLUME_OF_SPLIT.density(volume) * RANGE_OF_SPLIT.density(spread)
-    move = (NIGHT.density(gap / scale) / scale + SHOCK_PRIOR / SHOCK_WIDTH) * after * crowd * ordinary
+    move = (
+        (NIGHT.density(gap / scale) / scale + SHOCK_PRIOR / SHOCK_WIDTH) * after * crowd * ordinary
+    )
     left = _right_left(e) * after * calm * ordinary
     back = DRIFT.density(e.around / e.scale) + DRIFT.density(e.rebound / e.scale)
     tick = BAD_TICK_PRIOR / BAD_TICK_WIDTH * back[:, None] * crowd * ordinary
@@ -187,14 +197,18 @@ def _named(e: Evidence, story: int) -> FloatArray:
     out = np.ones(len(e.gap))
     for name, chance in IDENTITY.items():
         changed: Array = getattr(e, name)
-        out *= np.where(np.isnan(changed), 1.0, np.where(changed == 1, chance[story], 1 - chance[story]))
+        out *= np.where(
+            np.isnan(changed), 1.0, np.where(changed == 1, chance[story], 1 - chance[story])
+        )
     return out[:, None]
 
 
 def _marked(mark: IntArray, log_f: FloatArray) -> FloatArray:
     """Probability of a mark if one share became f, (rows, factors): growth is marked B, grouping G."""
     says_so = np.where(log_f > 0, GROWN, GROUPED)
-    seen = np.select([mark == kind for kind in MARK_OF_ACTION], list(MARK_OF_ACTION.values()), WRONG_MARK)
+    seen = np.select(
+        [mark == kind for kind in MARK_OF_ACTION], list(MARK_OF_ACTION.values()), WRONG_MARK
+    )
     return np.where(mark == UNKNOWN, 1.0, np.where(mark == says_so, RIGHT_MARK, seen))
 
 

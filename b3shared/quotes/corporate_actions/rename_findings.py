@@ -1,7 +1,8 @@
 """Pairs of tickers that may be one share: a company that was renamed often gets a new ISIN with its new code.
 
-Nothing in the exchange's files says so. What a rename leaves behind: the old ticker ends, the new one begins on the next
-session, of the same class, at the same price and as much traded. That is a finding for a person, never a link.
+Nothing in the exchange's files says so. What a rename leaves behind: the old ticker ends, the new
+one begins on the next session, of the same class, at the same price and as much traded. That is a
+finding for a person, never a link.
 """
 
 import duckdb
@@ -27,8 +28,8 @@ def possible_renames(connection: duckdb.DuckDBPyConnection, relation: str) -> li
 
     Args:
         connection: where the relation can be read.
-        relation: what may stand after FROM: quotes with ticker, date and close, known renames under their newest name;
-            open, volume, type (ESPECI) and dismes are used where they are there.
+        relation: what may stand after FROM: quotes with ticker, date and close, known renames under
+            their newest name; open, volume, type (ESPECI) and dismes are used where they are there.
 
     Returns:
         Each pair in words, by date, with the row that would link it.
@@ -42,9 +43,13 @@ def possible_renames(connection: duckdb.DuckDBPyConnection, relation: str) -> li
 
 
 def _sql(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
-    found = {str(row[0]).lower() for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+    found = {
+        str(row[0]).lower()
+        for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    }
     columns = ", ".join(
-        f'CAST({name if name in found else "NULL"} AS {kind}) AS "{name}"' for name, kind in _OPTIONAL.items()
+        f'CAST({name if name in found else "NULL"} AS {kind}) AS "{name}"'
+        for name, kind in _OPTIONAL.items()
     )
     return f"""
     WITH sessions AS MATERIALIZED (

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import duckdb
 import pandas as pd
 
-from b3shared.quotes.instruments import renames
-from b3shared.quotes.rename_table import with_given
+from b3shared.quotes.corporate_actions.isin_renames import renames
+from b3shared.quotes.corporate_actions.rename_table import with_given
 
 _ENDS = """
     SELECT ticker, isin, min("date") AS "date" FROM dated GROUP BY ticker, isin
@@ -21,8 +21,8 @@ class Renamed:
     """The renamed tickers of a lake.
 
     Attributes:
-        table: ``old`` and ``new``, text, and ``date``, the first session after ``old``; sorted by ``old``. Of a chain of
-            names every one leads to the newest.
+        table: ``old`` and ``new``, text, and ``date``, the first session after ``old``; sorted by
+            ``old``. Of a chain of names every one leads to the newest.
         without_effect: rows of the user's table that change nothing, each as ``OLD -> NEW: why``.
     """
 
@@ -30,15 +30,21 @@ class Renamed:
     without_effect: list[str]
 
 
-def renamed_tickers(connection: duckdb.DuckDBPyConnection, relation: str, given: pd.DataFrame | None = None) -> Renamed:
-    """Tickers that went on under another one, by their ISIN (:func:`b3shared.quotes.instruments.renames`) or by the user.
+def renamed_tickers(
+    connection: duckdb.DuckDBPyConnection, relation: str, given: pd.DataFrame | None = None
+) -> Renamed:
+    """Tickers that went on under another one, by their ISIN (:func:`b3shared.quotes.corporate_actions.isin_renames.renames`) or by the user.
 
     Args:
         connection: where the relation can be read.
         relation: what may stand after FROM; without a column isin the user's alone are found.
-        given: the user's, as :func:`b3shared.quotes.rename_table.read_renames` gives them; None: there are none.
+        given: the user's, as :func:`b3shared.quotes.corporate_actions.rename_table.read_renames`
+            gives them; None: there are none.
     """
-    columns = {str(row[0]).lower() for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+    columns = {
+        str(row[0]).lower()
+        for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    }
     isin = "isin" if "isin" in columns else "CAST(NULL AS VARCHAR)"
     dated = f'SELECT ticker, {isin} AS isin, CAST("date" AS DATE) AS "date" FROM {relation} WHERE "date" IS NOT NULL'
     ends = connection.execute(f"WITH dated AS MATERIALIZED ({dated}) {_ENDS}").df()
@@ -53,10 +59,14 @@ def _newest(found: pd.DataFrame) -> pd.DataFrame:
     successor = dict(zip(found["old"], found["new"], strict=True))
 
     def last(name: str) -> str:
-        while name in successor:  # a name begins after its predecessor's end, so that this comes to an end
+        while (
+            name in successor
+        ):  # a name begins after its predecessor's end, so that this comes to an end
             name = successor[name]
         return name
 
-    table = pd.DataFrame({"old": found["old"].astype("str"), "new": [last(old) for old in found["old"]]}).astype("str")
+    table = pd.DataFrame(
+        {"old": found["old"].astype("str"), "new": [last(old) for old in found["old"]]}
+    ).astype("str")
     table["date"] = found["first_session_of_new"].astype("datetime64[s]")
     return table.sort_values("old", ignore_index=True)

@@ -7,11 +7,11 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from b3shared.quotes.corporate_actions.table import MINIMAL_CONFIDENCE, no_actions, with_actions
-from b3shared.storage.database import connect
 from b3shared.quotes.corporate_actions.detection import detect_actions
-from b3shared.quotes.findings import EXAMPLES, Finding
 from b3shared.quotes.corporate_actions.listed_splits import untraced_splits, without_untraced
+from b3shared.quotes.corporate_actions.table import MINIMAL_CONFIDENCE, no_actions, with_actions
+from b3shared.quotes.findings import EXAMPLES, Finding
+from b3shared.storage.database import connect
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,9 @@ class Splits:
     """What the prices of a source say of its splits.
 
     Attributes:
-        detected: corporate actions found in the prices (:data:`b3shared.quotes.corporate_actions.table.ACTION_TYPES`); empty for a source
-            that lists its own.
+        detected: corporate actions found in the prices
+            (:data:`b3shared.quotes.corporate_actions.table.ACTION_TYPES`); empty for a source that
+            lists its own.
         untraced: ``ticker``, ``date`` and ``factor`` of listed splits that the prices do not show.
     """
 
@@ -28,7 +29,9 @@ class Splits:
     untraced: pd.DataFrame
 
     @classmethod
-    def found(cls, connection: duckdb.DuckDBPyConnection, relation: str, *, listed: bool) -> "Splits":
+    def found(
+        cls, connection: duckdb.DuckDBPyConnection, relation: str, *, listed: bool
+    ) -> "Splits":
         """Look at all quotes of a relation.
 
         Args:
@@ -63,7 +66,9 @@ class Splits:
 
     def _detected(self, quotes: pd.DataFrame) -> Finding:
         """The splits that were found in the prices and are applied now."""
-        certain = (self.detected["confidence"] >= MINIMAL_CONFIDENCE) & (self.detected["factor"] != 1)
+        certain = (self.detected["confidence"] >= MINIMAL_CONFIDENCE) & (
+            self.detected["factor"] != 1
+        )
         rows = self.detected[certain & self._within(quotes)]
         shown = zip(rows["ticker"], rows["date"], rows["factor"], rows["confidence"], strict=True)
         examples = tuple(_example(*row) for row in list(shown)[:EXAMPLES])
@@ -74,9 +79,9 @@ class Splits:
         dated = quotes["date"].dropna()
         if dated.empty:
             return np.zeros(len(self.detected), dtype=bool)
-        return self.detected["ticker"].isin(quotes["ticker"].unique()) & self.detected["date"].between(
-            dated.min(), dated.max()
-        )
+        return self.detected["ticker"].isin(quotes["ticker"].unique()) & self.detected[
+            "date"
+        ].between(dated.min(), dated.max())
 
 
 def no_splits() -> pd.DataFrame:

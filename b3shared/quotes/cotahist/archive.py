@@ -7,38 +7,31 @@ import re
 import struct
 import zipfile
 import zlib
-from calendar import monthrange
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Protocol
 
 from b3shared.core.errors import InvalidCotahistError, SourceUnavailableError, UnreadableFileError
+from b3shared.quotes.cotahist.periods import Period, named_period
 
 _ZIP, _GZIP = b"PK", b"\x1f\x8b"
-_DAMAGE = (EOFError, OSError, ValueError, struct.error, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+_DAMAGE = (
+    EOFError,
+    OSError,
+    ValueError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+)
 """What zlib, gzip and zipfile raise on bytes that they cannot read."""
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Those of the exchange. zipfile bounds what one read of them may unpack; of bzip2 and lzma it does not."""
 _MEMBER = re.compile(r"COTAHIST[._][^/\\]*", re.IGNORECASE)
 """Names of the member over the years: COTAHIST.A1986, COTAHIST_A2001, COTAHIST_A2023.TXT."""
-_YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", r"(?:0[1-9]|1[0-2])", r"\d\d"
-_PERIODS = tuple(
-    re.compile(rf"COTAHIST[._](?:{form})(?!\d)", re.IGNORECASE)
-    for form in (
-        rf"A(?P<year>{_YEAR})",
-        rf"M(?P<month>{_MONTH})(?P<year>{_YEAR})",
-        rf"D(?P<day>{_DAY})(?P<month>{_MONTH})(?P<year>{_YEAR})",
-        rf"M(?P<year>{_YEAR})(?P<month>{_MONTH})",
-        rf"D(?P<year>{_YEAR})(?P<month>{_MONTH})(?P<day>{_DAY})",
-    )
-)
-"""The exchange's names, then those of downloaders that put the year first. No name is both: 19 and 20 are no month."""
-_DATED = re.compile(r"COTAHIST[._](?:A\d{4}|M\d{6}|D\d{8})(?!\d)", re.IGNORECASE)
-
-Kind = Literal["daily", "monthly", "annual"]
 
 
 @dataclass(frozen=True)
@@ -46,11 +39,14 @@ class Limits:
     """Beyond these a file is not what it claims to be.
 
     Attributes:
-        max_bytes: of text. The largest annual files have some 3 million lines of 247 bytes: three times that.
-        max_ratio: of text to archive. The exchange's archives have 5 to 12; a bomb made for zlib reaches 1,000.
+        max_bytes: of text. The largest annual files have some 3 million lines of 247 bytes: three
+            times that.
+        max_ratio: of text to archive. The exchange's archives have 5 to 12; a bomb made for zlib
+            reaches 1,000.
         harmless_bytes: of text, below which the ratio is not judged.
         max_line: bytes without a line end. A record has 245.
-        max_rejected: lines that may be rejected, ``few_rejected`` or ``max_rejected_share`` of the lines, whichever is more.
+        max_rejected: lines that may be rejected, ``few_rejected`` or ``max_rejected_share`` of the
+            lines, whichever is more.
         few_rejected: see there.
         max_rejected_share: see there.
         max_tickers: of the cash market in one file; a year has some 3,000.
@@ -64,47 +60,6 @@ class Limits:
     few_rejected: int = 10
     max_rejected_share: float = 0.01
     max_tickers: int = 20_000
-
-
-@dataclass(frozen=True)
-class Period:
-    """The days that a file may hold, both included."""
-
-    kind: Kind
-    first: date
-    last: date
-
-    def __str__(self) -> str:
-        return str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
-
-
-def named_period(name: str) -> Period | None:
-    """The period that the name of a file states, such as ``COTAHIST_A2020.ZIP``, ``_M012020`` or ``_D31012020``.
-
-    ``_M202001`` and ``_D20200131`` are the same, as some downloaders name them.
-
-    Raises:
-        InvalidCotahistError: It states a month or day that does not exist.
-    """
-    if not (dated := _DATED.search(name)):
-        return None
-    try:
-        return _period(**next(found.groupdict() for form in _PERIODS if (found := form.search(name))))
-    except (StopIteration, ValueError) as error:  # ValueError of calendar and datetime alike
-        raise InvalidCotahistError(
-            f"{name}: {dated[0]} names no period; COTAHIST_AYYYY, _MMMYYYY and _DDDMMYYYY are known, and _MYYYYMM and "
-            "_DYYYYMMDD are read as well"
-        ) from error
-
-
-def _period(year: str, month: str | None = None, day: str | None = None) -> Period:
-    """The period of digits; ValueError if it does not exist."""
-    if month is None:
-        return Period("annual", date(int(year), 1, 1), date(int(year), 12, 31))
-    if day is None:
-        last = monthrange(int(year), int(month))[1]
-        return Period("monthly", date(int(year), int(month), 1), date(int(year), int(month), last))
-    return Period("daily", *[date(int(year), int(month), int(day))] * 2)
 
 
 class _Readable(Protocol):
@@ -121,7 +76,15 @@ class CotahistText:
         period: that the name of the member or of the file states.
     """
 
-    def __init__(self, name: str, member: str | None, sha256: str, archived: int, stream: _Readable, limits: Limits) -> None:
+    def __init__(
+        self,
+        name: str,
+        member: str | None,
+        sha256: str,
+        archived: int,
+        stream: _Readable,
+        limits: Limits,
+    ) -> None:
         self.name, self.member, self.sha256 = name, member, sha256
         self.period = _agreed_period(name, member)
         self._stream, self._archived, self._limits = stream, archived, limits
@@ -131,8 +94,9 @@ class CotahistText:
         """Up to ``size`` bytes, none at the end.
 
         Raises:
-            UnreadableFileError: The archive is damaged or truncated, or holds more than the limits allow. What the
-                archive declares is not trusted: the bytes that come out are counted.
+            UnreadableFileError: The archive is damaged or truncated, or holds more than the limits
+                allow. What the archive declares is not trusted: the bytes that come out are
+                counted.
         """
         with _damage(self.name):
             data = self._stream.read(size)
@@ -153,13 +117,16 @@ def open_text(path: Path, limits: Limits) -> Iterator[CotahistText]:
 
     Raises:
         SourceUnavailableError: The file cannot be opened.
-        UnreadableFileError: It is a damaged archive, or an archive without exactly one COTAHIST member.
+        UnreadableFileError: It is a damaged archive, or an archive without exactly one COTAHIST
+            member.
         InvalidCotahistError: Archive and member state different periods.
     """
     try:
         raw = path.open("rb")
     except OSError as error:
-        raise SourceUnavailableError(f"{path} cannot be opened ({error.strerror}); give a COTAHIST file") from error
+        raise SourceUnavailableError(
+            f"{path} cannot be opened ({error.strerror}); give a COTAHIST file"
+        ) from error
     with raw, ExitStack() as opened:
         sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
         raw.seek(0)
@@ -171,7 +138,9 @@ def open_text(path: Path, limits: Limits) -> Iterator[CotahistText]:
             member, stream = _open_member(path.name, raw, opened, limits)
         elif start == _GZIP:
             stream = opened.enter_context(gzip.GzipFile(fileobj=raw))
-        yield CotahistText(path.name, member, sha256, os.fstat(raw.fileno()).st_size, stream, limits)
+        yield CotahistText(
+            path.name, member, sha256, os.fstat(raw.fileno()).st_size, stream, limits
+        )
 
 
 def check_start(name: str, start: bytes) -> None:
@@ -182,7 +151,9 @@ def check_start(name: str, start: bytes) -> None:
     """
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not text:
-        raise UnreadableFileError(f"{name} holds no text; a COTAHIST file has a header, records and a trailer")
+        raise UnreadableFileError(
+            f"{name} holds no text; a COTAHIST file has a header, records and a trailer"
+        )
     if text.startswith(b"<"):
         raise UnreadableFileError(
             f"{name} is an HTML page, not a COTAHIST file: its address answered with a page, often an error or a log-in. "
@@ -199,21 +170,27 @@ def too_large(name: str, size: int, limits: Limits) -> UnreadableFileError:
     )
 
 
-def _open_member(name: str, raw: BinaryIO, opened: ExitStack, limits: Limits) -> tuple[str, _Readable]:
+def _open_member(
+    name: str, raw: BinaryIO, opened: ExitStack, limits: Limits
+) -> tuple[str, _Readable]:
     """The one COTAHIST member of a zip."""
     with _damage(name):
         archive = opened.enter_context(zipfile.ZipFile(raw))
         files = [info for info in archive.infolist() if not info.is_dir()]
     right = [info for info in files if _MEMBER.fullmatch(info.filename.rpartition("/")[2])]
     if len(right) != 1:
-        found = ", ".join(repr(info.filename[:80]) for info in files[:5]) + (", ..." if len(files) > 5 else "")
+        found = ", ".join(repr(info.filename[:80]) for info in files[:5]) + (
+            ", ..." if len(files) > 5 else ""
+        )
         raise UnreadableFileError(
             f"{name} holds {len(right) or 'no'} COTAHIST files; exactly one is needed, named such as COTAHIST_A2020.TXT. "
             f"It holds {found or 'nothing'}"
         )
     member = right[0]
     if member.flag_bits & 1:
-        raise UnreadableFileError(f"{name}: {member.filename} is encrypted; the exchange's files are not")
+        raise UnreadableFileError(
+            f"{name}: {member.filename} is encrypted; the exchange's files are not"
+        )
     if member.compress_type not in _METHODS:
         raise UnreadableFileError(
             f"{name}: {member.filename} is packed by method {member.compress_type}; stored (0) and deflate (8) are allowed"
@@ -227,7 +204,9 @@ def _open_member(name: str, raw: BinaryIO, opened: ExitStack, limits: Limits) ->
 def _agreed_period(name: str, member: str | None) -> Period | None:
     outer, inner = named_period(name), named_period(member or "")
     if outer and inner and outer != inner:
-        raise InvalidCotahistError(f"{name} ({outer}) holds {member} ({inner}): the archive has another period's file")
+        raise InvalidCotahistError(
+            f"{name} ({outer}) holds {member} ({inner}): the archive has another period's file"
+        )
     return inner or outer
 
 

@@ -13,12 +13,18 @@ import urllib3
 from urllib3.exceptions import HTTPError, SSLError
 from urllib3.util import Retry, Timeout
 
-from b3shared.core.errors import InvalidParameterError, NotPublishedError, SourceUnavailableError, UnreadableFileError
-from b3shared.quotes.cotahist.archive import Period
-from b3shared.quotes.cotahist.periods import period_name
+from b3shared.core.errors import (
+    InvalidParameterError,
+    NotPublishedError,
+    SourceUnavailableError,
+    UnreadableFileError,
+)
 from b3shared.core.tempdir import no_space
+from b3shared.quotes.cotahist.periods import Period, period_name
 
-USER_AGENT = "b3-asset-predict/0.1 (daily quotes for a self-hosted forecaster; one request at a time)"
+USER_AGENT = (
+    "b3-asset-predict/0.1 (daily quotes for a self-hosted forecaster; one request at a time)"
+)
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which another attempt may help."""
 ABSENT = frozenset({404, 410})
@@ -37,7 +43,8 @@ class Patience:
         attempts: how often it is tried.
         connect_seconds: to get a connection.
         read_seconds: between two pieces of the answer.
-        total_seconds: for one attempt, so that a server that drips does not hold the caller; a caller may have less.
+        total_seconds: for one attempt, so that a server that drips does not hold the caller; a
+            caller may have less.
         backoff_seconds: before the second attempt; doubles from there.
         longest_wait: what a server may ask for with Retry-After; beyond that it is given up.
         max_bytes: of the file as it is sent. The largest annual files have about 100 MB.
@@ -61,11 +68,24 @@ class QuoteServer:
         sleep: waits some seconds.
     """
 
-    def __init__(self, address: str, patience: Patience = Patience(), sleep: Callable[[float], None] = time.sleep) -> None:
-        if urlsplit(address).scheme not in ("http", "https") or address.count("{") != 1 or "{period}" not in address:
-            raise InvalidParameterError(f"address {address!r}: http(s)://... with {{period}} in it once is allowed")
+    def __init__(
+        self,
+        address: str,
+        patience: Patience = Patience(),
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if (
+            urlsplit(address).scheme not in ("http", "https")
+            or address.count("{") != 1
+            or "{period}" not in address
+        ):
+            raise InvalidParameterError(
+                f"address {address!r}: http(s)://... with {{period}} in it once is allowed"
+            )
         self._address, self._patience, self._sleep = address, patience, sleep
-        self._pool = urllib3.PoolManager(maxsize=1, block=True, retries=False, headers={"User-Agent": USER_AGENT})
+        self._pool = urllib3.PoolManager(
+            maxsize=1, block=True, retries=False, headers={"User-Agent": USER_AGENT}
+        )
 
     def url(self, period: Period) -> str:
         """Address of the file of a period."""
@@ -77,26 +97,36 @@ class QuoteServer:
         Args:
             period: a year, a month or a day.
             folder: where to.
-            within: seconds that the caller has for it, all attempts and the waits between them together.
+            within: seconds that the caller has for it, all attempts and the waits between them
+                together.
 
         Raises:
-            NotPublishedError: The server has no such file: a day without a session, or not there yet.
+            NotPublishedError: The server has no such file: a day without a session, or not there
+                yet.
             SourceUnavailableError: No whole answer in all attempts, or in that time.
             UnreadableFileError: What came is no such file: a web page, another type, too large.
         """
         url = self.url(period)
-        path = folder / f"COTAHIST_{period_name(period)}.ZIP"  # by this name the content must be of the period
+        path = (
+            folder / f"COTAHIST_{period_name(period)}.ZIP"
+        )  # by this name the content must be of the period
         ends = time.monotonic() + within
         for attempt in range(1, self._patience.attempts + 1):
             try:
                 return self._attempt(url, path, ends - time.monotonic())
             except _PassingError as error:
-                wait = self._patience.backoff_seconds * 2 ** (attempt - 1) if error.wait is None else error.wait
+                wait = (
+                    self._patience.backoff_seconds * 2 ** (attempt - 1)
+                    if error.wait is None
+                    else error.wait
+                )
                 late = time.monotonic() + wait >= ends
                 if attempt == self._patience.attempts or wait > self._patience.longest_wait or late:
                     asked = "" if error.wait is None else f"; it asks to wait {error.wait:.0f} s"
                     asked += f"; no time for another in {within:.0f} s" if late else ""
-                    raise SourceUnavailableError(f"{url}: {error} (attempt {attempt}{asked})", url=url) from error
+                    raise SourceUnavailableError(
+                        f"{url}: {error} (attempt {attempt}{asked})", url=url
+                    ) from error
                 self._sleep(wait)
         raise AssertionError("there is at least one attempt")
 
@@ -104,13 +134,22 @@ class QuoteServer:
         p = self._patience
         seconds = max(min(p.total_seconds, within), _LEAST_SECONDS)
         began = time.monotonic()
-        timeout = Timeout(connect=min(p.connect_seconds, seconds), read=min(p.read_seconds, seconds))
+        timeout = Timeout(
+            connect=min(p.connect_seconds, seconds), read=min(p.read_seconds, seconds)
+        )
         try:
             answer = self._pool.request(
-                "GET", url, preload_content=False, redirect=True, retries=_REDIRECTS, timeout=timeout
+                "GET",
+                url,
+                preload_content=False,
+                redirect=True,
+                retries=_REDIRECTS,
+                timeout=timeout,
             )
         except SSLError as error:
-            raise SourceUnavailableError(f"{url}: no trusted connection: {error}", url=url) from error
+            raise SourceUnavailableError(
+                f"{url}: no trusted connection: {error}", url=url
+            ) from error
         except HTTPError as error:
             raise _PassingError(_said(error)) from error
         try:
@@ -132,19 +171,34 @@ class QuoteServer:
 
     def _check(self, answer: urllib3.BaseHTTPResponse, url: str) -> None:
         if answer.status in ABSENT:
-            raise NotPublishedError(f"{url} is not there ({answer.status}): no session, or not published yet", url=url)
+            raise NotPublishedError(
+                f"{url} is not there ({answer.status}): no session, or not published yet", url=url
+            )
         if answer.status in RETRIED:
             raise _PassingError(f"status {answer.status}", Retry().get_retry_after(answer))
         if answer.status != 200:
-            raise SourceUnavailableError(f"{url}: status {answer.status}, where 200 was expected", url=url)
+            raise SourceUnavailableError(
+                f"{url}: status {answer.status}, where 200 was expected", url=url
+            )
         kind = answer.headers.get("Content-Type", "").split(";")[0].strip().lower()
         if kind in ("text/html", "application/xhtml+xml"):
-            raise UnreadableFileError(f"{url} answers with a web page ({kind}), not with a file of quotes", url=url)
+            raise UnreadableFileError(
+                f"{url} answers with a web page ({kind}), not with a file of quotes", url=url
+            )
         self._check_size(_announced(answer) or 0, url)
 
-    def _receive(self, answer: urllib3.BaseHTTPResponse, file: BinaryIO, url: str, began: float, seconds: float) -> None:
+    def _receive(
+        self,
+        answer: urllib3.BaseHTTPResponse,
+        file: BinaryIO,
+        url: str,
+        began: float,
+        seconds: float,
+    ) -> None:
         size, announced = 0, _announced(answer)
-        while piece := answer.read1(_CHUNK, decode_content=False):  # what there is: read() would wait for all of it
+        while piece := answer.read1(
+            _CHUNK, decode_content=False
+        ):  # what there is: read() would wait for all of it
             if size == 0:
                 _check_start(piece, url)
             size += len(piece)
@@ -160,7 +214,8 @@ class QuoteServer:
     def _check_size(self, size: int, url: str) -> None:
         if size > self._patience.max_bytes:
             raise UnreadableFileError(
-                f"{url}: {size:,} bytes and more; at most {self._patience.max_bytes:,} are allowed", url=url
+                f"{url}: {size:,} bytes and more; at most {self._patience.max_bytes:,} are allowed",
+                url=url,
             )
 
 

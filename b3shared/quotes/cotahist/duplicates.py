@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 
 from b3shared.core.errors import InvalidCotahistError
 from b3shared.quotes.cotahist import records as record
-from b3shared.quotes.cotahist.archive import Limits, Period
+from b3shared.quotes.cotahist.archive import Limits
+from b3shared.quotes.cotahist.periods import Period
 
 
 class QuotedDays:
@@ -22,11 +23,14 @@ class QuotedDays:
         """Mask of the records whose day and ticker are new; the others repeat one of them to the letter.
 
         Raises:
-            InvalidCotahistError: Two lines of one ticker and date differ, or there are too many tickers.
+            InvalidCotahistError: Two lines of one ticker and date differ, or there are too many
+                tickers.
         """
         cell = (record.days(records)[0] - self._first).astype(np.int64), self._code(records)
         digests = record.digest(records)
-        _, index, group = np.unique(cell[0] * self._limits.max_tickers + cell[1], return_index=True, return_inverse=True)
+        _, index, group = np.unique(
+            cell[0] * self._limits.max_tickers + cell[1], return_index=True, return_inverse=True
+        )
         new: record.Mask = (index[group] == np.arange(len(records))) & (self._number[cell] == 0)
         fresh = cell[0][new], cell[1][new]
         self._number[fresh], self._digest[fresh] = numbers[new], digests[new]
@@ -44,7 +48,9 @@ class QuotedDays:
     def _code(self, records: record.Bytes) -> NDArray[np.int64]:
         """A column of its own for every ticker."""
         names, codes = record.text(records[:, record.TICKER])
-        columns = np.array([self._tickers.setdefault(name, len(self._tickers)) for name in names], dtype=np.int64)
+        columns = np.array(
+            [self._tickers.setdefault(name, len(self._tickers)) for name in names], dtype=np.int64
+        )
         if len(self._tickers) > self._limits.max_tickers:
             raise InvalidCotahistError(
                 f"{self._name} has more than {self._limits.max_tickers:,} tickers in the cash market; a year has some 3,000"

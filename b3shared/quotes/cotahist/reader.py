@@ -13,8 +13,9 @@ import pandas as pd
 
 from b3shared.core.errors import InvalidCotahistError, NoQuotesError
 from b3shared.quotes.cotahist import records as record
+from b3shared.quotes.cotahist.archive import CotahistText, Limits, check_start, open_text
 from b3shared.quotes.cotahist.duplicates import QuotedDays
-from b3shared.quotes.cotahist.archive import CotahistText, Kind, Limits, Period, check_start, open_text
+from b3shared.quotes.cotahist.periods import Kind, Period
 from b3shared.quotes.cotahist.records import Lines
 from b3shared.quotes.cotahist.report import CotahistReport, Tally
 
@@ -35,7 +36,8 @@ class CotahistFile:
 
     Attributes:
         name: of the file.
-        sha256: of its bytes; known before a record is read, so that a file that was loaded before need not be parsed.
+        sha256: of its bytes; known before a record is read, so that a file that was loaded before
+            need not be parsed.
         period: the days that it may hold: what its name states, else the year of its header.
         created: date of its header.
     """
@@ -52,19 +54,23 @@ class CotahistFile:
 
     @classmethod
     @contextmanager
-    def open(cls, path: str | Path, *, partial: bool = False, limits: Limits | None = None) -> Iterator["CotahistFile"]:
+    def open(
+        cls, path: str | Path, *, partial: bool = False, limits: Limits | None = None
+    ) -> Iterator["CotahistFile"]:
         """Open a daily, monthly or annual file: ``.TXT``, ``.TXT.gz``, ``.ZIP``; told by its content.
 
         Args:
             path: of a local file.
-            partial: a subset of the exchange's file is expected: the trailer's count may differ from the lines, and the
-                trailer may be missing. Everything else is checked as ever.
+            partial: a subset of the exchange's file is expected: the trailer's count may differ
+                from the lines, and the trailer may be missing. Everything else is checked as ever.
             limits: what is refused; None: the usual ones.
 
         Raises:
             SourceUnavailableError: The file cannot be opened.
-            UnreadableFileError: It is a web page, a damaged archive, or one without exactly one COTAHIST member.
-            InvalidCotahistError: Its first line is no COTAHIST header, or it is of another year than its name states.
+            UnreadableFileError: It is a web page, a damaged archive, or one without exactly one
+                COTAHIST member.
+            InvalidCotahistError: Its first line is no COTAHIST header, or it is of another year
+                than its name states.
         """
         limits = limits or Limits()
         with open_text(Path(path), limits) as text:
@@ -73,15 +79,17 @@ class CotahistFile:
     def chunks(self, size: int = BLOCK) -> Iterator[pd.DataFrame]:
         """The cash market (TPMERC 010), a table for every ``size`` bytes of text, in the order of the file.
 
-        A table has ticker, date, company, type, isin, bdi_code, open, high, low, avg, close, best_buy, best_sell, trades,
-        volume, turnover as in :mod:`b3shared.quotes.schema`, and dismes (INTEGER). Days and tickers may go on in the next
-        table; no ticker and date come twice: a line that repeats another to the letter is left out. Only when the last
-        table was taken is the file known to be whole: keep nothing of it before. May be called once.
+        A table has ticker, date, company, type, isin, bdi_code, open, high, low, avg, close,
+        best_buy, best_sell, trades, volume, turnover as in :mod:`b3shared.quotes.schema`, and
+        dismes (INTEGER). Days and tickers may go on in the next table; no ticker and date come
+        twice: a line that repeats another to the letter is left out. Only when the last table was
+        taken is the file known to be whole: keep nothing of it before. May be called once.
 
         Raises:
             UnreadableFileError: The archive is truncated, damaged or too large.
-            InvalidCotahistError: The trailer is missing or counts other than the lines (unless ``partial``), two lines say
-                different things of one ticker and date, or too many lines are unusable.
+            InvalidCotahistError: The trailer is missing or counts other than the lines (unless
+                ``partial``), two lines say different things of one ticker and date, or too many
+                lines are unusable.
             NoQuotesError: No record is of the cash market in R$.
         """
         if self._started:
@@ -102,7 +110,11 @@ class CotahistFile:
     def _read_header(self) -> tuple[re.Match[str], bytes]:
         """The first line, checked, and the bytes that were read behind it."""
         start = b""
-        while b"\n" not in start and len(start) < self._limits.max_line and (more := self._text.read(self._limits.max_line)):
+        while (
+            b"\n" not in start
+            and len(start) < self._limits.max_line
+            and (more := self._text.read(self._limits.max_line))
+        ):
             start += more
         check_start(self.name, start)
         line, _, rest = start.removeprefix(codecs.BOM_UTF8).partition(b"\n")
@@ -118,7 +130,9 @@ class CotahistFile:
     def _own_period(self) -> Period:
         stated, year = self._text.period, int(self._header[1])
         if stated and year != stated.first.year:
-            raise InvalidCotahistError(f"{self.name} should hold {stated} by its name, but its header is of the year {year}")
+            raise InvalidCotahistError(
+                f"{self.name} should hold {stated} by its name, but its header is of the year {year}"
+            )
         return stated or Period("annual", date(year, 1, 1), date(year, 12, 31))
 
     def _blocks(self, size: int) -> Iterator[bytes]:
@@ -144,7 +158,9 @@ class CotahistFile:
         tally.lines += len(lines)
         lines = self._before_trailer(lines)
         lines = self._reject(
-            lines, lines.lengths != record.WIDTH, lambda line: f"{len(line)} characters, {record.WIDTH} are needed"
+            lines,
+            lines.lengths != record.WIDTH,
+            lambda line: f"{len(line)} characters, {record.WIDTH} are needed",
         )
         cash = self._cash(self._of_type_01(lines))
         records = cash.field()
@@ -164,7 +180,10 @@ class CotahistFile:
             for row in wide[(lines[wide].field(record.RECORD_TYPE) == _TRAILER_TYPE).all(axis=1)]:
                 found = _TRAILER.fullmatch(lines.text(row))
                 if found and found.group(1, 2) == self._header.group(1, 2):
-                    self._tally.trailer_count, self._trailer_line = int(found[3]), int(lines.numbers[row])
+                    self._tally.trailer_count, self._trailer_line = (
+                        int(found[3]),
+                        int(lines.numbers[row]),
+                    )
                     self._tally.types["99"] += 1
                     lines, behind = lines[:row], lines[row + 1 :]
                     break
@@ -173,33 +192,50 @@ class CotahistFile:
         else:
             lines, behind = lines[:0], lines
         end_of_file = (
-            np.frombuffer(block := behind.data, np.uint8)[np.minimum(behind.starts, len(block) - 1)] == _END_OF_FILE
+            np.frombuffer(block := behind.data, np.uint8)[np.minimum(behind.starts, len(block) - 1)]
+            == _END_OF_FILE
         )
-        self._reject(behind, (behind.lengths > 1) | ((behind.lengths == 1) & ~end_of_file), lambda _: "behind the trailer")
+        self._reject(
+            behind,
+            (behind.lengths > 1) | ((behind.lengths == 1) & ~end_of_file),
+            lambda _: "behind the trailer",
+        )
         return lines
 
     def _of_type_01(self, lines: Lines) -> Lines:
         types = lines.field(record.RECORD_TYPE)
         values, codes = record.text(types)
-        self._tally.types.update(dict(zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True)))
+        self._tally.types.update(
+            dict(zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True))
+        )
         wrong = np.array([value != "01" for value in values], dtype=bool)[codes]
         return self._reject(
             lines,
             wrong,
-            lambda line: "a trailer of another file" if line[:2] == "99" else f"record type {line[:2]!r}, 01 is needed",
+            lambda line: (
+                "a trailer of another file"
+                if line[:2] == "99"
+                else f"record type {line[:2]!r}, 01 is needed"
+            ),
         )
 
     def _cash(self, lines: Lines) -> Lines:
         """The records of the cash market in R$; those of others are counted."""
         digits = record.are_digits(lines.field(record.MARKET))
-        lines = self._reject(lines, ~digits, lambda line: f"market: {line[record.MARKET]!r} is not a number")
+        lines = self._reject(
+            lines, ~digits, lambda line: f"market: {line[record.MARKET]!r} is not a number"
+        )
         markets = record.number(lines.field(record.MARKET))
         counts = np.bincount(markets[markets != record.CASH])
-        self._tally.markets.update({f"{market:03d}": int(counts[market]) for market in np.flatnonzero(counts)})
+        self._tally.markets.update(
+            {f"{market:03d}": int(counts[market]) for market in np.flatnonzero(counts)}
+        )
         lines = lines[markets == record.CASH]
         values, codes = record.text(lines.field(record.CURRENCY))
         counts = np.bincount(codes, minlength=len(values))
-        self._tally.currencies.update({v: int(n) for v, n in zip(values, counts, strict=True) if v != record.REAIS})
+        self._tally.currencies.update(
+            {v: int(n) for v, n in zip(values, counts, strict=True) if v != record.REAIS}
+        )
         return lines[np.array([value == record.REAIS for value in values], dtype=bool)[codes]]
 
     def _usable(self, records: record.Bytes, lines: Lines) -> record.Mask:

@@ -1,7 +1,8 @@
 """The records of a COTAHIST file: lines of fixed width to columns, many at once.
 
-The layout is the exchange's ("Layout do arquivo - Cotações históricas"): 245 Latin-1 characters a line; prices and
-turnover have two implied decimals. Positions here count from 0, the last one excluded.
+The layout is the exchange's ("Layout do arquivo - Cotações históricas"): 245 Latin-1 characters a
+line; prices and turnover have two implied decimals. Positions here count from 0, the last one
+excluded.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,13 +14,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from b3shared.quotes.cotahist.archive import Period
+from b3shared.quotes.cotahist.periods import Period
 
 WIDTH = 245
 """Characters of a line, without its end."""
 RECORD_TYPE, MARKET = slice(0, 2), slice(24, 27)
-DATE, BDI_CODE, TICKER, COMPANY, TYPE = slice(2, 10), slice(10, 12), slice(12, 24), slice(27, 39), slice(39, 49)
-CURRENCY, PRICES, TRADES, VOLUME, TURNOVER = slice(52, 56), slice(56, 147), slice(147, 152), slice(152, 170), slice(170, 188)
+DATE, BDI_CODE, TICKER, COMPANY, TYPE = (
+    slice(2, 10),
+    slice(10, 12),
+    slice(12, 24),
+    slice(27, 39),
+    slice(39, 49),
+)
+CURRENCY, PRICES, TRADES, VOLUME, TURNOVER = (
+    slice(52, 56),
+    slice(56, 147),
+    slice(147, 152),
+    slice(152, 170),
+    slice(170, 188),
+)
 FACTOR, ISIN, DISMES = slice(210, 217), slice(230, 242), slice(242, 245)
 
 PRICE_COLUMNS = ("open", "high", "low", "avg", "close", "best_buy", "best_sell")
@@ -42,7 +55,9 @@ _NUMBERS = {
     "quotation factor": FACTOR,
     "distribution number": DISMES,
 }
-_HASH = np.random.default_rng(245).integers(0, 2**63, size=31, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+_HASH = np.random.default_rng(245).integers(0, 2**63, size=31, dtype=np.uint64) * np.uint64(
+    2
+) + np.uint64(1)
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,9 @@ class Lines:
         width = field.stop - field.start
         if len(self) == 0:
             return np.empty((0, width), np.uint8)
-        windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(self.data, np.uint8), width)
+        windows = np.lib.stride_tricks.sliding_window_view(
+            np.frombuffer(self.data, np.uint8), width
+        )
         return np.asarray(windows[self.starts + field.start])
 
 
@@ -122,7 +139,9 @@ def number(field: Bytes) -> NDArray[np.int64]:
 
 def text(field: Bytes) -> tuple[list[str], NDArray[np.int64]]:
     """The distinct values of a text field without the blanks around them, and which of them each row has."""
-    values, codes = np.unique(np.ascontiguousarray(field).view(f"S{field.shape[1]}").ravel(), return_inverse=True)
+    values, codes = np.unique(
+        np.ascontiguousarray(field).view(f"S{field.shape[1]}").ravel(), return_inverse=True
+    )
     return [value.decode("latin-1").strip() for value in values.tolist()], codes
 
 
@@ -130,7 +149,9 @@ def days(lines: Bytes) -> tuple[NDArray[np.datetime64], Any]:
     """Dates (days) of lines whose date has only digits, and which of them exist."""
     year, month, day = number(lines[:, 2:6]), number(lines[:, 6:8]), number(lines[:, 8:10])
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
-    found: NDArray[np.datetime64] = months.astype("datetime64[D]") + day.astype("timedelta64[D]") - np.timedelta64(1, "D")
+    found: NDArray[np.datetime64] = (
+        months.astype("datetime64[D]") + day.astype("timedelta64[D]") - np.timedelta64(1, "D")
+    )
     exist = (month >= 1) & (month <= 12) & (day >= 1) & (found.astype("datetime64[M]") == months)
     return found, exist
 
@@ -144,11 +165,16 @@ def faults(lines: Bytes, period: Period) -> Iterator[tuple[Mask, Callable[[str],
     outside = (date < np.datetime64(period.first)) | (date > np.datetime64(period.last))
     yield outside, lambda line: f"date: {line[DATE]!r} lies outside the file's period, {period}"
     yield number(lines[:, FACTOR]) == 0, lambda _: "quotation factor: 0 is not allowed"
-    texts = np.concatenate([lines[:, s] for s in (BDI_CODE, TICKER, COMPANY, TYPE, CURRENCY, ISIN)], axis=1)
+    texts = np.concatenate(
+        [lines[:, s] for s in (BDI_CODE, TICKER, COMPANY, TYPE, CURRENCY, ISIN)], axis=1
+    )
     yield (texts < _BLANK).any(axis=1), lambda _: "a control character in a text field"
     ticker = lines[:, TICKER]
     inner = (ticker[:, 1:] != _BLANK) & (ticker[:, :-1] == _BLANK)
-    yield (ticker[:, 0] == _BLANK) | inner.any(axis=1), lambda line: f"ticker: {line[TICKER]!r} is none"
+    yield (
+        (ticker[:, 0] == _BLANK) | inner.any(axis=1),
+        lambda line: f"ticker: {line[TICKER]!r} is none",
+    )
 
 
 def _not_a_number(name: str, field: slice, line: str) -> str:
@@ -165,9 +191,12 @@ def digest(lines: Bytes) -> NDArray[np.uint64]:
 def to_frame(lines: Bytes) -> pd.DataFrame:
     """Faultless cash records as quotes: the columns of :mod:`b3shared.quotes.schema` that the file has, and ``dismes``.
 
-    Prices are R$ per share (quotation factor applied), correctly rounded; ``volume`` is in shares, ``turnover`` in R$.
+    Prices are R$ per share (quotation factor applied), correctly rounded; ``volume`` is in shares,
+    ``turnover`` in R$.
     """
-    hundredths = 100.0 * number(lines[:, FACTOR])[:, None]  # one division, so that the result is correctly rounded
+    hundredths = (
+        100.0 * number(lines[:, FACTOR])[:, None]
+    )  # one division, so that the result is correctly rounded
     prices = number(lines[:, PRICES].reshape(len(lines), 7, 13)) / hundredths
     columns: dict[str, Any] = {
         "ticker": _strings(lines[:, TICKER]),

@@ -7,7 +7,8 @@ from datetime import date
 from typing import Any
 
 from b3shared.core.errors import InvalidCotahistError
-from b3shared.quotes.cotahist.archive import Kind, Limits
+from b3shared.quotes.cotahist.archive import Limits
+from b3shared.quotes.cotahist.periods import Kind
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from b3shared.core.errors import InvalidParameterError
+from b3shared.quotes.corporate_actions.rename_table import RENAMES
 from b3shared.quotes.ingest.ingest import Ingest
-from b3shared.quotes.lake.lake import LAKE, Lake, LakeSource, replace_lake, write_lake
+from b3shared.quotes.lake.lake import LAKE, Lake, replace_lake, write_lake
 from b3shared.quotes.lake.manifest import KEY as MANIFEST
-from b3shared.quotes.rename_table import RENAMES
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery, QuoteSource
+from b3shared.quotes.sources.base import QuoteSource
+from b3shared.quotes.sources.lake import LakeSource
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import Storage
 
 
@@ -38,13 +41,15 @@ class Filled:
 def fill_lake(source: QuoteSource, storage: Storage, *, replace: bool = False) -> Filled:
     """Put all quotes of a source into the lake of a storage, and look for corporate actions as an ingest does.
 
-    They are looked for where the source has no split_factor, where the lake has some that were found in other quotes,
-    and where the user has a table of renamed tickers, which are joined in the same step.
+    They are looked for where the source has no split_factor, where the lake has some that were
+    found in other quotes, and where the user has a table of renamed tickers, which are joined in
+    the same step.
 
     Args:
         source: of the quotes; no lake, whose files hold more than can be read from it.
         storage: of the deployment.
-        replace: the lake holds these quotes and no others; else years that the source has none of stay as they are.
+        replace: the lake holds these quotes and no others; else years that the source has none of
+            stay as they are.
 
     Raises:
         InvalidParameterError: The source is a lake, or lies in one.
@@ -55,7 +60,11 @@ def fill_lake(source: QuoteSource, storage: Storage, *, replace: bool = False) -
     frame = source.read(QuoteQuery())
     missing: list[str] = frame.attrs["missing"]
     keys = (replace_lake if replace else write_lake)(frame, storage)
-    detected = "split_factor" in missing or Lake(storage).manifest().actions is not None or storage.exists(RENAMES)
+    detected = (
+        "split_factor" in missing
+        or Lake(storage).manifest().actions is not None
+        or storage.exists(RENAMES)
+    )
     ingest = Ingest(storage)
     if detected:
         ingest.actions()
@@ -67,8 +76,12 @@ def _refuse_lake(source: QuoteSource, storage: Storage) -> None:
     files = _files(source)
     own = Path(storage.url, LAKE).resolve()
     if source.name == f"{storage.url}/{LAKE}" or any(file.is_relative_to(own) for file in files):
-        raise InvalidParameterError(f"quotes = {source.name}: this is the lake that is to be filled; name other quotes")
-    if isinstance(source, LakeSource) or any((file.parent.parent / MANIFEST).is_file() for file in files):
+        raise InvalidParameterError(
+            f"quotes = {source.name}: this is the lake that is to be filled; name other quotes"
+        )
+    if isinstance(source, LakeSource) or any(
+        (file.parent.parent / MANIFEST).is_file() for file in files
+    ):
         raise InvalidParameterError(
             f"quotes = {source.name}: this is a lake already, and more than its quotes; quotes of another kind are allowed. "
             "To have the lake elsewhere, copy the folder lake/ of its storage as it is (cp -r, aws s3 cp --recursive)"

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from b3shared.core.serialization import file_sha256, from_json, to_json, utc_now
 from b3shared.core.errors import (
     B3Error,
     IncompleteIngestError,
@@ -18,24 +17,24 @@ from b3shared.core.errors import (
     SourceUnavailableError,
     UnreadableFileError,
 )
-from b3shared.quotes.corporate_actions.table import apply_overrides
-from b3shared.quotes.cotahist.reader import CotahistFile, CotahistReport
-from b3shared.quotes.cotahist.archive import Period
-from b3shared.storage.database import connect
+from b3shared.core.serialization import file_sha256, from_json, to_json, utc_now
+from b3shared.core.tempdir import scratch
+from b3shared.core.versions import DETECTION_VERSION
 from b3shared.quotes.corporate_actions.detection import detect_actions
+from b3shared.quotes.corporate_actions.overrides import OVERRIDES, read_overrides, without_effect
+from b3shared.quotes.corporate_actions.rename_findings import possible_renames
+from b3shared.quotes.corporate_actions.rename_table import RENAMES, read_renames
+from b3shared.quotes.corporate_actions.renames import renamed_tickers
+from b3shared.quotes.corporate_actions.table import apply_overrides
 from b3shared.quotes.cotahist.download import QuoteServer
+from b3shared.quotes.cotahist.periods import Period, period_name
+from b3shared.quotes.cotahist.reader import CotahistFile, CotahistReport
 from b3shared.quotes.lake.lake import Detected, Draft, Lake, relation_of
 from b3shared.quotes.lake.manifest import Manifest, origin
 from b3shared.quotes.lake.merge import MEMORY, StagedQuotes, Standing, YearChange
-from b3shared.quotes.corporate_actions.overrides import OVERRIDES, read_overrides, without_effect
-from b3shared.quotes.cotahist.periods import period_name
-from b3shared.quotes.rename_findings import possible_renames
-from b3shared.quotes.rename_table import RENAMES, read_renames
-from b3shared.quotes.corporate_actions.renames import renamed_tickers
 from b3shared.quotes.lake.parquet import write_parquet
-from b3shared.core.tempdir import scratch
 from b3shared.storage import Storage
-from b3shared.core.versions import DETECTION_VERSION
+from b3shared.storage.database import connect
 
 RECORDS = "lake/ingested"
 """Prefix of the records of ingested files, by the files' hash."""
@@ -92,9 +91,10 @@ class Ingested:
 class Ingest:
     """Brings files into the lake of a storage.
 
-    Corporate actions and renamed tickers are looked for in all quotes together: with a single file in the same step, of
-    several files (``more``) once, with the last. Whatever ends in between, the manifest tells that they are behind the
-    quotes; readers have those of before, and the next file, or :meth:`actions`, makes up for it even if it changes nothing.
+    Corporate actions and renamed tickers are looked for in all quotes together: with a single file
+    in the same step, of several files (``more``) once, with the last. Whatever ends in between, the
+    manifest tells that they are behind the quotes; readers have those of before, and the next file,
+    or :meth:`actions`, makes up for it even if it changes nothing.
 
     Args:
         storage: of the deployment.
@@ -102,18 +102,27 @@ class Ingest:
         progress: told of the work.
 
     Attributes:
-        without_effect: rows of the user's tables that changed nothing when they were last looked at.
+        without_effect: rows of the user's tables that changed nothing when they were last looked
+            at.
         possible_renames: pairs of tickers that may be one share, as they were last looked for.
     """
 
-    def __init__(self, storage: Storage, server: QuoteServer | None = None, progress: Progress | None = None) -> None:
+    def __init__(
+        self, storage: Storage, server: QuoteServer | None = None, progress: Progress | None = None
+    ) -> None:
         self._storage, self._server, self._lake = storage, server, Lake(storage)
         self._tell = progress or (lambda words: None)
         self.without_effect: list[str] = []
         self.possible_renames: list[str] = []
 
     def file(
-        self, path: Path, *, partial: bool = False, force: bool = False, source: str | None = None, more: bool = False
+        self,
+        path: Path,
+        *,
+        partial: bool = False,
+        force: bool = False,
+        source: str | None = None,
+        more: bool = False,
     ) -> Ingested:
         """Bring one file in: its sessions replace exactly those of the lake, but for what is there from a newer file.
 
@@ -121,24 +130,30 @@ class Ingest:
 
         Args:
             path: of a COTAHIST file.
-            partial: it is a subset of the exchange's file: only rows of the same ticker and session are replaced.
+            partial: it is a subset of the exchange's file: only rows of the same ticker and session
+                are replaced.
             force: also what is there from a file that the exchange made later is replaced.
             source: where it comes from, for the record; None is the path.
             more: others follow, and corporate actions wait for the last.
 
         Raises:
-            InvalidActionsError: The user's table of corporate actions or of renames has a bad row; the quotes are in
-                the lake.
-            B3Error: The file is not what it should be; the lake is as before, and the record says why.
+            InvalidActionsError: The user's table of corporate actions or of renames has a bad row;
+                the quotes are in the lake.
+            B3Error: The file is not what it should be; the lake is as before, and the record says
+                why.
         """
-        record = _Record(self._storage, path, {"source": source or str(path), "partial": partial, "force": force})
+        record = _Record(
+            self._storage, path, {"source": source or str(path), "partial": partial, "force": force}
+        )
         try:
             return self._ingest(path, record, partial=partial, force=force, more=more)
         except B3Error as error:
             record.failed(error)
             raise
 
-    def folder(self, path: Path, *, partial: bool = False, force: bool = False) -> Iterator[Ingested]:
+    def folder(
+        self, path: Path, *, partial: bool = False, force: bool = False
+    ) -> Iterator[Ingested]:
         """Bring all files of a folder in, in the order in which the exchange made them: a correction comes last.
 
         A file that is not what it should be keeps no other out.
@@ -155,7 +170,12 @@ class Ingest:
         """
         if not path.is_dir():
             raise SourceUnavailableError(f"{path} is not a folder; give one with COTAHIST files")
-        found = {file for pattern in FILES for file in path.glob(pattern, case_sensitive=False) if file.is_file()}
+        found = {
+            file
+            for pattern in FILES
+            for file in path.glob(pattern, case_sensitive=False)
+            if file.is_file()
+        }
         if not found:
             raise NoQuotesError(f"{path} holds no COTAHIST file ({', '.join(FILES)})")
         queue = sorted(found, key=lambda file: (self._made(file, partial), file.name))
@@ -213,18 +233,29 @@ class Ingest:
 
     def actions(self) -> bool:
         """Look for corporate actions if they are behind the quotes or the user's table; whether the lake is another now."""
-        before, after = self._lake.change(lambda before, folder: self._completed(before, {}, folder))
+        before, after = self._lake.change(
+            lambda before, folder: self._completed(before, {}, folder)
+        )
         return after is not before
 
     def _unread(self, period: Period, url: str, error: B3Error) -> None:
         """The record of a file that did not come; it has no hash, so the newest failure of a period stands there."""
-        facts = {"source": url, "status": "failed", "at": utc_now(), "error": {"code": error.code, "message": error.message}}
+        facts = {
+            "source": url,
+            "status": "failed",
+            "at": utc_now(),
+            "error": {"code": error.code, "message": error.message},
+        }
         self._storage.put(f"{RECORDS}/unread-{period_name(period)}.json", to_json(facts))
 
-    def _ingest(self, path: Path, record: "_Record", *, partial: bool, force: bool, more: bool) -> Ingested:
+    def _ingest(
+        self, path: Path, record: "_Record", *, partial: bool, force: bool, more: bool
+    ) -> Ingested:
         with scratch(WHO) as folder, StagedQuotes(folder) as staged:
             report = self._staged(path, partial, staged)
-            standing = Standing(report.created, whole_days=not partial and not report.rejected, force=force)
+            standing = Standing(
+                report.created, whole_days=not partial and not report.rejected, force=force
+            )
             changes: dict[int, YearChange] = {}
             bad_table: list[InvalidActionsError] = []
 
@@ -286,14 +317,17 @@ class Ingest:
     def _completed(self, before: Manifest, years: dict[int, Path | None], folder: Path) -> Draft:
         """New years with what all quotes of the lake, as it will be, tell: renamed tickers, and corporate actions.
 
-        The user's word on the actions is included. Where it was made from the same already, the draft changes nothing.
+        The user's word on the actions is included. Where it was made from the same already, the
+        draft changes nothing.
         """
         said, named = self._given(OVERRIDES), self._given(RENAMES)
         rules = f"{DETECTION_VERSION} {said!r}" + ("" if named is None else f" {named!r}")
         if not years and before.detected_from == origin(before.years, rules):
             return Draft(years)
         kept = [file for year, files in before.years.items() if year not in years for file in files]
-        quotes = [self._lake.fetch(file, folder) for file in kept] + [path for path in years.values() if path]
+        quotes = [self._lake.fetch(file, folder) for file in kept] + [
+            path for path in years.values() if path
+        ]
         if not quotes:
             return Draft(years)
         self._tell({"step": "corporate actions", "phase": "detecting"})
@@ -309,7 +343,9 @@ class Ingest:
                 table = read_overrides(said, renamed.table)
                 final = apply_overrides(actions, table)
                 self.without_effect += without_effect(table, actions, final, connection, relation)
-        return Draft(years, Detected(write_parquet(final, folder / "actions.parquet"), renames, rules))
+        return Draft(
+            years, Detected(write_parquet(final, folder / "actions.parquet"), renames, rules)
+        )
 
     def _given(self, key: str) -> bytes | None:
         """One of the user's tables; None if there is none."""
@@ -329,9 +365,14 @@ class Ingest:
 def _incomplete(refused: dict[str, B3Error], files: int) -> IncompleteIngestError:
     """The error of a folder, naming every file that was refused and why."""
     told = "; ".join(f"{name}: {error.code}: {error.message}" for name, error in refused.items())
-    failed = [{"file": name, "code": error.code, "message": error.message} for name, error in refused.items()]
+    failed = [
+        {"file": name, "code": error.code, "message": error.message}
+        for name, error in refused.items()
+    ]
     others = ", the others were" if len(refused) < files else ""
-    return IncompleteIngestError(f"{len(refused)} of {files} files not taken in{others}: {told}", failed=failed)
+    return IncompleteIngestError(
+        f"{len(refused)} of {files} files not taken in{others}: {told}", failed=failed
+    )
 
 
 class _Record:
@@ -349,17 +390,31 @@ class _Record:
     def committing(self, report: CotahistReport, changes: dict[int, YearChange]) -> None:
         """The lake is about to change; if it is not, an earlier record stays."""
         if any(change.any for change in changes.values()):
-            self._write("committing", report=report.to_json(), years=[change.to_json() for change in changes.values()])
+            self._write(
+                "committing",
+                report=report.to_json(),
+                years=[change.to_json() for change in changes.values()],
+            )
 
     def done(self, report: CotahistReport, done: Ingested, manifest: Manifest) -> None:
         """The file is in the lake."""
         years, before = [year.to_json() for year in done.years], self._before.get("status")
         again = before in ("done", "committing") and not any(year.any for year in done.years)
-        if again:  # it was this file that changed the lake: long ago, or before a crash that kept it from saying so
+        # it was this file that changed the lake: long ago, or before a crash that kept it from
+        # saying so
+        if again:
             kept = {year["year"]: year["kept_newer"] for year in years}
-            years = [year | {"kept_newer": kept.get(year["year"], [])} for year in self._before["years"]]
+            years = [
+                year | {"kept_newer": kept.get(year["year"], [])} for year in self._before["years"]
+            ]
         if not (again and before == "done"):
-            self._write("done", report=report.to_json(), years=years, changed=done.changed, sequence=manifest.sequence)
+            self._write(
+                "done",
+                report=report.to_json(),
+                years=years,
+                changed=done.changed,
+                sequence=manifest.sequence,
+            )
         elif years != self._before["years"]:
             self._storage.put(self._key, to_json({**self._before, "years": years, "at": utc_now()}))
         self._before = self._before | {"status": "done"}
@@ -371,4 +426,6 @@ class _Record:
                 self._write("failed", error={"code": error.code, "message": error.message})
 
     def _write(self, status: str, **facts: Any) -> None:
-        self._storage.put(self._key, to_json({**self._facts, **facts, "status": status, "at": utc_now()}))
+        self._storage.put(
+            self._key, to_json({**self._facts, **facts, "status": status, "at": utc_now()})
+        )

@@ -20,13 +20,21 @@ from b3shared.core.errors import (
     SourceUnavailableError,
 )
 from b3shared.quotes.calendar import sessions
-from b3shared.quotes.cotahist.archive import Period
-from b3shared.quotes.cotahist.download import QuoteServer
-from b3shared.quotes.ingest.ingest import Ingest, Ingested, Progress
-from b3shared.quotes.lake.lake import LAKE, LakeSource
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES
-from b3shared.quotes.cotahist.periods import annual, check_year, covering, daily, period_name, period_of
-from b3shared.quotes.rename_table import RENAMES
+from b3shared.quotes.corporate_actions.rename_table import RENAMES
+from b3shared.quotes.cotahist.download import QuoteServer
+from b3shared.quotes.cotahist.periods import (
+    Period,
+    annual,
+    check_year,
+    covering,
+    daily,
+    period_name,
+    period_of,
+)
+from b3shared.quotes.ingest.ingest import Ingest, Ingested, Progress
+from b3shared.quotes.lake.lake import LAKE
+from b3shared.quotes.sources.lake import LakeSource
 from b3shared.storage import open_storage
 
 INPUTS = "inputs/cotahist/"
@@ -57,13 +65,26 @@ class IngestRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     years: list[int] = Field(default=[], max_length=100, description="annual files")
-    since: date | None = Field(default=None, description="every session from here on, whether the lake has it or not")
-    periods: list[str] = Field(default=[], max_length=400, description="files by name: A2020, M012020, D02012020")
-    key: str | None = Field(default=None, max_length=900, description="a file in the deployment's bucket")
-    partial: bool = Field(default=False, description="the file of the key is a subset of the exchange's")
-    optional: bool = Field(default=False, description="a day that is not published is no error, and no file stops the rest")
+    since: date | None = Field(
+        default=None, description="every session from here on, whether the lake has it or not"
+    )
+    periods: list[str] = Field(
+        default=[], max_length=400, description="files by name: A2020, M012020, D02012020"
+    )
+    key: str | None = Field(
+        default=None, max_length=900, description="a file in the deployment's bucket"
+    )
+    partial: bool = Field(
+        default=False, description="the file of the key is a subset of the exchange's"
+    )
+    optional: bool = Field(
+        default=False,
+        description="a day that is not published is no error, and no file stops the rest",
+    )
     changed: bool = Field(default=False, description="whether an earlier slice changed the lake")
-    failed: list[dict[str, str]] = Field(default=[], description="files that earlier slices could not take in")
+    failed: list[dict[str, str]] = Field(
+        default=[], description="files that earlier slices could not take in"
+    )
 
     @classmethod
     def of(cls, event: Any) -> "IngestRequest":
@@ -78,7 +99,9 @@ class IngestRequest(BaseModel):
                 return cls(key=key, partial=key.startswith(PARTIAL_INPUTS))
             return cls.model_validate(event)._checked()
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors())
+            wrong = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors()
+            )
             raise InvalidParameterError(f"not a request for quotes: {wrong}") from error
         except KeyError as error:
             raise InvalidParameterError(f"not an event of a bucket: {error} is missing") from error
@@ -86,11 +109,17 @@ class IngestRequest(BaseModel):
     def _checked(self) -> "IngestRequest":
         named = [name for name in ("years", "since", "periods") if getattr(self, name)]
         if self.key is not None and named:
-            raise InvalidParameterError(f"key with {' and '.join(named)}: a file of the bucket or the exchange's is allowed")
+            raise InvalidParameterError(
+                f"key with {' and '.join(named)}: a file of the bucket or the exchange's is allowed"
+            )
         if self.partial and self.key is None:
-            raise InvalidParameterError("partial = true without key: the exchange's own files are whole; name a key with it")
+            raise InvalidParameterError(
+                "partial = true without key: the exchange's own files are whole; name a key with it"
+            )
         if self.since is not None and self.since > today():
-            raise InvalidParameterError(f"since = {self.since}: a day up to today, {today()}, is allowed")
+            raise InvalidParameterError(
+                f"since = {self.since}: a day up to today, {today()}, is allowed"
+            )
         if self.since is not None:
             check_year(f"since = {self.since}: year", self.since.year)
         return self
@@ -108,9 +137,11 @@ def ingest_quotes(
     Args:
         request: what.
         settings: of the deployment.
-        more_time: asked before every file but the first; when it says no, the rest is left for another call.
+        more_time: asked before every file but the first; when it says no, the rest is left for
+            another call.
         progress: told of the work.
-        seconds_left: of the caller's time; a download is given up when it leaves less than :data:`INGEST_SECONDS`.
+        seconds_left: of the caller's time; a download is given up when it leaves less than
+            :data:`INGEST_SECONDS`.
 
     Returns:
         ``{"status": "done" | "partial", "changed", "files", "not_published", ...}`` and
@@ -118,14 +149,17 @@ def ingest_quotes(
         - ``request``: what is left;
         - ``failed``: the files that could not be taken in, as ``{"period", "code", "message"}``;
         - ``actions_changed``: whether the corporate actions were made anew without a file;
-        - ``overrides_without_effect``: rows of the user's tables that change nothing, where they were looked at;
+        - ``overrides_without_effect``: rows of the user's tables that change nothing, where they
+          were looked at;
         - ``possible_renames``: pairs of tickers that may be one share, where they were looked for;
         - ``reason``: why there was nothing to do.
 
     Raises:
-        NotPublishedError: The exchange has no such year, month or day, where one is asked for by name.
+        NotPublishedError: The exchange has no such year, month or day, where one is asked for by
+            name.
         SourceUnavailableError: Of what the lake lacks, no file at all could be had.
-        B3Error: What the ingest of a file that is asked for by name raises; the files before it are in the lake.
+        B3Error: What the ingest of a file that is asked for by name raises; the files before it are
+            in the lake.
     """
     storage = open_storage(settings.storage)
     ingest = Ingest(storage, QuoteServer(settings.cotahist_address), progress)
@@ -144,7 +178,12 @@ def ingest_quotes(
     if not queue:
         taken.check()
     changed = request.changed or completed or any(file.changed for file in taken.files)
-    left = {"periods": [period_name(p) for p in queue], "optional": optional, "changed": changed, "failed": taken.failed}
+    left = {
+        "periods": [period_name(p) for p in queue],
+        "optional": optional,
+        "changed": changed,
+        "failed": taken.failed,
+    }
     answer = _answer("partial" if queue else "done", changed, taken, left)
     return answer | {"actions_changed": completed} | _noticed(ingest)
 
@@ -164,13 +203,23 @@ class _Taken:
             self.failed.append({"period": name, "code": error.code, "message": error.message})
         else:  # of which nobody thought: the trace is to be found
             _LOG.exception("%s could not be taken in", name)
-            self.failed.append({"period": name, "code": B3Error.code, "message": f"{type(error).__name__}: {error}"})
+            self.failed.append(
+                {
+                    "period": name,
+                    "code": B3Error.code,
+                    "message": f"{type(error).__name__}: {error}",
+                }
+            )
         if isinstance(error, SourceUnavailableError):
             self.unreachable.append(error)
 
     def check(self) -> None:
         """Raise if the server had nothing at all to say: then it is not the files, and later may help."""
-        if self.unreachable and len(self.unreachable) == len(self.failed) and not (self.files or self.absent):
+        if (
+            self.unreachable
+            and len(self.unreachable) == len(self.failed)
+            and not (self.files or self.absent)
+        ):
             raise self.unreachable[0]
 
 
@@ -188,7 +237,9 @@ def _take(
     while queue and (not started or more_time()):
         started, period = True, queue.pop(0)
         try:
-            taken.files.append(ingest.period(period, more=bool(queue), within=seconds_left() - INGEST_SECONDS))
+            taken.files.append(
+                ingest.period(period, more=bool(queue), within=seconds_left() - INGEST_SECONDS)
+            )
         except NotPublishedError as error:
             if not optional:
                 raise
@@ -196,11 +247,15 @@ def _take(
                 taken.fail(period_name(period), error)
                 continue
             taken.absent.append(period_name(period))
-            if period.kind == "monthly":  # some days late itself, when the daily ones are long there
+            if (
+                period.kind == "monthly"
+            ):  # some days late itself, when the daily ones are long there
                 queue[:0] = [daily(day) for day in _days(period.first, min(period.last, today()))]
         except ConflictError:
             raise
-        except Exception as error:  # one bad file of those that the lake lacks must not keep it from newer ones
+        except (
+            Exception
+        ) as error:  # one bad file of those that the lake lacks must not keep it from newer ones
             if not optional:
                 raise
             taken.fail(period_name(period), error)
@@ -224,9 +279,15 @@ def _of_key(ingest: Ingest, request: IngestRequest) -> dict[str, Any]:
         changed, done = ingest.actions(), _Taken()
         return _answer("done", changed, done, {}) | _noticed(ingest)
     if not str(request.key).startswith("inputs/"):
-        raise InvalidParameterError(f"key {request.key!r}: a file under inputs/, {OVERRIDES} or {RENAMES} is allowed")
-    if NAMED not in str(request.key).rpartition("/")[2].upper():  # a folder's marker, a README: nobody is to be called
-        return _answer("done", False, _Taken(), {}) | {"reason": f"{request.key!r} is no {NAMED} file by its name"}
+        raise InvalidParameterError(
+            f"key {request.key!r}: a file under inputs/, {OVERRIDES} or {RENAMES} is allowed"
+        )
+    if (
+        NAMED not in str(request.key).rpartition("/")[2].upper()
+    ):  # a folder's marker, a README: nobody is to be called
+        return _answer("done", False, _Taken(), {}) | {
+            "reason": f"{request.key!r} is no {NAMED} file by its name"
+        }
     file = ingest.key(str(request.key), partial=request.partial)
     answer = _answer("done", file.changed, _Taken([file]), {})
     return answer | _noticed(ingest)
@@ -234,11 +295,18 @@ def _of_key(ingest: Ingest, request: IngestRequest) -> dict[str, Any]:
 
 def _noticed(ingest: Ingest) -> dict[str, Any]:
     """What a person should look at, where all quotes of the lake were looked at."""
-    return {"overrides_without_effect": ingest.without_effect, "possible_renames": ingest.possible_renames}
+    return {
+        "overrides_without_effect": ingest.without_effect,
+        "possible_renames": ingest.possible_renames,
+    }
 
 
 def _answer(status: str, changed: bool, taken: _Taken, left: dict[str, Any]) -> dict[str, Any]:
-    told = {"files": [file.to_json() for file in taken.files], "not_published": taken.absent, "failed": taken.failed}
+    told = {
+        "files": [file.to_json() for file in taken.files],
+        "not_published": taken.absent,
+        "failed": taken.failed,
+    }
     return {"status": status, "changed": changed, **told, "request": left}
 
 
@@ -255,7 +323,8 @@ def _periods(request: IngestRequest, lake: str) -> list[Period]:
 def missing_days(lake: LakeSource) -> list[date]:
     """Sessions up to today that a lake lacks: those after its newest, and holes of the fortnight before.
 
-    One that only subsets of the exchange's files tell of is lacking too: its other tickers are in none of them.
+    One that only subsets of the exchange's files tell of is lacking too: its other tickers are in
+    none of them.
 
     Raises:
         NoQuotesError: The lake is empty.

@@ -1,29 +1,28 @@
 """The deployment's lake of daily quotes: one sorted Parquet file a year, and the manifest that names them."""
 
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 
-from b3shared.core.clock import today
+from b3shared.core.errors import ArtifactNotFoundError, ConflictError
 from b3shared.core.serialization import file_sha256
-from b3shared.core.errors import ArtifactNotFoundError, ConflictError, NoQuotesError
-from b3shared.quotes.corporate_actions.table import no_actions, sorted_actions, with_actions
-from b3shared.storage.database import connect, parquet_files
-from b3shared.quotes.lake.manifest import LakeFile, Manifest, commit, file_key, origin, read_manifest, sweep
-from b3shared.quotes.lake.merge import NO_WHOLE_FILE, SESSION_CREATED
-from b3shared.quotes.sources.query import QuoteQuery, typed
-from b3shared.quotes.sources.base import DuckDBReader
-from b3shared.quotes.schema import DEFAULTS
-from b3shared.quotes.corporate_actions.splits import Splits, no_splits
-from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.core.tempdir import scratch
-from b3shared.storage import Storage, open_storage
+from b3shared.quotes.corporate_actions.table import sorted_actions
+from b3shared.quotes.lake.manifest import (
+    LakeFile,
+    Manifest,
+    commit,
+    file_key,
+    origin,
+    read_manifest,
+    sweep,
+)
+from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.schema import DEFAULTS
+from b3shared.storage import Storage
+from b3shared.storage.database import connect, parquet_files
 
 LAKE = "lake/quotes"
 """Prefix of the lake in a deployment's storage."""
@@ -31,7 +30,7 @@ LAKE = "lake/quotes"
 ATTEMPTS = 20
 """How often a change is made anew when somebody else's came first; one of those who race always wins."""
 
-_ACTIONS = "lake_actions"
+ACTIONS_TABLE = "lake_actions"
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,8 @@ class Detected:
     Attributes:
         actions: the corporate actions.
         renames: the renamed tickers.
-        rules: by which they were found; see :func:`b3shared.quotes.lake.manifest.origin`. None: they are behind the quotes.
+        rules: by which they were found; see :func:`b3shared.quotes.lake.manifest.origin`. None:
+            they are behind the quotes.
     """
 
     actions: Path
@@ -82,17 +82,23 @@ class Lake:
     def fetch(self, file: LakeFile, folder: Path) -> Path:
         """Copy a file of the lake to a folder, hash checked; one that is there already is not fetched again."""
         path = folder / file.key
-        return path if path.exists() else self.storage.download(self.prefix + file.key, path, file.sha256)
+        return (
+            path
+            if path.exists()
+            else self.storage.download(self.prefix + file.key, path, file.sha256)
+        )
 
     def change(self, make: Callable[[Manifest, Path], Draft]) -> tuple[Manifest, Manifest]:
         """Change the lake in one step: readers see the state before or after, and a crash leaves the one before.
 
         Args:
-            make: makes the draft from the manifest at hand, with files in the given empty folder. It is called again
-                when somebody else changed the lake meanwhile, so that nothing of theirs is lost.
+            make: makes the draft from the manifest at hand, with files in the given empty folder.
+                It is called again when somebody else changed the lake meanwhile, so that nothing of
+                theirs is lost.
 
         Returns:
-            The manifests before and after; the same one if the draft changes nothing, and then nothing was written.
+            The manifests before and after; the same one if the draft changes nothing, and then
+            nothing was written.
 
         Raises:
             ConflictError: Others were quicker every time.
@@ -105,7 +111,10 @@ class Lake:
                 if after is before:
                     return before, after
                 commit(self.storage, self.prefix, after)
-            except (ConflictError, ArtifactNotFoundError) as error:  # a file is gone when the lake has changed twice
+            except (
+                ConflictError,
+                ArtifactNotFoundError,
+            ) as error:  # a file is gone when the lake has changed twice
                 if isinstance(error, ArtifactNotFoundError) and self.manifest() == before:
                     raise
                 overtaken = error
@@ -130,9 +139,13 @@ class Lake:
             return before.successor(years, before.actions, before.renames, before.detected_from)
         actions = self._stored(new.actions, "actions", before, (before.actions,))
         renames = self._stored(new.renames, "renames", before, (before.renames,))
-        return before.successor(years, actions, renames, None if new.rules is None else origin(years, new.rules))
+        return before.successor(
+            years, actions, renames, None if new.rules is None else origin(years, new.rules)
+        )
 
-    def _stored(self, path: Path, folder: str, before: Manifest, there: tuple[LakeFile | None, ...]) -> LakeFile:
+    def _stored(
+        self, path: Path, folder: str, before: Manifest, there: tuple[LakeFile | None, ...]
+    ) -> LakeFile:
         """A file of the lake with this content: the one that is there, or a new one."""
         digest = file_sha256(path)
         if len(there) == 1 and there[0] is not None and there[0].sha256 == digest:
@@ -142,100 +155,11 @@ class Lake:
         return LakeFile(key, digest, *_extent(path))
 
 
-class LakeSource(DuckDBReader):
-    """Quotes of a lake; only the years that a query needs are fetched, all of them of one state of the lake.
-
-    Args:
-        location: storage address of the lake's own prefix, such as ``s3://bucket/lake/quotes``.
-    """
-
-    def __init__(self, location: str) -> None:
-        self.name = location
-        self._lake = Lake(open_storage(location), "")
-
-    def newest(self) -> date:
-        """The last session of the lake up to today."""
-        for year in sorted(self._years(self._lake.manifest()), reverse=True):
-            if year > today().year:
-                continue
-            if found := self._newest(QuoteQuery(date(year, 1, 1), date(year, 12, 31))):
-                return found
-        raise self._no_quotes()
-
-    def whole_days(self, start: date, end: date) -> list[date]:
-        """Those of :meth:`days` that not only subsets of the exchange's files tell of."""
-        day = typed("date")
-        with self._relation(QuoteQuery(start, end)) as (connection, relation):
-            known = SESSION_CREATED in self._columns(connection, relation)
-            whole = f"AND {SESSION_CREATED} IS DISTINCT FROM DATE '{NO_WHOLE_FILE}'" if known else ""
-            sql = f"SELECT DISTINCT {day} AS day FROM {relation} WHERE {day} BETWEEN ? AND ? {whole} ORDER BY day"
-            return [found.date() for found in self._fetch(connection, sql, [start, end])["day"]]
-
-    def newest_whole(self) -> date:
-        """The last of :meth:`whole_days` up to today; without one, the last session of all."""
-        for year in sorted(self._years(self._lake.manifest()), reverse=True):
-            if days := self.whole_days(date(year, 1, 1), min(date(year, 12, 31), today())):
-                return days[-1]
-        return self.newest()
-
-    def state(self) -> str | None:
-        """The content of the lake as a hash; None for one with files that only a folder names, which may change."""
-        return self._lake.manifest().content()
-
-    def _years(self, manifest: Manifest) -> Mapping[int, tuple[LakeFile, ...]]:
-        if not manifest.years:
-            raise NoQuotesError(f"{self.name} holds no year=YYYY/*.parquet: put quotes into the lake first")
-        return manifest.years
-
-    @contextmanager
-    def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-        with tempfile.TemporaryDirectory(prefix="b3-lake-") as folder, connect() as connection:
-            quotes, actions, renames = self._fetched(query, Path(folder))
-            if actions:
-                connection.execute(f"CREATE TABLE {_ACTIONS} AS FROM read_parquet({parquet_files([actions])})")
-            yield connection, relation_of(quotes, renames)
-
-    def _fetched(self, query: QuoteQuery, folder: Path) -> tuple[list[Path], Path | None, Path | None]:
-        """The files of the years of a query, the corporate actions and the renamed tickers, from one manifest."""
-        first, last = (query.start or date.min).year, (query.end or date.max).year
-        manifest = self._lake.manifest()
-        while True:
-            years = self._years(manifest)
-            wanted = [file for year, files in years.items() if first <= year <= last for file in files]
-            try:  # a query outside the lake reads no row of its newest year
-                quotes = [self._lake.fetch(file, folder) for file in wanted or years[max(years)]]
-                others = (manifest.actions, manifest.renames)
-                actions, renames = (self._lake.fetch(file, folder) if file else None for file in others)
-                return quotes, actions, renames
-            except ArtifactNotFoundError:  # the lake changed twice since its manifest was read
-                before, manifest = manifest, self._lake.manifest()
-                if manifest == before:
-                    raise
-
-    def _completed(self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> pd.DataFrame:
-        """Quotes with the lake's corporate actions where they have none of their own."""
-        if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [_ACTIONS]).fetchone():
-            return frame
-        out = with_actions(frame, connection.table(_ACTIONS).df())
-        out.attrs["missing"] = [name for name in frame.attrs["missing"] if name != "split_factor"]
-        return out
-
-    def _splits(self, connection: duckdb.DuckDBPyConnection, relation: str, *, listed: bool) -> Splits:
-        """Actions of the lake are in its quotes when they are read; what the user gave has the last word."""
-        if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [_ACTIONS]).fetchone():
-            return super()._splits(connection, relation, listed=listed)
-        if not listed:
-            return Splits(no_actions(), no_splits())
-        untraced = super()._splits(connection, relation, listed=True).untraced
-        given = connection.execute(f"SELECT ticker, date FROM {_ACTIONS} WHERE source = 'given'").fetchall()
-        named = zip(untraced["ticker"], untraced["date"].dt.date, strict=True)
-        days = {(ticker, pd.Timestamp(day).date()) for ticker, day in given}
-        return Splits(no_actions(), untraced.loc[[row not in days for row in named]])
-
-
 def relation_of(paths: list[Path], renames: Path | None = None) -> str:
     """Parquet files as one relation, by the names of their columns; renamed tickers under their newest name."""
-    quotes = f"read_parquet({parquet_files(paths)}, union_by_name = true, hive_partitioning = false)"
+    quotes = (
+        f"read_parquet({parquet_files(paths)}, union_by_name = true, hive_partitioning = false)"
+    )
     if renames is None:
         return quotes
     newest = "coalesce(renamed.new, quotes.ticker) AS ticker"
@@ -246,16 +170,21 @@ def relation_of(paths: list[Path], renames: Path | None = None) -> str:
 def write_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> list[str]:
     """Put quotes into a lake, one file a year; a year that is there is replaced as a whole. Returns the keys.
 
-    Years without a quote stay as they are; rows without a date go with the newest year, so that a load counts them.
-    Columns that ``frame.attrs["missing"]`` says the source lacks are left out: what reading fills in is no fact.
-    Corporate actions that were detected in what a year held before do not apply to what it holds now, and go with it.
+    Years without a quote stay as they are; rows without a date go with the newest year, so that a
+    load counts them. Columns that ``frame.attrs["missing"]`` says the source lacks are left out:
+    what reading fills in is no fact. Corporate actions that were detected in what a year held
+    before do not apply to what it holds now, and go with it.
     """
     lake = Lake(storage, prefix)
 
     def draft(before: Manifest, folder: Path) -> Draft:
         years = _by_year(frame, folder)
         digests = {year: file_sha256(path) for year, path in years.items() if path}
-        replaced = [year for year, digest in digests.items() if digest not in {f.sha256 for f in before.years.get(year, ())}]
+        replaced = [
+            year
+            for year, digest in digests.items()
+            if digest not in {f.sha256 for f in before.years.get(year, ())}
+        ]
         return Draft(years, _without(lake, before, replaced, folder))
 
     _, after = lake.change(draft)
@@ -263,21 +192,33 @@ def write_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> lis
 
 
 def _without(lake: Lake, before: Manifest, years: list[int], folder: Path) -> Detected | None:
-    """What was detected, without the actions of some years; the user's own stay. None if that changes nothing."""
+    """What was detected, without the actions of some years; the user's own stay.
+
+    None if that changes nothing.
+    """
     if before.actions is None or before.renames is None:
         return None
     actions = lake.fetch(before.actions, folder)
     gone = f"year(date) IN (SELECT unnest({years}::INTEGER[])) AND source = 'detected'"
     with connect() as connection:
-        table = connection.execute(f"SELECT *, {gone} AS gone FROM read_parquet({parquet_files([actions])})").df()
+        table = connection.execute(
+            f"SELECT *, {gone} AS gone FROM read_parquet({parquet_files([actions])})"
+        ).df()
     if not table["gone"].any():
         return None
     kept = sorted_actions(table[~table["gone"]])
-    return Detected(write_parquet(kept, folder / "actions-kept.parquet"), lake.fetch(before.renames, folder), None)
+    return Detected(
+        write_parquet(kept, folder / "actions-kept.parquet"),
+        lake.fetch(before.renames, folder),
+        None,
+    )
 
 
 def replace_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> list[str]:
-    """Make a lake hold these quotes, as :func:`write_lake` does, and no others, in one step. Returns the keys."""
+    """Make a lake hold these quotes, as :func:`write_lake` does, and no others, in one step.
+
+    Returns the keys.
+    """
 
     def draft(before: Manifest, folder: Path) -> Draft:
         return Draft(dict.fromkeys(before.years) | _by_year(frame, folder), forget=True)
@@ -296,7 +237,11 @@ def _by_year(frame: pd.DataFrame, folder: Path) -> dict[int, Path | None]:
     """The rows of every year in a file of its own, sorted by ticker and date."""
     years = frame["date"].dt.year
     files: dict[int, Path | None] = {}
-    frame = frame.drop(columns=[column for column in frame.attrs.get("missing", ()) if _is_as_filled(frame, column)])
+    frame = frame.drop(
+        columns=[
+            column for column in frame.attrs.get("missing", ()) if _is_as_filled(frame, column)
+        ]
+    )
     for year, rows in frame.groupby(years.fillna(years.max()), sort=True):
         ordered = rows.sort_values(["ticker", "date"], kind="stable")
         files[int(year)] = write_parquet(ordered, folder / f"{int(year)}.parquet")

@@ -1,7 +1,7 @@
 """Which files a lake consists of: ``manifest.json`` beside them, the only thing that readers follow.
 
-Files are immutable and the manifest is one object, changed by one compare-and-swap: a change of many years commits
-together or not at all, and what nobody committed is never read.
+Files are immutable and the manifest is one object, changed by one compare-and-swap: a change of
+many years commits together or not at all, and what nobody committed is never read.
 """
 
 import hashlib
@@ -9,15 +9,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
-from b3shared.core.serialization import from_json, to_json, utc_now
 from b3shared.core.errors import ArtifactCorruptError
+from b3shared.core.serialization import from_json, to_json, utc_now
 from b3shared.storage import Storage
 
 KEY = "manifest.json"
 SCHEMA = 1
 
 _YEAR_FILE = re.compile(r"year=(?P<year>[12]\d{3})/.+\.parquet")
-_OWN_FILE = re.compile(r"(?:year=[12]\d{3}|actions|renames)/(?P<sequence>\d{6,})-[0-9a-f]{16}\.parquet")
+_OWN_FILE = re.compile(
+    r"(?:year=[12]\d{3}|actions|renames)/(?P<sequence>\d{6,})-[0-9a-f]{16}\.parquet"
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class LakeFile:
 
     Attributes:
         key: relative to the lake's prefix.
-        sha256: of its content; None for a file that a user put there before the lake had a manifest.
+        sha256: of its content; None for a file that a user put there before the lake had a
+            manifest.
         rows: how many; None as above.
         first: ISO date of its first session; None as above, or where no row has a date.
         last: of its last one.
@@ -47,10 +50,11 @@ class Manifest:
         years: year -> its files; one after a write, perhaps more where a user put them there.
         actions: the corporate actions that were detected; None if nobody looked for them.
         renames: the tickers that went on under another one; None as above.
-        detected_from: what both were made from (:func:`origin`): if it is not what there is, they are behind the quotes,
-            and hold until somebody looks again; None as above.
+        detected_from: what both were made from (:func:`origin`): if it is not what there is, they
+            are behind the quotes, and hold until somebody looks again; None as above.
         sequence: number of changes so far.
-        superseded: keys that the manifest before named and this one does not: kept for readers that still follow it.
+        superseded: keys that the manifest before named and this one does not: kept for readers that
+            still follow it.
         changed_at: when, ISO 8601 in UTC.
         etag: of the stored object; None for a lake without one, which is what its folders hold.
     """
@@ -71,7 +75,9 @@ class Manifest:
 
     def content(self) -> str | None:
         """The content of all its files as a hash; None if it does not know that of one."""
-        files = [file for files in self.years.values() for file in files] + [f for f in (self.actions, self.renames) if f]
+        files = [file for files in self.years.values() for file in files] + [
+            f for f in (self.actions, self.renames) if f
+        ]
         if not all(file.sha256 for file in files):
             return None
         return hashlib.sha256(to_json([[file.key, file.sha256] for file in files])).hexdigest()
@@ -85,16 +91,22 @@ class Manifest:
     ) -> "Manifest":
         """The manifest after a change; the same one if nothing differs."""
         years = dict(sorted(years.items()))
-        after = replace(self, years=years, actions=actions, renames=renames, detected_from=detected_from)
+        after = replace(
+            self, years=years, actions=actions, renames=renames, detected_from=detected_from
+        )
         if after == self:
             return self
         superseded = tuple(sorted(self.keys() - after.keys()))
-        return replace(after, sequence=self.sequence + 1, superseded=superseded, changed_at=utc_now())
+        return replace(
+            after, sequence=self.sequence + 1, superseded=superseded, changed_at=utc_now()
+        )
 
 
 def origin(years: Mapping[int, tuple[LakeFile, ...]], rules: str) -> str:
     """What corporate actions and renames are made from, as a hash: the quotes, and the rules by which they are found."""
-    quotes = {str(year): [file.sha256 or file.key for file in files] for year, files in years.items()}
+    quotes = {
+        str(year): [file.sha256 or file.key for file in files] for year, files in years.items()
+    }
     return hashlib.sha256(to_json([quotes, rules])).hexdigest()
 
 
@@ -106,22 +118,31 @@ def read_manifest(storage: Storage, prefix: str) -> Manifest:
     document = from_json(found[0], prefix + KEY)
     try:
         return Manifest(
-            years={int(year): tuple(LakeFile(**file) for file in files) for year, files in document["years"].items()},
+            years={
+                int(year): tuple(LakeFile(**file) for file in files)
+                for year, files in document["years"].items()
+            },
             actions=None if document["actions"] is None else LakeFile(**document["actions"]),
             renames=None if document["renames"] is None else LakeFile(**document["renames"]),
-            detected_from=document.get("detected_from"),  # manifests of before it had a name have none
+            detected_from=document.get(
+                "detected_from"
+            ),  # manifests of before it had a name have none
             sequence=document["sequence"],
             superseded=tuple(document["superseded"]),
             changed_at=document["changed_at"],
             etag=found[1],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ArtifactCorruptError(f"{prefix + KEY!r} is not a lake's manifest: {error!r}", key=prefix + KEY) from error
+        raise ArtifactCorruptError(
+            f"{prefix + KEY!r} is not a lake's manifest: {error!r}", key=prefix + KEY
+        ) from error
 
 
 def commit(storage: Storage, prefix: str, manifest: Manifest) -> None:
     """Store a successor; ConflictError if somebody else changed the lake meanwhile."""
-    document = {name: value for name, value in asdict(manifest).items() if name != "etag"} | {"schema": SCHEMA}
+    document = {name: value for name, value in asdict(manifest).items() if name != "etag"} | {
+        "schema": SCHEMA
+    }
     data = to_json(document)
     if manifest.etag is None:
         storage.create(prefix + KEY, data)
@@ -132,8 +153,9 @@ def commit(storage: Storage, prefix: str, manifest: Manifest) -> None:
 def file_key(folder: str, sequence: int, sha256: str) -> str:
     """Key of a new file: the content's hash, and the number of the change that it is written for.
 
-    The number makes it safe to tidy up: a file for a change that is past, and that no manifest names, is of a writer that
-    lost or died, however long that one took. By the hash alone it might be just what another is about to commit.
+    The number makes it safe to tidy up: a file for a change that is past, and that no manifest
+    names, is of a writer that lost or died, however long that one took. By the hash alone it might
+    be just what another is about to commit.
     """
     return f"{folder}/{sequence:06d}-{sha256[:16]}.parquet"
 

@@ -1,8 +1,8 @@
 """New quotes into a year of the lake: whole days replaced, or single rows, in bounded memory.
 
-Files may come in any order: every row remembers when the exchange made the file that it is from, and every session when
-the newest whole file of it was made. What is known from a newer file stays, so that the end is that of files in the order
-in which they were made.
+Files may come in any order: every row remembers when the exchange made the file that it is from,
+and every session when the newest whole file of it was made. What is known from a newer file stays,
+so that the end is that of files in the order in which they were made.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,12 @@ from typing import Any, Self
 
 import pandas as pd
 
-from b3shared.storage.database import connect, literal, parquet_files
 from b3shared.quotes.schema import DEFAULTS, QUOTE_TYPES
+from b3shared.storage.database import connect, literal, parquet_files
 
-STAGED_TYPES = {name: kind for name, kind in QUOTE_TYPES.items() if name not in DEFAULTS} | {"dismes": "INTEGER"}
+STAGED_TYPES = {name: kind for name, kind in QUOTE_TYPES.items() if name not in DEFAULTS} | {
+    "dismes": "INTEGER"
+}
 """Columns of the exchange's files. Corporate actions are no part of them; ``dismes`` is what tells of one."""
 
 MEMORY = "512MB"
@@ -42,8 +44,10 @@ class YearChange:
         added: rows that were not there.
         changed: rows that were there with other values.
         removed: rows of those sessions that the file does not have.
-        confirmed: rows that stay as they are, of which the lake did not know that a file as new as this one says so.
-        kept_newer: sessions of the file of which the lake has rows from a newer one, and keeps them.
+        confirmed: rows that stay as they are, of which the lake did not know that a file as new as
+            this one says so.
+        kept_newer: sessions of the file of which the lake has rows from a newer one, and keeps
+            them.
     """
 
     year: int
@@ -70,7 +74,8 @@ class Standing:
 
     Attributes:
         created: date of its header.
-        whole_days: every row of its sessions, also of tickers that it lacks; else only rows of the same ticker and day.
+        whole_days: every row of its sessions, also of tickers that it lacks; else only rows of the
+            same ticker and day.
         force: also what is known from a newer file.
     """
 
@@ -103,7 +108,10 @@ class StagedQuotes:
         self._connection.close()
 
     def add(self, frame: pd.DataFrame) -> None:
-        """Take some rows in; columns that are missing are NULL. A ticker has one row a day, over all calls."""
+        """Take some rows in; columns that are missing are NULL.
+
+        A ticker has one row a day, over all calls.
+        """
         known = ", ".join(name for name in STAGED_TYPES if name in frame.columns)
         self._connection.register("chunk", frame)
         self._connection.execute(f"INSERT INTO incoming BY NAME SELECT {known} FROM chunk")
@@ -111,12 +119,17 @@ class StagedQuotes:
 
     def years(self) -> list[int]:
         """The years of the quotes, sorted."""
-        return [int(row[0]) for row in self._rows("SELECT DISTINCT year(date) FROM incoming ORDER BY 1")]
+        return [
+            int(row[0]) for row in self._rows("SELECT DISTINCT year(date) FROM incoming ORDER BY 1")
+        ]
 
-    def merge(self, year: int, existing: Sequence[Path], target: Path, standing: Standing) -> YearChange:
+    def merge(
+        self, year: int, existing: Sequence[Path], target: Path, standing: Standing
+    ) -> YearChange:
         """Write a year of the lake with the new quotes in it, sorted by ticker and date; the same rows, the same bytes.
 
-        What the exchange's files do not tell and the lake knows of a ticker and date stays: a vendor's corporate actions.
+        What the exchange's files do not tell and the lake knows of a ticker and date stays: a
+        vendor's corporate actions.
 
         Args:
             year: which.
@@ -126,12 +139,14 @@ class StagedQuotes:
         """
         run = self._connection.execute
         run(f"CREATE OR REPLACE TEMP TABLE there AS {self._there(existing)}")
-        run(f"CREATE OR REPLACE TEMP VIEW file AS SELECT * FROM incoming WHERE year(date) = {int(year)}")
-        run(f"CREATE OR REPLACE TEMP TABLE open AS {self._open(standing)}")
-        run(f"CREATE OR REPLACE TEMP VIEW newer AS SELECT * FROM there WHERE {FILE_CREATED} > {standing.keeps}")
-        stamped = (
-            f"SELECT file.*, DATE '{standing.created}' AS {FILE_CREATED}, {SESSION_CREATED} FROM file JOIN open USING (date)"
+        run(
+            f"CREATE OR REPLACE TEMP VIEW file AS SELECT * FROM incoming WHERE year(date) = {int(year)}"
         )
+        run(f"CREATE OR REPLACE TEMP TABLE open AS {self._open(standing)}")
+        run(
+            f"CREATE OR REPLACE TEMP VIEW newer AS SELECT * FROM there WHERE {FILE_CREATED} > {standing.keeps}"
+        )
+        stamped = f"SELECT file.*, DATE '{standing.created}' AS {FILE_CREATED}, {SESSION_CREATED} FROM file JOIN open USING (date)"
         run(f"CREATE OR REPLACE TEMP VIEW new AS {stamped} ANTI JOIN newer USING (ticker, date)")
         run(f"CREATE OR REPLACE TEMP VIEW kept AS {self._kept(standing)}")
         run(
@@ -154,7 +169,9 @@ class StagedQuotes:
     @staticmethod
     def _open(standing: Standing) -> str:
         """SQL of the sessions of the file that no newer whole file tells of, and what they are known from afterwards."""
-        known = f"SELECT date, true AS known, max({SESSION_CREATED}) AS was FROM there GROUP BY date"
+        known = (
+            f"SELECT date, true AS known, max({SESSION_CREATED}) AS was FROM there GROUP BY date"
+        )
         unless_whole = f"CASE WHEN known THEN was ELSE DATE '{NO_WHOLE_FILE}' END"
         afterwards = f"DATE '{standing.created}'" if standing.whole_days else unless_whole
         return (
@@ -185,9 +202,14 @@ class StagedQuotes:
         return f"SELECT * FROM new LEFT JOIN ({was}) USING (ticker, date)"
 
     def _change(self, year: int, standing: Standing) -> YearChange:
-        values, all_ = f"SELECT {_COLUMNS} FROM", f"SELECT {_COLUMNS}, {FILE_CREATED}, {SESSION_CREATED} FROM"
+        values, all_ = (
+            f"SELECT {_COLUMNS} FROM",
+            f"SELECT {_COLUMNS}, {FILE_CREATED}, {SESSION_CREATED} FROM",
+        )
         differing = self._count(f"{values} new EXCEPT {values} there")
-        noted = self._count(f"({all_} new UNION ALL {all_} kept SEMI JOIN open USING (date)) EXCEPT {all_} there")
+        noted = self._count(
+            f"({all_} new UNION ALL {all_} kept SEMI JOIN open USING (date)) EXCEPT {all_} there"
+        )
         added = self._count("FROM new ANTI JOIN there USING (ticker, date)")
         after = "SELECT ticker, date FROM kept UNION ALL SELECT ticker, date FROM new"
         gone = f"FROM there SEMI JOIN open USING (date) ANTI JOIN ({after}) USING (ticker, date)"
@@ -200,7 +222,9 @@ class StagedQuotes:
             changed=differing - added,
             removed=self._count(gone),
             confirmed=noted - differing,
-            kept_newer=tuple(row[0] for row in self._rows(f"SELECT DISTINCT date FROM ({newer}) ORDER BY 1")),
+            kept_newer=tuple(
+                row[0] for row in self._rows(f"SELECT DISTINCT date FROM ({newer}) ORDER BY 1")
+            ),
         )
 
     def _count(self, query: str) -> int:

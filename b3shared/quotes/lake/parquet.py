@@ -11,14 +11,17 @@ from b3shared.storage.database import connect, literal
 def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
     """Write a DataFrame as Parquet (zstd) and return the path; the same rows give the same bytes.
 
-    A column of text without a single value is text still: DuckDB, which looks at the values, would write integers.
+    A column of text without a single value is text still: DuckDB, which looks at the values, would
+    write integers.
     """
     empty = [c for c in frame.columns if not _is_typed(frame[c]) and frame[c].isna().all()]
     replaced = ", ".join(f'CAST(NULL AS VARCHAR) AS "{column}"' for column in empty)
     columns = f"* REPLACE ({replaced})" if empty else "*"
     with connect(threads=1) as connection:
         connection.register("frame", frame)
-        connection.execute(f"COPY (SELECT {columns} FROM frame) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)")
+        connection.execute(
+            f"COPY (SELECT {columns} FROM frame) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)"
+        )
     return path
 
 

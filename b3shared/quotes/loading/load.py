@@ -10,12 +10,13 @@ import pandas as pd
 from b3shared.core.errors import InvalidParameterError, NoQuotesError, UnknownTickerError
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.calendar import calendar_findings, check_complete
-from b3shared.quotes.loading.report import load_report, with_history
 from b3shared.quotes.findings import Finding
 from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.schema import CASH_EQUITY
+from b3shared.quotes.loading.report import load_report, with_history
 from b3shared.quotes.loading.universe import select
-from b3shared.quotes.sources.parquet import QuoteQuery, QuoteSource
+from b3shared.quotes.schema import CASH_EQUITY
+from b3shared.quotes.sources.base import QuoteSource
+from b3shared.quotes.sources.query import QuoteQuery
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,11 @@ class Quotes:
     """Quotes ready for features.
 
     Attributes:
-        frame: rows in the schema of :mod:`b3shared.quotes.schema`, sorted by ticker and date, unique.
+        frame: rows in the schema of :mod:`b3shared.quotes.schema`, sorted by ticker and date,
+            unique.
         findings: data-quality findings.
-        report: JSON-able facts: source, period, rows, tickers, what the source lacks, what was dropped, warnings.
+        report: JSON-able facts: source, period, rows, tickers, what the source lacks, what was
+            dropped, warnings.
     """
 
     frame: pd.DataFrame
@@ -37,7 +40,8 @@ def load_quotes(source: QuoteSource, params: PipelineParams) -> Quotes:
     """Read, clean and filter the quotes of a run.
 
     Raises:
-        SourceUnavailableError, InvalidQuotesError: The source cannot be opened, or does not hold quotes.
+        SourceUnavailableError, InvalidQuotesError: The source cannot be opened, or does not hold
+            quotes.
         NoQuotesError: Nothing lies in the period.
         MissingSessionsError: The source lacks more sessions than ``params.max_missing_sessions``.
         UnknownTickerError: A ticker that was asked for has no row in the period.
@@ -82,7 +86,9 @@ class Scope:
         """The period that the parameters mean, given the source's newest session."""
         newest = source.newest()
         end = min(params.end or newest, newest)
-        return cls(source.name, params, newest, params.start or period_start(end, params.period), end)
+        return cls(
+            source.name, params, newest, params.start or period_start(end, params.period), end
+        )
 
     @property
     def query(self) -> QuoteQuery:
@@ -98,7 +104,8 @@ class Scope:
             )
         if self.params.tickers and (unknown := sorted(set(self.params.tickers) - tickers)):
             raise UnknownTickerError(
-                f"no quotes of {', '.join(unknown)} in {self.source} from {self.start} to {self.end}", tickers=unknown
+                f"no quotes of {', '.join(unknown)} in {self.source} from {self.start} to {self.end}",
+                tickers=unknown,
             )
 
     def check_selected(self, lost: set[str], others: list[Finding]) -> None:
@@ -115,7 +122,8 @@ class Scope:
     def nothing_left(self, rows: int, findings: list[Finding]) -> NoQuotesError:
         """The error when every row was dropped."""
         return NoQuotesError(
-            f"{self.source}: all {rows} rows{self._of} were dropped: {dropped_words(findings)}", source=self.source
+            f"{self.source}: all {rows} rows{self._of} were dropped: {dropped_words(findings)}",
+            source=self.source,
         )
 
     @property
@@ -124,17 +132,28 @@ class Scope:
 
 
 def prepare_quotes(
-    frame: pd.DataFrame, findings: list[Finding], params: PipelineParams, *, source: str, rows_read: int
+    frame: pd.DataFrame,
+    findings: list[Finding],
+    params: PipelineParams,
+    *,
+    source: str,
+    rows_read: int,
 ) -> Quotes:
     """Keep the tickers with enough history, and write the report."""
     kept, facts = with_history(frame, params)
-    return Quotes(kept, findings, load_report(facts, findings, params, source=source, rows_read=rows_read))
+    return Quotes(
+        kept, findings, load_report(facts, findings, params, source=source, rows_read=rows_read)
+    )
 
 
 def period_start(end: date, period: str) -> date:
     """First day of a period like ``250d``, ``18m`` or ``5y`` (calendar days) that ends on ``end``, never before year 1."""
     count = int(period[:-1])
-    offset = {"d": pd.DateOffset(days=count), "m": pd.DateOffset(months=count), "y": pd.DateOffset(years=count)}[period[-1]]
+    offset = {
+        "d": pd.DateOffset(days=count),
+        "m": pd.DateOffset(months=count),
+        "y": pd.DateOffset(years=count),
+    }[period[-1]]
     try:
         return (pd.Timestamp(end) - offset + pd.Timedelta(days=1)).date()
     except (ValueError, OverflowError):  # there is none so long ago

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from b3shared.dataset.table import Array
+from b3shared.core.arrays import Array
 from b3shared.core.errors import TooLittleHistoryError
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.findings import Finding
@@ -54,7 +54,9 @@ def with_history(frame: pd.DataFrame, params: PipelineParams) -> tuple[pd.DataFr
     """The rows of the tickers with enough history (fresh index), and the facts."""
     missing = frame.attrs.get("missing", [])
     sessions = frame.groupby("ticker", sort=True).size()
-    kept = frame[frame["ticker"].isin(sessions.index[sessions >= params.min_history])].reset_index(drop=True)
+    kept = frame[frame["ticker"].isin(sessions.index[sessions >= params.min_history])].reset_index(
+        drop=True
+    )
     kept.attrs = {"missing": missing}
     return kept, Facts(
         {str(ticker): int(rows) for ticker, rows in sessions.items()},

@@ -11,7 +11,8 @@ from b3shared.quotes.instruments import instrument_of
 def are_of(frame: pd.DataFrame, instruments: Collection[str] | None) -> pd.Series:
     """Mask of the rows that are of these kinds of paper; None is every kind.
 
-    Rows whose kind is unknown, because their source has no BDI code or ESPECI, belong to every selection.
+    Rows whose kind is unknown, because their source has no BDI code or ESPECI, belong to every
+    selection.
     """
     if instruments is None:
         return pd.Series(True, index=frame.index)
@@ -19,13 +20,17 @@ def are_of(frame: pd.DataFrame, instruments: Collection[str] | None) -> pd.Serie
     return kind.isna() | kind.isin(list(instruments))
 
 
-def are_among(frame: pd.DataFrame, tickers: Collection[str] | None, instruments: Collection[str] | None) -> pd.Series:
+def are_among(
+    frame: pd.DataFrame, tickers: Collection[str] | None, instruments: Collection[str] | None
+) -> pd.Series:
     """Mask of the rows of these tickers and kinds of paper: those that a model ranks against each other."""
     mask = are_of(frame, instruments)
     return mask if tickers is None else mask & frame["ticker"].isin(list(tickers))
 
 
-def select(frame: pd.DataFrame, instruments: Collection[str] | None) -> tuple[pd.DataFrame, list[Finding]]:
+def select(
+    frame: pd.DataFrame, instruments: Collection[str] | None
+) -> tuple[pd.DataFrame, list[Finding]]:
     """The rows of these kinds, with a fresh index, and a finding that counts the others by kind."""
     mask = are_of(frame, instruments)
     rest = frame[~mask]
@@ -34,5 +39,8 @@ def select(frame: pd.DataFrame, instruments: Collection[str] | None) -> tuple[pd
     kept = frame[mask].reset_index(drop=True)
     kept.attrs = frame.attrs
     kind = instrument_of(rest["bdi_code"], rest["type"], rest["ticker"])
-    examples = [f"{ticker}: {k}" for ticker, k in kind.groupby(rest["ticker"]).first().head(EXAMPLES).items()]
+    examples = [
+        f"{ticker}: {k}"
+        for ticker, k in kind.groupby(rest["ticker"]).first().head(EXAMPLES).items()
+    ]
     return kept, [Finding("other_instrument", len(rest), "dropped", tuple(examples))]

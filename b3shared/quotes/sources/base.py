@@ -9,29 +9,13 @@ from typing import Literal, Protocol
 import duckdb
 import pandas as pd
 
+from b3shared.core.arrays import Array
 from b3shared.core.clock import today
-from b3shared.dataset.table import Array
 from b3shared.core.errors import InvalidQuotesError, NoQuotesError
-from b3shared.storage.database import reading_error
-from b3shared.quotes.sources.query import ORDER, QuoteQuery, known, selected, typed
-from b3shared.quotes.schema import ALIASES, QUOTE_TYPES, REQUIRED
 from b3shared.quotes.corporate_actions.splits import Splits
-
-PRECOMPUTED = (
-    "rolling_volatility_5",
-    "moving_avg_10",
-    "macd",
-    "rsi_14",
-    "volume_change",
-    "avg_volume_10",
-    "best_buy_sell_spread",
-    "close_to_best_buy",
-    "price_momentum_5",
-    "high_breakout_20",
-    "bollinger_upper",
-    "stochastic_14",
-)
-"""Feature columns that ``b3_featured`` carries; passed through when a source has all of them and lacks the prices."""
+from b3shared.quotes.schema import ALIASES, PRECOMPUTED, QUOTE_TYPES, REQUIRED
+from b3shared.quotes.sources.query import ORDER, QuoteQuery, known, selected, typed
+from b3shared.storage.database import reading_error
 
 
 class QuoteSource(Protocol):
@@ -69,9 +53,10 @@ class QuoteSource(Protocol):
     def read(self, query: QuoteQuery) -> pd.DataFrame:
         """Quotes in the schema of :mod:`b3shared.quotes.schema`, sorted by ticker and date.
 
-        Columns that the source lacks are all NULL and named in ``frame.attrs["missing"]``. Of rows for one ticker and
-        date the one with the most volume comes last. Rows without a date belong to every period and rows without a
-        ticker to every list of tickers, so that :func:`b3shared.quotes.loading.cleaning.clean` can count them.
+        Columns that the source lacks are all NULL and named in ``frame.attrs["missing"]``. Of rows
+        for one ticker and date the one with the most volume comes last. Rows without a date belong
+        to every period and rows without a ticker to every list of tickers, so that
+        :func:`b3shared.quotes.loading.cleaning.clean` can count them.
         """
         ...
 
@@ -82,7 +67,9 @@ class DuckDBReader(ABC):
     name: str
 
     @abstractmethod
-    def _relation(self, query: QuoteQuery) -> AbstractContextManager[tuple[duckdb.DuckDBPyConnection, str]]: ...
+    def _relation(
+        self, query: QuoteQuery
+    ) -> AbstractContextManager[tuple[duckdb.DuckDBPyConnection, str]]: ...
 
     def newest(self) -> date:
         """The last session of the source up to today."""
@@ -129,17 +116,24 @@ class DuckDBReader(ABC):
             columns = self._columns(connection, relation)
             select = ", ".join(selected(column, columns) for column in QUOTE_TYPES)
             try:
-                return self._splits(connection, f"(SELECT {select} FROM {relation})", listed="split_factor" in columns)
+                return self._splits(
+                    connection,
+                    f"(SELECT {select} FROM {relation})",
+                    listed="split_factor" in columns,
+                )
             except duckdb.Error as error:
                 raise reading_error(error, self.name) from error
 
-    def _splits(self, connection: duckdb.DuckDBPyConnection, relation: str, *, listed: bool) -> Splits:
+    def _splits(
+        self, connection: duckdb.DuckDBPyConnection, relation: str, *, listed: bool
+    ) -> Splits:
         """The same of a relation in the schema."""
         return Splits.found(connection, relation, listed=listed)
 
     def _no_quotes(self) -> NoQuotesError:
         return NoQuotesError(
-            f"{self.name} holds no rows dated up to today ({today()}); at least one quote is needed", source=self.name
+            f"{self.name} holds no rows dated up to today ({today()}); at least one quote is needed",
+            source=self.name,
         )
 
     def read(self, query: QuoteQuery) -> pd.DataFrame:
@@ -151,12 +145,16 @@ class DuckDBReader(ABC):
             if len(extra) == len(PRECOMPUTED):
                 select += ", " + ", ".join(f"{known(columns[c], 'DOUBLE')} AS {c}" for c in extra)
             where, values = query.where()
-            frame = self._fetch(connection, f"SELECT {select} FROM {relation}{where} ORDER BY {ORDER}", values)
+            frame = self._fetch(
+                connection, f"SELECT {select} FROM {relation}{where} ORDER BY {ORDER}", values
+            )
             frame["date"] = frame["date"].astype("datetime64[s]")
             frame.attrs["missing"] = [c for c in QUOTE_TYPES if c not in columns]
             return self._completed(connection, frame)
 
-    def _completed(self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> pd.DataFrame:
+    def _completed(
+        self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame
+    ) -> pd.DataFrame:
         """What was read, with what the source keeps apart from its quotes."""
         return frame
 
@@ -176,7 +174,9 @@ class DuckDBReader(ABC):
             )
         return columns
 
-    def _fetch(self, connection: duckdb.DuckDBPyConnection, sql: str, values: list[object]) -> pd.DataFrame:
+    def _fetch(
+        self, connection: duckdb.DuckDBPyConnection, sql: str, values: list[object]
+    ) -> pd.DataFrame:
         try:
             return connection.execute(sql, values).df()
         except duckdb.Error as error:
@@ -186,7 +186,9 @@ class DuckDBReader(ABC):
 class _Opened(DuckDBReader):
     """A source whose connection is open and stays so."""
 
-    def __init__(self, source: DuckDBReader, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
+    def __init__(
+        self, source: DuckDBReader, connection: duckdb.DuckDBPyConnection, relation: str
+    ) -> None:
         self.name = source.name
         self._source, self._at_hand = source, (connection, relation)
 
@@ -194,8 +196,12 @@ class _Opened(DuckDBReader):
     def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         yield self._at_hand
 
-    def _completed(self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame) -> pd.DataFrame:
+    def _completed(
+        self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame
+    ) -> pd.DataFrame:
         return self._source._completed(connection, frame)
 
-    def _splits(self, connection: duckdb.DuckDBPyConnection, relation: str, *, listed: bool) -> Splits:
+    def _splits(
+        self, connection: duckdb.DuckDBPyConnection, relation: str, *, listed: bool
+    ) -> Splits:
         return self._source._splits(connection, relation, listed=listed)

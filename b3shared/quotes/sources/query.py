@@ -6,7 +6,9 @@ from datetime import date
 from b3shared.quotes.schema import DEFAULTS, QUOTE_TYPES
 
 ORDER = "ticker, date, volume NULLS FIRST" + "".join(
-    f", {column} NULLS FIRST" for column in QUOTE_TYPES if column not in ("ticker", "date", "volume")
+    f", {column} NULLS FIRST"
+    for column in QUOTE_TYPES
+    if column not in ("ticker", "date", "volume")
 )
 """Of two rows for one day the one with more volume comes last; every other column makes the order the same each time."""
 
@@ -15,7 +17,8 @@ ORDER = "ticker, date, volume NULLS FIRST" + "".join(
 class QuoteQuery:
     """Which quotes to read; None means no limit.
 
-    ``first_ticker`` and ``before_ticker`` cut a source into parts by ticker; rows without one come after all.
+    ``first_ticker`` and ``before_ticker`` cut a source into parts by ticker; rows without one come
+    after all.
     """
 
     start: date | None = None
@@ -27,7 +30,8 @@ class QuoteQuery:
     def where(self) -> tuple[str, list[object]]:
         """The condition as SQL (empty, or with a leading WHERE), and its values.
 
-        Rows without a date belong to every period, and those without a ticker to every list of tickers.
+        Rows without a date belong to every period, and those without a ticker to every list of
+        tickers.
         """
         conditions: list[str] = []
         values: list[object] = []
@@ -41,8 +45,11 @@ class QuoteQuery:
             conditions.append("coalesce(list_contains(?::VARCHAR[], ticker), true)")
             values.append(list(self.tickers))
         if self.first_ticker is not None:
-            # Rows without a ticker are in the last part; the plain form lets DuckDB skip whole row groups.
-            conditions.append("ticker >= ?" if self.before_ticker is not None else "coalesce(ticker >= ?, true)")
+            # Rows without a ticker are in the last part; the plain form lets DuckDB skip whole row
+            # groups.
+            conditions.append(
+                "ticker >= ?" if self.before_ticker is not None else "coalesce(ticker >= ?, true)"
+            )
             values.append(self.first_ticker)
         if self.before_ticker is not None:
             conditions.append("ticker < ?")
@@ -76,7 +83,9 @@ def selected(column: str, columns: dict[str, str]) -> str:
     kind = QUOTE_TYPES[column]
     if column not in columns:
         return f"CAST({DEFAULTS.get(column, 'NULL')} AS {kind}) AS {column}"
-    if column in DEFAULTS:  # an infinite factor is a fault that the quality check reports; NaN says that there is none
+    if (
+        column in DEFAULTS
+    ):  # an infinite factor is a fault that the quality check reports; NaN says that there is none
         value = typed(columns[column], kind)
         return f"CASE WHEN {value} IS NULL OR isnan({value}) THEN {DEFAULTS[column]} ELSE {value} END AS {column}"
     return f"{known(columns[column], kind)} AS {column}"

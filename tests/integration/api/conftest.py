@@ -1,22 +1,21 @@
 """The real template on the emulator with one finished run of eight tickers, for everything that is asked over HTTP."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from api_stack import ORIGIN, bucket
+from paths import ROOT
 from schemathesis.pytest.plugin import SchemathesisFunction
 from small_run import SMALL
 from waiting import until
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.quotes.lake.lake import write_lake
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from infra.local import LocalStack
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,9 +36,14 @@ def served() -> Iterator[LocalStack]:
         "AllowedOrigin": ORIGIN,
     }
     with LocalStack(ROOT / "template.yaml", parameters) as stack:
-        write_lake(ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=tuple(SMALL["tickers"]))), bucket(stack))
+        write_lake(
+            ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=tuple(SMALL["tickers"]))),
+            bucket(stack),
+        )
         forest = {name: value for name, value in SMALL.items() if name != "tickers"}
-        started = requests.post(f"{stack.api_url}/api/b3/complete-pipeline", json=forest, timeout=60)
+        started = requests.post(
+            f"{stack.api_url}/api/b3/complete-pipeline", json=forest, timeout=60
+        )
         assert started.status_code == 202, started.text
 
         def ended() -> dict[str, Any] | None:

@@ -4,24 +4,31 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import requests
+from paths import ROOT
 
 from infra.local import LocalStack
 
-ROOT = Path(__file__).resolve().parents[3]
-SPEC = json.loads((ROOT / "functions" / "pipeline_api" / "openapi.json").read_text(encoding="utf-8"))
+SPEC = json.loads(
+    (ROOT / "functions" / "pipeline_api" / "openapi.json").read_text(encoding="utf-8")
+)
 
 
 def test_the_committed_description_is_what_the_code_says() -> None:
     check = subprocess.run(
-        [sys.executable, "-m", "infra.openapi", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "infra.openapi", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert check.returncode == 0, check.stdout + check.stderr
 
 
-def test_the_page_and_the_description_are_served_and_load_nothing_from_elsewhere(served: LocalStack) -> None:
+def test_the_page_and_the_description_are_served_and_load_nothing_from_elsewhere(
+    served: LocalStack,
+) -> None:
     page = requests.get(f"{served.api_url}/swagger", timeout=30)
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")

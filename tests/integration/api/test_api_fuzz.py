@@ -1,11 +1,11 @@
 """Requests made from the API's own description, right and wrong, against the running stack."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
+from paths import ROOT
 from schemathesis.checks import load_all_checks
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
 from infra.local import LocalStack
 
 load_all_checks()
-SPEC = Path(__file__).resolve().parents[3] / "functions" / "pipeline_api" / "openapi.json"
+SPEC = ROOT / "functions" / "pipeline_api" / "openapi.json"
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
 ALLOWED = {501, 503}
 """Named conditions of the product (not available yet, nothing live), never a crash."""
@@ -37,9 +37,22 @@ def api_url(served: LocalStack) -> str:
 
 def _keep_small(path: str, body: dict[str, Any]) -> None:
     """What the description allows includes waiting long and forests of a thousand trees: little of it says as much."""
-    most_of = {"n_estimators": 8, "n_iter": 1, "cv_folds": 2, "max_depth": 4, "epochs": 1, "wait_seconds": 2}
+    most_of = {
+        "n_estimators": 8,
+        "n_iter": 1,
+        "cv_folds": 2,
+        "max_depth": 4,
+        "epochs": 1,
+        "wait_seconds": 2,
+    }
     if path.endswith(("train-model", "complete-pipeline")):
-        body.update({name: most_of[name] for name in ("n_estimators", "n_iter", "epochs") if name not in body})
+        body.update(
+            {
+                name: most_of[name]
+                for name in ("n_estimators", "n_iter", "epochs")
+                if name not in body
+            }
+        )
     for name, most in most_of.items():
         if isinstance(body.get(name), int | float) and body[name] > most:
             body[name] = most
@@ -47,7 +60,9 @@ def _keep_small(path: str, body: dict[str, Any]) -> None:
 
 @schema.exclude(path_regex=f"{LONG_STEPS}|{SAME_PATHS}").parametrize()
 @settings(max_examples=10, deadline=None, suppress_health_check=UNHEALTHY)
-def test_every_answer_is_in_the_description_and_none_is_a_crash(case: schemathesis.Case, api_url: str) -> None:
+def test_every_answer_is_in_the_description_and_none_is_a_crash(
+    case: schemathesis.Case, api_url: str
+) -> None:
     _answers_as_described(case, api_url)
 
 

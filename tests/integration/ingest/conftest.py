@@ -5,24 +5,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from cotahist_text import Quote, cotahist, zipped
+from paths import TEMPLATE
 from small_run import SMALL
 from waiting import until
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.quotes.lake.lake import write_lake
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.registry.release import Release
 from b3shared.storage import Storage, open_storage
 from infra.local import LocalStack
 from infra.local.aws import isolate_from_user
-
-TEMPLATE = Path(__file__).resolve().parents[3] / "template.yaml"
 
 
 @dataclass
@@ -35,7 +34,9 @@ class Market:
 
     def day(self, day: date) -> bytes:
         """A daily file with a quote of every ticker."""
-        return cotahist([Quote(day, ticker, 30.0) for ticker in SMALL["tickers"]], day.year, f"{day:%Y%m%d}")
+        return cotahist(
+            [Quote(day, ticker, 30.0) for ticker in SMALL["tickers"]], day.year, f"{day:%Y%m%d}"
+        )
 
     def zipped_day(self, day: date) -> bytes:
         """The same as the exchange sends it."""
@@ -44,18 +45,24 @@ class Market:
     def publish(self, year: int, days: list[date]) -> None:
         """Let the exchange have an annual file."""
         quotes = [Quote(day, ticker, 30.0) for day in days for ticker in SMALL["tickers"]]
-        self.published[f"/COTAHIST_A{year}.ZIP"] = zipped(cotahist(quotes, year), f"COTAHIST_A{year}.TXT")
+        self.published[f"/COTAHIST_A{year}.ZIP"] = zipped(
+            cotahist(quotes, year), f"COTAHIST_A{year}.TXT"
+        )
 
     def executions(self) -> list[str]:
         """Status of every execution of the ingest, newest first."""
         arn = self.stack.outputs["IngestArn"]
-        found = self.stack.client("stepfunctions").list_executions(stateMachineArn=arn)["executions"]
+        found = self.stack.client("stepfunctions").list_executions(stateMachineArn=arn)[
+            "executions"
+        ]
         return [e["status"] for e in sorted(found, key=lambda e: e["startDate"], reverse=True)]
 
     def newest_error(self) -> dict[str, Any]:
         """What the newest execution of the ingest ended with."""
         client = self.stack.client("stepfunctions")
-        found = client.list_executions(stateMachineArn=self.stack.outputs["IngestArn"])["executions"]
+        found = client.list_executions(stateMachineArn=self.stack.outputs["IngestArn"])[
+            "executions"
+        ]
         newest: str = max(found, key=lambda e: e["startDate"])["executionArn"]
         return dict(client.describe_execution(executionArn=newest))
 
@@ -87,15 +94,26 @@ def market() -> Iterator[Market]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/COTAHIST_{{period}}.ZIP"
-    parameters = {"Environment": "LOCAL", "WaitSeconds": "600", "ApiTimeout": "900", "CotahistAddress": address}
+    parameters = {
+        "Environment": "LOCAL",
+        "WaitSeconds": "600",
+        "ApiTimeout": "900",
+        "CotahistAddress": address,
+    }
     with LocalStack(TEMPLATE, parameters) as stack:
         storage = bucket(stack)
-        write_lake(ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=tuple(SMALL["tickers"]))), storage)
+        write_lake(
+            ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=tuple(SMALL["tickers"]))), storage
+        )
         answer = requests.post(f"{stack.api_url}/api/b3/complete-pipeline", json=SMALL, timeout=60)
         assert answer.status_code == 202, answer.text
         machine = stack.client("stepfunctions")
         run = answer.json()["execution_arn"]
-        until(lambda: machine.describe_execution(executionArn=run)["status"] != "RUNNING", "the end of the run", 300)
+        until(
+            lambda: machine.describe_execution(executionArn=run)["status"] != "RUNNING",
+            "the end of the run",
+            300,
+        )
         assert Release(storage).state().snapshot
         yield Market(stack, storage, published)
     server.shutdown()

@@ -24,7 +24,9 @@ def test_a_file_put_into_the_bucket_is_served(market) -> None:
     until(lambda: "RUNNING" not in market.executions(), "the end of the execution")
     assert market.executions() == ["SUCCEEDED"]
     assert Lake(market.storage).manifest().years[2024][0].last == str(day)
-    answer = requests.post(f"{market.stack.api_url}/predict", json={"ticker": "PETR4"}, timeout=60).json()
+    answer = requests.post(
+        f"{market.stack.api_url}/predict", json={"ticker": "PETR4"}, timeout=60
+    ).json()
     assert (answer["as_of"], answer["last_price"]) == (str(day), 30.0)
 
 
@@ -32,10 +34,15 @@ def test_a_file_that_is_none_fails_with_a_record_and_changes_nothing(market) -> 
     lake = market.storage.read("lake/quotes/manifest.json")
     ended = len(market.executions())
     market.storage.put("inputs/cotahist/COTAHIST_D03012024.ZIP", b"<html>Access denied</html>")
-    until(lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(), "the end of the execution")
+    until(
+        lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(),
+        "the end of the execution",
+    )
     assert market.executions()[0] == "FAILED"
     assert market.storage.read("lake/quotes/manifest.json") == lake
-    records = [json.loads(market.storage.read(key)) for key in market.storage.list("lake/ingested/")]
+    records = [
+        json.loads(market.storage.read(key)) for key in market.storage.list("lake/ingested/")
+    ]
     (failed,) = [record for record in records if record["status"] == "failed"]
     assert "HTML" in failed["error"]["message"]
 
@@ -45,10 +52,16 @@ def test_the_schedule_fetches_what_the_lake_lacks(market) -> None:
         market.publish(year, [date(2024, 1, 3)] if year == 2024 else [date(year, 1, 6)])
     ended = len(market.executions())
     assert len(market.stack.fire_schedules("-ingest")) == 1
-    until(lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(), "the end of the execution")
+    until(
+        lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(),
+        "the end of the execution",
+    )
     assert market.executions()[0] == "SUCCEEDED"
     manifest = Lake(market.storage).manifest()
-    assert (manifest.years[2024][0].first, manifest.years[2024][0].last) == ("2024-01-02", "2024-01-03")
+    assert (manifest.years[2024][0].first, manifest.years[2024][0].last) == (
+        "2024-01-02",
+        "2024-01-03",
+    )
     assert max(manifest.years) == today().year
 
 
@@ -58,8 +71,13 @@ def test_nothing_new_is_no_error_and_changes_nothing(market) -> None:
     ended = len(market.executions())
     market.published.clear()
     arn, since = market.stack.outputs["IngestArn"], today() - timedelta(days=4)
-    market.stack.client("stepfunctions").start_execution(stateMachineArn=arn, input=json.dumps({"since": str(since)}))
-    until(lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(), "the end of the execution")
+    market.stack.client("stepfunctions").start_execution(
+        stateMachineArn=arn, input=json.dumps({"since": str(since)})
+    )
+    until(
+        lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(),
+        "the end of the execution",
+    )
     assert market.executions()[0] == "SUCCEEDED"
     assert market.storage.read("lake/quotes/manifest.json") == lake
 
@@ -73,7 +91,10 @@ def test_one_bad_day_fails_loudly_after_the_others_are_served(market) -> None:
     market.published[f"/COTAHIST_D{days[1]:%d%m%Y}.ZIP"] = market.zipped_day(days[1])
     ended = len(market.executions())
     market.stack.fire_schedules("-ingest")
-    until(lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(), "the end of the execution")
+    until(
+        lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(),
+        "the end of the execution",
+    )
     assert market.executions()[0] == "FAILED"
     error = market.newest_error()
     assert error["error"] == "IncompleteIngestError"
@@ -82,13 +103,19 @@ def test_one_bad_day_fails_loudly_after_the_others_are_served(market) -> None:
     assert Release(market.storage).state().as_of == str(days[1])
 
 
-def test_what_an_execution_before_has_left_unserved_is_served_although_nothing_changes(market) -> None:
+def test_what_an_execution_before_has_left_unserved_is_served_although_nothing_changes(
+    market,
+) -> None:
     """As after a crash between the lake's change and the function's answer."""
     served = Release(market.storage).state().as_of
     lake = Lake(market.storage)
     newest = max(lake.manifest().years[max(lake.manifest().years)], key=lambda file: file.last)
     assert newest.last == served
-    day = next(d for d in sessions(date.fromisoformat(served) - timedelta(days=9), today()).tolist() if str(d) < served)
+    day = next(
+        d
+        for d in sessions(date.fromisoformat(served) - timedelta(days=9), today()).tolist()
+        if str(d) < served
+    )
     path = f"inputs/elsewhere/COTAHIST_D{day:%d%m%Y}.ZIP"
     market.storage.put(path, market.zipped_day(day))
     Ingest(market.storage).key(path)
@@ -96,7 +123,12 @@ def test_what_an_execution_before_has_left_unserved_is_served_although_nothing_c
     ended = len(market.executions())
     market.published.clear()
     arn = market.stack.outputs["IngestArn"]
-    market.stack.client("stepfunctions").start_execution(stateMachineArn=arn, input=json.dumps({"since": str(today())}))
-    until(lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(), "the end of the execution")
+    market.stack.client("stepfunctions").start_execution(
+        stateMachineArn=arn, input=json.dumps({"since": str(today())})
+    )
+    until(
+        lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(),
+        "the end of the execution",
+    )
     assert market.executions()[0] == "SUCCEEDED"
     assert Release(market.storage).state().snapshot != before

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import DATA
 
 from infra.local import LocalStack
 
-SMALL_TEMPLATE = Path(__file__).resolve().parents[2] / "data" / "local_stack" / "template.yaml"
+SMALL_TEMPLATE = DATA / "local_stack" / "template.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -19,9 +20,20 @@ def small_template() -> Path:
 @pytest.fixture(scope="session")
 def small_stack() -> Iterator[LocalStack]:
     """The small test template, deployed once for all tests of this folder."""
-    user = {"AWS_PROFILE": "does-not-exist", "AWS_ACCESS_KEY_ID": "users-own", "AWS_SECRET_ACCESS_KEY": "users-secret"}
-    stack = LocalStack(SMALL_TEMPLATE, {"Greeting": "olá"}, retry_delay=0.05, environment={"EXTRA": "from the machine"})
-    with pytest.MonkeyPatch.context() as shell:  # the user's own account must neither hinder the stack nor reach it
+    user = {
+        "AWS_PROFILE": "does-not-exist",
+        "AWS_ACCESS_KEY_ID": "users-own",
+        "AWS_SECRET_ACCESS_KEY": "users-secret",
+    }
+    stack = LocalStack(
+        SMALL_TEMPLATE,
+        {"Greeting": "olá"},
+        retry_delay=0.05,
+        environment={"EXTRA": "from the machine"},
+    )
+    with (
+        pytest.MonkeyPatch.context() as shell
+    ):  # the user's own account must neither hinder the stack nor reach it
         for name, value in user.items():
             shell.setenv(name, value)
         stack.start()

@@ -20,7 +20,9 @@ from infra.local.moto_patches import MOTO_VERSION, share_clients
 def run(stack: LocalStack, **given: Any) -> dict[str, Any]:
     """One execution of the state machine, to its end."""
     machine = stack.client("stepfunctions")
-    arn = machine.start_execution(stateMachineArn=stack.outputs["PipelineArn"], input=json.dumps(given))["executionArn"]
+    arn = machine.start_execution(
+        stateMachineArn=stack.outputs["PipelineArn"], input=json.dumps(given)
+    )["executionArn"]
     return finished(stack, arn)
 
 
@@ -35,7 +37,10 @@ def finished(stack: LocalStack, arn: str) -> dict[str, Any]:
 def objects(stack: LocalStack, prefix: str) -> list[dict[str, Any]]:
     s3, bucket = stack.client("s3"), stack.outputs["BucketName"]
     listed = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
-    return [json.loads(s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read()) for found in listed]
+    return [
+        json.loads(s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read())
+        for found in listed
+    ]
 
 
 def eventually(get: Callable[[], Any], wanted: int) -> Any:
@@ -58,32 +63,47 @@ class TestStateMachine:
         assert state["status"] == "SUCCEEDED"
         assert json.loads(state["output"])["trained"] == {"status": "complete", "round": 3}
 
-    def test_a_task_is_retried_by_the_name_of_its_exception(self, small_stack: LocalStack, name: str) -> None:
+    def test_a_task_is_retried_by_the_name_of_its_exception(
+        self, small_stack: LocalStack, name: str
+    ) -> None:
         state = run(small_stack, run=name, fail_times=1, rounds=1)
         assert state["status"] == "SUCCEEDED"
         assert json.loads(state["output"])["counted"] == {"count": 2}
 
-    def test_a_task_that_keeps_failing_is_caught_and_named(self, small_stack: LocalStack, name: str) -> None:
+    def test_a_task_that_keeps_failing_is_caught_and_named(
+        self, small_stack: LocalStack, name: str
+    ) -> None:
         state = run(small_stack, run=name, fail_times=9, rounds=1)
         assert (state["status"], state["error"]) == ("FAILED", "TransientError")
         assert json.loads(state["cause"])["errorMessage"] == "call 3"
 
-    def test_substitutions_are_text_so_that_numbers_stay_numbers(self, small_stack: LocalStack) -> None:
+    def test_substitutions_are_text_so_that_numbers_stay_numbers(
+        self, small_stack: LocalStack
+    ) -> None:
         arn = small_stack.outputs["PipelineArn"]
         machine = small_stack.client("stepfunctions").describe_state_machine(stateMachineArn=arn)
         count = json.loads(machine["definition"])["States"]["Count"]
         assert count["TimeoutSeconds"] == 20
-        assert count["Parameters"]["FunctionName"].endswith(":function:" + small_stack.resources["CounterFunction"])
+        assert count["Parameters"]["FunctionName"].endswith(
+            ":function:" + small_stack.resources["CounterFunction"]
+        )
 
-    def test_unnamed_executions_get_names_of_their_own(self, small_stack: LocalStack, name: str) -> None:
-        first, second = (run(small_stack, run=f"{name}-{n}", fail_times=0, rounds=1) for n in range(2))
+    def test_unnamed_executions_get_names_of_their_own(
+        self, small_stack: LocalStack, name: str
+    ) -> None:
+        first, second = (
+            run(small_stack, run=f"{name}-{n}", fail_times=0, rounds=1) for n in range(2)
+        )
         assert first["name"] != second["name"]
         assert "None" not in (first["name"], second["name"])
 
     def test_a_name_is_taken_once(self, small_stack: LocalStack, name: str) -> None:
         machine, arn = small_stack.client("stepfunctions"), small_stack.outputs["PipelineArn"]
         given = json.dumps({"run": name, "fail_times": 0, "rounds": 1})
-        finished(small_stack, machine.start_execution(stateMachineArn=arn, name=name, input=given)["executionArn"])
+        finished(
+            small_stack,
+            machine.start_execution(stateMachineArn=arn, name=name, input=given)["executionArn"],
+        )
         with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
             machine.start_execution(stateMachineArn=arn, name=name, input=given)
 
@@ -96,8 +116,13 @@ class TestStateMachine:
 
     def test_ten_executions_at_a_time_do_not_meet(self, small_stack: LocalStack, name: str) -> None:
         machine, arn = small_stack.client("stepfunctions"), small_stack.outputs["PipelineArn"]
-        given = [json.dumps({"run": f"{name}-{n}", "fail_times": 0, "rounds": 1}) for n in range(10)]
-        started = [machine.start_execution(stateMachineArn=arn, input=text)["executionArn"] for text in given]
+        given = [
+            json.dumps({"run": f"{name}-{n}", "fail_times": 0, "rounds": 1}) for n in range(10)
+        ]
+        started = [
+            machine.start_execution(stateMachineArn=arn, input=text)["executionArn"]
+            for text in given
+        ]
         assert {finished(small_stack, arn)["status"] for arn in started} == {"SUCCEEDED"}
 
 
@@ -106,13 +131,17 @@ class TestBucket:
     def bucket(self, small_stack: LocalStack) -> str:
         return small_stack.outputs["BucketName"]
 
-    def test_create_only_writes_win_once(self, small_stack: LocalStack, bucket: str, name: str) -> None:
+    def test_create_only_writes_win_once(
+        self, small_stack: LocalStack, bucket: str, name: str
+    ) -> None:
         s3 = small_stack.client("s3")
         s3.put_object(Bucket=bucket, Key=name, Body=b"1", IfNoneMatch="*")
         with pytest.raises(ClientError, match="PreconditionFailed"):
             s3.put_object(Bucket=bucket, Key=name, Body=b"2", IfNoneMatch="*")
 
-    def test_compare_and_swap_refuses_a_stale_tag(self, small_stack: LocalStack, bucket: str, name: str) -> None:
+    def test_compare_and_swap_refuses_a_stale_tag(
+        self, small_stack: LocalStack, bucket: str, name: str
+    ) -> None:
         s3 = small_stack.client("s3")
         stale = s3.put_object(Bucket=bucket, Key=name, Body=b"1")["ETag"]
         s3.put_object(Bucket=bucket, Key=name, Body=b"2", IfMatch=stale)
@@ -120,24 +149,35 @@ class TestBucket:
             s3.put_object(Bucket=bucket, Key=name, Body=b"3", IfMatch=stale)
         assert s3.get_object(Bucket=bucket, Key=name)["Body"].read() == b"2"
 
-    def test_it_has_the_properties_that_the_template_gives_it(self, small_stack: LocalStack, bucket: str) -> None:
+    def test_it_has_the_properties_that_the_template_gives_it(
+        self, small_stack: LocalStack, bucket: str
+    ) -> None:
         s3 = small_stack.client("s3")
         assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
         block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
         assert block == dict.fromkeys(
-            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"),
+            True,
         )
         (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
-        assert (rule["ID"], rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) == ("runs", "runs/", 90)
+        assert (rule["ID"], rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) == (
+            "runs",
+            "runs/",
+            90,
+        )
         assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
         assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
 
-    def test_its_tls_only_policy_does_not_lock_it(self, small_stack: LocalStack, bucket: str, name: str) -> None:
+    def test_its_tls_only_policy_does_not_lock_it(
+        self, small_stack: LocalStack, bucket: str, name: str
+    ) -> None:
         s3 = small_stack.client("s3")
         s3.put_object(Bucket=bucket, Key=name, Body=b"x")
         assert s3.head_object(Bucket=bucket, Key=name)["ContentLength"] == 1
 
-    def test_an_upload_reaches_the_function_that_a_rule_names(self, small_stack: LocalStack, bucket: str, name: str) -> None:
+    def test_an_upload_reaches_the_function_that_a_rule_names(
+        self, small_stack: LocalStack, bucket: str, name: str
+    ) -> None:
         before = len(objects(small_stack, "counters/uploads/"))
         small_stack.client("s3").put_object(Bucket=bucket, Key=f"inbox/{name}", Body=b"x")
         events = eventually(lambda: objects(small_stack, "counters/uploads/"), before + 1)
@@ -145,23 +185,31 @@ class TestBucket:
 
 
 class TestEvents:
-    def test_an_event_starts_the_state_machine_that_a_rule_names(self, small_stack: LocalStack, name: str) -> None:
+    def test_an_event_starts_the_state_machine_that_a_rule_names(
+        self, small_stack: LocalStack, name: str
+    ) -> None:
         detail = json.dumps({"run": name, "fail_times": 0, "rounds": 1})
         entry = {"Source": "test.pipeline", "DetailType": "Run", "Detail": detail}
         assert small_stack.client("events").put_events(Entries=[entry])["FailedEntryCount"] == 0
         (given,) = eventually(lambda: objects(small_stack, f"counters/{name}/"), 1)
         assert given == {"counter": name, "fail_times": 0}
 
-    def test_a_schedules_rule_does_not_answer_to_events(self, small_stack: LocalStack, name: str) -> None:
+    def test_a_schedules_rule_does_not_answer_to_events(
+        self, small_stack: LocalStack, name: str
+    ) -> None:
         before = len(objects(small_stack, "counters/rule/"))
         detail = json.dumps({"run": name, "fail_times": 0, "rounds": 1})
         any_event = {"Source": name, "DetailType": "any", "Detail": "{}"}
         answered = {"Source": "test.pipeline", "DetailType": "Run", "Detail": detail}
         small_stack.client("events").put_events(Entries=[any_event, answered])
-        eventually(lambda: objects(small_stack, f"counters/{name}/"), 1)  # the later event has had its effect
+        eventually(
+            lambda: objects(small_stack, f"counters/{name}/"), 1
+        )  # the later event has had its effect
         assert len(objects(small_stack, "counters/rule/")) == before
 
-    def test_a_schedule_fired_twice_runs_twice_with_its_own_input(self, small_stack: LocalStack) -> None:
+    def test_a_schedule_fired_twice_runs_twice_with_its_own_input(
+        self, small_stack: LocalStack
+    ) -> None:
         moment = datetime(2026, 11, 1, 9, tzinfo=UTC)
         before = len(objects(small_stack, "counters/schedule/"))
         assert small_stack.fire_schedules("monthly", at=moment) == ["monthly-count"]
@@ -170,10 +218,16 @@ class TestEvents:
         given = eventually(lambda: objects(small_stack, "counters/schedule/"), before + 2)
         assert given[-1] == {"counter": "schedule", "note": "2026-11-01T09:00:00Z"}
 
-    def test_scheduled_rules_and_state_machines_are_fired_too(self, small_stack: LocalStack) -> None:
-        rules, runs = (len(objects(small_stack, f"counters/{counter}/")) for counter in ("rule", "scheduled"))
+    def test_scheduled_rules_and_state_machines_are_fired_too(
+        self, small_stack: LocalStack
+    ) -> None:
+        rules, runs = (
+            len(objects(small_stack, f"counters/{counter}/")) for counter in ("rule", "scheduled")
+        )
         fired = small_stack.fire_schedules()
-        assert {"monthly-count", "retrain", small_stack.resources["CounterFunctionWeekly"]} == set(fired)
+        assert {"monthly-count", "retrain", small_stack.resources["CounterFunctionWeekly"]} == set(
+            fired
+        )
         eventually(lambda: objects(small_stack, "counters/rule/"), rules + 1)
         eventually(lambda: objects(small_stack, "counters/scheduled/"), runs + 1)
 
@@ -195,7 +249,9 @@ class TestTemplate:
 
     def test_alarms_dashboards_log_groups_and_topics_exist(self, small_stack: LocalStack) -> None:
         (alarm,) = small_stack.client("cloudwatch").describe_alarms()["MetricAlarms"]
-        assert alarm["Dimensions"] == [{"Name": "StateMachineArn", "Value": small_stack.outputs["PipelineArn"]}]
+        assert alarm["Dimensions"] == [
+            {"Name": "StateMachineArn", "Value": small_stack.outputs["PipelineArn"]}
+        ]
         assert small_stack.client("cloudwatch").list_dashboards()["DashboardEntries"]
         (group,) = small_stack.client("logs").describe_log_groups()["logGroups"]
         assert group["retentionInDays"] == 30
@@ -205,4 +261,9 @@ class TestTemplate:
 
     def test_an_image_function_is_one(self, small_stack: LocalStack) -> None:
         name = small_stack.resources["TrainFunction"]
-        assert small_stack.client("lambda").get_function_configuration(FunctionName=name)["PackageType"] == "Image"
+        assert (
+            small_stack.client("lambda").get_function_configuration(FunctionName=name)[
+                "PackageType"
+            ]
+            == "Image"
+        )

@@ -21,8 +21,8 @@ from infra.local.worker import Outcome
 
 FRONT = "https://front.example"
 
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html, format 2.0, without
-# the parts that need an authorizer, a client certificate or stage variables.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html,
+# format 2.0, without the parts that need an authorizer, a client certificate or stage variables.
 DOCUMENTED = json.loads("""
 {
   "version": "2.0",
@@ -63,7 +63,9 @@ def documented_request() -> Request:
     ):
         headers[name] = value
     target = "/my/path?parameter1=value1&parameter1=value2&parameter2=value"
-    return Request("POST", target, headers, b"Hello from Lambda", source_ip="192.0.2.1", request_id="id")
+    return Request(
+        "POST", target, headers, b"Hello from Lambda", source_ip="192.0.2.1", request_id="id"
+    )
 
 
 def test_the_event_is_the_one_that_aws_documents() -> None:
@@ -108,7 +110,10 @@ def test_a_dot_in_a_route_is_a_dot(url: str) -> None:
 
 
 def test_an_unknown_route_or_method_is_not_found(url: str) -> None:
-    for response in (requests.get(f"{url}/nowhere", timeout=30), requests.post(f"{url}/assets", timeout=30)):
+    for response in (
+        requests.get(f"{url}/nowhere", timeout=30),
+        requests.post(f"{url}/assets", timeout=30),
+    ):
         assert (response.status_code, response.json()) == (404, {"message": "Not Found"})
 
 
@@ -120,12 +125,20 @@ def test_cookies_are_a_list_and_not_a_header(url: str) -> None:
 
 def test_text_bodies_arrive_as_text_and_others_as_base64(url: str) -> None:
     def post(body: bytes, kind: str) -> tuple[str, bool]:
-        event = requests.post(f"{url}/echo", data=body, headers={"Content-Type": kind}, timeout=30).json()
+        event = requests.post(
+            f"{url}/echo", data=body, headers={"Content-Type": kind}, timeout=30
+        ).json()
         return event["body"], event["isBase64Encoded"]
 
     assert post('{"a": "é"}'.encode(), "application/json") == ('{"a": "é"}', False)
-    assert post(b"\x00\xff", "application/octet-stream") == (base64.b64encode(b"\x00\xff").decode(), True)
-    assert post(b"a=1", "application/x-www-form-urlencoded") == (base64.b64encode(b"a=1").decode(), True)
+    assert post(b"\x00\xff", "application/octet-stream") == (
+        base64.b64encode(b"\x00\xff").decode(),
+        True,
+    )
+    assert post(b"a=1", "application/x-www-form-urlencoded") == (
+        base64.b64encode(b"a=1").decode(),
+        True,
+    )
 
 
 def test_a_chunked_body_arrives_whole(url: str) -> None:
@@ -133,7 +146,9 @@ def test_a_chunked_body_arrives_whole(url: str) -> None:
         yield b"one "
         yield b"two"
 
-    event = requests.post(f"{url}/echo", data=chunks(), headers={"Content-Type": "text/plain"}, timeout=30).json()
+    event = requests.post(
+        f"{url}/echo", data=chunks(), headers={"Content-Type": "text/plain"}, timeout=30
+    ).json()
     assert event["body"] == "one two"
 
 
@@ -152,26 +167,40 @@ def test_status_headers_cookies_and_binary_bodies_go_back(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("payload", "body"), [({"a": 1}, b'{"a": 1}'), ("text", b"text"), (None, b"null")], ids=["object", "text", "null"]
+    ("payload", "body"),
+    [({"a": 1}, b'{"a": 1}'), ("text", b"text"), (None, b"null")],
+    ids=["object", "text", "null"],
 )
 def test_an_answer_without_a_status_is_the_body(url: str, payload: Any, body: bytes) -> None:
     response = answer(url, answer=payload)
-    assert (response.status_code, response.content, response.headers["content-type"]) == (200, body, "application/json")
+    assert (response.status_code, response.content, response.headers["content-type"]) == (
+        200,
+        body,
+        "application/json",
+    )
 
 
 @pytest.mark.parametrize(
     "wanted",
-    [{"raise": "secret reason"}, {"answer": {"statusCode": "x"}}, {"answer": {"statusCode": 200, "body": {}}}],
+    [
+        {"raise": "secret reason"},
+        {"answer": {"statusCode": "x"}},
+        {"answer": {"statusCode": 200, "body": {}}},
+    ],
     ids=["exception", "status", "body"],
 )
-def test_a_function_that_fails_is_a_500_that_tells_nothing(url: str, wanted: dict[str, Any]) -> None:
+def test_a_function_that_fails_is_a_500_that_tells_nothing(
+    url: str, wanted: dict[str, Any]
+) -> None:
     response = answer(url, **wanted)
     assert (response.status_code, response.json()) == (500, {"message": "Internal Server Error"})
 
 
 def test_a_header_with_a_line_break_is_refused() -> None:
     with pytest.raises(BadResponseError):
-        response_v2(json.dumps({"statusCode": 200, "headers": {"x": "a\r\nset-cookie: b"}}).encode())
+        response_v2(
+            json.dumps({"statusCode": 200, "headers": {"x": "a\r\nset-cookie: b"}}).encode()
+        )
 
 
 def test_a_connection_is_kept_between_requests(url: str) -> None:
@@ -193,15 +222,24 @@ def test_a_body_above_ten_megabytes_is_refused(url: str) -> None:
 
 
 def test_an_event_above_lambdas_six_megabytes_is_refused(url: str) -> None:
-    assert requests.post(f"{url}/echo", data=b"\xff" * (5 * 1024 * 1024), timeout=30).status_code == 413
+    assert (
+        requests.post(f"{url}/echo", data=b"\xff" * (5 * 1024 * 1024), timeout=30).status_code
+        == 413
+    )
 
 
 @pytest.mark.parametrize("server", ["api_url", "aws_url"])
-def test_a_caller_that_asks_before_it_sends_is_told_to_continue_at_once(small_stack: LocalStack, server: str) -> None:
+def test_a_caller_that_asks_before_it_sends_is_told_to_continue_at_once(
+    small_stack: LocalStack, server: str
+) -> None:
     host, port = getattr(small_stack, server).removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as raw:
-        raw.sendall(b"PUT /files/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n")
-        assert raw.recv(1000).startswith(b"HTTP/1.1 100 Continue\r\n")  # or the time-out: nothing was sent yet
+        raw.sendall(
+            b"PUT /files/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert raw.recv(1000).startswith(
+            b"HTTP/1.1 100 Continue\r\n"
+        )  # or the time-out: nothing was sent yet
         raw.sendall(b"x")
         assert b"HTTP/1.1 " in raw.recv(1000)
 
@@ -214,7 +252,8 @@ def test_a_request_that_is_not_http_is_a_400(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:5000", "localhost.evil.example", "", "127.0.0.1.evil.example"]
+    "host",
+    ["evil.example", "evil.example:5000", "localhost.evil.example", "", "127.0.0.1.evil.example"],
 )
 def test_other_names_for_this_machine_are_refused(url: str, host: str) -> None:
     response = requests.get(f"{url}/assets", headers={"Host": host}, timeout=30)
@@ -227,7 +266,8 @@ def test_this_machines_own_names_are_answered(url: str, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://localhost.evil.example", FRONT + ".evil.example"]
+    "origin",
+    ["https://evil.example", "null", "http://localhost.evil.example", FRONT + ".evil.example"],
 )
 def test_pages_of_other_sites_are_refused(url: str, origin: str) -> None:
     response = requests.post(f"{url}/echo", headers={"Origin": origin}, timeout=30)
@@ -238,21 +278,28 @@ def test_pages_of_other_sites_are_refused(url: str, origin: str) -> None:
 def test_local_pages_and_the_configured_front_end_are_answered(url: str) -> None:
     local = requests.get(f"{url}/assets", headers={"Origin": "http://localhost:3000"}, timeout=30)
     assert local.status_code == 200
-    assert "access-control-allow-origin" not in local.headers  # as on AWS: only what CorsConfiguration names
+    assert (
+        "access-control-allow-origin" not in local.headers
+    )  # as on AWS: only what CorsConfiguration names
     front = requests.get(f"{url}/assets", headers={"Origin": FRONT}, timeout=30)
     assert front.status_code == 200
     assert front.headers["access-control-allow-origin"] == FRONT
 
 
 def test_a_preflight_is_answered_from_the_cors_configuration(url: str) -> None:
-    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    asked = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
     response = requests.options(f"{url}/echo", headers={"Origin": FRONT, **asked}, timeout=30)
     assert (response.status_code, response.content) == (204, b"")
     assert response.headers["access-control-allow-origin"] == FRONT
     assert response.headers["access-control-allow-methods"] == "GET,POST"
     assert response.headers["access-control-allow-headers"] == "content-type"
     assert response.headers["access-control-max-age"] == "600"
-    refused = requests.options(f"{url}/echo", headers={"Origin": "http://localhost:1", **asked}, timeout=30)
+    refused = requests.options(
+        f"{url}/echo", headers={"Origin": "http://localhost:1", **asked}, timeout=30
+    )
     assert refused.status_code == 204
     assert "access-control-allow-origin" not in refused.headers
 
@@ -268,7 +315,9 @@ def test_the_aws_endpoint_is_not_for_web_pages(small_stack: LocalStack) -> None:
     assert requests.post(f"{small_stack.aws_url}/moto-api/reset", timeout=30).status_code == 403
 
 
-def gateway_without_stack(timeout: float | None, entered: threading.Event, released: threading.Event) -> str:
+def gateway_without_stack(
+    timeout: float | None, entered: threading.Event, released: threading.Event
+) -> str:
     """A gateway before a function that ends when it is released; the function is a Python one, all else is real."""
     uri = "arn:aws:apigateway:x:lambda:path/2015-03-31/functions/arn:aws:lambda:x:1:function:slow/invocations"
     body = {"paths": {"/slow": {"get": {"x-amazon-apigateway-integration": {"uri": uri}}}}}
@@ -292,10 +341,14 @@ def test_an_integration_beyond_the_limit_is_a_503() -> None:
 
 
 @pytest.mark.parametrize("timeout", [30, None])
-def test_an_integration_within_the_limit_or_without_one_is_waited_for(timeout: float | None) -> None:
+def test_an_integration_within_the_limit_or_without_one_is_waited_for(
+    timeout: float | None,
+) -> None:
     entered, released = threading.Event(), threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        response = pool.submit(requests.get, gateway_without_stack(timeout, entered, released), timeout=30)
+        response = pool.submit(
+            requests.get, gateway_without_stack(timeout, entered, released), timeout=30
+        )
         assert entered.wait(30)
         assert not response.done()
         released.set()
@@ -305,9 +358,17 @@ def test_an_integration_within_the_limit_or_without_one_is_waited_for(timeout: f
 def test_the_most_specific_route_comes_first() -> None:
     uri = {"x-amazon-apigateway-integration": {"uri": "path/functions/arn/invocations"}}
     paths = ["/$default", "/{proxy+}", "/a/{b}", "/a/b", "/a/{proxy+}"]
-    body = {"paths": {path: {"x-amazon-apigateway-any-method": uri} for path in paths} | {"/a/b": {"get": uri, "post": uri}}}
+    body = {
+        "paths": {path: {"x-amazon-apigateway-any-method": uri} for path in paths}
+        | {"/a/b": {"get": uri, "post": uri}}
+    }
     first = {
         path: next(r.key for r in routes_of(body) if r.match("GET", path) is not None)
         for path in ("/a/b", "/a/c", "/a/c/d", "/z")
     }
-    assert first == {"/a/b": "GET /a/b", "/a/c": "ANY /a/{b}", "/a/c/d": "ANY /a/{proxy+}", "/z": "ANY /{proxy+}"}
+    assert first == {
+        "/a/b": "GET /a/b",
+        "/a/c": "ANY /a/{b}",
+        "/a/c/d": "ANY /a/{proxy+}",
+        "/z": "ANY /{proxy+}",
+    }

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
+from paths import ROOT
 from processes import descendants
 from waiting import until
 
@@ -23,8 +24,6 @@ from infra.local.aws import client
 from infra.local.errors import DeployError
 from infra.local.gateway import GatewayServer
 from infra.local.template import translate
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def start_sleeping(stack: LocalStack) -> None:
@@ -36,7 +35,10 @@ def start_sleeping(stack: LocalStack) -> None:
             stack.client("lambda").invoke(FunctionName=name, Payload=b'{"do": "hang_with_child"}')
 
     threading.Thread(target=hang, daemon=True).start()
-    until(lambda: "sleep" in [child.name for child in descendants(stack.pid)], "the start of the worker's child")
+    until(
+        lambda: "sleep" in [child.name for child in descendants(stack.pid)],
+        "the start of the worker's child",
+    )
 
 
 def put(s3: Any, bucket: str, **objects: bytes) -> None:
@@ -44,11 +46,23 @@ def put(s3: Any, bucket: str, **objects: bytes) -> None:
         s3.put_object(Bucket=bucket, Key=key, Body=value)
 
 
-def test_state_survives_a_restart_and_a_kill_and_nothing_is_left_behind(small_template: Path, tmp_path: Path) -> None:
+def test_state_survives_a_restart_and_a_kill_and_nothing_is_left_behind(
+    small_template: Path, tmp_path: Path
+) -> None:
     with LocalStack(small_template, state_dir=tmp_path) as stack:
         s3, bucket = stack.client("s3"), stack.outputs["BucketName"]
-        put(s3, bucket, **{"runs/a//b/../c%/é ?.json": b"odd", "gone": b"1", "serving/release.json": b"old"})
-        s3.put_object(Bucket=bucket, Key="typed", Body=b"t", ContentType="text/html", Metadata={"sha256": "abc"})
+        put(
+            s3,
+            bucket,
+            **{"runs/a//b/../c%/é ?.json": b"odd", "gone": b"1", "serving/release.json": b"old"},
+        )
+        s3.put_object(
+            Bucket=bucket,
+            Key="typed",
+            Body=b"t",
+            ContentType="text/html",
+            Metadata={"sha256": "abc"},
+        )
         put(s3, bucket, **{"serving/release.json": b"new"})
         s3.delete_object(Bucket=bucket, Key="gone")
         modified = s3.head_object(Bucket=bucket, Key="typed")["LastModified"]
@@ -70,23 +84,34 @@ def test_state_survives_a_restart_and_a_kill_and_nothing_is_left_behind(small_te
         assert keys == {"runs/a//b/../c%/é ?.json", "serving/release.json", "typed"}
         assert s3.get_object(Bucket=bucket, Key="runs/a//b/../c%/é ?.json")["Body"].read() == b"odd"
         typed = s3.get_object(Bucket=bucket, Key="typed")
-        assert (typed["ContentType"], typed["Metadata"], typed["LastModified"]) == ("text/html", {"sha256": "abc"}, modified)
+        assert (typed["ContentType"], typed["Metadata"], typed["LastModified"]) == (
+            "text/html",
+            {"sha256": "abc"},
+            modified,
+        )
         tag = s3.head_object(Bucket=bucket, Key="serving/release.json")["ETag"]
         s3.put_object(Bucket=bucket, Key="serving/release.json", Body=b"newest", IfMatch=tag)
         saved = tmp_path / "s3" / bucket / "serving" / "release.json"
-        until(lambda: saved.read_bytes() == b"newest", "saving in the background, not only at the end")
+        until(
+            lambda: saved.read_bytes() == b"newest", "saving in the background, not only at the end"
+        )
         start_sleeping(stack)
         temporary = Path(stack.invoke("BehaveFunction", {"do": "write"})).parents[1]
         family = [child.process for child in descendants(stack.pid)]
         os.kill(stack.pid, signal.SIGKILL)
-        assert not psutil.wait_procs(family, timeout=5)[1]  # the reaper has ended them all, and itself
+        assert not psutil.wait_procs(family, timeout=5)[
+            1
+        ]  # the reaper has ended them all, and itself
         assert not temporary.exists()
     assert saved.read_bytes() == b"newest"
 
 
 def start_command(*arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "infra.local", *arguments], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "infra.local", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -110,11 +135,20 @@ def end(process: "subprocess.Popen[str]", number: signal.Signals) -> int:
 
 def test_the_command_serves_until_ctrl_c_and_leaves_nothing_behind(small_template: Path) -> None:
     process = start_command(
-        "--template", str(small_template), "--port", "0", "--parameter", "Greeting=oi", "--fire-schedules"
+        "--template",
+        str(small_template),
+        "--port",
+        "0",
+        "--parameter",
+        "Greeting=oi",
+        "--fire-schedules",
     )
     said = read_until(process, "fired: ")
     assert "monthly-count" in said
-    url, temporary = re.findall(r"HTTP API +(\S+)", said)[0], Path(re.findall(r"logs +(\S+)", said)[0]).parent
+    url, temporary = (
+        re.findall(r"HTTP API +(\S+)", said)[0],
+        Path(re.findall(r"logs +(\S+)", said)[0]).parent,
+    )
     assert requests.get(f"{url}/assets", timeout=30).status_code == 200
     assert temporary.exists()
     family = [child.process for child in descendants(process.pid)]
@@ -139,11 +173,11 @@ def test_sigterm_ends_the_command_too(bare_template: Path) -> None:
 
 
 def test_the_emulator_ends_with_the_process_that_started_it(bare_template: Path) -> None:
-    program = (
-        "import sys; from infra.local import LocalStack; print(LocalStack(sys.argv[1]).start().pid, flush=True); input()"
-    )
+    program = "import sys; from infra.local import LocalStack; print(LocalStack(sys.argv[1]).start().pid, flush=True); input()"
     command = [sys.executable, "-c", program, str(bare_template)]
-    parent = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     emulator = psutil.Process(int(read_until(parent, "\n")))
     family = [emulator, *emulator.children(recursive=True)]
     assert parent.stdin is not None
@@ -157,7 +191,10 @@ def test_a_port_that_is_taken_is_named_in_one_line(small_template: Path) -> None
         port = taken.getsockname()[1]
         with pytest.raises(LocalStackError) as raised:
             LocalStack(small_template, port=port).start()
-    assert str(raised.value) == f"port {port} is taken by another program: stop it, or choose another with PORT={port + 1}"
+    assert (
+        str(raised.value)
+        == f"port {port} is taken by another program: stop it, or choose another with PORT={port + 1}"
+    )
 
 
 def test_the_gateway_listens_on_this_machine_only() -> None:
@@ -166,7 +203,9 @@ def test_the_gateway_listens_on_this_machine_only() -> None:
     server.server_close()
 
 
-def test_a_type_that_the_emulator_lacks_is_refused_by_name(small_template: Path, tmp_path: Path) -> None:
+def test_a_type_that_the_emulator_lacks_is_refused_by_name(
+    small_template: Path, tmp_path: Path
+) -> None:
     template = tmp_path / "template.yaml"
     template.write_text("Resources: {Pool: {Type: 'AWS::Cognito::UserPool'}}")
     with pytest.raises(LocalStackError, match="the local stack has no AWS::Cognito::UserPool"):
@@ -176,7 +215,11 @@ def test_a_type_that_the_emulator_lacks_is_refused_by_name(small_template: Path,
 @pytest.mark.parametrize(
     ("text", "parameters", "said"),
     [
-        ("Parameters: {A: {Type: String}}\nResources: {}", {"B": "1"}, "has no parameter B; it has: A"),
+        (
+            "Parameters: {A: {Type: String}}\nResources: {}",
+            {"B": "1"},
+            "has no parameter B; it has: A",
+        ),
         (
             "Resources: {F: {Type: AWS::Serverless::Function, Properties: {CodeUri: nowhere}}}",
             {},
@@ -187,7 +230,11 @@ def test_a_type_that_the_emulator_lacks_is_refused_by_name(small_template: Path,
             {},
             "must be a folder to run it locally",
         ),
-        ("Resources: {F: {Type: AWS::Serverless::Function, Properties: {PackageType: Image}}}", {}, "names no Dockerfile"),
+        (
+            "Resources: {F: {Type: AWS::Serverless::Function, Properties: {PackageType: Image}}}",
+            {},
+            "names no Dockerfile",
+        ),
         (
             "Resources: {M: {Type: AWS::Serverless::StateMachine, Properties: {DefinitionUri: nowhere.json}}}",
             {},
@@ -215,9 +262,13 @@ def test_there_must_be_a_template(tmp_path: Path) -> None:
         translate(tmp_path / "template.yaml", {})
 
 
-def test_an_image_functions_handler_is_its_command_or_else_the_dockerfiles_last(tmp_path: Path) -> None:
+def test_an_image_functions_handler_is_its_command_or_else_the_dockerfiles_last(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "image").mkdir()
-    (tmp_path / "image" / "Dockerfile").write_text('FROM x\nCMD ["first.handler"]\nCMD second.handler\n')
+    (tmp_path / "image" / "Dockerfile").write_text(
+        'FROM x\nCMD ["first.handler"]\nCMD second.handler\n'
+    )
     function = "Type: AWS::Serverless::Function, Metadata: {DockerContext: image}, Properties: {PackageType: Image"
     template = tmp_path / "template.yaml"
     template.write_text(

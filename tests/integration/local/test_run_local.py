@@ -9,20 +9,33 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from paths import ROOT
 from small_run import SMALL
 
 from b3shared.core.config import Settings
 from b3shared.pipeline.export_run import EVALUATIONS, REQUESTS
 from infra.run_local import exported, warehouse_of
 
-ROOT = Path(__file__).resolve().parents[3]
-
 
 def test_a_warehouse_of_the_environment_is_written_and_told(tmp_path: Path) -> None:
-    words = [f"{name}={','.join(value) if isinstance(value, list) else value}" for name, value in SMALL.items()]
-    command = [sys.executable, "-m", "infra.run_local", "--no-serve", "model_type=rf", "--report", str(tmp_path), *words]
+    words = [
+        f"{name}={','.join(value) if isinstance(value, list) else value}"
+        for name, value in SMALL.items()
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "infra.run_local",
+        "--no-serve",
+        "model_type=rf",
+        "--report",
+        str(tmp_path),
+        *words,
+    ]
     environment = {**os.environ, "B3_WAREHOUSE": "b3.duckdb", "PYTHONPATH": str(ROOT)}
-    said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    said = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert said.returncode == 0, said.stderr
     warehouse = tmp_path / "b3.duckdb"
     assert f"warehouse {warehouse}: 2 rows of {EVALUATIONS}, 1 row of {REQUESTS}\n" in said.stdout
@@ -35,15 +48,29 @@ def test_a_warehouse_of_the_environment_is_written_and_told(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("told", "parameter"),
-    [("", ""), ("md:b3", "md:b3"), ("/a/b.duckdb", "/a/b.duckdb"), ("b.duckdb", f"{Path.cwd()}/b.duckdb")],
+    [
+        ("", ""),
+        ("md:b3", "md:b3"),
+        ("/a/b.duckdb", "/a/b.duckdb"),
+        ("b.duckdb", f"{Path.cwd()}/b.duckdb"),
+    ],
     ids=["none", "MotherDuck", "absolute", "relative"],
 )
-def test_the_template_is_given_the_warehouse_as_a_place_that_is_the_same_everywhere(told: str, parameter: str) -> None:
+def test_the_template_is_given_the_warehouse_as_a_place_that_is_the_same_everywhere(
+    told: str, parameter: str
+) -> None:
     assert warehouse_of(replace(Settings(), warehouse=told)) == parameter
 
 
 def test_an_export_that_failed_is_told_with_its_reason() -> None:
-    cause = json.dumps({"errorMessage": "/x/b3.duckdb cannot be opened", "errorType": "SourceUnavailableError"})
+    cause = json.dumps(
+        {"errorMessage": "/x/b3.duckdb cannot be opened", "errorType": "SourceUnavailableError"}
+    )
     ended = {"unexported": {"Error": "SourceUnavailableError", "Cause": cause}}
-    assert exported("/x/b3.duckdb", ended) == "warning: the run is not in the warehouse: /x/b3.duckdb cannot be opened"
-    assert exported("/w", {"unexported": {"Error": "States.Timeout", "Cause": ""}}).endswith("the warehouse: States.Timeout")
+    assert (
+        exported("/x/b3.duckdb", ended)
+        == "warning: the run is not in the warehouse: /x/b3.duckdb cannot be opened"
+    )
+    assert exported("/w", {"unexported": {"Error": "States.Timeout", "Cause": ""}}).endswith(
+        "the warehouse: States.Timeout"
+    )

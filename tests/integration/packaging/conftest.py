@@ -14,7 +14,13 @@ from infra.packaging.layer import RUNTIME, runs_runtime
 @pytest.fixture(scope="session")
 def built() -> dict[str, Packaged]:
     """The functions of template.yaml as `make build` leaves them; built now if they are not up to date."""
-    done = subprocess.run(["make", "--no-print-directory", "build"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "build"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return {function.name: function for function in packaged()}
 

@@ -17,7 +17,9 @@ from infra.packaging.sizes import BAR, table
 IMAGES = image_functions()
 RESOURCES = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))["Resources"]
 FUNCTIONS = sorted(
-    name for name, found in RESOURCES.items() if found["Type"] == "AWS::Serverless::Function" and name not in IMAGES
+    name
+    for name, found in RESOURCES.items()
+    if found["Type"] == "AWS::Serverless::Function" and name not in IMAGES
 )
 CORES = {name: Path(RESOURCES[name]["Properties"]["CodeUri"]).name for name in FUNCTIONS}
 STARTS = """
@@ -44,10 +46,14 @@ def test_every_function_of_the_template_is_built(built: dict[str, Packaged]) -> 
     assert sorted(built) == FUNCTIONS
     for name, function in built.items():
         source = ROOT / RESOURCES[name]["Properties"]["CodeUri"]
-        assert files(function.folder) == {name for name in files(source) if "__pycache__" not in name}
+        assert files(function.folder) == {
+            name for name in files(source) if "__pycache__" not in name
+        }
 
 
-def test_the_image_is_built_where_there_is_an_engine_and_left_out_where_there_is_none(built: dict[str, Packaged]) -> None:
+def test_the_image_is_built_where_there_is_an_engine_and_left_out_where_there_is_none(
+    built: dict[str, Packaged],
+) -> None:
     assert images().keys() == IMAGES.keys() == {"TrainLstmFunction"}
     if all(images().values()):
         assert engine_answers()
@@ -62,9 +68,11 @@ def test_a_function_that_is_too_large_is_named(built: dict[str, Packaged], tmp_p
         file.truncate(BAR + 1)
     large = Packaged("LargeFunction", tmp_path, "app.handler", (), {})
     assert unzipped(tmp_path) == BAR + 1
-    assert [line.split()[0] for line in table([*built.values(), large]).splitlines() if "TOO LARGE" in line] == [
-        "LargeFunction"
-    ]
+    assert [
+        line.split()[0]
+        for line in table([*built.values(), large]).splitlines()
+        if "TOO LARGE" in line
+    ] == ["LargeFunction"]
 
 
 def test_the_common_layer_has_every_file_of_the_package(built: dict[str, Packaged]) -> None:
@@ -76,15 +84,22 @@ def test_the_common_layer_has_every_file_of_the_package(built: dict[str, Package
 
 def test_the_control_functions_carry_no_numerics(built: dict[str, Packaged]) -> None:
     (common,) = built["PipelineApiFunction"].layers
-    assert not {"numpy", "pandas", "scipy", "onnxruntime"} & {path.name for path in (common / "python").iterdir()}
+    assert not {"numpy", "pandas", "scipy", "onnxruntime"} & {
+        path.name for path in (common / "python").iterdir()
+    }
 
 
 def test_layers_that_are_used_together_have_no_file_in_common(built: dict[str, Packaged]) -> None:
     pairs = {pair for function in built.values() for pair in combinations(function.layers, 2)}
     assert pairs
     for one, other in pairs:
-        assert not files(one) & files(other), f"{one.name} and {other.name} would overwrite each other in /opt"
-        named = [{path.name.split("-")[0] for path in (it / "python").glob("*.dist-info")} for it in (one, other)]
+        assert not files(one) & files(other), (
+            f"{one.name} and {other.name} would overwrite each other in /opt"
+        )
+        named = [
+            {path.name.split("-")[0] for path in (it / "python").glob("*.dist-info")}
+            for it in (one, other)
+        ]
         assert not named[0] & named[1]
 
 
@@ -105,10 +120,16 @@ def test_a_function_starts_with_its_folder_and_layers_only(
     name: str, built: dict[str, Packaged], isolated: Isolated
 ) -> None:
     function = built[name]
-    loaded = isolated.run(function, STARTS.format(handler=function.handler, cores=core(function))).split("\n")
+    loaded = isolated.run(
+        function, STARTS.format(handler=function.handler, cores=core(function))
+    ).split("\n")
     ours = [file for file in loaded if file.startswith(tuple(function.path))]
     assert any("b3shared" in file for file in ours)
-    assert not [file for file in loaded if "site-packages" in file or file.startswith(str(ROOT / "b3shared"))]
+    assert not [
+        file
+        for file in loaded
+        if "site-packages" in file or file.startswith(str(ROOT / "b3shared"))
+    ]
 
 
 def test_every_step_has_a_function_that_was_tried(built: dict[str, Packaged]) -> None:
@@ -120,7 +141,9 @@ def test_every_step_has_a_function_that_was_tried(built: dict[str, Packaged]) ->
     assert {step for function in built.values() for step in core(function)} == steps
 
 
-def test_a_function_cannot_see_what_is_not_in_its_layers(built: dict[str, Packaged], isolated: Isolated) -> None:
+def test_a_function_cannot_see_what_is_not_in_its_layers(
+    built: dict[str, Packaged], isolated: Isolated
+) -> None:
     code = "import importlib.util as u; print([n for n in ('moto', 'pandas', 'sklearn', 'pytest') if u.find_spec(n)])"
     assert isolated.run(built["PipelineApiFunction"], code).strip() == "[]"
     assert isolated.run(built["LoadDataFunction"], code).strip() == "['pandas']"
@@ -137,7 +160,9 @@ def test_bytecode_is_taken_as_it_is_and_names_no_folder_of_this_machine(
     assert named == "/opt/python/b3shared/params.py"
 
 
-def test_a_layer_built_twice_has_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_layer_built_twice_has_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prints = []
     for seed in ("1", "2"):
         monkeypatch.setenv("PYTHONHASHSEED", seed)

@@ -1,6 +1,7 @@
 """A whole run through the packaged functions, each in an interpreter that has its layers and nothing else, S3 included.
 
-What a function imports on the way, long after it has started, is found (or missing) here and nowhere else.
+What a function imports on the way, long after it has started, is found (or missing) here and
+nowhere else.
 """
 
 import json
@@ -16,7 +17,8 @@ from isolation import ROOT, Isolated
 from moto.server import ThreadedMotoServer
 from small_run import SMALL
 
-from b3shared.params.run import PipelineParams, Step
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.runs.run import Run
 from b3shared.storage import S3Storage
 from infra.packaging.built import Packaged
@@ -71,7 +73,10 @@ def cloud(isolated: Isolated) -> Iterator[Cloud]:
         endpoint = "http://{}:{}".format(*server.get_host_and_port())
         with pytest.MonkeyPatch.context() as shell:  # for the storage of this process
             shell.delenv("AWS_PROFILE", raising=False)
-            for name, value in {"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": "sa-east-1"}.items():
+            for name, value in {
+                "AWS_ENDPOINT_URL": endpoint,
+                "AWS_DEFAULT_REGION": "sa-east-1",
+            }.items():
                 shell.setenv(name, value)
             for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
                 shell.setenv(name, "test")
@@ -84,20 +89,32 @@ def _filled(isolated: Isolated, endpoint: str) -> Cloud:
     """A bucket with the bundled quotes as its lake, a new run, and a state machine."""
     s3 = _client("s3", endpoint)
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "sa-east-1"})
-    s3.upload_file(str(ROOT / "data" / "quotes.parquet"), BUCKET, "lake/quotes/year=2023/quotes.parquet")
+    s3.upload_file(
+        str(ROOT / "data" / "quotes.parquet"), BUCKET, "lake/quotes/year=2023/quotes.parquet"
+    )
     definition = json.dumps({"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}})
     role = "arn:aws:iam::123456789012:role/pipeline"
-    machine = _client("stepfunctions", endpoint).create_state_machine(name="pipeline", definition=definition, roleArn=role)
+    machine = _client("stepfunctions", endpoint).create_state_machine(
+        name="pipeline", definition=definition, roleArn=role
+    )
     run = Run.create(S3Storage(BUCKET), RUN_ID, PipelineParams.of(SMALL))
     arn = machine["stateMachineArn"]
-    where = {"B3_STORAGE": f"s3://{BUCKET}", "B3_QUOTES": f"s3://{BUCKET}/lake/quotes", "B3_STATE_MACHINE": arn}
-    return Cloud(replace(isolated, environment={"AWS_ENDPOINT_URL": endpoint, **where}), run, arn, endpoint)
+    where = {
+        "B3_STORAGE": f"s3://{BUCKET}",
+        "B3_QUOTES": f"s3://{BUCKET}/lake/quotes",
+        "B3_STATE_MACHINE": arn,
+    }
+    return Cloud(
+        replace(isolated, environment={"AWS_ENDPOINT_URL": endpoint, **where}), run, arn, endpoint
+    )
 
 
 @pytest.fixture(scope="module")
 def answers(cloud: Cloud, built: dict[str, Packaged]) -> dict[Step, Any]:
     """What every step's function answered, in order."""
-    return {step: cloud.isolated.invoke(built[name], {"run_id": RUN_ID}) for step, name in STEPS.items()}
+    return {
+        step: cloud.isolated.invoke(built[name], {"run_id": RUN_ID}) for step, name in STEPS.items()
+    }
 
 
 SURROUNDINGS = """
@@ -120,7 +137,9 @@ print(json.dumps({
 """
 
 
-def test_the_functions_run_in_surroundings_like_those_of_lambda(isolated: Isolated, built: dict[str, Packaged]) -> None:
+def test_the_functions_run_in_surroundings_like_those_of_lambda(
+    isolated: Isolated, built: dict[str, Packaged]
+) -> None:
     if not isolated.locked_up:
         pytest.skip("these surroundings need root and the right to mount")
     found = json.loads(isolated.run(built["TrainRfFunction"], SURROUNDINGS))
@@ -156,8 +175,12 @@ def test_this_file_invokes_every_function(built: dict[str, Packaged]) -> None:
     assert set(STEPS.values()) | OTHERS == set(built)
 
 
-def test_every_step_does_its_work_with_its_own_layers(answers: dict[Step, Any], cloud: Cloud) -> None:
-    assert {step: answer["status"] for step, answer in answers.items()} == dict.fromkeys(Step, "done")
+def test_every_step_does_its_work_with_its_own_layers(
+    answers: dict[Step, Any], cloud: Cloud
+) -> None:
+    assert {step: answer["status"] for step, answer in answers.items()} == dict.fromkeys(
+        Step, "done"
+    )
     records = {step: cloud.run.record(step) for step in Step}
     assert records[Step.EVALUATE_MODEL].summary["skill"] in ("none", "weak", "proven")
     assert {"model.onnx", "model.json"} <= set(records[Step.TRAIN_MODEL].artifacts)
@@ -166,29 +189,50 @@ def test_every_step_does_its_work_with_its_own_layers(answers: dict[Step, Any], 
 def test_the_model_was_exported_and_checked_against_its_export(
     answers: dict[Step, Any], cloud: Cloud, tmp_path: Any
 ) -> None:
-    model = json.loads((cloud.run.fetch(Step.TRAIN_MODEL, tmp_path, ["model.json"]) / "model.json").read_text())
+    model = json.loads(
+        (cloud.run.fetch(Step.TRAIN_MODEL, tmp_path, ["model.json"]) / "model.json").read_text()
+    )
     assert model["parity"]["rows"] > 0
     assert model["parity"]["max_difference"] <= 1e-5
 
 
-def test_the_control_api_tells_of_the_run(answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged]) -> None:
-    status = _ask(cloud, built["PipelineApiFunction"], "GET", "/api/b3/pipeline-status", {"run_id": RUN_ID})
+def test_the_control_api_tells_of_the_run(
+    answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged]
+) -> None:
+    status = _ask(
+        cloud, built["PipelineApiFunction"], "GET", "/api/b3/pipeline-status", {"run_id": RUN_ID}
+    )
     assert status["run_id"] == RUN_ID
     assert _ask(cloud, built["PipelineApiFunction"], "GET", "/health")["status"] == "ok"
 
 
-def test_the_model_predicts(answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged]) -> None:
-    answer = _ask(cloud, built["PredictFunction"], "POST", "/api/b3/predict", body={"ticker": "PETR4"})
+def test_the_model_predicts(
+    answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged]
+) -> None:
+    answer = _ask(
+        cloud, built["PredictFunction"], "POST", "/api/b3/predict", body={"ticker": "PETR4"}
+    )
     assert answer["ticker"] == "PETR4"
     assert answer["predictions"][0] in answer["classes"]
     assert _ask(cloud, built["PredictFunction"], "GET", "/assets")["pagination"]["total_count"] > 0
 
 
 def _ask(
-    cloud: Cloud, function: Packaged, method: str, path: str, query: dict[str, str] | None = None, body: Any = None
+    cloud: Cloud,
+    function: Packaged,
+    method: str,
+    path: str,
+    query: dict[str, str] | None = None,
+    body: Any = None,
 ) -> Any:
     """The body of the function's answer to an event of API Gateway."""
-    http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "test"}
+    http = {
+        "method": method,
+        "path": path,
+        "protocol": "HTTP/1.1",
+        "sourceIp": "127.0.0.1",
+        "userAgent": "test",
+    }
     event = {
         "version": "2.0",
         "routeKey": f"{method} {path}",
@@ -205,15 +249,23 @@ def _ask(
     return json.loads(answer["body"])
 
 
-def test_a_shard_is_made(answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged]) -> None:
+def test_a_shard_is_made(
+    answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged]
+) -> None:
     answer = cloud.isolated.invoke(built["PreprocessShardFunction"], {"run_id": RUN_ID, "shard": 0})
     assert isinstance(answer["made"], bool)
 
 
-def test_a_run_is_exported(answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged], tmp_path: Path) -> None:
+def test_a_run_is_exported(
+    answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged], tmp_path: Path
+) -> None:
     warehouse = "/tmp/b3.duckdb" if cloud.isolated.locked_up else str(tmp_path / "b3.duckdb")
-    exporter = replace(cloud.isolated, environment=cloud.isolated.environment | {"B3_WAREHOUSE": warehouse})
-    answer = exporter.invoke(built["ExportRunFunction"], {"run_id": RUN_ID, "execution": f"{RUN_ID}.all.1"})
+    exporter = replace(
+        cloud.isolated, environment=cloud.isolated.environment | {"B3_WAREHOUSE": warehouse}
+    )
+    answer = exporter.invoke(
+        built["ExportRunFunction"], {"run_id": RUN_ID, "execution": f"{RUN_ID}.all.1"}
+    )
     assert answer == {"b3_model_evaluation": 2, "b3_training_requests": 1}
 
 
@@ -229,7 +281,9 @@ def test_a_file_of_the_exchange_comes_into_the_lake(
 def test_the_schedule_starts_the_state_machine(cloud: Cloud, built: dict[str, Packaged]) -> None:
     event = {"model_type": "rf", "scheduled_time": "2024-01-07T09:00:00Z"}
     answer = cloud.isolated.invoke(built["StartRunFunction"], event)
-    started = cloud.client("stepfunctions").list_executions(stateMachineArn=cloud.machine)["executions"]
+    started = cloud.client("stepfunctions").list_executions(stateMachineArn=cloud.machine)[
+        "executions"
+    ]
     assert [execution["name"] for execution in started] == [answer["execution"]]
 
 
@@ -241,12 +295,19 @@ def test_time_zones_come_along(cloud: Cloud, built: dict[str, Packaged]) -> None
 def test_a_failure_is_recorded(cloud: Cloud, built: dict[str, Packaged]) -> None:
     run = Run.create(cloud.run.storage, "failed", PipelineParams.of(SMALL))
     error = {"Error": "Lambda.Unknown", "Cause": "the function crashed"}
-    event = {"run_id": run.run_id, "error": error, "started_at": "2024-01-01T00:00:00Z", "last": None}
+    event = {
+        "run_id": run.run_id,
+        "error": error,
+        "started_at": "2024-01-01T00:00:00Z",
+        "last": None,
+    }
     cloud.isolated.invoke(built["RecordFailureFunction"], event)
     assert "the function crashed" in run.state()[Step.LOAD_DATA].error["message"]
 
 
-def test_the_layer_has_the_clients_that_are_promised_and_no_other(cloud: Cloud, built: dict[str, Packaged]) -> None:
+def test_the_layer_has_the_clients_that_are_promised_and_no_other(
+    cloud: Cloud, built: dict[str, Packaged]
+) -> None:
     code = "import boto3; print(*boto3.Session().get_available_services())"
     services = cloud.isolated.run(built["PipelineApiFunction"], code).split()
     assert services == ["s3", "secretsmanager", "sns", "stepfunctions", "sts"]

@@ -1,8 +1,9 @@
 """`sam local invoke`: load_data in a container of Lambda's base image with its layers under /opt; the trainer's own image.
 
-Needs podman and the development kit's images; without them it is skipped (SAM_LOCAL=1: it fails instead). The trainer's
-image takes gigabytes and is a wish of its own, with SAM_LOCAL=1 too: it is built only where SAM_LOCAL_TORCH says with which
-PyTorch, an index's name (cpu), or empty for the locked files; its test is skipped elsewhere.
+Needs podman and the development kit's images; without them it is skipped (SAM_LOCAL=1: it fails
+instead). The trainer's image takes gigabytes and is a wish of its own, with SAM_LOCAL=1 too: it is
+built only where SAM_LOCAL_TORCH says with which PyTorch, an index's name (cpu), or empty for the
+locked files; its test is skipped elsewhere.
 """
 
 import json
@@ -23,7 +24,8 @@ from samtranslator.yaml_helper import yaml_parse
 from small_run import NETWORK, SMALL
 
 from b3shared.core.config import Settings
-from b3shared.params.run import PipelineParams, Step
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline
 from b3shared.runs.run import Run
 from b3shared.storage import S3Storage
@@ -46,7 +48,11 @@ print("user", os.getuid(), "writes", [path for path in ("/", os.getcwd(), "/tmp"
 print(json.dumps(app.handler(json.loads(os.environ["EVENT"]), context)))
 """
 """The handler's call, for a container that is closed as Lambda's are and podman's are not."""
-KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "sa-east-1"}
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "sa-east-1",
+}
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,9 @@ class Kit:
     environment: dict[str, str]
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(command, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
         return done
 
@@ -65,7 +73,16 @@ class Kit:
 
     def invoke(self, template: Path, function: str, event: Path) -> tuple[Any, str]:
         """The answer and what was logged."""
-        done = self.run(str(SAM), "local", "invoke", function, "--template", str(template), "--event", str(event))
+        done = self.run(
+            str(SAM),
+            "local",
+            "invoke",
+            function,
+            "--template",
+            str(template),
+            "--event",
+            str(event),
+        )
         answers = [line for line in done.stdout.splitlines() if line.startswith("{")]
         assert answers, done.stdout + done.stderr[-4000:]
         return json.loads(answers[-1]), done.stderr
@@ -78,11 +95,23 @@ def kit(built: dict[str, Packaged]) -> Kit:
     if not KIT_ENV.exists():
         needed("no podman with Lambda's base images here (see layers/README.md)")
     shell = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    asked = subprocess.run(["bash", "-c", f". {KIT_ENV}; env -0"], env=shell, capture_output=True, text=True, check=True)
+    asked = subprocess.run(
+        ["bash", "-c", f". {KIT_ENV}; env -0"],
+        env=shell,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     environment = dict(line.split("=", 1) for line in asked.stdout.split("\0") if line)
     environment["SAM_CLI_TELEMETRY"] = "0"
     answer = subprocess.run(
-        ["curl", "-sm5", "--unix-socket", environment["DOCKER_HOST"].removeprefix("unix://"), "http://d/_ping"],
+        [
+            "curl",
+            "-sm5",
+            "--unix-socket",
+            environment["DOCKER_HOST"].removeprefix("unix://"),
+            "http://d/_ping",
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -99,10 +128,14 @@ def gateway(kit: Kit) -> Iterator[str]:
     # the network's interface is there only while a container is
     holder = kit.podman("run", "--detach", "--rm", "--entrypoint", "sleep", IMAGE, "600")
     try:
-        yield str(json.loads(kit.podman("network", "inspect", "podman"))[0]["subnets"][0]["gateway"])
+        yield str(
+            json.loads(kit.podman("network", "inspect", "podman"))[0]["subnets"][0]["gateway"]
+        )
     finally:
         kit.podman("rm", "--force", "--time", "0", holder)
-        for image in set(kit.podman("images", "--quiet").split()) - before:  # with the layers in it: half a gigabyte
+        for image in (
+            set(kit.podman("images", "--quiet").split()) - before
+        ):  # with the layers in it: half a gigabyte
             kit.podman("rmi", "--force", image)
 
 
@@ -118,15 +151,25 @@ def endpoint(gateway: str) -> Iterator[str]:
             for name, value in {**KEYS, "AWS_ENDPOINT_URL": address}.items():
                 shell.setenv(name, value)
             s3 = boto3.client("s3")
-            s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "sa-east-1"})
-            s3.upload_file(str(ROOT / "data" / "quotes.parquet"), BUCKET, "lake/quotes/year=2023/quotes.parquet")
+            s3.create_bucket(
+                Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "sa-east-1"}
+            )
+            s3.upload_file(
+                str(ROOT / "data" / "quotes.parquet"),
+                BUCKET,
+                "lake/quotes/year=2023/quotes.parquet",
+            )
             yield address
     finally:
         server.stop()
 
 
 def where(endpoint: str) -> dict[str, str]:
-    return {"AWS_ENDPOINT_URL": endpoint, "B3_STORAGE": f"s3://{BUCKET}", "B3_QUOTES": f"s3://{BUCKET}/lake/quotes"}
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "B3_STORAGE": f"s3://{BUCKET}",
+        "B3_QUOTES": f"s3://{BUCKET}/lake/quotes",
+    }
 
 
 def template(endpoint: str, folder: Path, build: Path = BUILD) -> Path:
@@ -143,7 +186,9 @@ def template(endpoint: str, folder: Path, build: Path = BUILD) -> Path:
 
 
 def test_load_data_works_in_a_container(kit: Kit, endpoint: str, tmp_path: Path) -> None:
-    run = Run.create(S3Storage(BUCKET), json.loads(EVENT.read_text())["run_id"], PipelineParams.of(SMALL))
+    run = Run.create(
+        S3Storage(BUCKET), json.loads(EVENT.read_text())["run_id"], PipelineParams.of(SMALL)
+    )
     answer, logged = kit.invoke(template(endpoint, tmp_path), "LoadDataFunction", EVENT)
     assert answer.get("status") == "done", logged[-4000:]
     record = run.record(Step.LOAD_DATA)
@@ -157,12 +202,21 @@ def test_load_data_works_in_a_container(kit: Kit, endpoint: str, tmp_path: Path)
 def trainer(kit: Kit, gateway: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a build of the trainer's image; the image goes with the gateway."""
     if (backend := os.environ.get("SAM_LOCAL_TORCH")) is None:
-        pytest.skip("SAM_LOCAL_TORCH=cpu, or empty for the locked PyTorch, builds the trainer's image: gigabytes")
+        pytest.skip(
+            "SAM_LOCAL_TORCH=cpu, or empty for the locked PyTorch, builds the trainer's image: gigabytes"
+        )
     folder = tmp_path_factory.mktemp("image")
     document = (ROOT / "template.yaml").read_text(encoding="utf-8")
     changed = re.sub(r"TORCH_BACKEND: \w+", f'TORCH_BACKEND: "{backend}"', document)
     (folder / "template.yaml").write_text(changed, encoding="utf-8")
-    where = ("--template", str(folder / "template.yaml"), "--base-dir", str(ROOT), "--build-dir", str(folder / "build"))
+    where = (
+        "--template",
+        str(folder / "template.yaml"),
+        "--base-dir",
+        str(ROOT),
+        "--build-dir",
+        str(folder / "build"),
+    )
     kit.run(str(SAM), "build", "TrainLstmFunction", *where)
     return folder / "build"
 
@@ -170,7 +224,11 @@ def trainer(kit: Kit, gateway: str, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def network(endpoint: str) -> Run:
     """A run that is split: the LSTM is to be trained."""
-    run = Run.create(S3Storage(BUCKET), "network", PipelineParams.of(SMALL | NETWORK | {"model_type": "lstm", "epochs": 15}))
+    run = Run.create(
+        S3Storage(BUCKET),
+        "network",
+        PipelineParams.of(SMALL | NETWORK | {"model_type": "lstm", "epochs": 15}),
+    )
     settings = Settings(storage=f"s3://{BUCKET}", quotes=f"s3://{BUCKET}/lake/quotes")
     run_pipeline(run, settings=settings, stop_after=Step.SPLIT_DATA)
     return run
@@ -181,14 +239,36 @@ def test_the_image_trains_a_slice_and_goes_on_as_anybody_with_nothing_writable_b
 ) -> None:
     event = {"run_id": network.run_id, "step": "train_model", "overrides": {}, "input_key": None}
     (tmp_path / "event.json").write_text(json.dumps(event), encoding="utf-8")
-    first, logged = kit.invoke(template(endpoint, tmp_path, trainer), "TrainLstmFunction", tmp_path / "event.json")
+    first, logged = kit.invoke(
+        template(endpoint, tmp_path, trainer), "TrainLstmFunction", tmp_path / "event.json"
+    )
     assert first.get("status") == "partial", logged[-4000:]
     assert first["progress"]["epochs"] == 15
-    image = yaml_parse((trainer / "template.yaml").read_text(encoding="utf-8"))["Resources"]["TrainLstmFunction"]
-    closed = ["--rm", "--read-only", "--tmpfs", "/tmp", "--user", "12345", "--memory", "3008m", "--entrypoint", "python"]
-    variables = {**KEYS, **where(endpoint), "EVENT": json.dumps(event), "POWERTOOLS_SERVICE_NAME": "train_lstm"}
+    image = yaml_parse((trainer / "template.yaml").read_text(encoding="utf-8"))["Resources"][
+        "TrainLstmFunction"
+    ]
+    closed = [
+        "--rm",
+        "--read-only",
+        "--tmpfs",
+        "/tmp",
+        "--user",
+        "12345",
+        "--memory",
+        "3008m",
+        "--entrypoint",
+        "python",
+    ]
+    variables = {
+        **KEYS,
+        **where(endpoint),
+        "EVENT": json.dumps(event),
+        "POWERTOOLS_SERVICE_NAME": "train_lstm",
+    }
     given = [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
-    said = kit.podman("run", *closed, *given, image["Properties"]["ImageUri"], "-c", ANYBODY).splitlines()
+    said = kit.podman(
+        "run", *closed, *given, image["Properties"]["ImageUri"], "-c", ANYBODY
+    ).splitlines()
     assert "user 12345 writes ['/tmp']" in said
     assert json.loads(said[-1])["status"] == "done"
     record = network.record(Step.TRAIN_MODEL)

@@ -1,4 +1,7 @@
-"""What every function needs of AWS, against what template.yaml lets it do. The local stack enforces no permission."""
+"""What every function needs of AWS, against what template.yaml lets it do.
+
+The local stack enforces no permission.
+"""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +21,7 @@ from samtranslator.yaml_helper import yaml_parse
 from small_run import NETWORK, SMALL
 
 from b3shared.core.serialization import utc_now
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 from b3shared.quotes.lake.lake import write_lake
 from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.runs.run import Run
@@ -32,7 +35,8 @@ ENVIRONMENT = {
     "B3_QUOTES": f"s3://{BUCKET}/lake/quotes",
     "B3_STATE_MACHINE": MACHINE,
     "B3_MAX_RUNNING": "50",
-    "B3_SLICE_SECONDS": "25",  # enough to train, not enough for what follows: that takes another call
+    # enough to train, not enough for what follows: that takes another call
+    "B3_SLICE_SECONDS": "25",
     "POWERTOOLS_SERVICE_NAME": "permissions",
     "environment": "AWS",
 }
@@ -59,7 +63,9 @@ OTHERS = 1_000_000.0
 
 
 @pytest.fixture(scope="module")
-def uses(eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[Use]]]:
+def uses(
+    eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, set[Use]]]:
     """What each function needed in the life of a deployment."""
     recorder = Recorder()
     with pytest.MonkeyPatch.context() as patch:
@@ -68,7 +74,11 @@ def uses(eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Itera
         warehouse = tmp_path_factory.mktemp("warehouse") / "b3.duckdb"
         for name, value in {**ENVIRONMENT, "B3_WAREHOUSE": str(warehouse)}.items():
             patch.setenv(name, value)
-        patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", botocore.handlers.BUILTIN_HANDLERS + recorder.handlers())
+        patch.setattr(
+            botocore.handlers,
+            "BUILTIN_HANDLERS",
+            botocore.handlers.BUILTIN_HANDLERS + recorder.handlers(),
+        )
         patch.setattr(boto3, "DEFAULT_SESSION", None)
         with mock_aws():
             storage = prepared(eight, tmp_path_factory.mktemp("given"))
@@ -82,7 +92,9 @@ def prepared(quotes: pd.DataFrame, folder: Path) -> S3Storage:
     boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
     role = "arn:aws:iam::123456789012:role/any"
     definition = '{"StartAt": "Done", "States": {"Done": {"Type": "Succeed"}}}'
-    made = boto3.client("stepfunctions").create_state_machine(name="pipeline", definition=definition, roleArn=role)
+    made = boto3.client("stepfunctions").create_state_machine(
+        name="pipeline", definition=definition, roleArn=role
+    )
     assert made["stateMachineArn"] == MACHINE
     storage = S3Storage(BUCKET)
     write_lake(quotes, storage)
@@ -97,10 +109,14 @@ def live_through(deployment: Deployment, storage: S3Storage) -> None:
     second = whole_run(deployment, storage, "second", random_state=7)
     assert (first["live"], second["live"]) == (True, False)
     pending = whole_run(deployment, storage, "third", model_dir="others", min_turnover=OTHERS)
-    assert pending["pending"], "the snapshot must lack something, so that it is publishing that promotes"
+    assert pending["pending"], (
+        "the snapshot must lack something, so that it is publishing that promotes"
+    )
     count_twice(deployment, storage, "third")
     network = whole_run(deployment, storage, "network", model_type="lstm", **NETWORK)
-    assert network["pending"], "the forests' snapshot has no windows of sequences: publishing makes them, and promotes"
+    assert network["pending"], (
+        "the forests' snapshot has no windows of sequences: publishing makes them, and promotes"
+    )
     own_data(deployment)
     new_quotes(deployment, storage)
     versions(deployment, first["model_version"], second["model_version"])
@@ -109,7 +125,9 @@ def live_through(deployment: Deployment, storage: S3Storage) -> None:
         deployment.invoke("StartRunFunction", event)
 
 
-def whole_run(deployment: Deployment, storage: S3Storage, run_id: str, **params: Any) -> dict[str, Any]:
+def whole_run(
+    deployment: Deployment, storage: S3Storage, run_id: str, **params: Any
+) -> dict[str, Any]:
     """Start a run over HTTP and do what the state machine does; returns what saving said."""
     body = SMALL | params | {"run_id": run_id}
     deployment.call("PipelineApiFunction", "POST", "/api/b3/complete-pipeline", body, status=202)
@@ -129,7 +147,9 @@ def perform(deployment: Deployment, function: str, step: Step, run_id: str) -> N
     answers = [deployment.invoke(function, event)]
     while answers[-1]["status"] == "partial":
         answers.append(deployment.invoke(function, event))
-    assert (len(answers) > 1) == ("step" in event), "the LSTM's trainer is to be seen going on with its own work"
+    assert (len(answers) > 1) == ("step" in event), (
+        "the LSTM's trainer is to be seen going on with its own work"
+    )
 
 
 def count_twice(deployment: Deployment, storage: S3Storage, run_id: str) -> None:
@@ -148,20 +168,38 @@ def own_data(deployment: Deployment) -> None:
     deployment.invoke(STEPS[Step.PREPROCESS_DATA], given)
     last = {"step": "preprocess_data", "status": "done"}
     timeout = {"error": {"Error": "States.Timeout"}, "started_at": utc_now(), "last": last}
-    assert deployment.invoke("RecordFailureFunction", {"run_id": "own", **timeout})["code"] == "TIMEOUT"
+    assert (
+        deployment.invoke("RecordFailureFunction", {"run_id": "own", **timeout})["code"]
+        == "TIMEOUT"
+    )
     assert deployment.invoke("ExportRunFunction", {"run_id": "own", "execution": "own.all.1"})
     deployment.call("PipelineApiFunction", "POST", "/api/b3/clear-state")
 
 
 def new_quotes(deployment: Deployment, storage: S3Storage) -> None:
     """Files that are put into the bucket, a table of corporate actions, and the newest quotes served."""
-    for day in (date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)):  # the third change tidies up after the first
+    for day in (
+        date(2024, 1, 2),
+        date(2024, 1, 3),
+        date(2024, 1, 4),
+    ):  # the third change tidies up after the first
         key = f"inputs/cotahist/COTAHIST_D{day:%d%m%Y}.TXT"
-        storage.put(key, cotahist([Quote(day, ticker, 30.0) for ticker in SMALL["tickers"]], day.year, f"{day:%Y%m%d}"))
-        event = {"detail-type": "Object Created", "detail": {"bucket": {"name": BUCKET}, "object": {"key": key}}}
+        storage.put(
+            key,
+            cotahist(
+                [Quote(day, ticker, 30.0) for ticker in SMALL["tickers"]], day.year, f"{day:%Y%m%d}"
+            ),
+        )
+        event = {
+            "detail-type": "Object Created",
+            "detail": {"bucket": {"name": BUCKET}, "object": {"key": key}},
+        }
         assert deployment.invoke("IngestQuotesFunction", event)["changed"] is True
     storage.put("lake/actions/overrides.csv", b"ticker,date,split_factor\nPETR4,2024-01-03,2\n")
-    assert deployment.invoke("IngestQuotesFunction", {"key": "lake/actions/overrides.csv"})["changed"] is True
+    assert (
+        deployment.invoke("IngestQuotesFunction", {"key": "lake/actions/overrides.csv"})["changed"]
+        is True
+    )
     published = deployment.invoke("PublishServingFunction", {"refresh": True})
     assert (published["published"], published["as_of"]) == (True, "2024-01-04")
 
@@ -170,9 +208,17 @@ def versions(deployment: Deployment, first: str, second: str) -> None:
     """Forecasts, also of a version that is not live; promotion and the way back."""
     deployment.restart("PredictFunction")
     api, predict = "PipelineApiFunction", "PredictFunction"
-    assert deployment.call(predict, "POST", "/predict", {"ticker": "PETR4"})["model_version"] == first
+    assert (
+        deployment.call(predict, "POST", "/predict", {"ticker": "PETR4"})["model_version"] == first
+    )
     deployment.call(predict, "POST", "/predict", {"ticker": "PETR4", "model_version": second})
-    deployment.call(predict, "POST", "/predict", {"ticker": "PETR4", "model_version": "20200101-00000000"}, status=404)
+    deployment.call(
+        predict,
+        "POST",
+        "/predict",
+        {"ticker": "PETR4", "model_version": "20200101-00000000"},
+        status=404,
+    )
     deployment.call(api, "GET", "/api/b3/models")
     moved = deployment.call(api, "POST", "/api/b3/models/rf/promote", {"model_version": second})
     assert (moved["from"], moved["to"]) == (first, second)
@@ -190,17 +236,28 @@ def test_a_function_may_do_all_that_it_has_to(uses: dict[str, set[Use]], functio
 
 
 @pytest.mark.parametrize("function", functions())
-def test_a_function_could_spare_nothing_that_it_may_do(uses: dict[str, set[Use]], function: str) -> None:
+def test_a_function_could_spare_nothing_that_it_may_do(
+    uses: dict[str, set[Use]], function: str
+) -> None:
     held = grants(function)
-    spare = [grant for grant in held if not denied([other for other in held if other != grant], uses[function])]
+    spare = [
+        grant
+        for grant in held
+        if not denied([other for other in held if other != grant], uses[function])
+    ]
     assert [grant for grant in spare if grant.action not in UNSEEN] == []
     assert len(set(held)) == len(held)
 
 
 @pytest.mark.parametrize("function", functions())
 def test_parts_of_an_upload_may_be_cleared_where_files_are_written(function: str) -> None:
-    held = {action: {g.resource for g in grants(function) if g.action == action} for action in ("s3:PutObject", *UNSEEN)}
-    assert held["s3:AbortMultipartUpload"] == (held["s3:PutObject"] if function in {*WORKERS, *INGEST} else set())
+    held = {
+        action: {g.resource for g in grants(function) if g.action == action}
+        for action in ("s3:PutObject", *UNSEEN)
+    }
+    assert held["s3:AbortMultipartUpload"] == (
+        held["s3:PutObject"] if function in {*WORKERS, *INGEST} else set()
+    )
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -208,10 +265,20 @@ def test_a_state_machine_may_call_what_its_definition_names_and_nothing_else(mac
     definition = yaml_parse((ROOT / "infra" / MACHINES[machine]).read_text(encoding="utf-8"))
     names = RESOURCES[machine]["Properties"]["DefinitionSubstitutions"]
     states = list(definition["States"].values())
-    states += [inner for state in states for inner in state.get("ItemProcessor", {}).get("States", {}).values()]
+    states += [
+        inner
+        for state in states
+        for inner in state.get("ItemProcessor", {}).get("States", {}).values()
+    ]
     tasks = [state for state in states if state["Type"] == "Task"]
-    called = {found[1] for task in tasks if (found := re.fullmatch(r"\$\{(\w+)\}", task["Resource"]))}
-    topics = {task["Parameters"]["TopicArn"].strip("${}") for task in tasks if task["Resource"].endswith(":sns:publish")}
+    called = {
+        found[1] for task in tasks if (found := re.fullmatch(r"\$\{(\w+)\}", task["Resource"]))
+    }
+    topics = {
+        task["Parameters"]["TopicArn"].strip("${}")
+        for task in tasks
+        if task["Resource"].endswith(":sns:publish")
+    }
     assert all(re.fullmatch(r"\$\{(\w+)\}|.*:sns:publish", task["Resource"]) for task in tasks)
     assert topics
     needed = [
@@ -223,5 +290,9 @@ def test_a_state_machine_may_call_what_its_definition_names_and_nothing_else(mac
 
 
 def test_every_function_of_the_state_machine_is_a_step_or_tells_how_it_ended() -> None:
-    invoked = {grant.resource for grant in grants("Pipeline") if grant.action == "lambda:InvokeFunction"}
-    assert invoked == {f"{name}.Arn" for name in (*WORKERS, "RecordFailureFunction", "ExportRunFunction")}
+    invoked = {
+        grant.resource for grant in grants("Pipeline") if grant.action == "lambda:InvokeFunction"
+    }
+    assert invoked == {
+        f"{name}.Arn" for name in (*WORKERS, "RecordFailureFunction", "ExportRunFunction")
+    }

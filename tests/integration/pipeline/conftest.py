@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 import requests
+from paths import TEMPLATE
 from pipeline_client import Client, storage_of
 from pipeline_world import FOREST, TICKERS, faulty_template
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.quotes.lake.lake import write_lake
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import Storage
 from infra.local import LocalStack
 
-TEMPLATE = Path(__file__).resolve().parents[3] / "template.yaml"
 LOCAL = {"Environment": "LOCAL", "WaitSeconds": "600", "ApiTimeout": "900"}
 
 
@@ -29,7 +30,9 @@ def warehouse(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def stack(warehouse) -> Iterator[LocalStack]:
     with LocalStack(TEMPLATE, LOCAL | {"MaxRunning": "4", "Warehouse": str(warehouse)}) as stack:
-        write_lake(ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=TICKERS)), storage_of(stack))
+        write_lake(
+            ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=TICKERS)), storage_of(stack)
+        )
         yield stack
 
 
@@ -62,10 +65,13 @@ def script(stack):
         "train": requests.post(f"{api}/train-model", json=FOREST | {"n_jobs": 2}),
         "evaluate": requests.post(f"{api}/evaluate-model"),
         "save": requests.post(
-            f"{api}/save-model", json={"model_dir": "models", "model_name": "b3_model_step_by_step.joblib"}
+            f"{api}/save-model",
+            json={"model_dir": "models", "model_name": "b3_model_step_by_step.joblib"},
         ),
     }
-    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(answers, 200)
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(
+        answers, 200
+    )
     return {name: answer.json() for name, answer in answers.items()}
 
 
@@ -81,7 +87,12 @@ class Faulty:
     """The second stack and its one file of quotes."""
 
     def __init__(self, stack: LocalStack, quotes: Path) -> None:
-        self.stack, self.api, self.storage, self._quotes = stack, Client(stack), storage_of(stack), quotes
+        self.stack, self.api, self.storage, self._quotes = (
+            stack,
+            Client(stack),
+            storage_of(stack),
+            quotes,
+        )
 
     def lose_quotes(self) -> None:
         self._quotes.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from pipeline_client import error_of
 from pipeline_world import FOREST, SLOW_FOREST, TICKERS
 from waiting import until
 
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 from b3shared.runs.run import Run
 
 
@@ -27,7 +27,9 @@ def long_run(api):
 
 def test_racing_callers_start_one_execution_and_are_told_the_same(long_run, api):
     assert [response.status_code for response in long_run] == [202] * 6
-    assert {response.json()["execution_arn"] for response in long_run} == {api.arn_of("long-run.all.1")}
+    assert {response.json()["execution_arn"] for response in long_run} == {
+        api.arn_of("long-run.all.1")
+    }
     assert api.executions("long-run") == ["long-run.all.1"]
 
 
@@ -36,7 +38,10 @@ def test_while_it_runs_the_same_again_is_the_same_and_other_parameters_are_refus
     assert api.status("long-run")["pipeline_state"]["training_status"] == "running"
     again = api.post("complete-pipeline", {"run_id": "long-run", **SLOW_FOREST})
     assert again.json()["execution_arn"] == api.arn_of("long-run.all.1")
-    assert api.refused("complete-pipeline", {"run_id": "long-run", **FOREST})[:2] == (409, "CONFLICT")
+    assert api.refused("complete-pipeline", {"run_id": "long-run", **FOREST})[:2] == (
+        409,
+        "CONFLICT",
+    )
     assert api.executions("long-run") == ["long-run.all.1"]
 
 
@@ -62,7 +67,10 @@ def test_a_step_that_need_not_be_waited_for_is_started_and_can_be_followed(api):
 
 def test_two_users_with_runs_of_their_own_do_not_meet(api, storage):
     ana, rui = {"run_id": "ana"}, {"run_id": "rui"}
-    loaded = api.ok("load-data", {**ana, "tickers": TICKERS[:5]}), api.ok("load-data", {**rui, "period": "3y"})
+    loaded = (
+        api.ok("load-data", {**ana, "tickers": TICKERS[:5]}),
+        api.ok("load-data", {**rui, "period": "3y"}),
+    )
     api.ok("preprocess-data", {**rui, "horizon": 5})
     api.ok("preprocess-data", {**ana, "horizon": 1})
     splits = api.ok("split-data", {**ana, "test_size": 0.3}), api.ok("split-data", rui)

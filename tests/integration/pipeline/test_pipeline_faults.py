@@ -7,9 +7,9 @@ import pytest
 from pipeline_world import SLOW_FOREST, TICKERS
 from waiting import until
 
-from b3shared.runs.starter import execution_input
 from b3shared.params.run import PipelineParams
 from b3shared.runs.run import Run
+from b3shared.runs.starter import execution_input
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,9 @@ def told(faulty):
     """What a subscriber of the failure topic gets: a function that waits for the notification of a run."""
     sqs, sns = faulty.stack.client("sqs"), faulty.stack.client("sns")
     queue = sqs.create_queue(QueueName="operator")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
     sns.subscribe(TopicArn=faulty.stack.outputs["FailureTopicArn"], Protocol="sqs", Endpoint=arn)
     received = []
 
@@ -25,7 +27,9 @@ def told(faulty):
         def arrived():
             received.extend(
                 json.loads(m["Body"])
-                for m in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+                for m in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get(
+                    "Messages", []
+                )
             )
             return [m for m in received if m["Subject"] == f"B3 Asset Predict run {run_id} failed"]
 
@@ -44,7 +48,9 @@ def waiting(faulty):
     faulty.lose_quotes()
     api = faulty.api
     with ThreadPoolExecutor(2) as pool:
-        load = pool.submit(api.post, "load-data", {"run_id": "patient", **SLOW_FOREST, "tickers": TICKERS})
+        load = pool.submit(
+            api.post, "load-data", {"run_id": "patient", **SLOW_FOREST, "tickers": TICKERS}
+        )
         until(lambda: api.executions("patient"), "the start of the run")
         until(lambda: retries(faulty, "patient.load_data.1"), "a failure of the source")
         at_once = api.post("preprocess-data", {"run_id": "patient", "wait_seconds": 0})
@@ -107,7 +113,9 @@ def test_a_time_out_is_recorded_and_told(waiting, faulty, told):
 
 
 def test_a_failure_that_cannot_be_recorded_is_told_all_the_same(faulty, told):
-    run = Run(faulty.storage, "nobody-s", PipelineParams(), {})  # never created: there is nowhere to record anything
+    run = Run(
+        faulty.storage, "nobody-s", PipelineParams(), {}
+    )  # never created: there is nowhere to record anything
     assert faulty.api.start("nobody-s.all.1", execution_input(run, None, {}, {})) == "FAILED"
     assert faulty.api.describe("nobody-s.all.1")["error"] == "UnknownRunError"
     assert "nobody-s" in told("nobody-s")[0]["Message"]

@@ -2,9 +2,9 @@
 
 import json
 
-from b3shared.params.run import Step
-from b3shared.registry.versions import Registry
+from b3shared.params.steps import Step
 from b3shared.registry.release import Release
+from b3shared.registry.versions import Registry
 from b3shared.serving.snapshot import Snapshot
 
 ARTIFACTS = {
@@ -33,11 +33,15 @@ def test_at_the_end_every_step_is_done_and_timed(full_run):
     _, status = full_run
     assert status["progress"] == 1.0
     assert status["running"] == []
-    assert {name: step["status"] for name, step in status["steps"].items()} == dict.fromkeys(map(str, Step), "done")
+    assert {name: step["status"] for name, step in status["steps"].items()} == dict.fromkeys(
+        map(str, Step), "done"
+    )
     times = [(step["started_at"], step["finished_at"]) for step in status["steps"].values()]
     assert times == sorted(times)
     assert all(step["seconds"] > 0 for step in status["steps"].values())
-    flags = dict.fromkeys(("has_raw_data", "has_processed_data", "has_split_data", "has_trained_model"), True)
+    flags = dict.fromkeys(
+        ("has_raw_data", "has_processed_data", "has_split_data", "has_trained_model"), True
+    )
     assert status["pipeline_state"].items() >= (flags | {"training_status": "completed"}).items()
     assert "training_error" not in status["pipeline_state"]
     assert status["pipeline_state"]["training_results"]["model_version"]
@@ -59,14 +63,18 @@ def test_the_artifacts_of_every_step_lie_where_the_layout_says(full_run, storage
 def test_the_version_is_registered_whole_and_can_be_fetched(full_run, storage, tmp_path):
     version = full_run[1]["pipeline_state"]["training_results"]["model_version"]
     folder = Registry(storage, "models").fetch("rf", version, tmp_path)
-    assert {"manifest.json", "model.onnx", "b3_model.joblib", "report.html"} <= {path.name for path in folder.iterdir()}
+    assert {"manifest.json", "model.onnx", "b3_model.joblib", "report.html"} <= {
+        path.name for path in folder.iterdir()
+    }
     manifest = Registry(storage, "models").manifest("rf", version)
     assert manifest["lineage"]["run_id"] == "full-run"
 
 
 def test_a_version_is_live_and_the_snapshot_serves_it(full_run, storage, tmp_path):
     state = Release(storage).state()
-    assert state.live["models/rf"] in [manifest["version"] for manifest in Registry(storage, "models").versions("rf")]
+    assert state.live["models/rf"] in [
+        manifest["version"] for manifest in Registry(storage, "models").versions("rf")
+    ]
     assert state.snapshot.startswith("serving/snapshots/2023-12-28-")
     snapshot = Snapshot.load(storage.download(state.snapshot, tmp_path / "snapshot.npz"))
     assert str(snapshot.as_of) == state.as_of == "2023-12-28"
@@ -75,7 +83,11 @@ def test_a_version_is_live_and_the_snapshot_serves_it(full_run, storage, tmp_pat
 def test_the_state_machine_passes_ids_and_no_data(full_run, api):
     events = api.history("full-run.all.1")
     assert max(len(json.dumps(event, default=str)) for event in events) < 32_768
-    answers = [json.loads(e["taskSucceededEventDetails"]["output"]) for e in events if e["type"] == "TaskSucceeded"]
+    answers = [
+        json.loads(e["taskSucceededEventDetails"]["output"])
+        for e in events
+        if e["type"] == "TaskSucceeded"
+    ]
     answers = answers or [
         json.loads(e["lambdaFunctionSucceededEventDetails"]["output"])
         for e in events
@@ -85,7 +97,9 @@ def test_the_state_machine_passes_ids_and_no_data(full_run, api):
     assert exported == {"b3_model_evaluation": 2, "b3_training_requests": 1}
     assert [answer["step"] for answer in answers] == [str(step) for step in Step]
     assert answers[0].pop("shards") == [0]
-    assert all(answer.keys() == {"run_id", "step", "status", "seconds", "before"} for answer in answers)
+    assert all(
+        answer.keys() == {"run_id", "step", "status", "seconds", "before"} for answer in answers
+    )
 
 
 def test_the_same_call_again_finds_everything_done(full_run, api):

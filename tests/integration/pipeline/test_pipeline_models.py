@@ -41,7 +41,9 @@ def test_promotion_and_rollback_move_what_is_live_and_say_who_and_why(versions, 
     first, second = versions
     live = listed(api)["live"]
     other = second if live == first else first
-    moved = api.ok("models/rf/promote", {"model_version": other, "expected": live, "why": "looks better"})
+    moved = api.ok(
+        "models/rf/promote", {"model_version": other, "expected": live, "why": "looks better"}
+    )
     assert (moved["from"], moved["to"]) == (live, other)
     assert listed(api)["live"] == other
     back = api.ok("models/rf/rollback")
@@ -53,7 +55,12 @@ def test_promotion_and_rollback_move_what_is_live_and_say_who_and_why(versions, 
         live,
         other,
     )
-    assert (rollback["action"], rollback["why"], rollback["from"], rollback["to"]) == ("rollback", "by hand", other, live)
+    assert (rollback["action"], rollback["why"], rollback["from"], rollback["to"]) == (
+        "rollback",
+        "by hand",
+        other,
+        live,
+    )
     assert promotion["who"] == rollback["who"] == "http:127.0.0.1"
 
 

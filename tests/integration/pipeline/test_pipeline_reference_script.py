@@ -2,7 +2,7 @@
 
 from pipeline_world import FOREST
 
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 from b3shared.runs.run import Run
 
 
@@ -72,7 +72,10 @@ def test_out_of_order_every_call_is_refused_naming_the_first_missing_step(api):
         for later, needed in list(OUT_OF_ORDER.items())[len(done) :]:
             missing = list(OUT_OF_ORDER.values())[len(done)]
             response = api.post(later, run)
-            assert (response.status_code, response.json()["details"]) == (409, {"missing": missing}), (later, needed)
+            assert (response.status_code, response.json()["details"]) == (
+                409,
+                {"missing": missing},
+            ), (later, needed)
         api.ok(path, run)
         done.append(path)
     assert api.post("save-model", run).json()["details"] == {"missing": "evaluate_model"}
@@ -91,7 +94,10 @@ def test_changed_parameters_are_honoured_and_make_later_steps_stale(api):
     status, code, message = api.refused("evaluate-model", run)
     assert (status, code) == (409, "STEP_NOT_READY")
     assert "train_model, which is out of date" in message
-    assert api.ok("train-model", {**run, "n_estimators": 9})["training_results"]["train_size"] == split["train_size"]
+    assert (
+        api.ok("train-model", {**run, "n_estimators": 9})["training_results"]["train_size"]
+        == split["train_size"]
+    )
     assert api.status("in-disorder")["steps"]["train_model"]["status"] == "done"
 
 

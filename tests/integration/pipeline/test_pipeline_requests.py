@@ -5,7 +5,7 @@ import requests
 from pipeline_client import error_of
 from pipeline_world import FOREST
 
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,11 @@ def split_run(api):
         ("load-data", {"rf": 5}, "rf = 5"),
         ("load-data", {"run_id": "Not Allowed"}, "run_id 'Not Allowed'"),
         ("load-data", {"run_id": 5}, "run_id = 5"),
-        ("load-data", {"wait_seconds": "long"}, "wait_seconds must be a number of seconds >= 0, got 'long'"),
+        (
+            "load-data",
+            {"wait_seconds": "long"},
+            "wait_seconds must be a number of seconds >= 0, got 'long'",
+        ),
         ("load-data", {"wait_seconds": -1}, "wait_seconds must be"),
         ("complete-pipeline", {"model_type": "svm"}, "model_type = 'svm'"),
         ("complete-pipeline", {"model_name": "../x.joblib"}, "model_name"),
@@ -45,14 +49,25 @@ def test_a_bad_value_is_refused_by_name(api, path, body, word):
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"[1]", b'"text"', b"\xff\xfe", b"[" * 60_000, b'{"min_turnover": Infinity}', b'{"test_size": NaN}'],
+    [
+        b"{",
+        b"[1]",
+        b'"text"',
+        b"\xff\xfe",
+        b"[" * 60_000,
+        b'{"min_turnover": Infinity}',
+        b'{"test_size": NaN}',
+    ],
 )
 def test_a_body_that_is_no_json_object_is_refused(api, body):
     assert error_of(api.send("load-data", body))[:2] == (422, "INVALID_PARAMETER")
 
 
 def test_a_body_that_is_too_long_is_refused(api):
-    assert error_of(api.post("load-data", {"tickers": ["PETR4"] * 20_000}))[:2] == (413, "BODY_TOO_LARGE")
+    assert error_of(api.post("load-data", {"tickers": ["PETR4"] * 20_000}))[:2] == (
+        413,
+        "BODY_TOO_LARGE",
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"{}"])
@@ -76,7 +91,10 @@ def test_another_steps_parameter_is_refused_unless_it_changes_nothing(api, split
 
 def test_another_steps_parameter_that_changes_nothing_is_let_through(api, split_run):
     before = api.status("split-only")["steps"]
-    api.ok("split-data", split_run | {"horizon": 2, "period": "3y", "n_jobs": 1, "rf": {"max_depth": 4}})
+    api.ok(
+        "split-data",
+        split_run | {"horizon": 2, "period": "3y", "n_jobs": 1, "rf": {"max_depth": 4}},
+    )
     assert api.status("split-only")["steps"] == before
 
 
@@ -91,7 +109,9 @@ def test_an_unknown_route_is_not_found(api):
 
 
 def test_filters_that_no_quote_passes_are_the_callers_fault(api):
-    status, code, message = api.refused("load-data", {"run_id": "no-such-ticker", "tickers": ["ZZZZ9"]})
+    status, code, message = api.refused(
+        "load-data", {"run_id": "no-such-ticker", "tickers": ["ZZZZ9"]}
+    )
     assert status in (404, 422)
     assert code in ("UNKNOWN_TICKER", "NO_QUOTES")
     assert "no quote" in message
@@ -126,6 +146,8 @@ def test_a_step_function_refuses_an_event_that_is_no_request(stack):
 
 
 def test_the_order_of_steps_is_the_state_machines(api, stack):
-    definition = stack.client("stepfunctions").describe_state_machine(stateMachineArn=stack.outputs["StateMachineArn"])
+    definition = stack.client("stepfunctions").describe_state_machine(
+        stateMachineArn=stack.outputs["StateMachineArn"]
+    )
     places = [definition["definition"].index(f"$.steps.{step}.overrides") for step in Step]
     assert places == sorted(places)

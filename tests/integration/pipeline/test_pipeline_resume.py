@@ -7,7 +7,7 @@ from pipeline_client import finished_at
 from pipeline_world import SLOW_FOREST
 from waiting import until
 
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 
 PROGRESS = "runs/killed/steps/train_model.progress.json"
 
@@ -59,4 +59,6 @@ def test_the_same_call_again_goes_on_where_it_stopped(killed, api):
         for event in api.history("killed.all.2")
         if event["type"] == "LambdaFunctionSucceeded"
     ]
-    assert {answer["step"] for answer in answers if answer.get("before")} == {str(step) for step in done}
+    assert {answer["step"] for answer in answers if answer.get("before")} == {
+        str(step) for step in done
+    }

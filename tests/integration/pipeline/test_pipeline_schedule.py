@@ -18,7 +18,10 @@ def strike(faulty, moment, model_type="rf"):
     log = faulty.stack.logs("StartRunFunction", 1000).count('"message":"schedule"')
     fired = faulty.stack.fire_schedules(f"retrain-{model_type}", at=moment)
     assert len(fired) == 1
-    until(lambda: faulty.stack.logs("StartRunFunction", 1000).count('"message":"schedule"') > log, "the starter's answer")
+    until(
+        lambda: faulty.stack.logs("StartRunFunction", 1000).count('"message":"schedule"') > log,
+        "the starter's answer",
+    )
 
 
 def test_the_schedule_starts_one_run_per_week_whatever_becomes_of_it(faulty):
@@ -33,7 +36,9 @@ def test_the_schedule_starts_one_run_per_week_whatever_becomes_of_it(faulty):
     strike(faulty, NEXT_SUNDAY)
     assert api.executions("scheduled-rf-2024w02") == ["scheduled-rf-2024w02.all.1"]
     api.ended("scheduled-rf-2024w02")
-    strike(faulty, SUNDAY, "lstm")  # at the same time as the forest's, on AWS; here one run is allowed at once
+    strike(
+        faulty, SUNDAY, "lstm"
+    )  # at the same time as the forest's, on AWS; here one run is allowed at once
     api.ended("scheduled-lstm-2024w01")
     scheduled = [run for run in list_runs(faulty.storage) if run.startswith("scheduled-")]
     assert scheduled == ["scheduled-lstm-2024w01", "scheduled-rf-2024w01", "scheduled-rf-2024w02"]
@@ -45,7 +50,10 @@ def test_the_schedule_starts_one_run_per_week_whatever_becomes_of_it(faulty):
 
 
 def test_every_type_of_model_has_its_schedule(faulty):
-    names = [schedule["Name"] for schedule in faulty.stack.client("scheduler").list_schedules()["Schedules"]]
+    names = [
+        schedule["Name"]
+        for schedule in faulty.stack.client("scheduler").list_schedules()["Schedules"]
+    ]
     assert {name.rpartition("-retrain-")[2] for name in names if "-retrain-" in name} == set(MODELS)
 
 

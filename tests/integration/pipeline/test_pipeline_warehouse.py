@@ -25,15 +25,28 @@ def rows(warehouse: Path, sql: str, value: str) -> list[dict]:
 
 
 def requests_of(warehouse: Path, execution: str) -> list[dict]:
-    return rows(warehouse, f"SELECT * FROM {REQUESTS} WHERE response_payload ->> 'execution' = ?", execution)
+    return rows(
+        warehouse, f"SELECT * FROM {REQUESTS} WHERE response_payload ->> 'execution' = ?", execution
+    )
 
 
 def test_a_run_that_went_well_is_there_with_both_evaluations(full_run, warehouse):
     (request,) = requests_of(warehouse, "full-run.all.1")
-    assert (request["endpoint"], request["status"], request["error_message"]) == ("complete-pipeline", "success", None)
+    assert (request["endpoint"], request["status"], request["error_message"]) == (
+        "complete-pipeline",
+        "success",
+        None,
+    )
     assert json.loads(request["response_payload"])["last"]["published"] is True
-    found = rows(warehouse, f"SELECT * FROM {EVALUATIONS} WHERE evaluation_id LIKE ? ORDER BY 1", "full-run-%")
-    assert [(row["dataset_type"], row["model_name"]) for row in found] == [("test", "rf"), ("validation", "rf")]
+    found = rows(
+        warehouse,
+        f"SELECT * FROM {EVALUATIONS} WHERE evaluation_id LIKE ? ORDER BY 1",
+        "full-run-%",
+    )
+    assert [(row["dataset_type"], row["model_name"]) for row in found] == [
+        ("test", "rf"),
+        ("validation", "rf"),
+    ]
 
 
 def test_a_run_that_failed_is_there_with_its_reason_and_is_failed_all_the_same(api, warehouse):
@@ -63,20 +76,29 @@ def told(stack):
     """What subscribers of the failure topic get: messages by subject, once there is one."""
     sqs = stack.client("sqs")
     queue = sqs.create_queue(QueueName="onlooker")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
     topic = stack.outputs["FailureTopicArn"]
-    subscription = stack.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)["SubscriptionArn"]
+    subscription = stack.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)[
+        "SubscriptionArn"
+    ]
 
     def received():
         found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
-        return {body["Subject"]: body["Message"] for body in (json.loads(message["Body"]) for message in found)}
+        return {
+            body["Subject"]: body["Message"]
+            for body in (json.loads(message["Body"]) for message in found)
+        }
 
     yield lambda: until(received, "a notification")
     stack.client("sns").unsubscribe(SubscriptionArn=subscription)
     sqs.delete_queue(QueueUrl=queue)
 
 
-def test_a_run_that_cannot_be_exported_ends_as_it_would_have_and_somebody_is_told(api, lost_warehouse, told):
+def test_a_run_that_cannot_be_exported_ends_as_it_would_have_and_somebody_is_told(
+    api, lost_warehouse, told
+):
     api.ok("load-data", {"run_id": "kept-back"})
     said = told()
     assert list(said) == ["B3 Asset Predict run kept-back not exported"]

@@ -1,47 +1,5 @@
-import pytest
-from records import finish
+"""A run in a storage, and the work that a state machine would have done."""
 
-from b3shared.params.run import PipelineParams, Step
-from b3shared.runs.run import Run
-from b3shared.storage import FolderStorage
+from run_fixtures import finish_until, run, storage, worker
 
-
-@pytest.fixture
-def storage(tmp_path):
-    return FolderStorage(tmp_path / "storage")
-
-
-@pytest.fixture
-def run(storage):
-    return Run.create(storage, "r1", PipelineParams())
-
-
-@pytest.fixture
-def finish_until(tmp_path):
-    """Do the steps of a run up to and with one."""
-
-    def do(run, last):
-        for step in list(Step)[: list(Step).index(last) + 1]:
-            finish(run, step, tmp_path)
-
-    return do
-
-
-@pytest.fixture
-def worker(storage, tmp_path):
-    """A machine's work: the records of all steps that the input asks for, as the state machine would leave them."""
-
-    def work(given):
-        run = Run.open(storage, given["run_id"])
-        for step in Step:
-            wanted = given["steps"][str(step)]
-            try:
-                finish(run, step, tmp_path, wanted["overrides"], wanted["input_key"])
-            except Exception as error:
-                run.fail(step, error)
-                return "FAILED"
-            if given["stop_after"] == str(step):
-                break
-        return "SUCCEEDED"
-
-    return work
+__all__ = ["finish_until", "run", "storage", "worker"]

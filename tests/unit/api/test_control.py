@@ -7,7 +7,6 @@ from fake_machine import FakeMachine
 from records import finish
 
 from b3shared.api.control import Control, Limits
-from b3shared.runs.current import current_run
 from b3shared.core.errors import (
     B3Error,
     ConflictError,
@@ -17,7 +16,8 @@ from b3shared.core.errors import (
     TooManyRunsError,
     UnknownRunError,
 )
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
+from b3shared.runs.current import current_run
 from b3shared.runs.run import Run, list_runs
 
 
@@ -33,7 +33,14 @@ def idle(storage):
     return Control(storage, FakeMachine(), Limits(wait_seconds=5, max_running=2))
 
 
-ORDER = [Step.LOAD_DATA, Step.PREPROCESS_DATA, Step.SPLIT_DATA, Step.TRAIN_MODEL, Step.EVALUATE_MODEL, Step.SAVE_MODEL]
+ORDER = [
+    Step.LOAD_DATA,
+    Step.PREPROCESS_DATA,
+    Step.SPLIT_DATA,
+    Step.TRAIN_MODEL,
+    Step.EVALUATE_MODEL,
+    Step.SAVE_MODEL,
+]
 
 
 def test_the_steps_in_order_are_each_answered(control):
@@ -66,7 +73,11 @@ def test_overrides_go_to_the_step_that_was_asked_for(control):
     control.step(Step.PREPROCESS_DATA, {"run_id": "a", "horizon": 5, "input_key": ""})
     given = control.machine.inputs["a.preprocess_data.1"]
     assert given["steps"]["preprocess_data"] == {"overrides": {"horizon": 5}, "input_key": ""}
-    assert all(not given["steps"][str(step)]["overrides"] for step in Step if step is not Step.PREPROCESS_DATA)
+    assert all(
+        not given["steps"][str(step)]["overrides"]
+        for step in Step
+        if step is not Step.PREPROCESS_DATA
+    )
 
 
 def test_a_new_runs_load_may_name_parameters_of_all_steps(control, storage):
@@ -78,7 +89,9 @@ def test_a_new_runs_load_may_name_parameters_of_all_steps(control, storage):
 def test_an_existing_runs_load_changes_what_load_owns(control):
     control.step(Step.LOAD_DATA, {"run_id": "a"})
     control.step(Step.LOAD_DATA, {"run_id": "a", "period": "3y"})
-    assert control.machine.inputs["a.load_data.2"]["steps"]["load_data"]["overrides"] == {"period": "3y"}
+    assert control.machine.inputs["a.load_data.2"]["steps"]["load_data"]["overrides"] == {
+        "period": "3y"
+    }
     with pytest.raises(InvalidParameterError, match="horizon"):
         control.step(Step.LOAD_DATA, {"run_id": "a", "horizon": 5})
 
@@ -87,7 +100,11 @@ def test_no_patience_is_answered_at_once(idle):
     started = time.monotonic()
     status, body = idle.step(Step.LOAD_DATA, {"run_id": "a", "wait_seconds": 0})
     assert time.monotonic() - started < 2
-    assert (status, body["training_status"], body["execution_arn"]) == (202, "running", "a.load_data.1")
+    assert (status, body["training_status"], body["execution_arn"]) == (
+        202,
+        "running",
+        "a.load_data.1",
+    )
 
 
 def test_waiting_ends_before_the_callers_own_process_does(storage):
@@ -141,7 +158,11 @@ def test_an_execution_that_succeeds_without_a_record_is_an_error(idle):
 
 def test_a_complete_run_is_started_once_and_becomes_the_current_one(idle, storage):
     first = idle.complete_pipeline({"run_id": "a", "horizon": 5})
-    assert first == idle.complete_pipeline({"run_id": "a", "horizon": 5}) == idle.complete_pipeline({"run_id": "a"})
+    assert (
+        first
+        == idle.complete_pipeline({"run_id": "a", "horizon": 5})
+        == idle.complete_pipeline({"run_id": "a"})
+    )
     assert first[0] == 202
     assert list(idle.machine.inputs) == ["a.all.1"]
     assert current_run(storage) == "a"
@@ -168,7 +189,9 @@ def test_a_complete_run_is_not_what_runs_up_to_a_step(idle):
 
 def test_a_complete_run_may_be_given_data_of_the_users_own(idle):
     idle.complete_pipeline({"run_id": "a", "input_key": "inputs/mine.parquet"})
-    assert idle.machine.inputs["a.all.1"]["steps"]["load_data"]["input_key"] == "inputs/mine.parquet"
+    assert (
+        idle.machine.inputs["a.all.1"]["steps"]["load_data"]["input_key"] == "inputs/mine.parquet"
+    )
     with pytest.raises(ConflictError, match="other parameters"):
         idle.complete_pipeline({"run_id": "a", "input_key": "inputs/other.parquet"})
 
@@ -177,7 +200,9 @@ def test_a_complete_run_may_be_given_data_of_the_users_own(idle):
 def test_a_key_is_one_run_and_not_another(control, storage, call):
     def ask(body, key):
         return (
-            control.complete_pipeline(body, key) if call == "complete_pipeline" else control.step(Step.LOAD_DATA, body, key)
+            control.complete_pipeline(body, key)
+            if call == "complete_pipeline"
+            else control.step(Step.LOAD_DATA, body, key)
         )
 
     runs = [ask({"horizon": 5}, key)[1]["run_id"] for key in ("k", "k", "l")]
@@ -210,7 +235,9 @@ def test_the_network_is_trained_as_the_forest_is(control, storage, name):
 def test_the_status_without_a_current_run_says_that_nothing_is_there(control):
     status, body = control.status(None)
     assert (status, body["run_id"], body["progress"]) == (200, None, 0.0)
-    assert not any(value for name, value in body["pipeline_state"].items() if name.startswith("has_"))
+    assert not any(
+        value for name, value in body["pipeline_state"].items() if name.startswith("has_")
+    )
 
 
 def test_the_status_of_a_run_that_does_not_exist_is_an_error(control):
@@ -227,7 +254,10 @@ def test_clearing_the_state_leaves_runs_alone(control, storage):
 
 @pytest.mark.parametrize(
     ("call", "allowed"),
-    [("promote", "allowed are model_version, expected, model_dir, why"), ("rollback", "allowed are model_dir, why")],
+    [
+        ("promote", "allowed are model_version, expected, model_dir, why"),
+        ("rollback", "allowed are model_dir, why"),
+    ],
 )
 def test_what_a_body_may_not_say_is_refused_by_name_with_what_it_may(control, call, allowed):
     with pytest.raises(InvalidParameterError, match="unknown: other, version; ") as caught:

@@ -8,7 +8,8 @@ from records import finish
 from b3shared.api.requests import own_params, resumed_params, run_id_of, taken_apart
 from b3shared.core.errors import B3Error, InvalidParameterError
 from b3shared.params.models import FAMILY_OF
-from b3shared.params.run import PipelineParams, Step
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.runs.run import Run
 
 NAMES = [*PipelineParams.model_fields, *FAMILY_OF, "run_id", "input_key", "colour"]
@@ -18,13 +19,21 @@ JSON = st.recursive(
     | st.integers(-3, 10**6)
     | st.floats()
     | st.sampled_from(["", "rf", "lstm", "2020-01-01", "é"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 
 
 def test_run_data_and_parameters_are_told_apart():
-    body = {"run_id": "a", "input_key": "inputs/x", "wait_seconds": 3, "horizon": 5, "rf": {"n_jobs": 2}}
+    body = {
+        "run_id": "a",
+        "input_key": "inputs/x",
+        "wait_seconds": 3,
+        "horizon": 5,
+        "rf": {"n_jobs": 2},
+    }
     assert taken_apart(body) == ("a", "inputs/x", {"horizon": 5, "n_jobs": 2})
 
 
@@ -39,7 +48,9 @@ def test_a_step_takes_its_own_parameters_flat_or_nested(run):
     assert own_params(run, Step.TRAIN_MODEL, taken_apart({"rf": {"n_jobs": 2}})[2]) == {"n_jobs": 2}
 
 
-@pytest.mark.parametrize("body", [{"horizon": 2}, {"n_jobs": -1}, {"rf": {"n_jobs": -1}}, {"rf": None}, {"rf": {}}])
+@pytest.mark.parametrize(
+    "body", [{"horizon": 2}, {"n_jobs": -1}, {"rf": {"n_jobs": -1}}, {"rf": None}, {"rf": {}}]
+)
 def test_another_steps_parameter_may_stand_there_if_it_changes_nothing(run, body):
     assert own_params(run, Step.SPLIT_DATA, taken_apart(body)[2]) == {}
 
@@ -72,7 +83,9 @@ def test_unchanged_means_what_the_run_last_used_not_the_default(run, finish_unti
 def test_a_resumed_run_keeps_what_the_caller_does_not_say(storage):
     run = Run.create(storage, "r2", PipelineParams.of(horizon=5, n_jobs=2))
     assert resumed_params(run, {}) == run.params
-    assert resumed_params(run, {"n_estimators": 7}).rf == run.params.rf.model_copy(update={"n_estimators": 7})
+    assert resumed_params(run, {"n_estimators": 7}).rf == run.params.rf.model_copy(
+        update={"n_estimators": 7}
+    )
 
 
 def test_a_key_is_always_the_same_run_and_an_allowed_id():
@@ -83,7 +96,9 @@ def test_a_key_is_always_the_same_run_and_an_allowed_id():
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(body=st.dictionaries(st.sampled_from(NAMES), JSON, max_size=3), step=st.sampled_from(list(Step)))
+@given(
+    body=st.dictionaries(st.sampled_from(NAMES), JSON, max_size=3), step=st.sampled_from(list(Step))
+)
 def test_no_body_whatever_makes_anything_but_an_error_of_ours(run, body, step):
     try:
         _, _, params = taken_apart(body)

@@ -4,10 +4,11 @@ import inspect
 
 import pytest
 
+from b3shared.api.errors import HTTP_STATUS, error_body
+from b3shared.api.responses import status_answer, step_answer
 from b3shared.core import errors
-from b3shared.api.responses import HTTP_STATUS, error_body, status_answer, step_answer
 from b3shared.core.errors import B3Error, NoQuotesError
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
 
 
 def test_an_error_has_one_form():
@@ -16,8 +17,15 @@ def test_an_error_has_one_form():
 
 
 def test_every_error_that_a_caller_can_cause_has_a_status_of_his():
-    ours = {e.code for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, B3Error)}
-    assert ours - HTTP_STATUS.keys() == {"B3_ERROR", "RUN_FAILED", "PARITY_FAILED", "ARTIFACT_CORRUPT"}
+    ours = {
+        e.code for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, B3Error)
+    }
+    assert ours - HTTP_STATUS.keys() == {
+        "B3_ERROR",
+        "RUN_FAILED",
+        "PARITY_FAILED",
+        "ARTIFACT_CORRUPT",
+    }
     assert set(HTTP_STATUS.values()) <= {404, 409, 413, 422, 429, 503, 507}
 
 
@@ -25,7 +33,10 @@ def test_the_steps_answer_with_the_fields_of_the_reference(run, finish_until):
     finish_until(run, Step.PUBLISH_SERVING)
     fields = {
         Step.LOAD_DATA: {"data_shape": [1000, 3], "columns": ["ticker", "date", "close"]},
-        Step.PREPROCESS_DATA: {"features_shape": [900, 2], "target_distribution": {"buy": 300, "sell": 300, "hold": 300}},
+        Step.PREPROCESS_DATA: {
+            "features_shape": [900, 2],
+            "target_distribution": {"buy": 300, "sell": 300, "hold": 300},
+        },
         Step.SPLIT_DATA: {"train_size": 540, "validation_size": 180, "test_size": 180},
         Step.TRAIN_MODEL: {"model_type": "rf", "training_status": "completed"},
         Step.SAVE_MODEL: {"model_path": "models/rf/v/b3_model.joblib"},
@@ -63,7 +74,9 @@ def test_a_failure_is_told_until_the_run_goes_on_from_there(run, finish_until):
     assert "training_error" not in state(run)["pipeline_state"]
 
 
-def test_a_failed_second_attempt_at_a_step_is_forgotten_once_a_later_step_has_finished(run, finish_until):
+def test_a_failed_second_attempt_at_a_step_is_forgotten_once_a_later_step_has_finished(
+    run, finish_until
+):
     finish_until(run, Step.TRAIN_MODEL)
     run.fail(Step.TRAIN_MODEL, "with other parameters", code="CRASH")
     assert state(run)["pipeline_state"]["training_status"] == "failed"

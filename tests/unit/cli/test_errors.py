@@ -12,21 +12,32 @@ from pathlib import Path
 import duckdb
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from paths import ROOT
 from small_run import SMALL
 
 from b3shared.cli import main as cli
-from b3shared.core.errors import NoQuotesError
 from b3shared.cli.errors import outside_error, was_interrupted
-from b3shared.services import B3Model
+from b3shared.core.errors import NoQuotesError
 from b3shared.pipeline.export_run import EVALUATIONS, REQUESTS
+from b3shared.services import B3Model
 
-ROOT = Path(__file__).resolve().parents[2]
-WORDS = [f"{name}={','.join(value) if isinstance(value, list) else value}" for name, value in SMALL.items()]
-CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")
+WORDS = [
+    f"{name}={','.join(value) if isinstance(value, list) else value}"
+    for name, value in SMALL.items()
+]
+CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_PROFILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONFIG_FILE",
+)
 COMMAND = [sys.executable, "-m", "b3shared"]
 
 
-def b3(*words: str, largest: int | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def b3(
+    *words: str, largest: int | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """The command line; ``largest``: bytes that a file may have, as on a disk that is full."""
 
     def limit() -> None:
@@ -36,7 +47,8 @@ def b3(*words: str, largest: int | None = None, **environment: str) -> subproces
     return subprocess.run(
         [*COMMAND, *words],
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name not in CREDENTIALS} | environment,
+        env={name: value for name, value in os.environ.items() if name not in CREDENTIALS}
+        | environment,
         preexec_fn=limit,
         capture_output=True,
         text=True,
@@ -51,25 +63,46 @@ def rows(warehouse: Path, sql: str) -> list[tuple]:
 
 def test_a_run_is_written_to_the_warehouse_and_what_was_written_is_said(tmp_path: Path) -> None:
     warehouse = tmp_path / "b3.duckdb"
-    said = b3("--storage", str(tmp_path / "s"), "run", "--run-id", "first", *WORDS, B3_WAREHOUSE=str(warehouse))
+    said = b3(
+        "--storage",
+        str(tmp_path / "s"),
+        "run",
+        "--run-id",
+        "first",
+        *WORDS,
+        B3_WAREHOUSE=str(warehouse),
+    )
     assert said.returncode == 0, said.stderr
     assert f"warehouse {warehouse}: 2 rows of {EVALUATIONS}, 1 row of {REQUESTS}\n" in said.stdout
-    assert rows(warehouse, f"SELECT dataset_type FROM {EVALUATIONS} ORDER BY 1") == [("test",), ("validation",)]
-    ((endpoint, status, response),) = rows(warehouse, f"SELECT endpoint, status, response_payload FROM {REQUESTS}")
-    assert (endpoint, status, json.loads(response)["run_id"]) == ("complete-pipeline", "success", "first")
+    assert rows(warehouse, f"SELECT dataset_type FROM {EVALUATIONS} ORDER BY 1") == [
+        ("test",),
+        ("validation",),
+    ]
+    ((endpoint, status, response),) = rows(
+        warehouse, f"SELECT endpoint, status, response_payload FROM {REQUESTS}"
+    )
+    assert (endpoint, status, json.loads(response)["run_id"]) == (
+        "complete-pipeline",
+        "success",
+        "first",
+    )
 
 
 def test_a_warehouse_that_cannot_be_written_is_named_and_the_run_goes_well(tmp_path: Path) -> None:
     said = b3("--storage", str(tmp_path / "s"), "run", *WORDS, B3_WAREHOUSE="/nowhere/b3.duckdb")
     assert said.returncode == 0
     assert "is live: first version" in said.stdout
-    assert said.stderr.startswith("warning: the run is not in the warehouse: SOURCE_UNAVAILABLE: /nowhere/b3.duckdb cannot")
+    assert said.stderr.startswith(
+        "warning: the run is not in the warehouse: SOURCE_UNAVAILABLE: /nowhere/b3.duckdb cannot"
+    )
     assert said.stderr.count("\n") == 1
 
 
 def test_a_run_that_fails_is_in_the_warehouse_with_its_reason(tmp_path: Path) -> None:
     warehouse = tmp_path / "b3.duckdb"
-    said = b3("--storage", str(tmp_path / "s"), "run", "tickers=PETR4,ZZZZ3", B3_WAREHOUSE=str(warehouse))
+    said = b3(
+        "--storage", str(tmp_path / "s"), "run", "tickers=PETR4,ZZZZ3", B3_WAREHOUSE=str(warehouse)
+    )
     assert (said.returncode, said.stderr.split(":")[0]) == (2, "UNKNOWN_TICKER")
     ((status, message),) = rows(warehouse, f"SELECT status, error_message FROM {REQUESTS}")
     assert status == "error"
@@ -78,7 +111,10 @@ def test_a_run_that_fails_is_in_the_warehouse_with_its_reason(tmp_path: Path) ->
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     said = b3("--storage", "/proc/nowhere", "run")
-    assert (said.returncode, said.stderr) == (2, "SYSTEM_ERROR: /proc/nowhere: No such file or directory\n")
+    assert (said.returncode, said.stderr) == (
+        2,
+        "SYSTEM_ERROR: /proc/nowhere: No such file or directory\n",
+    )
 
 
 def test_a_write_that_fails_is_told_with_the_file(tmp_path: Path) -> None:
@@ -91,7 +127,10 @@ def test_a_write_that_fails_is_told_with_the_file(tmp_path: Path) -> None:
 def test_missing_credentials_are_told_with_the_storage(tmp_path: Path) -> None:
     nobody = {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
     said = b3("--storage", "s3://bucket-x/b3", "models", **nobody)
-    assert (said.returncode, said.stderr) == (2, "SYSTEM_ERROR: s3://bucket-x/b3: Unable to locate credentials\n")
+    assert (said.returncode, said.stderr) == (
+        2,
+        "SYSTEM_ERROR: s3://bucket-x/b3: Unable to locate credentials\n",
+    )
 
 
 def test_a_folder_that_may_not_be_read_is_not_called_empty(
@@ -107,7 +146,9 @@ def test_a_folder_that_may_not_be_read_is_not_called_empty(
 
 def test_ctrl_c_is_one_word_and_the_exit_status_of_a_shell(tmp_path: Path) -> None:
     command = [*COMMAND, "--storage", str(tmp_path), "run", "--run-id", "stopped", "n_iter=50"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
         assert running.stdout is not None
         while "split_data" not in running.stdout.readline():
             pass
@@ -137,11 +178,17 @@ def test_duckdb_s_own_word_for_ctrl_c_is_known() -> None:
     ("error", "said"),
     [
         (PermissionError(errno.EACCES, "Permission denied", "/a/b"), "/a/b: Permission denied"),
-        (OSError(errno.ENOSPC, "No space left on device"), "/store or /quotes.parquet or /tmp: No space left on device"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "/store or /quotes.parquet or /tmp: No space left on device",
+        ),
         (MemoryError(), "the memory is full"),
         (duckdb.IOException("IO Error: No space left\nmore"), "IO Error: No space left"),
         (NoCredentialsError(), "AWS: Unable to locate credentials"),
-        (EndpointConnectionError(endpoint_url="http://x"), 'AWS: Could not connect to the endpoint URL: "http://x"'),
+        (
+            EndpointConnectionError(endpoint_url="http://x"),
+            'AWS: Could not connect to the endpoint URL: "http://x"',
+        ),
         (
             ClientError({"Error": {"Code": "403", "Message": "No"}}, "Get"),
             "AWS: An error occurred (403) when calling the Get",
@@ -159,7 +206,9 @@ def test_errors_of_the_world_are_a_line_and_those_of_the_program_are_not(
     assert line is None if said is None else str(line).startswith(said)
 
 
-def test_a_fault_of_the_program_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_the_program_keeps_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def faulty(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 

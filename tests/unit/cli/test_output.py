@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from b3shared.cli import output as terminal
-from b3shared.params.run import Step
-from b3shared.runs.run import StepRecord
 from b3shared.cli.output import told
+from b3shared.params.steps import Step
+from b3shared.runs.run import StepRecord
 
 
 def preprocessed(left_out: dict[str, int]) -> StepRecord:
@@ -24,7 +24,12 @@ def preprocessed(left_out: dict[str, int]) -> StepRecord:
 def test_preprocessing_tells_how_many_rows_were_left_out_and_why() -> None:
     said = told(
         preprocessed(
-            {"median_turnover_not_known": 59, "illiquid": 19500, "incomplete_features": 252, "outcome_not_known_yet": 0}
+            {
+                "median_turnover_not_known": 59,
+                "illiquid": 19500,
+                "incomplete_features": 252,
+                "outcome_not_known_yet": 0,
+            }
         )
     )
     assert said == (
@@ -35,7 +40,12 @@ def test_preprocessing_tells_how_many_rows_were_left_out_and_why() -> None:
 
 
 def test_a_hole_in_a_column_is_a_note_with_the_count_and_the_column() -> None:
-    finding = {"kind": "missing_value", "rows": 19500, "action": "kept", "examples": ["PETR4 2022-01-03: no volume"]}
+    finding = {
+        "kind": "missing_value",
+        "rows": 19500,
+        "action": "kept",
+        "examples": ["PETR4 2022-01-03: no volume"],
+    }
     bare = finding | {"kind": "unknown_session", "rows": 2, "examples": []}
     notes = terminal.findings({"missing_columns": ["avg"], "findings": [finding, bare]})
     assert list(notes) == [
@@ -46,14 +56,31 @@ def test_a_hole_in_a_column_is_a_note_with_the_count_and_the_column() -> None:
 
 
 def test_a_training_says_how_far_it_is_and_how_well_it_goes() -> None:
-    words = {"phase": "train", "done": 3, "total": 25, "train_loss": 1.03456, "val_loss": 1.05, "at": "2024-01-07"}
+    words = {
+        "phase": "train",
+        "done": 3,
+        "total": 25,
+        "train_loss": 1.03456,
+        "val_loss": 1.05,
+        "at": "2024-01-07",
+    }
     assert terminal.course(words) == "train 3/25, train loss 1.035, val loss 1.05"
     assert terminal.course({"phase": "search"}) == "search"
 
 
 def served(ticker: str, **more: object) -> dict[str, object]:
-    row = {"ticker": ticker, "prediction": "buy", "probabilities": [0.5, 0.3, 0.2], "data_age_sessions": 1}
-    return row | {"last_price": 37.2, "as_of": "2023-12-28"} | {"predicted_price": None, "interval": None} | more
+    row = {
+        "ticker": ticker,
+        "prediction": "buy",
+        "probabilities": [0.5, 0.3, 0.2],
+        "data_age_sessions": 1,
+    }
+    return (
+        row
+        | {"last_price": 37.2, "as_of": "2023-12-28"}
+        | {"predicted_price": None, "interval": None}
+        | more
+    )
 
 
 def test_an_expected_price_stands_with_its_interval_beside_the_close() -> None:
@@ -61,11 +88,28 @@ def test_an_expected_price_stands_with_its_interval_beside_the_close() -> None:
     table = terminal.served_forecasts(
         {
             "predictions": [served("PETR4", predicted_price=37.31, interval=interval)],
-            "errors": [{"ticker": "XXXX3", "code": "UNKNOWN_TICKER", "message": "there are no quotes of XXXX3"}],
+            "errors": [
+                {
+                    "ticker": "XXXX3",
+                    "code": "UNKNOWN_TICKER",
+                    "message": "there are no quotes of XXXX3",
+                }
+            ],
             "skill": "weak",
         }
     ).split("\n")
-    assert table[0].split() == ["ticker", "action", "buy", "hold", "sell", "close", "as", "of", "expected", "interval"]
+    assert table[0].split() == [
+        "ticker",
+        "action",
+        "buy",
+        "hold",
+        "sell",
+        "close",
+        "as",
+        "of",
+        "expected",
+        "interval",
+    ]
     assert table[1].split()[:5] == ["PETR4", "buy", "50.0%", "30.0%", "20.0%"]
     assert table[1].split()[5:] == ["37.20", "2023-12-28", "37.31", "35.00", "to", "39.50"]
     assert table[1].index("37.31") + 5 == table[0].index("expected") + 8
@@ -89,7 +133,11 @@ READING = [
 
 def test_skill_age_and_how_to_read_stand_below_served_forecasts() -> None:
     older = served("VALE3", as_of="2023-12-20", data_age_sessions=731)
-    answer = {"predictions": [older, served("PETR4", data_age_sessions=727)], "errors": [], "skill": "weak"}
+    answer = {
+        "predictions": [older, served("PETR4", data_age_sessions=727)],
+        "errors": [],
+        "skill": "weak",
+    }
     assert terminal.served_forecasts(answer).split("\n")[3:] == READING
 
 
@@ -116,7 +164,9 @@ def test_the_age_is_told_in_sessions(age: int, said: str) -> None:
 
 
 def test_a_version_without_an_evaluation_is_told() -> None:
-    assert terminal.reading(None, "2023-12-28", 0)[0] == "skill unknown: the model was not evaluated"
+    assert (
+        terminal.reading(None, "2023-12-28", 0)[0] == "skill unknown: the model was not evaluated"
+    )
 
 
 def test_no_forecast_has_nothing_to_read() -> None:
@@ -141,23 +191,46 @@ def test_the_baselines_are_named_as_a_person_writes_them() -> None:
 )
 def test_what_becomes_of_a_version_is_told(facts: dict[str, object], said: str) -> None:
     summary = {"model_version": "20231228-1", "decision": "the reason", **facts}
-    assert told(StepRecord.model_construct(step=Step.SAVE_MODEL, summary=summary)) == f"20231228-1 {said}: the reason"
+    assert (
+        told(StepRecord.model_construct(step=Step.SAVE_MODEL, summary=summary))
+        == f"20231228-1 {said}: the reason"
+    )
 
 
 @pytest.mark.parametrize(
     ("saved", "published", "live", "said"),
     [
         ({"live": True}, {}, True, "version v1 is live: the reason"),
-        ({"live": False, "pending": "windows of 1"}, {"promoted": "v1"}, True, "version v1 is live: the reason"),
-        ({"live": False, "pending": None}, {"promoted": None}, False, "version v1 is registered, not live: the reason"),
+        (
+            {"live": False, "pending": "windows of 1"},
+            {"promoted": "v1"},
+            True,
+            "version v1 is live: the reason",
+        ),
+        (
+            {"live": False, "pending": None},
+            {"promoted": None},
+            False,
+            "version v1 is registered, not live: the reason",
+        ),
         (
             {"live": False, "pending": "windows of 1"},
             {"reason": "a race"},
             False,
             "version v1 is registered, not live: a race",
         ),
-        ({"live": True}, {}, False, "version v1 was made live (the reason) and is not live any more"),
-        ({"live": False}, {"promoted": "v1"}, False, "version v1 was made live (the reason) and is not live any more"),
+        (
+            {"live": True},
+            {},
+            False,
+            "version v1 was made live (the reason) and is not live any more",
+        ),
+        (
+            {"live": False},
+            {"promoted": "v1"},
+            False,
+            "version v1 was made live (the reason) and is not live any more",
+        ),
     ],
 )
 def test_what_became_of_a_version_is_told_by_what_is_live_now(
@@ -167,7 +240,10 @@ def test_what_became_of_a_version_is_told_by_what_is_live_now(
         Step.SAVE_MODEL: {"model_version": "v1", "decision": "the reason", **saved},
         Step.PUBLISH_SERVING: published,
     }
-    records = {step: StepRecord.model_construct(step=step, summary=summary) for step, summary in summaries.items()}
+    records = {
+        step: StepRecord.model_construct(step=step, summary=summary)
+        for step, summary in summaries.items()
+    }
     assert terminal.standing(records, live=live) == said
 
 

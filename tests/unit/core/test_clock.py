@@ -9,8 +9,12 @@ import pytest
 from b3shared.core.clock import ZONE, today
 
 
-@pytest.fixture(params=["Pacific/Kiritimati", "Pacific/Pago_Pago"])  # 25 hours apart: one of the two has another day
-def machine_elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(
+    params=["Pacific/Kiritimati", "Pacific/Pago_Pago"]
+)  # 25 hours apart: one of the two has another day
+def machine_elsewhere(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     monkeypatch.setenv("TZ", request.param)
     time.tzset()
     yield

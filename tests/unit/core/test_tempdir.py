@@ -18,24 +18,31 @@ import pytest
 import torch
 import yaml
 from moto import mock_aws
+from paths import ROOT
 from small_run import SMALL
 
+from b3shared.api.errors import HTTP_STATUS
 from b3shared.core import errors
 from b3shared.core.config import Settings
-from b3shared.api.responses import HTTP_STATUS
-from b3shared.core.errors import B3Error, DiskFullError, NoQuotesError, OutOfMemoryError, SourceUnavailableError
-from b3shared.models.base import Unfinished
+from b3shared.core.errors import (
+    B3Error,
+    DiskFullError,
+    NoQuotesError,
+    OutOfMemoryError,
+    SourceUnavailableError,
+)
+from b3shared.core.tempdir import in_scratch, scratch
 from b3shared.dataset.npz import write_npz
-from b3shared.params.run import PipelineParams, Step
+from b3shared.models.base import Unfinished
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.pipeline import run_step
 from b3shared.pipeline.preprocess_shards import ShardRequest, perform_shard
-from b3shared.storage.database import connect
 from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.runs.run import Run
-from b3shared.core.tempdir import in_scratch, scratch
 from b3shared.storage import FolderStorage, S3Storage
+from b3shared.storage.database import connect
 
-ROOT = Path(__file__).resolve().parents[2]
 VALUES = np.random.default_rng(0).random(1 << 18)
 """Two MiB that do not compress."""
 
@@ -60,7 +67,9 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A file system of 1 MiB, for temporary files."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True
+    ).returncode:
         pytest.skip("mounting a small file system is not allowed here")
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
@@ -71,7 +80,9 @@ def spilt(folder: Path) -> None:
     with duckdb.connect(
         config={"temp_directory": str(folder / "spill"), "memory_limit": "30MB", "threads": 1}
     ) as connection:
-        connection.execute("CREATE TABLE values AS SELECT random() AS a, random() AS b FROM range(3_000_000)")
+        connection.execute(
+            "CREATE TABLE values AS SELECT random() AS a, random() AS b FROM range(3_000_000)"
+        )
 
 
 WRITERS: dict[str, Callable[[Path], Any]] = {
@@ -87,9 +98,13 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
-def test_whoever_writes_to_a_full_disk_the_error_has_a_name(disk: Path, write: Callable[[Path], Any]) -> None:
+def test_whoever_writes_to_a_full_disk_the_error_has_a_name(
+    disk: Path, write: Callable[[Path], Any]
+) -> None:
     with (
-        pytest.raises(DiskFullError, match=r"^split_data: .* of 1\.0 MiB are free in .*ScratchSize") as caught,
+        pytest.raises(
+            DiskFullError, match=r"^split_data: .* of 1\.0 MiB are free in .*ScratchSize"
+        ) as caught,
         scratch("split_data") as folder,
     ):
         write(folder)
@@ -109,9 +124,14 @@ def test_an_artifact_that_does_not_fit_is_told_by_the_same_name(
         boto3.client("s3").create_bucket(Bucket="bucket")
         storage = FolderStorage(tmp_path / "store") if kind == "folder" else S3Storage("bucket")
         with monkeypatch.context() as roomy:
-            roomy.setattr(tempfile, "tempdir", str(tmp_path))  # moto keeps its objects in temporary files
+            roomy.setattr(
+                tempfile, "tempdir", str(tmp_path)
+            )  # moto keeps its objects in temporary files
             storage.put("a/b", VALUES.tobytes() * 8)
-        with pytest.raises(DiskFullError, match=r"^evaluate_model: "), scratch("evaluate_model") as folder:
+        with (
+            pytest.raises(DiskFullError, match=r"^evaluate_model: "),
+            scratch("evaluate_model") as folder,
+        ):
             storage.download("a/b", folder / "b")
 
 
@@ -159,18 +179,34 @@ def test_too_little_memory_is_said_with_what_to_do(what: str) -> None:
         if what == "numpy":
             np.empty(1 << 60, dtype=np.uint8)
         with connect(memory_limit="1MB") as connection:
-            connection.execute("CREATE TABLE t AS SELECT i, md5(i::VARCHAR) FROM range(1_000_000) t(i)")
+            connection.execute(
+                "CREATE TABLE t AS SELECT i, md5(i::VARCHAR) FROM range(1_000_000) t(i)"
+            )
 
-    with pytest.raises(OutOfMemoryError, match=r"load_data: the memory is too small: .* more memory"), scratch("load_data"):
+    with (
+        pytest.raises(
+            OutOfMemoryError, match=r"load_data: the memory is too small: .* more memory"
+        ),
+        scratch("load_data"),
+    ):
         exhaust()
     assert HTTP_STATUS[OutOfMemoryError.code] == 507
 
 
 def test_a_full_disk_is_answered_507_and_only_what_may_pass_is_tried_again() -> None:
     assert HTTP_STATUS[DiskFullError.code] == 507
-    ours = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, B3Error)}
+    ours = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, B3Error)
+    }
     machine = yaml.safe_load((ROOT / "infra" / "pipeline.asl.yaml").read_text(encoding="utf-8"))
-    tried_again = {name for state in _states(machine) for retry in state.get("Retry", []) for name in retry["ErrorEquals"]}
+    tried_again = {
+        name
+        for state in _states(machine)
+        for retry in state.get("Retry", [])
+        for name in retry["ErrorEquals"]
+    }
     assert "SourceUnavailableError" in tried_again
     assert not tried_again & {"States.ALL", "States.TaskFailed"}
     assert all(ours[name].retryable for name in tried_again & ours.keys())

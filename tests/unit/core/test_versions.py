@@ -27,7 +27,9 @@ def test_the_sample_has_what_the_numbers_are_to_guard() -> None:
     assert np.isfinite(values["v2_X"]).all(axis=1).sum() > 50
     assert set(values["direction_label"]) == {-1, 0, 1, 2}
     _, events = stored("detection")
-    assert {"IRBR3 2023-01-25 reverse_split", "PETR4 2022-08-12 bonus"} <= set(events["found_events"])
+    assert {"IRBR3 2023-01-25 reverse_split", "PETR4 2022-08-12 bonus"} <= set(
+        events["found_events"]
+    )
     assert "IRBR3 2023-01-25 reverse_split" in events["beside_a_list_events"]
     assert list(events["renames"])
 
@@ -72,5 +74,7 @@ def test_the_file_is_not_written_anew_under_the_same_number(tmp_path, monkeypatc
     ],
     ids=["a number", "a hash", "both", "an empty hash", "no hash", "nothing"],
 )
-def test_what_was_written_before_the_numbers_is_version_one(stored: dict, version: int | None) -> None:
+def test_what_was_written_before_the_numbers_is_version_one(
+    stored: dict, version: int | None
+) -> None:
     assert features_version_of(stored) == version

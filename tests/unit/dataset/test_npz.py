@@ -39,7 +39,8 @@ def test_pieces_give_the_bytes_of_the_whole(tmp_path: Path) -> None:
     whole = write_npz(tmp_path / "whole.npz", {"a": values, "b": values[:7]})
     parts = [values[:3], values[3:3], values[3:700_001], values[700_001:]]
     cut = write_npz(
-        tmp_path / "cut.npz", {"a": Pieces("float64", 1_000_000, parts), "b": Pieces("float64", 7, [values[:7]])}
+        tmp_path / "cut.npz",
+        {"a": Pieces("float64", 1_000_000, parts), "b": Pieces("float64", 7, [values[:7]])},
     )
     assert cut.read_bytes() == whole.read_bytes()
 

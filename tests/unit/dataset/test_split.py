@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import RandomizedSearchCV, TimeSeriesSplit, cross_val_score
 
-from b3shared.core.errors import B3Error, InvalidParameterError, InvalidQuotesError, TooLittleHistoryError
+from b3shared.core.errors import (
+    B3Error,
+    InvalidParameterError,
+    InvalidQuotesError,
+    TooLittleHistoryError,
+)
 from b3shared.dataset.split import PurgedTimeSeriesSplit, purged_folds, purged_split
 
 MONDAY = np.datetime64("2024-01-01", "D")  # a Monday
@@ -28,7 +33,9 @@ def panel(n_dates: int, n_tickers: int = 1, horizon: int = 2) -> tuple[np.ndarra
     return np.tile(sessions, n_tickers), np.tile(end, n_tickers)
 
 
-def reaches(end: np.datetime64, first: np.datetime64, sessions: list[np.datetime64], embargo: int) -> str | None:
+def reaches(
+    end: np.datetime64, first: np.datetime64, sessions: list[np.datetime64], embargo: int
+) -> str | None:
     """The module's rule in its own words, row by row."""
     if end >= first:
         return "purged"
@@ -48,7 +55,9 @@ def reaches(end: np.datetime64, first: np.datetime64, sessions: list[np.datetime
         (2, 1, (0, 6), (10, 10), (14, 17), 4, 2),
     ],
 )
-def test_a_split_keeps_exactly_these_sessions(horizon, embargo, train, val, test, purged, embargoed):
+def test_a_split_keeps_exactly_these_sessions(
+    horizon, embargo, train, val, test, purged, embargoed
+):
     sessions = weekdays(20)
     date, label_end = panel(20, n_tickers=3, horizon=horizon)
     split = purged_split(date, label_end, test_size=0.2, val_size=0.2, embargo_days=embargo)
@@ -57,8 +66,15 @@ def test_a_split_keeps_exactly_these_sessions(horizon, embargo, train, val, test
         assert rows.dtype == np.int64
         np.testing.assert_array_equal(np.unique(date[rows]), sessions[first : last + 1])
         assert len(rows) == 3 * (last + 1 - first)
-        assert split.boundaries[part] == {"first": str(sessions[first]), "last": str(sessions[last])}
-    assert split.dropped == {"unlabelled": 3 * horizon, "purged": 3 * purged, "embargoed": 3 * embargoed}
+        assert split.boundaries[part] == {
+            "first": str(sessions[first]),
+            "last": str(sessions[last]),
+        }
+    assert split.dropped == {
+        "unlabelled": 3 * horizon,
+        "purged": 3 * purged,
+        "embargoed": 3 * embargoed,
+    }
 
 
 @pytest.mark.parametrize(
@@ -74,13 +90,18 @@ def test_a_split_keeps_exactly_these_sessions(horizon, embargo, train, val, test
 def test_sizes_are_rounded_shares_of_the_labelled_dates(dates, test_size, val_size, expected):
     date, label_end = panel(dates, n_tickers=2, horizon=0)
     split = purged_split(date, label_end, test_size=test_size, val_size=val_size, embargo_days=0)
-    assert tuple(len(np.unique(date[rows])) for rows in (split.train, split.val, split.test)) == expected
+    assert (
+        tuple(len(np.unique(date[rows])) for rows in (split.train, split.val, split.test))
+        == expected
+    )
 
 
 def test_unlabelled_dates_count_as_sessions_of_the_embargo():
     date = weekdays(10)
     label_end = date.copy()
-    label_end[5] = np.datetime64("NaT", "D")  # the session before validation; 9 labelled dates: 5 + 2 + 2
+    label_end[5] = np.datetime64(
+        "NaT", "D"
+    )  # the session before validation; 9 labelled dates: 5 + 2 + 2
     split = purged_split(date, label_end, test_size=0.2, val_size=0.2, embargo_days=1)
     assert split.train.tolist() == [0, 1, 2, 3, 4]
     assert split.val.tolist() == [6]
@@ -103,15 +124,33 @@ def test_a_label_that_ends_on_a_weekend_counts_as_the_session_before():
         ({"test_size": float("nan")}, InvalidParameterError, "test_size = nan"),
         ({"embargo_days": -1}, InvalidParameterError, "embargo_days = -1"),
         ({"date": weekdays(5)}, InvalidQuotesError, "one of each per row"),
-        ({"date": np.full(20, np.datetime64("NaT", "D"))}, InvalidQuotesError, "20 rows have no date"),
-        ({"date": weekdays(20) + np.timedelta64(10, "D")}, InvalidQuotesError, "is before its date 2024-01-11"),
-        ({"label_end": np.full(20, np.datetime64("NaT", "D"))}, TooLittleHistoryError, "0 labelled dates.*at least 3"),
+        (
+            {"date": np.full(20, np.datetime64("NaT", "D"))},
+            InvalidQuotesError,
+            "20 rows have no date",
+        ),
+        (
+            {"date": weekdays(20) + np.timedelta64(10, "D")},
+            InvalidQuotesError,
+            "is before its date 2024-01-11",
+        ),
+        (
+            {"label_end": np.full(20, np.datetime64("NaT", "D"))},
+            TooLittleHistoryError,
+            "0 labelled dates.*at least 3",
+        ),
         ({"test_size": 0.02}, TooLittleHistoryError, "20 labelled dates.*at least 25"),
         ({"embargo_days": 4}, TooLittleHistoryError, "val part: it has 4 dates.*at least 5"),
     ],
 )
 def test_what_cannot_be_split_is_refused_by_name(changes, error, says):
-    call = {"date": weekdays(20), "label_end": weekdays(20), "test_size": 0.2, "val_size": 0.2, "embargo_days": 0}
+    call = {
+        "date": weekdays(20),
+        "label_end": weekdays(20),
+        "test_size": 0.2,
+        "val_size": 0.2,
+        "embargo_days": 0,
+    }
     with pytest.raises(error, match=says):
         purged_split(**(call | changes))
 
@@ -140,21 +179,33 @@ def markets(draw):
             for i, s in zip(own, spans, strict=True)
         ]
     order = draw(st.permutations(range(len(date))))
-    return np.array(date, "datetime64[D]")[list(order)], np.array(label_end, "datetime64[D]")[list(order)]
+    return np.array(date, "datetime64[D]")[list(order)], np.array(label_end, "datetime64[D]")[
+        list(order)
+    ]
 
 
 @settings(max_examples=150, deadline=None)
-@given(markets(), st.sampled_from([0.1, 0.2, 0.34]), st.sampled_from([0.1, 0.2, 0.34]), st.integers(0, 6))
+@given(
+    markets(),
+    st.sampled_from([0.1, 0.2, 0.34]),
+    st.sampled_from([0.1, 0.2, 0.34]),
+    st.integers(0, 6),
+)
 def test_every_row_is_in_the_part_or_the_reason_of_the_oracle(market, test_size, val_size, embargo):
     date, label_end = market
     try:
-        split = purged_split(date, label_end, test_size=test_size, val_size=val_size, embargo_days=embargo)
+        split = purged_split(
+            date, label_end, test_size=test_size, val_size=val_size, embargo_days=embargo
+        )
     except TooLittleHistoryError:
         split = None
     sessions = sorted(set(date))
     dates = sorted({d for d, e in zip(date, label_end, strict=True) if not np.isnat(e)})
     n_test, n_val = (int(np.floor(size * len(dates) + 0.5)) for size in (test_size, val_size))
-    parts = {"train": dates[: len(dates) - n_test - n_val], "val": dates[len(dates) - n_test - n_val : len(dates) - n_test]}
+    parts = {
+        "train": dates[: len(dates) - n_test - n_val],
+        "val": dates[len(dates) - n_test - n_val : len(dates) - n_test],
+    }
     parts["test"] = dates[len(dates) - n_test :]
     expected = {"train": [], "val": [], "test": []}
     dropped = {"unlabelled": 0, "purged": 0, "embargoed": 0}
@@ -225,7 +276,11 @@ def test_the_order_of_the_rows_changes_only_the_indices(market, random):
     [
         ({"n_splits": 1}, InvalidParameterError, "n_splits = 1"),
         ({"n_splits": 20}, TooLittleHistoryError, "20 labelled dates: 20 folds need at least 21"),
-        ({"embargo_days": 5}, TooLittleHistoryError, "tests from 2024-01-08: it has 5 dates.*at least 6"),
+        (
+            {"embargo_days": 5},
+            TooLittleHistoryError,
+            "tests from 2024-01-08: it has 5 dates.*at least 6",
+        ),
     ],
 )
 def test_folds_that_cannot_be_are_refused_by_name(changes, error, says):
@@ -246,11 +301,15 @@ class _SeesNoLeak(RandomForestClassifier):
         return super().score(X, y)
 
 
-def _rows(n_dates: int = 60, n_tickers: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _rows(
+    n_dates: int = 60, n_tickers: int = 3
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     date, label_end = panel(n_dates, n_tickers)
     date, label_end = date[~np.isnat(label_end)], label_end[~np.isnat(label_end)]
     number = {d: i for i, d in enumerate(weekdays(n_dates))}
-    X = np.array([[number[d], number[e]] for d, e in zip(date, label_end, strict=True)], dtype=float)
+    X = np.array(
+        [[number[d], number[e]] for d, e in zip(date, label_end, strict=True)], dtype=float
+    )
     return X, np.arange(len(X)) % 2, date, label_end
 
 
@@ -259,7 +318,9 @@ def test_it_works_in_cross_val_score_and_in_a_search_with_dates_given():
     cv = PurgedTimeSeriesSplit(n_splits=4, embargo_days=1, date=date, label_end=label_end)
     assert cv.get_n_splits(X) == 4
     assert len(cross_val_score(_SeesNoLeak(3), X, y, cv=cv, error_score="raise")) == 4
-    search = RandomizedSearchCV(_SeesNoLeak(3), {"max_depth": [1, 2, 3]}, n_iter=2, cv=cv, error_score="raise").fit(X, y)
+    search = RandomizedSearchCV(
+        _SeesNoLeak(3), {"max_depth": [1, 2, 3]}, n_iter=2, cv=cv, error_score="raise"
+    ).fit(X, y)
     assert search.n_splits_ == 4
 
 
@@ -271,14 +332,27 @@ def test_a_plain_time_series_split_would_have_leaked_there():
 
 def test_it_takes_the_dates_from_the_index_of_a_frame():
     X, y, date, label_end = _rows()
-    index = pd.MultiIndex.from_arrays([["A"] * len(X), date, label_end], names=["ticker", "date", "label_end"])
+    index = pd.MultiIndex.from_arrays(
+        [["A"] * len(X), date, label_end], names=["ticker", "date", "label_end"]
+    )
     frame = pd.DataFrame(X, columns=["a", "b"], index=index)
     given_dates = PurgedTimeSeriesSplit(3, 1, date, label_end).split(X)
-    for (train, test), (train_given, test_given) in zip(PurgedTimeSeriesSplit(3, 1).split(frame), given_dates, strict=True):
+    for (train, test), (train_given, test_given) in zip(
+        PurgedTimeSeriesSplit(3, 1).split(frame), given_dates, strict=True
+    ):
         np.testing.assert_array_equal(train, train_given)
         np.testing.assert_array_equal(test, test_given)
     assert (
-        len(cross_val_score(RandomForestClassifier(3), frame, y, cv=PurgedTimeSeriesSplit(3, 1), error_score="raise")) == 3
+        len(
+            cross_val_score(
+                RandomForestClassifier(3),
+                frame,
+                y,
+                cv=PurgedTimeSeriesSplit(3, 1),
+                error_score="raise",
+            )
+        )
+        == 3
     )
 
 
@@ -288,7 +362,11 @@ def test_it_takes_the_dates_from_the_index_of_a_frame():
         (np.zeros((20, 1)), {}, "date is needed for a purged split"),
         (pd.DataFrame({"a": range(20)}), {}, "date is needed for a purged split"),
         (np.zeros((20, 1)), {"date": weekdays(20)}, "label_end is needed for a purged split"),
-        (np.zeros((20, 1)), {"date": weekdays(19), "label_end": weekdays(20)}, "date has 19 entries for the 20 rows"),
+        (
+            np.zeros((20, 1)),
+            {"date": weekdays(19), "label_end": weekdays(20)},
+            "date has 19 entries for the 20 rows",
+        ),
     ],
 )
 def test_missing_dates_are_named(X, dates, says):

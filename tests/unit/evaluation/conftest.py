@@ -11,7 +11,12 @@ WARM_UP = 20
 
 
 def build_market(
-    n_tickers: int = 12, n_dates: int = 260, horizon: int = 2, signal: float = 0.0, seed: int = 0, width: float = 0.5
+    n_tickers: int = 12,
+    n_dates: int = 260,
+    horizon: int = 2,
+    signal: float = 0.0,
+    seed: int = 0,
+    width: float = 0.5,
 ) -> Dataset:
     """Random walks; feature f0 of t moves the return from t to t + 1 by ``signal`` daily deviations."""
     rng = np.random.default_rng(seed)
@@ -31,7 +36,9 @@ def build_market(
     future[:, :-horizon] = price[:, horizon:] / price[:, :-horizon] - 1
     volatility = np.full(price.shape, 0.02)
     band = width * volatility * np.sqrt(horizon)
-    label = np.where(np.isnan(future), -1, np.where(future > band, 0, np.where(future < -band, 2, 1))).astype(np.int8)
+    label = np.where(
+        np.isnan(future), -1, np.where(future > band, 0, np.where(future < -band, 2, 1))
+    ).astype(np.int8)
     known = np.full(label.shape, -1, np.int8)
     known[:, horizon:] = label[:, :-horizon]
     end = np.full(price.shape, np.datetime64("NaT", "D"))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from b3shared.dataset.table import BUY, HOLD, SELL
+from b3shared.core.vocabulary import BUY, HOLD, SELL
 from b3shared.evaluation import backtest as bt
 from b3shared.evaluation.bootstrap import resample_counts
 
@@ -28,7 +28,18 @@ def test_the_best_fifth_of_the_called_is_taken_equally_weighted():
     score = np.array([1, 5, 3, 5, 2, 4, 9, 9, 9, 9.0])
     weights = bt.select(candidates, chosen, score, None)
     assert weights.tolist() == [[0, 0.5, 0, 0.5, 0, 0, 0, 0, 0, 0]]
-    assert bt.select(candidates, chosen, score, 1)[0].tolist() == [0, 1, 0, 0, 0, 0, 0, 0, 0, 0]  # first ticker of a tie
+    assert bt.select(candidates, chosen, score, 1)[0].tolist() == [
+        0,
+        1,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]  # first ticker of a tie
     assert bt.select(candidates, np.zeros(10, bool), score, None).sum() == 0
 
 
@@ -111,12 +122,17 @@ def test_entry_one_session_later_takes_the_next_row_of_the_same_ticker_only(make
     rows = data.labelled
     found = bt.next_session_return(data, rows)
     for row, value in zip(rows, found, strict=True):
-        after = np.flatnonzero((data.ticker == data.ticker[row]) & (data.session == data.session[row] + 1))
+        after = np.flatnonzero(
+            (data.ticker == data.ticker[row]) & (data.session == data.session[row] + 1)
+        )
         expected = data.future_return[after[0]] if len(after) else np.nan
         assert value == pytest.approx(expected, nan_ok=True)
     assert np.isnan(found).any()
     first, second = np.unique(data.ticker)[:2]
-    relay = data.take(((data.ticker == first) & (data.session <= 30)) | ((data.ticker == second) & (data.session > 30)))
+    relay = data.take(
+        ((data.ticker == first) & (data.session <= 30))
+        | ((data.ticker == second) & (data.session > 30))
+    )
     handover = np.flatnonzero(relay.session == 30)
     assert relay.ticker[handover + 1] == second
     assert np.isnan(bt.next_session_return(relay, handover)).all()
@@ -130,7 +146,9 @@ def test_summary_figures_by_hand():
     counts = resample_counts(126, 10, 200)
     found = course.summary(counts, course)
     growth = (1.01 * 0.98) ** 63
-    assert found["net_annual_return"] == found["gross_annual_return"] == pytest.approx(growth**2 - 1)
+    assert (
+        found["net_annual_return"] == found["gross_annual_return"] == pytest.approx(growth**2 - 1)
+    )
     deviation = gross.std(ddof=1)
     assert found["annual_volatility"] == pytest.approx(deviation * np.sqrt(252))
     assert found["sharpe"] == pytest.approx(-0.005 / deviation * np.sqrt(252))
@@ -152,7 +170,9 @@ def test_volatility_is_not_smoothed_by_overlapping_tranches():
 
 
 def test_nobody_called_means_cash_and_no_sharpe_ratio():
-    course = bt.long_only(grid(np.full((60, 5), 0.01)), np.full(300, HOLD), np.zeros(300), 2, bt.Costs(), None)
+    course = bt.long_only(
+        grid(np.full((60, 5), 0.01)), np.full(300, HOLD), np.zeros(300), 2, bt.Costs(), None
+    )
     found = course.summary(resample_counts(60, 10, 50))
     assert found["net_annual_return"] == found["turnover"] == found["invested_share"] == 0
     assert np.isnan(found["sharpe"])
@@ -161,9 +181,20 @@ def test_nobody_called_means_cash_and_no_sharpe_ratio():
 def test_every_strategy_has_both_variants_and_both_entries(make_market):
     data = make_market(n_tickers=6, n_dates=80)
     rows = data.labelled
-    found = bt.backtests(data, rows, {"model": (data.label[rows], data.future_return[rows])}, 2, bt.Costs())
-    assert {(n, v, e) for n, variants in found.items() for v, entries in variants.items() for e in entries} == {
+    found = bt.backtests(
+        data, rows, {"model": (data.label[rows], data.future_return[rows])}, 2, bt.Costs()
+    )
+    assert {
+        (n, v, e)
+        for n, variants in found.items()
+        for v, entries in variants.items()
+        for e in entries
+    } == {
         (name, variant, entry)
-        for name, variant in (("universe", "long_only"), ("model", "long_only"), ("model", "long_short"))
+        for name, variant in (
+            ("universe", "long_only"),
+            ("model", "long_only"),
+            ("model", "long_short"),
+        )
         for entry in ("same_close", "next_close")
     }

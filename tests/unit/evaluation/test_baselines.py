@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from b3shared.dataset.table import BUY, HOLD, SELL
+from b3shared.core.vocabulary import BUY, HOLD, SELL
 from b3shared.evaluation.baselines import actions_of, all_baselines
 from b3shared.params.run import PipelineParams
 
@@ -59,12 +59,20 @@ def test_nothing_of_the_test_rows_outcome_reaches_a_forecast(market, parts, foun
 def test_what_is_fitted_does_follow_the_train_labels(market, parts):
     label = market.label.copy()
     label[parts["train"]] = np.where(np.arange(len(parts["train"])) % 4 == 0, BUY, SELL)
-    changed = {b.name: b for b in all_baselines(replace(market, label=label), parts["train"], parts["test"], PARAMS)}
+    changed = {
+        b.name: b
+        for b in all_baselines(replace(market, label=label), parts["train"], parts["test"], PARAMS)
+    }
     assert (changed["majority"].actions == SELL).all()
     assert changed["majority"].probabilities[0] == pytest.approx([0.25, 0, 0.75], abs=1e-3)
     assert (changed["logistic_regression"].probabilities[:, HOLD] == 0).all()
-    actions, (buy, _, sell) = changed["logistic_regression"].actions, changed["logistic_regression"].probabilities.T
-    proposed = np.where(buy / 0.25 > sell / 0.75, BUY, SELL)  # hold is the word for a proposal that fails the check
+    actions, (buy, _, sell) = (
+        changed["logistic_regression"].actions,
+        changed["logistic_regression"].probabilities.T,
+    )
+    proposed = np.where(
+        buy / 0.25 > sell / 0.75, BUY, SELL
+    )  # hold is the word for a proposal that fails the check
     agrees = np.where(proposed == BUY, buy > sell, sell > buy)
     assert (actions == np.where(agrees, proposed, HOLD)).all()
     assert 0 < agrees.mean() < 1
@@ -84,7 +92,9 @@ def test_persistence_holds_and_forecasts_a_return_of_zero(found):
 def test_yesterdays_label_is_the_known_one_and_the_majority_where_none_is_known(market, parts):
     known = np.full(len(market), SELL, np.int8)
     known[parts["test"][:3]] = -1
-    baselines = all_baselines(replace(market, known_label=known), parts["train"], parts["test"], PARAMS)
+    baselines = all_baselines(
+        replace(market, known_label=known), parts["train"], parts["test"], PARAMS
+    )
     found = {b.name: b.actions for b in baselines}
     assert (found["yesterdays_label"][3:] == SELL).all()
     assert (found["yesterdays_label"][:3] == found["majority"][:3]).all()
@@ -92,7 +102,11 @@ def test_yesterdays_label_is_the_known_one_and_the_majority_where_none_is_known(
 
 def test_reversal_and_momentum_call_beyond_the_scaled_band_by_hand(market, parts):
     rows = parts["test"][:4]
-    five, twenty, volatility = market.return_5.copy(), market.return_20.copy(), market.volatility.copy()
+    five, twenty, volatility = (
+        market.return_5.copy(),
+        market.return_20.copy(),
+        market.volatility.copy(),
+    )
     volatility[rows] = 0.02
     five[rows] = [0.0230, -0.0230, 0.0215, np.nan]  # the band is 0.5 * 0.02 * sqrt(5) = 0.02236
     twenty[rows] = [0.0460, -0.0460, 0.0440, np.nan]  # 0.5 * 0.02 * sqrt(20) = 0.04472
@@ -108,11 +122,15 @@ def test_the_reference_rule_is_passed_through(market, parts, found):
     np.testing.assert_array_equal(found["reference_rule"].actions, market.rule[parts["test"]])
 
 
-def test_logistic_regression_is_standardised_on_train_and_finds_a_planted_signal(market, parts, found):
+def test_logistic_regression_is_standardised_on_train_and_finds_a_planted_signal(
+    market, parts, found
+):
     train, rows = parts["train"], parts["test"]
     X = market.X.astype(np.float64)
     mean, deviation = X[train].mean(axis=0), X[train].std(axis=0)
-    oracle = LogisticRegression(max_iter=1000, tol=1e-8).fit((X[train] - mean) / deviation, market.label[train])
+    oracle = LogisticRegression(max_iter=1000, tol=1e-8).fit(
+        (X[train] - mean) / deviation, market.label[train]
+    )
     expected = oracle.predict_proba((X[rows] - mean) / deviation)
     assert found["logistic_regression"].probabilities == pytest.approx(expected, abs=2e-3)
     score = found["logistic_regression"].score
@@ -123,7 +141,9 @@ def test_logistic_regression_is_standardised_on_train_and_finds_a_planted_signal
 def test_one_class_in_train_does_not_crash_and_is_always_forecast(market, parts):
     label = market.label.copy()
     label[parts["train"]] = HOLD
-    for baseline in all_baselines(replace(market, label=label), parts["train"], parts["test"], PARAMS):
+    for baseline in all_baselines(
+        replace(market, label=label), parts["train"], parts["test"], PARAMS
+    ):
         if baseline.probabilities is not None:
             assert (baseline.probabilities == [0, 1, 0]).all()
             assert (baseline.actions == HOLD).all()

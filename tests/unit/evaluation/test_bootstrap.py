@@ -25,8 +25,14 @@ def test_statistics_of_resamples_equal_an_explicit_resampling_of_rows():
     n_dates, length, resamples, seed = 50, 10, 25, 9
     day = np.sort(rng.integers(0, n_dates, 600))
     day[:n_dates] = np.arange(n_dates)  # no date without rows
-    true, predicted, loss = rng.integers(0, 3, 600), rng.integers(0, 3, 600), rng.exponential(size=600)
-    confusion = np.array([m.confusion_matrix(true[day == d], predicted[day == d]).ravel() for d in range(n_dates)])
+    true, predicted, loss = (
+        rng.integers(0, 3, 600),
+        rng.integers(0, 3, 600),
+        rng.exponential(size=600),
+    )
+    confusion = np.array(
+        [m.confusion_matrix(true[day == d], predicted[day == d]).ravel() for d in range(n_dates)]
+    )
     losses = np.array([[np.sum(day == d), loss[day == d].sum()] for d in range(n_dates)])
     counts = b.resample_counts(n_dates, length, resamples, seed)
     for draw, weights in zip(b.draw_dates(n_dates, length, resamples, seed), counts, strict=True):
@@ -52,7 +58,9 @@ def test_icir_from_sums_equals_icir_of_the_drawn_dates():
     counts = b.resample_counts(70, 10, 20, seed=5)
     for draw, weights in zip(b.draw_dates(70, 10, 20, seed=5), counts, strict=True):
         known = ic[draw][~np.isnan(ic[draw])]
-        assert b.mean_over_deviation(weights @ b.moments(ic)) == pytest.approx(known.mean() / known.std(ddof=1))
+        assert b.mean_over_deviation(weights @ b.moments(ic)) == pytest.approx(
+            known.mean() / known.std(ddof=1)
+        )
 
 
 def test_a_paired_difference_is_sure_where_two_unpaired_intervals_overlap():
@@ -86,7 +94,9 @@ def test_blocks_widen_the_interval_of_a_dependent_series():
     series = np.convolve(noise, np.ones(8) / 8, mode="same")
     width = {}
     for length in (1, 20):
-        low, high = b.interval(b.moments(series), b.ratio, b.resample_counts(400, length, seed=1)).ci95
+        low, high = b.interval(
+            b.moments(series), b.ratio, b.resample_counts(400, length, seed=1)
+        ).ci95
         width[length] = high - low
     assert width[20] > 1.7 * width[1]
 

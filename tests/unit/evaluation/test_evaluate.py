@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from b3shared.dataset.table import BUY, CLASSES, HOLD, SELL
 from b3shared.core.errors import InvalidParameterError, TooLittleHistoryError
+from b3shared.core.vocabulary import BUY, CLASSES, HOLD, SELL
 from b3shared.evaluation import metrics as m
 from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.ranking import daily_rank_ic
@@ -28,7 +28,9 @@ def forecasts_of(data, parts, kind="informed", returns=False):
     logits = np.stack([tilt, np.full(len(data), 0.1), -tilt], axis=1)
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     expected = 0.01 * tilt
-    return {name: Forecast(p[rows], expected[rows] if returns else None) for name, rows in parts.items()}
+    return {
+        name: Forecast(p[rows], expected[rows] if returns else None) for name, rows in parts.items()
+    }
 
 
 def run(data, parts, kind="informed", params=PARAMS, returns=False, context=None):
@@ -67,7 +69,10 @@ def test_each_part_is_described_with_rows_and_dates(evaluation, market, parts):
         found = evaluation.metrics["parts"][name]
         assert found["rows"] == len(rows)
         assert found["dates"] == len(np.unique(market.date[rows]))
-        assert (found["first"], found["last"]) == (str(market.date[rows].min()), str(market.date[rows].max()))
+        assert (found["first"], found["last"]) == (
+            str(market.date[rows].min()),
+            str(market.date[rows].max()),
+        )
         assert sum(found["class_shares"].values()) == pytest.approx(1)
 
 
@@ -96,13 +101,17 @@ def test_the_figures_equal_the_plain_functions(evaluation, market, parts):
         "icir": ic.ratio,
         "directional_accuracy": m.directional_accuracy(actions, returns),
     }
-    assert {name: found[name] for name in expected} == pytest.approx({k: float(v) for k, v in expected.items()})
+    assert {name: found[name] for name in expected} == pytest.approx(
+        {k: float(v) for k, v in expected.items()}
+    )
     assert found["confusion_matrix"] == confusion.tolist()
     assert found["per_class"]["hold"]["support"] == int((true == HOLD).sum())
 
 
 def test_every_headline_figure_has_an_interval_that_holds_its_estimate(evaluation):
-    assert set(evaluation.metrics["intervals"]) == {name for name in FIGURES if not name.startswith("interval_")}
+    assert set(evaluation.metrics["intervals"]) == {
+        name for name in FIGURES if not name.startswith("interval_")
+    }
     for name, found in evaluation.metrics["intervals"].items():
         assert found["estimate"] == pytest.approx(evaluation.metrics["model"]["test"][name])
         assert found["ci99"][0] <= found["ci95"][0] < found["ci95"][1] <= found["ci99"][1]
@@ -119,9 +128,16 @@ def test_gaps_are_train_minus_validation(evaluation):
 def test_differences_are_in_the_models_favour_when_positive(evaluation):
     metrics = evaluation.metrics
     for other, name in (("majority", "prior"), ("logistic_regression", "logistic_regression")):
-        gain = metrics["baselines"][other]["figures"]["log_loss"] - metrics["model"]["test"]["log_loss"]
-        assert metrics["differences"][f"log_loss_gain_over_{name}"]["estimate"] == pytest.approx(gain)
-    gain = metrics["model"]["test"]["rank_ic"] - metrics["baselines"]["reversal"]["figures"]["rank_ic"]
+        gain = (
+            metrics["baselines"][other]["figures"]["log_loss"]
+            - metrics["model"]["test"]["log_loss"]
+        )
+        assert metrics["differences"][f"log_loss_gain_over_{name}"]["estimate"] == pytest.approx(
+            gain
+        )
+    gain = (
+        metrics["model"]["test"]["rank_ic"] - metrics["baselines"]["reversal"]["figures"]["rank_ic"]
+    )
     assert metrics["differences"]["rank_ic_gain_over_reversal"]["estimate"] == pytest.approx(gain)
 
 
@@ -130,8 +146,12 @@ def test_months_add_up_to_the_test_part(evaluation):
     months = metrics["months"]
     assert sum(month["rows"] for month in months) == test["rows"]
     assert sum(month["dates"] for month in months) == test["dates"]
-    assert sum(month["rows"] * month["log_loss"] for month in months) / test["rows"] == pytest.approx(test["log_loss"])
-    assert sum(month["dates"] * month["rank_ic"] for month in months) / test["dates"] == pytest.approx(test["rank_ic"])
+    assert sum(month["rows"] * month["log_loss"] for month in months) / test[
+        "rows"
+    ] == pytest.approx(test["log_loss"])
+    assert sum(month["dates"] * month["rank_ic"] for month in months) / test[
+        "dates"
+    ] == pytest.approx(test["rank_ic"])
     assert months[0]["month"] == metrics["parts"]["test"]["first"][:7]
 
 
@@ -152,7 +172,10 @@ def test_an_oracle_is_suspected_of_a_leak_and_an_inverted_one_has_no_skill(marke
     oracle = run(market, parts, kind="oracle")
     assert oracle.metrics["model"]["test"]["accuracy"] == 1
     assert oracle.skill == "none"  # too good to be believed
-    assert any("above 60 %: treat as a leak until proven otherwise" in text for text in oracle.metrics["warnings"])
+    assert any(
+        "above 60 %: treat as a leak until proven otherwise" in text
+        for text in oracle.metrics["warnings"]
+    )
     assert "Suspect a leak" in oracle.report_html
     inverted = metrics_of(market, parts, kind="inverted")
     assert inverted["skill"] == "none"
@@ -161,17 +184,25 @@ def test_an_oracle_is_suspected_of_a_leak_and_an_inverted_one_has_no_skill(marke
 
 def test_a_rule_label_is_never_called_a_forecast(market, parts):
     found = metrics_of(market, parts, params=PipelineParams(label="signal"))
-    assert "label 'signal' is a rule of the inputs: a high score here is not a forecast" in found["warnings"]
+    assert (
+        "label 'signal' is a rule of the inputs: a high score here is not a forecast"
+        in found["warnings"]
+    )
     assert found["skill"] != "proven"
 
 
 @pytest.mark.parametrize("classes", [(HOLD,), (BUY, SELL), (HOLD, SELL)])
 def test_one_or_two_classes_do_not_crash(market, parts, classes):
-    label = np.where(market.label < 0, -1, np.take(classes, market.label % len(classes))).astype(np.int8)
+    label = np.where(market.label < 0, -1, np.take(classes, market.label % len(classes))).astype(
+        np.int8
+    )
     found = run(replace(market, label=label), parts)
     assert json.dumps(found.metrics, allow_nan=False)
     assert found.report_html
-    supports = {name: figures["support"] > 0 for name, figures in found.metrics["model"]["test"]["per_class"].items()}
+    supports = {
+        name: figures["support"] > 0
+        for name, figures in found.metrics["model"]["test"]["per_class"].items()
+    }
     assert supports == {name: code in classes for code, name in enumerate(CLASSES)}
     assert any("the train part has no" in warning for warning in found.metrics["warnings"])
 
@@ -210,9 +241,13 @@ def test_bad_forecasts_are_refused_by_name(market, parts):
         with pytest.raises(InvalidParameterError, match=f"test.*{words}"):
             evaluate(market, parts, good | {"test": forecast}, rates, PARAMS, IMPORTANCE)
     with pytest.raises(InvalidParameterError, match="forecast of part val is missing"):
-        evaluate(market, parts, {k: v for k, v in good.items() if k != "val"}, rates, PARAMS, IMPORTANCE)
+        evaluate(
+            market, parts, {k: v for k, v in good.items() if k != "val"}, rates, PARAMS, IMPORTANCE
+        )
     with pytest.raises(InvalidParameterError, match="part test is missing"):
-        evaluate(market, {k: v for k, v in parts.items() if k != "test"}, good, rates, PARAMS, IMPORTANCE)
+        evaluate(
+            market, {k: v for k, v in parts.items() if k != "test"}, good, rates, PARAMS, IMPORTANCE
+        )
     empty = parts | {"test": np.flatnonzero(market.label < 0)}
     with pytest.raises(TooLittleHistoryError, match="part test"):
         evaluate(market, empty, forecasts_of(market, empty), rates, PARAMS, IMPORTANCE)
@@ -221,7 +256,12 @@ def test_bad_forecasts_are_refused_by_name(market, parts):
 def test_save_writes_every_file_and_names_it(evaluation, tmp_path):
     paths = evaluation.save(tmp_path / "new")
     assert sorted(paths) == sorted((tmp_path / "new").iterdir())
-    assert {path.name for path in paths} >= {"metrics.json", "report.html", "confusion_matrix.png", "equity.png"}
+    assert {path.name for path in paths} >= {
+        "metrics.json",
+        "report.html",
+        "confusion_matrix.png",
+        "equity.png",
+    }
     assert json.loads((tmp_path / "new" / "metrics.json").read_text()) == evaluation.metrics
     assert all(p.read_bytes().startswith(b"\x89PNG\r\n\x1a\n") for p in paths if p.suffix == ".png")
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from b3shared.dataset.table import BUY, HOLD, SELL
 from b3shared.core.errors import InvalidParameterError, TooLittleHistoryError
+from b3shared.core.vocabulary import BUY, HOLD, SELL
 from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.metrics import class_shares
 from b3shared.evaluation.parts import score_parts
@@ -36,11 +36,15 @@ def parts(market, split):
 
 def forecasts_of(market, parts, *, strength=0.007, width=1.6449):
     """Returns of the planted feature, with an interval of ``width`` units."""
-    logits = np.stack([market.X[:, 0] * 0.35, np.full(len(market), 0.1), -market.X[:, 0] * 0.35], axis=1)
+    logits = np.stack(
+        [market.X[:, 0] * 0.35, np.full(len(market), 0.1), -market.X[:, 0] * 0.35], axis=1
+    )
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     expected = strength * market.X[:, 0].astype(float)
     intervals = ReturnScale(PARAMS.horizon, 0.9, width).intervals(expected, market.volatility)
-    return {name: Forecast(p[rows], expected[rows], intervals[rows]) for name, rows in parts.items()}
+    return {
+        name: Forecast(p[rows], expected[rows], intervals[rows]) for name, rows in parts.items()
+    }
 
 
 def run(market, parts, forecasts, **options):
@@ -50,7 +54,9 @@ def run(market, parts, forecasts, **options):
 
 def evaluated(market, parts, forecasts, **options):
     rates = class_shares(market.label[parts["train"]])
-    return evaluate(market, parts, forecasts, rates, options.pop("params", PARAMS), {"f0": 1.0}, **options)
+    return evaluate(
+        market, parts, forecasts, rates, options.pop("params", PARAMS), {"f0": 1.0}, **options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +68,9 @@ def evaluation(market, parts):
 def test_no_side_is_called_against_the_expected_return(market, parts):
     rates = class_shares(market.label[parts["train"]])
     agreeing, contrary = (
-        score_parts(market, parts, forecasts_of(market, parts, strength=strength), rates, PARAMS)["test"]
+        score_parts(market, parts, forecasts_of(market, parts, strength=strength), rates, PARAMS)[
+            "test"
+        ]
         for strength in (0.007, -0.007)
     )
     assert {BUY, SELL} < set(agreeing.actions)
@@ -87,24 +95,35 @@ def test_every_part_has_the_figures_of_returns_prices_and_intervals(evaluation, 
         assert found["return_mae"] == pytest.approx(np.abs(error).mean())
         assert found["price_mape"] == pytest.approx(np.abs(error / (1 + actual)).mean())
         unit = unit_of(market.volatility[rows], PARAMS.horizon)
-        assert found["interval_coverage"] == pytest.approx((np.abs(error) <= 1.6449 * unit).mean(), abs=1e-3)
+        assert found["interval_coverage"] == pytest.approx(
+            (np.abs(error) <= 1.6449 * unit).mean(), abs=1e-3
+        )
     gap = evaluation.metrics["gaps"]["return_mae"]
     model = evaluation.metrics["model"]
     assert gap == pytest.approx(model["train"]["return_mae"] - model["val"]["return_mae"])
 
 
-def test_persistence_stands_beside_with_an_interval_of_the_same_kind_from_the_same_later_rows(evaluation, market, parts):
+def test_persistence_stands_beside_with_an_interval_of_the_same_kind_from_the_same_later_rows(
+    evaluation, market, parts
+):
     metrics, rows = evaluation.metrics, parts["test"]
     later = later_half(market, parts["val"])
-    scores = np.sort(np.abs(market.future_return[later]) / unit_of(market.volatility[later], PARAMS.horizon))
+    scores = np.sort(
+        np.abs(market.future_return[later]) / unit_of(market.volatility[later], PARAMS.horizon)
+    )
     quantile = scores[int(np.ceil((len(later) + 1) * 0.9)) - 1]
     fit = metrics["return_interval"]["persistence"]
     assert fit["rows"] == len(later) < len(parts["val"])
     assert fit["quantile"] == pytest.approx(quantile)
-    assert (fit["first"], fit["last"]) == (str(market.date[later].min()), str(market.date[later].max()))
+    assert (fit["first"], fit["last"]) == (
+        str(market.date[later].min()),
+        str(market.date[later].max()),
+    )
     half = quantile * unit_of(market.volatility[rows], PARAMS.horizon)
     persistence = metrics["baselines"]["persistence"]["figures"]
-    assert persistence["interval_coverage"] == pytest.approx((np.abs(market.future_return[rows]) <= half).mean())
+    assert persistence["interval_coverage"] == pytest.approx(
+        (np.abs(market.future_return[rows]) <= half).mean()
+    )
     assert persistence["interval_width"] == pytest.approx(2 * half.mean())
     assert persistence["price_mape_excess"] == persistence["return_r2_over_zero"] == 0
     assert persistence["return_rank_ic"] is None
@@ -131,7 +150,11 @@ def test_without_a_word_of_the_trainer_the_whole_validation_part_sets_it(market,
 
 def test_too_few_rows_for_the_level_are_refused(market, parts):
     with pytest.raises(TooLittleHistoryError, match="5 rows to set the interval on"):
-        run(market, parts | {"val": parts["val"][:5]}, forecasts_of(market, parts | {"val": parts["val"][:5]}))
+        run(
+            market,
+            parts | {"val": parts["val"][:5]},
+            forecasts_of(market, parts | {"val": parts["val"][:5]}),
+        )
 
 
 def test_paired_gains_over_persistence_are_differences_of_the_figures(evaluation):
@@ -176,17 +199,24 @@ def test_narrow_intervals_and_bad_prices_are_warned_of(market, parts):
 
 def test_an_oracle_of_returns_is_suspected_of_a_leak(market, parts):
     said = forecasts_of(market, parts)
-    oracle = {name: replace(said[name], returns=market.future_return[rows]) for name, rows in parts.items()}
+    oracle = {
+        name: replace(said[name], returns=market.future_return[rows])
+        for name, rows in parts.items()
+    }
     found = run(market, parts, oracle)
     assert found["model"]["test"]["return_sign_accuracy"] == 1
     assert found["skill"] == "none"
 
 
 def test_a_model_without_returns_has_none_of_it_and_else_the_same(evaluation, market, parts):
-    classes = {name: Forecast(said.probabilities) for name, said in forecasts_of(market, parts).items()}
+    classes = {
+        name: Forecast(said.probabilities) for name, said in forecasts_of(market, parts).items()
+    }
     found, full = evaluated(market, parts, classes), evaluation.metrics
     assert not PICTURES & set(found.figures)
-    assert [found.metrics[name] for name in ("return_bins", "return_interval", "training")] == [None] * 3
+    assert [found.metrics[name] for name in ("return_bins", "return_interval", "training")] == [
+        None
+    ] * 3
     said = found.metrics["model"]["test"]
     assert not [name for name in said if name.startswith(("return_", "price_", "interval_"))]
     assert said == {name: full["model"]["test"][name] for name in said}
@@ -197,7 +227,9 @@ def test_a_model_without_returns_has_none_of_it_and_else_the_same(evaluation, ma
 
 def test_rows_without_a_known_outcome_are_left_out_with_what_was_said_of_them(market, parts):
     wider = parts | {"test": np.sort(np.r_[parts["test"], np.flatnonzero(market.label < 0)])}
-    assert run(market, wider, forecasts_of(market, wider)) == run(market, parts, forecasts_of(market, parts))
+    assert run(market, wider, forecasts_of(market, wider)) == run(
+        market, parts, forecasts_of(market, parts)
+    )
 
 
 def test_a_training_is_told_by_its_curves(evaluation):
@@ -217,9 +249,14 @@ def test_a_model_with_returns_intervals_and_epochs_has_pictures_of_them(evaluati
 
 def test_bad_intervals_are_refused_by_name(market, parts):
     good = forecasts_of(market, parts)
-    p, r, bounds = (getattr(good["test"], name) for name in ("probabilities", "returns", "intervals"))
+    p, r, bounds = (
+        getattr(good["test"], name) for name in ("probabilities", "returns", "intervals")
+    )
     for bad in (bounds[:-1], bounds[:, ::-1], np.where(bounds > 0, np.nan, bounds), bounds[:, :1]):
-        with pytest.raises(InvalidParameterError, match=r"test: intervals must be \d+ finite pairs, the lower end first"):
+        with pytest.raises(
+            InvalidParameterError,
+            match=r"test: intervals must be \d+ finite pairs, the lower end first",
+        ):
             run(market, parts, good | {"test": Forecast(p, r, bad)})
 
 
@@ -230,4 +267,7 @@ def test_a_rule_label_is_set_beside_the_rule_of_today(market, parts):
     rule = found["baselines"]["reference_rule"]["figures"]["macro_f1"]
     assert gain["estimate"] == pytest.approx(found["model"]["test"]["macro_f1"] - rule)
     assert gain["ci95"][0] < gain["estimate"] < gain["ci95"][1]
-    assert "macro_f1_gain_over_reference_rule" not in run(market, parts, forecasts_of(market, parts))["differences"]
+    assert (
+        "macro_f1_gain_over_reference_rule"
+        not in run(market, parts, forecasts_of(market, parts))["differences"]
+    )

@@ -10,7 +10,9 @@ from b3shared.core.errors import ArtifactNotFoundError
 from b3shared.evaluation.gate import Outcomes, decide
 
 
-def outcomes(skill: float, *, start: str = "2023-01-02", sessions: int = 200, seed: int = 0) -> Outcomes:
+def outcomes(
+    skill: float, *, start: str = "2023-01-02", sessions: int = 200, seed: int = 0
+) -> Outcomes:
     """Labels of ten tickers, and probabilities that know of them as much as ``skill`` says (0: nothing)."""
     rng = np.random.default_rng(seed)
     dates = np.arange(sessions) + np.datetime64(start)
@@ -18,7 +20,9 @@ def outcomes(skill: float, *, start: str = "2023-01-02", sessions: int = 200, se
     label = rng.integers(0, 3, len(date)).astype(np.int8)
     weight = np.ones((len(date), 3)) + rng.uniform(0, 0.2, (len(date), 3))
     weight[np.arange(len(date)), label] += skill
-    return Outcomes(ticker, date, label, weight / weight.sum(axis=1, keepdims=True), "direction, horizon 2")
+    return Outcomes(
+        ticker, date, label, weight / weight.sum(axis=1, keepdims=True), "direction, horizon 2"
+    )
 
 
 def test_the_first_version_goes_live() -> None:
@@ -44,7 +48,9 @@ def test_a_worse_challenger_is_called_worse_and_a_better_one_better() -> None:
     for challenger, live, word in ((0.0, 0.4, "worse"), (0.4, 0.0, "better")):
         decision = decide(outcomes(challenger), outcomes(live), margin=0.0, horizon=2)
         gain = decision.evidence["log_loss_gain"]
-        assert decision.reason.startswith(f"log loss {abs(gain):.5f} {word} than live on 2000 rows of ")
+        assert decision.reason.startswith(
+            f"log loss {abs(gain):.5f} {word} than live on 2000 rows of "
+        )
 
 
 def test_the_margin_must_be_exceeded() -> None:

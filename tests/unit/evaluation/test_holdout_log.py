@@ -16,6 +16,10 @@ def test_every_evaluation_of_an_overlapping_period_counts_once(tmp_path: Path) -
     storage = open_storage(tmp_path)
     assert count_opening(storage, days("2023-01-02", "2023-06-30"), "a" * 64) == 1
     assert count_opening(storage, days("2023-01-02", "2023-06-30"), "b" * 64) == 2
-    assert count_opening(storage, days("2023-01-02", "2023-06-30"), "a" * 64) == 2  # the same evaluation again
-    assert count_opening(storage, days("2023-06-30", "2023-12-28"), "c" * 64) == 3  # one day in common
+    assert (
+        count_opening(storage, days("2023-01-02", "2023-06-30"), "a" * 64) == 2
+    )  # the same evaluation again
+    assert (
+        count_opening(storage, days("2023-06-30", "2023-12-28"), "c" * 64) == 3
+    )  # one day in common
     assert count_opening(storage, days("2022-01-03", "2022-12-29"), "d" * 64) == 1

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from b3shared.dataset.table import BUY, CLASSES, HOLD, SELL
+from b3shared.core.vocabulary import BUY, CLASSES, HOLD, SELL
 from b3shared.evaluation import metrics as m
 
 LABELS = [BUY, HOLD, SELL]
@@ -26,10 +26,16 @@ def test_ninety_holds_are_reported_under_hold():
     assert confusion.tolist() == [[3, 3, 0], [0, 85, 5], [0, 0, 4]]
     found = m.per_class(confusion)
     assert list(found) == ["buy", "hold", "sell"] == list(CLASSES)
-    assert {name: figures["support"] for name, figures in found.items()} == {"buy": 6, "hold": 90, "sell": 4}
+    assert {name: figures["support"] for name, figures in found.items()} == {
+        "buy": 6,
+        "hold": 90,
+        "sell": 4,
+    }
     assert found["hold"]["precision"] == pytest.approx(85 / 88)
     assert found["hold"]["recall"] == pytest.approx(85 / 90)
-    assert found["sell"] == pytest.approx({"precision": 4 / 9, "recall": 1.0, "f1": 8 / 13, "support": 4})
+    assert found["sell"] == pytest.approx(
+        {"precision": 4 / 9, "recall": 1.0, "f1": 8 / 13, "support": 4}
+    )
     assert found["buy"]["recall"] == 0.5
 
 
@@ -40,10 +46,18 @@ def test_figures_of_calls_equal_those_of_scikit_learn(pairs):
     options = {"labels": LABELS, "zero_division": 0}
     assert confusion.tolist() == sk.confusion_matrix(true, predicted, labels=LABELS).tolist()
     assert m.accuracy(confusion) == pytest.approx(sk.accuracy_score(true, predicted))
-    assert m.macro_f1(confusion) == pytest.approx(sk.f1_score(true, predicted, average="macro", **options))
-    assert m.weighted_f1(confusion) == pytest.approx(sk.f1_score(true, predicted, average="weighted", **options))
-    assert m.precision(confusion) == pytest.approx(sk.precision_score(true, predicted, average=None, **options))
-    assert m.recall(confusion) == pytest.approx(sk.recall_score(true, predicted, average=None, **options))
+    assert m.macro_f1(confusion) == pytest.approx(
+        sk.f1_score(true, predicted, average="macro", **options)
+    )
+    assert m.weighted_f1(confusion) == pytest.approx(
+        sk.f1_score(true, predicted, average="weighted", **options)
+    )
+    assert m.precision(confusion) == pytest.approx(
+        sk.precision_score(true, predicted, average=None, **options)
+    )
+    assert m.recall(confusion) == pytest.approx(
+        sk.recall_score(true, predicted, average=None, **options)
+    )
     shares = [np.mean(predicted[true == c] == c) for c in set(true)]
     assert m.balanced_accuracy(confusion) == pytest.approx(np.mean(shares))
 
@@ -71,7 +85,9 @@ def test_absent_classes_do_not_crash_and_count_as_nothing(classes):
     assert float(m.accuracy(confusion)) == 1.0
     assert float(m.balanced_accuracy(confusion)) == 1.0
     assert float(m.macro_f1(confusion)) == pytest.approx(len(classes) / 3)
-    assert [m.per_class(confusion)[name]["support"] for name in CLASSES] == [5 * (c in classes) for c in LABELS]
+    assert [m.per_class(confusion)[name]["support"] for name in CLASSES] == [
+        5 * (c in classes) for c in LABELS
+    ]
 
 
 def test_perfect_and_inverted_calls():
@@ -87,7 +103,9 @@ def test_perfect_and_inverted_calls():
 def test_log_loss_and_brier_equal_scikit_learn():
     true, _, p = random_calls()
     assert m.log_loss(p, true) == pytest.approx(sk.log_loss(true, p, labels=LABELS))
-    assert m.brier(p, true) == pytest.approx(sum(np.mean((p[:, c] - (true == c)) ** 2) for c in LABELS))
+    assert m.brier(p, true) == pytest.approx(
+        sum(np.mean((p[:, c] - (true == c)) ** 2) for c in LABELS)
+    )
 
 
 def test_equal_shares_cost_ln_three_and_certainty_in_the_wrong_stays_finite():
@@ -100,7 +118,9 @@ def test_equal_shares_cost_ln_three_and_certainty_in_the_wrong_stays_finite():
 
 
 def test_class_shares_are_in_the_order_of_the_classes():
-    assert m.class_shares(np.array([0, 1, 1, 2, 2, 2, 2, 2])) == pytest.approx([1 / 8, 2 / 8, 5 / 8])
+    assert m.class_shares(np.array([0, 1, 1, 2, 2, 2, 2, 2])) == pytest.approx(
+        [1 / 8, 2 / 8, 5 / 8]
+    )
 
 
 def test_calibration_error_by_hand():
@@ -108,7 +128,9 @@ def test_calibration_error_by_hand():
     true = np.array([BUY] * 4 + [HOLD] * 3 + [SELL] * 3)
     assert m.expected_calibration_error(p, true) == pytest.approx((0.2 + 0.2 + 0.0) / 3)
     bins = m.reliability_bins(p, true)
-    assert bins["buy"] == [{"rows": 10, "forecast": pytest.approx(0.2), "observed": pytest.approx(0.4)}]
+    assert bins["buy"] == [
+        {"rows": 10, "forecast": pytest.approx(0.2), "observed": pytest.approx(0.4)}
+    ]
     assert list(bins) == list(CLASSES)
 
 
@@ -138,9 +160,13 @@ def test_the_order_of_the_rows_does_not_matter(order):
     true, predicted, p = random_calls(rows=30)
     p = p.round(1)  # ties
     order = np.array(order)
-    assert m.expected_calibration_error(p[order], true[order]) == pytest.approx(m.expected_calibration_error(p, true))
+    assert m.expected_calibration_error(p[order], true[order]) == pytest.approx(
+        m.expected_calibration_error(p, true)
+    )
     assert m.log_loss(p[order], true[order]) == pytest.approx(m.log_loss(p, true))
-    assert (m.confusion_matrix(true[order], predicted[order]) == m.confusion_matrix(true, predicted)).all()
+    assert (
+        m.confusion_matrix(true[order], predicted[order]) == m.confusion_matrix(true, predicted)
+    ).all()
 
 
 def test_direction_counts_calls_only_and_a_zero_return_is_a_miss():

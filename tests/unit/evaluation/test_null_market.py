@@ -1,28 +1,36 @@
 """On markets of random walks nothing can be forecast, and this project must say so; a leak must be noticed.
 
-Twenty markets with the real calendar. The same quotes, features, labels and forest twice: split as the product splits
-(by date, purged, embargoed), and split at random, as is often done. Each statistic is averaged over the markets, and
-its t value held against the two-sided 99.9 % bound of 19 degrees of freedom.
+Twenty markets with the real calendar. The same quotes, features, labels and forest twice: split as
+the product splits (by date, purged, embargoed), and split at random, as is often done. Each
+statistic is averaged over the markets, and its t value held against the two-sided 99.9 % bound of
+19 degrees of freedom.
 """
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from b3shared.dataset.table import Dataset, IntArray
-from b3shared.models.decision import decide
+from b3shared.core.arrays import IntArray
+from b3shared.dataset.split import purged_split
+from b3shared.dataset.table import Dataset
 from b3shared.evaluation.metrics import class_shares, directional_accuracy, log_loss
 from b3shared.evaluation.ranking import buy_minus_sell, daily_rank_ic
+from b3shared.features.training_table import preprocess
 from b3shared.models.base import TrainingSession
+from b3shared.models.decision import decide
 from b3shared.models.random_forest.model import RandomForestModel
 from b3shared.params.run import PipelineParams
-from b3shared.features.training_table import preprocess
-from b3shared.dataset.split import purged_split
 
 MARKETS, TICKERS, SESSIONS = 20, 12, 620
 BOUND = 3.883  # t quantile 0.9995 at 19 degrees of freedom
 PARAMS = PipelineParams.of(
-    horizon=10, n_estimators=20, max_depth=10, min_samples_leaf=10, max_features="sqrt", max_samples=0.6, n_jobs=1
+    horizon=10,
+    n_estimators=20,
+    max_depth=10,
+    min_samples_leaf=10,
+    max_features="sqrt",
+    max_samples=0.6,
+    n_jobs=1,
 )
 
 
@@ -34,7 +42,8 @@ def random_walks(calendar: np.ndarray, seed: int) -> pd.DataFrame:
     for n in range(TICKERS):
         steps = rng.normal(0, 0.01, (SESSIONS, 4))  # four steps a day: open, two within, close
         path = 20 * np.exp(
-            np.cumsum(steps).reshape(SESSIONS, 4) - steps.var() * np.arange(1, 4 * SESSIONS + 1).reshape(-1, 4) / 2
+            np.cumsum(steps).reshape(SESSIONS, 4)
+            - steps.var() * np.arange(1, 4 * SESSIONS + 1).reshape(-1, 4) / 2
         )
         frames.append(
             pd.DataFrame(
@@ -57,11 +66,17 @@ def random_walks(calendar: np.ndarray, seed: int) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def skill(data: Dataset, train: IntArray, val: IntArray, test: IntArray) -> tuple[float, float, float]:
+def skill(
+    data: Dataset, train: IntArray, val: IntArray, test: IntArray
+) -> tuple[float, float, float]:
     """Rank IC, directional accuracy above one half, log-loss gain over the class prior, all on the test rows."""
     model = RandomForestModel(PARAMS)
     model.fit(data, train, val, TrainingSession())
-    p, label, outcome = model.forecast(data, test).probabilities, data.label[test], data.future_return[test]
+    p, label, outcome = (
+        model.forecast(data, test).probabilities,
+        data.label[test],
+        data.future_return[test],
+    )
     prior = np.tile(class_shares(data.label[train]), (len(test), 1))
     return (
         daily_rank_ic(buy_minus_sell(p), outcome, data.date[test]).mean,
@@ -97,10 +112,18 @@ def test_random_walks_show_no_skill(markets: dict[str, np.ndarray]) -> None:
     assert gain < BOUND
 
 
-def test_the_same_markets_split_at_random_show_skill_that_is_not_there(markets: dict[str, np.ndarray]) -> None:
+def test_the_same_markets_split_at_random_show_skill_that_is_not_there(
+    markets: dict[str, np.ndarray],
+) -> None:
     """So the test above can fail: this is what a leak looks like to it."""
     rank_ic, direction, gain = t_values(markets["random"])
-    print("t of rank IC, direction, log-loss gain:", rank_ic, direction, gain, markets["random"].mean(axis=0))
+    print(
+        "t of rank IC, direction, log-loss gain:",
+        rank_ic,
+        direction,
+        gain,
+        markets["random"].mean(axis=0),
+    )
     assert rank_ic > BOUND
     assert direction > BOUND
     assert gain > BOUND

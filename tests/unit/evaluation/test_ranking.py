@@ -84,8 +84,13 @@ def test_quintile_spread_equals_a_loop_and_turns_its_sign_with_the_score():
     found = quintile_spread(score, returns, dates)
     for date, spread in zip(found.dates, found.values, strict=True):
         today, n = dates == date, int((dates == date).sum())
-        rank = np.array([(score[today] < s).sum() + ((score[today] == s).sum() + 1) / 2 for s in score[today]])
-        top, bottom = returns[today][5 * (rank - 0.5) >= 4 * n], returns[today][5 * (rank - 0.5) <= n]
+        rank = np.array(
+            [(score[today] < s).sum() + ((score[today] == s).sum() + 1) / 2 for s in score[today]]
+        )
+        top, bottom = (
+            returns[today][5 * (rank - 0.5) >= 4 * n],
+            returns[today][5 * (rank - 0.5) <= n],
+        )
         if n < 5 or not len(top) or not len(bottom):
             assert np.isnan(spread)
         else:
@@ -105,4 +110,6 @@ def test_the_order_of_rows_changes_nothing(seed):
 
 
 def test_the_score_is_buy_minus_sell():
-    assert buy_minus_sell(np.array([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]])) == pytest.approx([0.3, -0.5])
+    assert buy_minus_sell(np.array([[0.5, 0.3, 0.2], [0.1, 0.3, 0.6]])) == pytest.approx(
+        [0.3, -0.5]
+    )

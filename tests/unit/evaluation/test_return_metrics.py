@@ -17,11 +17,15 @@ def outcome_of(actual, close=None, dates=None):
     rows = len(actual)
     dates = np.datetime64("2023-01-02") + np.arange(rows) // 10 if dates is None else dates
     close = np.full(rows, 10.0) if close is None else close
-    return Outcome(dates, np.zeros(rows, np.int8), np.asarray(actual, float), close, np.full(3, 1 / 3), LEVEL)
+    return Outcome(
+        dates, np.zeros(rows, np.int8), np.asarray(actual, float), close, np.full(3, 1 / 3), LEVEL
+    )
 
 
 def card_of(outcome, predicted, intervals=None):
-    return Scorecard.of(outcome, np.ones(len(outcome), np.int8), returns=predicted, intervals=intervals)
+    return Scorecard.of(
+        outcome, np.ones(len(outcome), np.int8), returns=predicted, intervals=intervals
+    )
 
 
 def figures(actual, predicted, close=None, intervals=None):
@@ -47,7 +51,10 @@ def test_every_figure_equals_a_plain_loop():
     for r, p, c in zip(actual, predicted, close, strict=True):
         mae, mse = mae + abs(p - r), mse + (p - r) ** 2
         zero, spread = zero + r**2, spread + (r - actual.mean()) ** 2
-        price, price_square = price + abs(c * (1 + p) - c * (1 + r)), price_square + (c * (1 + p) - c * (1 + r)) ** 2
+        price, price_square = (
+            price + abs(c * (1 + p) - c * (1 + r)),
+            price_square + (c * (1 + p) - c * (1 + r)) ** 2,
+        )
         price_zero += abs(c - c * (1 + r))
         if r > -1:
             priced += 1
@@ -75,7 +82,10 @@ def test_every_figure_equals_a_plain_loop():
 
 def test_errors_equal_those_of_scikit_learn():
     actual, predicted, close = random_returns(3)
-    found, prices = figures(actual, predicted, close), (close * (1 + actual), close * (1 + predicted))
+    found, prices = (
+        figures(actual, predicted, close),
+        (close * (1 + actual), close * (1 + predicted)),
+    )
     assert found["return_r2"] == pytest.approx(sk.r2_score(actual, predicted))
     assert found["return_mse"] == pytest.approx(sk.mean_squared_error(actual, predicted))
     assert found["price_mape"] == pytest.approx(sk.mean_absolute_percentage_error(*prices))
@@ -112,7 +122,9 @@ def test_the_interval_score_is_least_at_the_true_quantiles():
     scores = {}
     for wide in (0.5, 0.8, 1.0, 1.2, 2.0):
         half = np.full(len(actual), wide * 1.6449 * 0.02)
-        scores[wide] = figures(actual, None, intervals=np.stack([-half, half], axis=1))["interval_score"]
+        scores[wide] = figures(actual, None, intervals=np.stack([-half, half], axis=1))[
+            "interval_score"
+        ]
     assert min(scores, key=scores.get) == 1.0
 
 
@@ -121,7 +133,13 @@ def test_a_perfect_oracle_covers_everything_without_error():
     found = figures(actual, actual, close, np.stack([actual, actual], axis=1))
     assert found["interval_coverage"] == found["return_r2"] == found["return_r2_over_zero"] == 1
     assert found["return_sign_accuracy"] == found["return_rank_ic"] == 1
-    assert found["interval_score"] == found["interval_width"] == found["price_mape"] == found["return_mae"] == 0
+    assert (
+        found["interval_score"]
+        == found["interval_width"]
+        == found["price_mape"]
+        == found["return_mae"]
+        == 0
+    )
     assert found["price_mape_excess"] == found["price_mae_excess"] == -1
 
 
@@ -138,12 +156,16 @@ def test_a_forecast_of_zero_is_persistence_itself(rows):
 
 def test_what_is_not_defined_is_not_a_number():
     still = figures(np.zeros(20), np.zeros(20))
-    undefined = {name for name, value in still.items() if isinstance(value, float) and np.isnan(value)}
+    undefined = {
+        name for name, value in still.items() if isinstance(value, float) and np.isnan(value)
+    }
     assert undefined >= {
         "return_r2", "return_r2_over_zero", "return_sign_accuracy", "return_rank_ic", "return_icir",
         "price_mape_excess", "price_mae_excess",
     }  # fmt: skip
-    assert np.isnan(figures(np.full(20, 0.1), np.full(20, 0.2))["return_r2"])  # constant, but not zero
+    assert np.isnan(
+        figures(np.full(20, 0.1), np.full(20, 0.2))["return_r2"]
+    )  # constant, but not zero
     assert np.isnan(figures(np.full(20, -1.0), np.zeros(20))["price_mape"])
     assert np.isfinite(figures(np.r_[-1.0, 0.1], np.zeros(2))["price_mape"])
 
@@ -159,7 +181,9 @@ def test_the_difference_to_persistence_is_resampled_paired():
     actual, predicted, close = random_returns(8, rows=2000)
     card = card_of(outcome_of(actual, close), predicted)
     length, dates = 10, len(card.dates)
-    found = card.intervals(bootstrap.resample_counts(dates, length, 300, seed=3))["price_mape_excess"]
+    found = card.intervals(bootstrap.resample_counts(dates, length, 300, seed=3))[
+        "price_mape_excess"
+    ]
     day, outcome = np.arange(2000) // 10, close * (1 + actual)
     ratios = []
     for draw in bootstrap.draw_dates(dates, length, 300, seed=3):

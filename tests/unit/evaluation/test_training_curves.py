@@ -7,7 +7,10 @@ def test_a_training_without_epochs_has_no_curves():
 
 
 def test_the_best_epoch_is_the_trainers_own_and_else_that_of_the_least_validation_loss():
-    history = [{"epoch": n, "val_loss": loss} for n, loss in ((1, 2.0), (2, float("nan")), (3, 1.5), (4, 1.6))]
+    history = [
+        {"epoch": n, "val_loss": loss}
+        for n, loss in ((1, 2.0), (2, float("nan")), (3, 1.5), (4, 1.6))
+    ]
     assert curves_of({"history": history})["best_epoch"] == 3
     assert curves_of({"history": history, "chosen": {"best_epoch": 1}})["best_epoch"] == 1
     assert curves_of({"history": history})["val_loss"] == [2.0, None, 1.5, 1.6]

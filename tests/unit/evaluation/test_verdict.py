@@ -7,15 +7,31 @@ def bounds(low95, low99, estimate=0.05):
     return {"estimate": estimate, "ci95": [low95, 0.1], "ci99": [low99, 0.12]}
 
 
-CLEAR, FAINT, NOTHING, UNKNOWN = bounds(0.02, 0.01), bounds(0.01, -0.01), bounds(-0.01, -0.02), bounds(None, None)
+CLEAR, FAINT, NOTHING, UNKNOWN = (
+    bounds(0.02, 0.01),
+    bounds(0.01, -0.01),
+    bounds(-0.01, -0.02),
+    bounds(None, None),
+)
 
 
-def metrics(ic=CLEAR, prior=CLEAR, logistic=CLEAR, skill=CLEAR, label="direction", direction=0.53, resamples=2000):
+def metrics(
+    ic=CLEAR,
+    prior=CLEAR,
+    logistic=CLEAR,
+    skill=CLEAR,
+    label="direction",
+    direction=0.53,
+    resamples=2000,
+):
     return {
         "label": label,
         "skill": "none",
         "intervals": {"rank_ic": ic, "log_loss_skill": skill},
-        "differences": {"log_loss_gain_over_prior": prior, "log_loss_gain_over_logistic_regression": logistic},
+        "differences": {
+            "log_loss_gain_over_prior": prior,
+            "log_loss_gain_over_logistic_regression": logistic,
+        },
         "model": {"test": {"directional_accuracy": direction, "dates": 40}},
         "bootstrap": {"resamples": resamples, "block_length": 10},
         "parts": {"train": {"class_shares": {"buy": 0.3, "hold": 0.4, "sell": 0.3}}},
@@ -72,7 +88,8 @@ def test_too_few_dates_and_a_missing_class_are_said():
 
 
 @pytest.mark.parametrize(
-    ("skill", "words"), [("none", "shows no skill"), ("weak", "a little skill"), ("proven", "beats the class prior")]
+    ("skill", "words"),
+    [("none", "shows no skill"), ("weak", "a little skill"), ("proven", "beats the class prior")],
 )
 def test_the_headline_says_the_verdict_and_its_evidence(skill, words):
     sentence = headline_of(metrics() | {"skill": skill})
@@ -103,23 +120,31 @@ def test_a_price_error_above_that_of_persistence_is_said():
     assert warnings_of(with_returns(excess=None)) == []
 
 
-@pytest.mark.parametrize(("coverage", "said"), [(0.871, False), (0.929, False), (0.869, True), (0.931, True)])
+@pytest.mark.parametrize(
+    ("coverage", "said"), [(0.871, False), (0.929, False), (0.869, True), (0.931, True)]
+)
 def test_coverage_more_than_three_points_off_is_said(coverage, said):
     found = warnings_of(with_returns(coverage=coverage))
-    assert [f"the intervals cover {coverage:.1%} of the outcomes, not the 90.0% asked for" in w for w in found] == [
-        True
-    ] * said
+    assert [
+        f"the intervals cover {coverage:.1%} of the outcomes, not the 90.0% asked for" in w
+        for w in found
+    ] == [True] * said
 
 
 @pytest.mark.parametrize("label", ["direction", "signal"])
 def test_a_return_head_that_is_too_often_right_is_called_a_leak_whatever_the_label(label):
     found = with_returns(sign=0.61, label=label)
-    assert any("sign accuracy of the return 61.0% is above 60 %" in warning for warning in warnings_of(found))
+    assert any(
+        "sign accuracy of the return 61.0% is above 60 %" in warning
+        for warning in warnings_of(found)
+    )
     assert skill_verdict(found) == "none"
     assert skill_verdict(with_returns(sign=0.60, label=label)) != "none"
     assert skill_verdict(with_returns(sign=None, label=label)) != "none"
 
 
 def test_the_headline_sets_the_price_beside_persistence_where_there_is_one():
-    assert "price error against persistence's -1.00% [-2.00% to +1.50%]" in headline_of(with_returns())
+    assert "price error against persistence's -1.00% [-2.00% to +1.50%]" in headline_of(
+        with_returns()
+    )
     assert "persistence" not in headline_of(metrics())

@@ -20,19 +20,28 @@ def test_a_split_and_a_dividend_by_hand() -> None:
     price, share = forward_factors(frame)
     np.testing.assert_allclose(share, [1, 2, 2, 2])
     np.testing.assert_allclose(price, [1, 2, 2 / (1 - 1 / 5), 2.5])
-    np.testing.assert_allclose(frame["close"] * price, [10, 10, 10, 11])  # the dividend of 1 made the fall to 4 no loss
+    np.testing.assert_allclose(
+        frame["close"] * price, [10, 10, 10, 11]
+    )  # the dividend of 1 made the fall to 4 no loss
 
 
 def test_the_first_row_of_a_ticker_starts_anew() -> None:
     frame = pd.DataFrame(
-        {"ticker": ["A", "A", "B"], "close": [10.0, 5.0, 7.0], "split_factor": [1, 2, 3], "dividend": [0, 0, 1]}
+        {
+            "ticker": ["A", "A", "B"],
+            "close": [10.0, 5.0, 7.0],
+            "split_factor": [1, 2, 3],
+            "dividend": [0, 0, 1],
+        }
     )
     price, share = forward_factors(frame)
     assert price.tolist() == [1, 2, 1]
     assert share.tolist() == [1, 2, 1]
 
 
-action = st.tuples(st.floats(1, 100), st.sampled_from([1.0, 1.0, 2.0, 0.1]), st.sampled_from([0.0, 0.0, 0.05]))
+action = st.tuples(
+    st.floats(1, 100), st.sampled_from([1.0, 1.0, 2.0, 0.1]), st.sampled_from([0.0, 0.0, 0.05])
+)
 
 
 @settings(deadline=None)
@@ -43,7 +52,9 @@ def test_back_adjustment_day_by_day_gives_the_same_ratios(
     """Oracle: walk back from t, and rescale every earlier price at each ex-date, as a data vendor does."""
     close, split, share_of_close = (np.array(column) for column in zip(*days, strict=True))
     dividend = share_of_close * np.concatenate([[0], close[:-1]])
-    frame = pd.DataFrame({"ticker": "A", "close": close, "split_factor": split, "dividend": dividend})
+    frame = pd.DataFrame(
+        {"ticker": "A", "close": close, "split_factor": split, "dividend": dividend}
+    )
     t = data.draw(st.integers(0, len(days) - 1))
     adjusted = close[: t + 1].copy()
     for ex in range(t, 0, -1):

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from b3shared.dataset.table import BUY, HOLD, SELL
 from b3shared.core.errors import InvalidQuotesError
+from b3shared.core.vocabulary import BUY, HOLD, SELL
 from b3shared.features.build import MARKET, V1, V2_BASE, Series, build_features
 from b3shared.features.panel import Panel
 from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 
 LIMIT = 2_000_000.0
 SPLITTERS = ("BBAS3", "CMIG4", "ITSA4", "MGLU3", "PETR4", "RAIL3", "YDUQ3")
@@ -45,7 +46,10 @@ def reference_v1(frame: pd.DataFrame, ticker: str, t: pd.Timestamp) -> dict[str,
     h = history_in_own_basis(frame, ticker, t)
     raw = frame[(frame["ticker"] == ticker) & (frame["date"] <= t)]
     close, change = h["close"], h["close"].diff()
-    gain, loss = change.where(change > 0, 0).rolling(14).mean(), (-change.where(change < 0, 0)).rolling(14).mean()
+    gain, loss = (
+        change.where(change > 0, 0).rolling(14).mean(),
+        (-change.where(change < 0, 0)).rolling(14).mean(),
+    )
     low14, high14 = close.rolling(14).min(), close.rolling(14).max()
     series = {
         "rolling_volatility_5": ((raw["close"] - raw["open"]) / raw["open"]).rolling(5).std(),
@@ -67,7 +71,9 @@ def reference_v2(frame: pd.DataFrame, ticker: str, t: pd.Timestamp) -> dict[str,
     h = history_in_own_basis(frame, ticker, t)
     v1 = reference_v1(frame, ticker, t)
     close, daily, volume = h["close"], h["close"].pct_change(), np.log(h["volume"])
-    out = {f"return_{n}": close.iloc[-1] / close.iloc[-1 - n] - 1 for n in (1, 2, 5, 10, 20, 60, 120)}
+    out = {
+        f"return_{n}": close.iloc[-1] / close.iloc[-1 - n] - 1 for n in (1, 2, 5, 10, 20, 60, 120)
+    }
     out |= {f"volatility_{n}": daily.iloc[-n:].std() for n in (5, 20, 60)}
     out |= {
         "range_20": np.log(h["high"] / h["low"]).iloc[-20:].mean(),
@@ -83,21 +89,31 @@ def reference_v2(frame: pd.DataFrame, ticker: str, t: pd.Timestamp) -> dict[str,
 
 
 @pytest.mark.parametrize(("version", "oracle"), [("v1", reference_v1), ("v2", reference_v2)])
-def test_features_equal_the_slow_oracle(some: pd.DataFrame, version: str, oracle: Callable[..., dict[str, float]]) -> None:
+def test_features_equal_the_slow_oracle(
+    some: pd.DataFrame, version: str, oracle: Callable[..., dict[str, float]]
+) -> None:
     features = build_features(some, version, LIMIT)
     actions = np.flatnonzero((some["split_factor"] != 1) | (some["dividend"] > 0))
     rng = np.random.default_rng(0)
     eligible = np.flatnonzero(np.isfinite(features.X).all(axis=1))
-    chosen = np.union1d(rng.choice(eligible, 40, replace=False), np.intersect1d(actions + 3, eligible)[:30])
+    chosen = np.union1d(
+        rng.choice(eligible, 40, replace=False), np.intersect1d(actions + 3, eligible)[:30]
+    )
     assert np.isin(actions + 3, chosen).any()
     for row in chosen:
         expected = oracle(some, some["ticker"][row], some["date"][row])
         found = dict(zip(features.names, features.X[row], strict=True))
         for name, value in expected.items():
-            assert found[name] == pytest.approx(value, rel=1e-7, abs=1e-9), (name, some["ticker"][row], some["date"][row])
+            assert found[name] == pytest.approx(value, rel=1e-7, abs=1e-9), (
+                name,
+                some["ticker"][row],
+                some["date"][row],
+            )
 
 
-def test_the_names_are_the_references_thirteen_and_the_baselines_thirty_nine(some: pd.DataFrame) -> None:
+def test_the_names_are_the_references_thirteen_and_the_baselines_thirty_nine(
+    some: pd.DataFrame,
+) -> None:
     assert V1 == (
         "rolling_volatility_5", "moving_avg_10", "macd", "rsi_14", "volume_change", "avg_volume_10",
         "best_buy_sell_spread", "close_to_best_buy", "price_momentum_5", "high_breakout_20", "bollinger_upper",
@@ -107,28 +123,39 @@ def test_the_names_are_the_references_thirteen_and_the_baselines_thirty_nine(som
     assert build_features(some, "v2", LIMIT).names[:18] == V2_BASE
 
 
-def test_a_source_without_a_book_drops_the_two_book_features_and_says_so(some: pd.DataFrame) -> None:
+def test_a_source_without_a_book_drops_the_two_book_features_and_says_so(
+    some: pd.DataFrame,
+) -> None:
     features = build_features(some, "v1", LIMIT)
     assert features.without == ("best_buy_sell_spread", "close_to_best_buy")
     assert len(features.names) == 11
 
 
 def test_book_features_on_official_quotes(shared_data: Path) -> None:
-    days = ParquetSource(shared_data / "b3_cotahist_days.parquet").read(QuoteQuery(date(2016, 7, 12), date(2016, 7, 26)))
+    days = ParquetSource(shared_data / "b3_cotahist_days.parquet").read(
+        QuoteQuery(date(2016, 7, 12), date(2016, 7, 26))
+    )
     frame, _ = clean(days)
     features = build_features(frame, "v1", LIMIT)
     assert features.without == ()
     bid, ask = frame["best_buy"].to_numpy(), frame["best_sell"].to_numpy()
-    found = {name: features.X[:, features.names.index(name)] for name in ("best_buy_sell_spread", "close_to_best_buy")}
+    found = {
+        name: features.X[:, features.names.index(name)]
+        for name in ("best_buy_sell_spread", "close_to_best_buy")
+    }
     np.testing.assert_allclose(found["best_buy_sell_spread"], ask - bid)
     np.testing.assert_allclose(found["close_to_best_buy"], (frame["close"] - bid) / bid)
     petr4 = np.flatnonzero((frame["ticker"] == "PETR4") & (frame["date"] == "2016-07-26"))[0]
-    assert found["best_buy_sell_spread"][petr4] == pytest.approx(0.02)  # two ticks of a share that trades at R$ 11
+    assert found["best_buy_sell_spread"][petr4] == pytest.approx(
+        0.02
+    )  # two ticks of a share that trades at R$ 11
     assert np.isnan(found["close_to_best_buy"][np.isnan(bid)]).all()
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_truncating_history_leaves_every_earlier_row_identical(some: pd.DataFrame, version: str) -> None:
+def test_truncating_history_leaves_every_earlier_row_identical(
+    some: pd.DataFrame, version: str
+) -> None:
     whole = build_features(some, version, LIMIT)
     for cut in ("2019-12-30", "2020-09-14", "2021-04-29"):
         earlier = (some["date"] <= cut).to_numpy()
@@ -146,8 +173,14 @@ def test_a_later_split_changes_no_earlier_row(some: pd.DataFrame, version: str) 
     split.loc[last, "volume"] *= 10
     before, after = (build_features(frame, version, LIMIT) for frame in (some, split))
     np.testing.assert_array_equal(before.X[~last], after.X[~last])
-    scale_free = [n for n, name in enumerate(before.names) if version == "v2" or name in ("rsi_14", "volume_change")]
-    np.testing.assert_allclose(before.X[last][:, scale_free], after.X[last][:, scale_free], rtol=1e-9, atol=1e-12)
+    scale_free = [
+        n
+        for n, name in enumerate(before.names)
+        if version == "v2" or name in ("rsi_14", "volume_change")
+    ]
+    np.testing.assert_allclose(
+        before.X[last][:, scale_free], after.X[last][:, scale_free], rtol=1e-9, atol=1e-12
+    )
 
 
 def test_nothing_crosses_tickers(some: pd.DataFrame) -> None:
@@ -195,7 +228,9 @@ def test_liquidity_is_judged_by_the_trailing_sixty_sessions_alone(some: pd.DataF
     limit = 100_000_000.0
     turnover = some["close"] * some["volume"]
     median = turnover.groupby(some["ticker"]).transform(lambda x: x.rolling(60).median())
-    np.testing.assert_array_equal(build_features(some, "v2", limit).liquid, (median > limit).to_numpy())
+    np.testing.assert_array_equal(
+        build_features(some, "v2", limit).liquid, (median > limit).to_numpy()
+    )
 
 
 def test_turnover_of_the_source_is_preferred_to_close_times_volume(some: pd.DataFrame) -> None:
@@ -237,7 +272,9 @@ def test_a_flat_price_has_no_finite_rsi_and_an_ever_rising_one_has_a_hundred() -
     assert rsi[79] == 100.0
 
 
-def test_a_source_without_volume_cannot_have_v2_and_one_ticker_cannot_be_ranked(some: pd.DataFrame) -> None:
+def test_a_source_without_volume_cannot_have_v2_and_one_ticker_cannot_be_ranked(
+    some: pd.DataFrame,
+) -> None:
     with pytest.raises(InvalidQuotesError, match="no volume"):
         build_features(some.assign(volume=pd.NA).astype({"volume": "Int64"}), "v2", LIMIT)
     alone = some[some["ticker"] == "PETR4"].reset_index(drop=True)

@@ -11,8 +11,15 @@ from b3shared.features.cross_section import CrossSection, MarketReturn
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 400), dates=st.integers(1, 60), digits=st.integers(0, 3))
-def test_ranks_are_those_of_pandas_ties_and_holes_included(seed: int, rows: int, dates: int, digits: int) -> None:
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(1, 400),
+    dates=st.integers(1, 60),
+    digits=st.integers(0, 3),
+)
+def test_ranks_are_those_of_pandas_ties_and_holes_included(
+    seed: int, rows: int, dates: int, digits: int
+) -> None:
     rng = np.random.default_rng(seed)
     session = rng.integers(0, dates, rows).astype(np.int32)
     values = np.round(rng.normal(size=rows), digits)
@@ -26,7 +33,9 @@ def test_ranks_are_those_of_pandas_ties_and_holes_included(seed: int, rows: int,
 
 def test_values_that_a_model_cannot_tell_apart_are_a_tie() -> None:
     values = np.array([1.0, 1.0 + 1e-12, 2.0])
-    np.testing.assert_allclose(CrossSection(np.zeros(3, dtype=np.int32)).rank(values), [0.5, 0.5, 1.0])
+    np.testing.assert_allclose(
+        CrossSection(np.zeros(3, dtype=np.int32)).rank(values), [0.5, 0.5, 1.0]
+    )
 
 
 def test_the_market_in_portions_is_the_market_to_the_last_bit() -> None:
@@ -38,7 +47,9 @@ def test_the_market_in_portions_is_the_market_to_the_last_bit() -> None:
     for part in np.array_split(np.arange(5_000), 7):
         portions.add(session[part], returns[part])
     np.testing.assert_array_equal(portions.mean, whole.mean)
-    np.testing.assert_allclose(whole.mean[:50], pd.Series(returns).groupby(session).mean(), rtol=1e-12)
+    np.testing.assert_allclose(
+        whole.mean[:50], pd.Series(returns).groupby(session).mean(), rtol=1e-12
+    )
     assert np.isnan(whole.mean[50])
 
 

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from b3shared.dataset.table import UNLABELLED
+from b3shared.core.vocabulary import UNLABELLED
 from b3shared.features.build import build_features
+from b3shared.features.panel import Panel
+from b3shared.features.training_table import preprocess
 from b3shared.models.lstm.windows import unbroken
 from b3shared.params.run import PipelineParams
-from b3shared.features.training_table import preprocess
+from b3shared.pipeline.serving_snapshot import build_snapshot
 from b3shared.quotes.calendar import sessions
-from b3shared.features.panel import Panel
 from b3shared.registry.compatibility import Universe, offer_name, universe_of
-from b3shared.serving.snapshot import Snapshot
 
 HOLE = ("2022-03-01", "2022-11-30")
 OTHER = "BBAS9"
@@ -38,9 +38,13 @@ def frame(eight: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_features_after_a_hole_are_those_of_a_ticker_that_begins_there(frame: pd.DataFrame, version: str) -> None:
+def test_features_after_a_hole_are_those_of_a_ticker_that_begins_there(
+    frame: pd.DataFrame, version: str
+) -> None:
     found, oracle = (build_features(holed(frame, name), version, 2e6) for name in ("BBAS3", OTHER))
-    np.testing.assert_allclose(found.X, oracle.X, rtol=1e-6, atol=1e-12)  # the basis of the prices is another
+    np.testing.assert_allclose(
+        found.X, oracle.X, rtol=1e-6, atol=1e-12
+    )  # the basis of the prices is another
     np.testing.assert_array_equal(found.liquid, oracle.liquid)
     reaching = build_features(holed(frame), version, 2e6, max_gap=252)
     assert not np.array_equal(reaching.X, oracle.X, equal_nan=True)
@@ -55,13 +59,17 @@ def test_features_after_a_hole_are_those_of_a_ticker_that_begins_there(frame: pd
     ],
     ids=["direction", "triple_barrier", "signal"],
 )
-def test_labels_around_a_hole_are_those_of_two_tickers(frame: pd.DataFrame, params: dict[str, object]) -> None:
+def test_labels_around_a_hole_are_those_of_two_tickers(
+    frame: pd.DataFrame, params: dict[str, object]
+) -> None:
     p = PipelineParams.of(params, features="v1")
     found, oracle = (preprocess(holed(frame, name), p).data for name in ("BBAS3", OTHER))
     for column in ("date", "label", "label_end", "known_label"):
         np.testing.assert_array_equal(getattr(found, column), getattr(oracle, column))
     for column in ("X", "future_return", "volatility", "return_20"):
-        np.testing.assert_allclose(getattr(found, column), getattr(oracle, column), rtol=1e-6, atol=1e-12)
+        np.testing.assert_allclose(
+            getattr(found, column), getattr(oracle, column), rtol=1e-6, atol=1e-12
+        )
     own = (found.ticker == "BBAS3") & (found.label != UNLABELLED)
     days = (found.label_end - found.date)[own].astype(int)
     assert own.sum() > 400
@@ -88,23 +96,30 @@ def test_a_ticker_that_has_just_come_back_is_served_no_features(frame: pd.DataFr
     quotes = holed(frame)
     recent = quotes[quotes["date"] <= "2022-12-20"].reset_index(drop=True)
     universe = Universe(2e6)
-    snapshot = Snapshot.of(recent, 4, {universe})
+    snapshot = build_snapshot(recent, 4, {universe})
     row = snapshot.ticker.tolist().index("BBAS3")
     window = snapshot.windows[offer_name("v2", universe)][row]
     assert np.isnan(window[-1]).any()
     assert np.isnan(snapshot.volatility[row])
-    assert snapshot.sessions[row] == (recent["ticker"] == "BBAS3").to_numpy()[recent["date"] > HOLE[1]].sum()
+    assert (
+        snapshot.sessions[row]
+        == (recent["ticker"] == "BBAS3").to_numpy()[recent["date"] > HOLE[1]].sum()
+    )
     others = np.arange(len(snapshot.ticker)) != row
     assert np.isfinite(snapshot.volatility[others]).all()
 
 
 def test_versions_of_two_holes_are_fed_each_with_its_own(frame: pd.DataFrame) -> None:
     patient = Universe(2e6, max_gap=252)
-    snapshot = Snapshot.of(holed(frame), 4, {Universe(2e6), patient})
-    short, long = (snapshot.windows[offer_name("v2", universe)] for universe in (Universe(2e6), patient))
+    snapshot = build_snapshot(holed(frame), 4, {Universe(2e6), patient})
+    short, long = (
+        snapshot.windows[offer_name("v2", universe)] for universe in (Universe(2e6), patient)
+    )
     row = snapshot.ticker.tolist().index("BBAS3")
     features = build_features(holed(frame), "v2", 2e6, 252)
-    np.testing.assert_array_equal(long[row, -1], features.X[features.shared.panel.newest[row]].astype(np.float32))
+    np.testing.assert_array_equal(
+        long[row, -1], features.X[features.shared.panel.newest[row]].astype(np.float32)
+    )
     assert short.shape == long.shape
     assert np.isfinite(snapshot.volatility).all()
 
@@ -127,10 +142,14 @@ CALENDAR = sessions(pd.Timestamp("2023-01-02").date(), pd.Timestamp("2023-12-28"
     tickers=st.lists(st.sets(st.integers(0, 60), min_size=1, max_size=25), min_size=1, max_size=4),
     max_gap=st.integers(1, 12),
 )
-def test_lines_are_the_unbroken_stretches_of_the_tickers(tickers: list[set[int]], max_gap: int) -> None:
+def test_lines_are_the_unbroken_stretches_of_the_tickers(
+    tickers: list[set[int]], max_gap: int
+) -> None:
     """Sessions are the exchange's, so the holes of a ticker do not depend on which others are there."""
     rows = [(f"AAA{n}3", CALENDAR[day]) for n, days in enumerate(tickers) for day in sorted(days)]
-    frame = pd.DataFrame({"ticker": [r[0] for r in rows], "date": np.array([r[1] for r in rows], "datetime64[s]")})
+    frame = pd.DataFrame(
+        {"ticker": [r[0] for r in rows], "date": np.array([r[1] for r in rows], "datetime64[s]")}
+    )
     panel = Panel(frame, max_gap)
     expected, line = [], -1
     for at, (ticker, day) in enumerate(rows):

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from b3shared.dataset.table import BUY, HOLD, SELL, UNLABELLED
+from b3shared.core.vocabulary import BUY, HOLD, SELL, UNLABELLED
 from b3shared.features.build import Series
 from b3shared.features.labels import Labels, build_labels
-from b3shared.params.run import PipelineParams
 from b3shared.features.panel import Panel
+from b3shared.params.run import PipelineParams
 
 KINDS = [
     PipelineParams.of(label="direction", horizon=1),
@@ -25,7 +25,9 @@ def names(params: PipelineParams) -> str:
 
 @pytest.fixture(scope="module")
 def some(bundled: pd.DataFrame) -> pd.DataFrame:
-    rows = bundled["ticker"].isin(["BBAS3", "MGLU3", "PETR4"]) & bundled["date"].between("2020-06-01", "2021-06-30")
+    rows = bundled["ticker"].isin(["BBAS3", "MGLU3", "PETR4"]) & bundled["date"].between(
+        "2020-06-01", "2021-06-30"
+    )
     return bundled[rows].reset_index(drop=True)
 
 
@@ -43,14 +45,20 @@ def total_return(rows: dict[str, np.ndarray], start: int, end: int) -> float:
     return value - 1
 
 
-def expected(rows: dict[str, np.ndarray], t: int, params: PipelineParams, rule: np.ndarray) -> tuple[int, object, float]:
+def expected(
+    rows: dict[str, np.ndarray], t: int, params: PipelineParams, rule: np.ndarray
+) -> tuple[int, object, float]:
     """(label, label_end, return) of row t by walking forward; UNLABELLED when the rows end too early."""
     unknown = (UNLABELLED, None, np.nan)
     reach = max(params.horizon, params.signal_lag)
     if t + reach >= len(rows["date"]) or (t < 20 and params.label != "signal"):
         return unknown
     if params.label == "signal":
-        return rule[t + params.signal_lag], rows["date"][t + reach], total_return(rows, t, t + params.horizon)
+        return (
+            rule[t + params.signal_lag],
+            rows["date"][t + reach],
+            total_return(rows, t, t + params.horizon),
+        )
     daily = [total_return(rows, n - 1, n) for n in range(t - 19, t + 1)]
     band = params.label_width * np.std(daily, ddof=1) * np.sqrt(params.horizon)
     for n in range(1, params.horizon + 1):
@@ -71,7 +79,10 @@ def test_labels_equal_a_walk_into_the_future(some: pd.DataFrame, params: Pipelin
     seen = set()
     for ticker in some["ticker"].unique():
         mask = (some["ticker"] == ticker).to_numpy()
-        rows, where = {name: some[name].to_numpy()[mask] for name in some.columns}, np.flatnonzero(mask)
+        rows, where = (
+            {name: some[name].to_numpy()[mask] for name in some.columns},
+            np.flatnonzero(mask),
+        )
         for t in range(len(where)):
             label, end, outcome = expected(rows, t, params, rules[mask])
             assert found.label[where[t]] == label, (ticker, rows["date"][t])
@@ -82,11 +93,15 @@ def test_labels_equal_a_walk_into_the_future(some: pd.DataFrame, params: Pipelin
             else:
                 assert found.label_end[where[t]] == np.datetime64(end, "D")
                 assert found.future_return[where[t]] == pytest.approx(outcome, rel=1e-9)
-    assert seen >= ({UNLABELLED, HOLD} if params.label == "signal" else {UNLABELLED, BUY, HOLD, SELL})
+    assert seen >= (
+        {UNLABELLED, HOLD} if params.label == "signal" else {UNLABELLED, BUY, HOLD, SELL}
+    )
 
 
 @pytest.mark.parametrize("params", KINDS, ids=names)
-def test_a_label_is_what_the_data_up_to_its_end_says(some: pd.DataFrame, params: PipelineParams) -> None:
+def test_a_label_is_what_the_data_up_to_its_end_says(
+    some: pd.DataFrame, params: PipelineParams
+) -> None:
     """Cut the data right after label_end: the label is there and the same; nothing beyond was used."""
     whole = labels_of(some, params)
     for cut in ("2020-12-30", "2021-03-15"):
@@ -95,15 +110,21 @@ def test_a_label_is_what_the_data_up_to_its_end_says(some: pd.DataFrame, params:
         known = part.label != UNLABELLED
         np.testing.assert_array_equal(part.label[known], whole.label[earlier][known])
         np.testing.assert_array_equal(part.label_end[known], whole.label_end[earlier][known])
-        np.testing.assert_array_equal(part.future_return[known], whole.future_return[earlier][known])
+        np.testing.assert_array_equal(
+            part.future_return[known], whole.future_return[earlier][known]
+        )
         np.testing.assert_array_equal(part.known_label, whole.known_label[earlier])
-        if params.label != "triple_barrier":  # an early touch counts only once its whole horizon has passed
+        if (
+            params.label != "triple_barrier"
+        ):  # an early touch counts only once its whole horizon has passed
             due = whole.label_end[earlier] <= np.datetime64(cut)
             np.testing.assert_array_equal(known, due)
 
 
 @pytest.mark.parametrize("params", KINDS, ids=names)
-def test_labels_end_after_their_row_and_within_the_reach(some: pd.DataFrame, params: PipelineParams) -> None:
+def test_labels_end_after_their_row_and_within_the_reach(
+    some: pd.DataFrame, params: PipelineParams
+) -> None:
     found = labels_of(some, params)
     known = found.label != UNLABELLED
     assert known.any()

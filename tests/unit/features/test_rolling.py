@@ -8,13 +8,21 @@ from hypothesis import strategies as st
 
 from b3shared.features.rolling import ema, move_max, move_mean, move_median, move_min, move_std
 
-MOVING = {"mean": move_mean, "std": move_std, "min": move_min, "max": move_max, "median": move_median}
+MOVING = {
+    "mean": move_mean,
+    "std": move_std,
+    "min": move_min,
+    "max": move_max,
+    "median": move_median,
+}
 
 
 def grid_of(seed: int, columns: int, lines: int = 5) -> np.ndarray:
     """Random walks with holes, flat spells and very different scales."""
     rng = np.random.default_rng(seed)
-    grid = 10.0 ** rng.integers(-3, 6, (lines, 1)) * (1 + 0.02 * rng.normal(size=(lines, columns)).cumsum(axis=1))
+    grid = 10.0 ** rng.integers(-3, 6, (lines, 1)) * (
+        1 + 0.02 * rng.normal(size=(lines, columns)).cumsum(axis=1)
+    )
     grid[0, columns // 3 : columns // 2] = grid[0, columns // 3]
     grid[rng.random(grid.shape) < 0.01] = np.nan
     grid[1, columns // 2 :] = np.nan
@@ -23,7 +31,10 @@ def grid_of(seed: int, columns: int, lines: int = 5) -> np.ndarray:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    seed=st.integers(0, 2**32 - 1), window=st.integers(2, 70), columns=st.integers(1, 300), how=st.sampled_from([*MOVING])
+    seed=st.integers(0, 2**32 - 1),
+    window=st.integers(2, 70),
+    columns=st.integers(1, 300),
+    how=st.sampled_from([*MOVING]),
 )
 def test_every_window_equals_pandas(seed: int, window: int, columns: int, how: str) -> None:
     grid = grid_of(seed, columns)
@@ -31,7 +42,9 @@ def test_every_window_equals_pandas(seed: int, window: int, columns: int, how: s
                           if end >= window else np.nan for end in range(1, columns + 1)] for line in grid])  # fmt: skip
     found = MOVING[how](grid, window)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * np.nanmax(np.abs(grid), initial=0.0))
+    np.testing.assert_allclose(
+        found, expected, rtol=1e-9, atol=1e-9 * np.nanmax(np.abs(grid), initial=0.0)
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -49,7 +62,9 @@ def test_the_newest_columns_are_those_of_the_whole_to_the_last_bit(
     whole = MOVING[how](grid, window)
     np.testing.assert_array_equal(MOVING[how](grid, window, newest), whole[:, -newest:])
     tail = grid[:, -(window + newest - 1) :]
-    np.testing.assert_array_equal(MOVING[how](tail, window, newest)[:, -newest:], whole[:, -newest:][:, -tail.shape[1] :])
+    np.testing.assert_array_equal(
+        MOVING[how](tail, window, newest)[:, -newest:], whole[:, -newest:][:, -tail.shape[1] :]
+    )
 
 
 def test_what_came_long_before_leaves_no_trace() -> None:
@@ -64,7 +79,9 @@ def test_what_came_long_before_leaves_no_trace() -> None:
 def test_a_block_of_lines_is_like_any_other() -> None:
     grid = grid_of(1, 1_000, lines=200)
     for line in (0, 40, 199):
-        np.testing.assert_array_equal(move_std(grid, 60)[line], move_std(grid[line : line + 1], 60)[0])
+        np.testing.assert_array_equal(
+            move_std(grid, 60)[line], move_std(grid[line : line + 1], 60)[0]
+        )
 
 
 def test_a_maximum_of_fewer_columns_is_given_where_that_is_allowed() -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from b3shared.dataset.table import UNLABELLED, Dataset
 from b3shared.core.errors import InvalidQuotesError, SingleClassError, TooLittleHistoryError
-from b3shared.params.run import PipelineParams
+from b3shared.core.vocabulary import UNLABELLED
+from b3shared.dataset.table import Dataset
 from b3shared.features.training_table import preprocess
+from b3shared.params.run import PipelineParams
 
 
 def test_every_row_of_the_quotes_is_in_the_table_or_counted(eight: pd.DataFrame) -> None:
@@ -55,16 +56,31 @@ def test_rows_are_sorted_complete_and_tell_where_they_came_from(eight: pd.DataFr
 
 @pytest.mark.parametrize("label", ["direction", "triple_barrier", "signal"])
 @pytest.mark.parametrize("features", ["v1", "v2"])
-def test_truncated_history_gives_the_same_earlier_rows(eight: pd.DataFrame, label: str, features: str) -> None:
+def test_truncated_history_gives_the_same_earlier_rows(
+    eight: pd.DataFrame, label: str, features: str
+) -> None:
     params = PipelineParams.of(label=label, features=features, horizon=4)
     whole, day = preprocess(eight, params).data, np.datetime64("2021-03-31")
     part = preprocess(eight[eight["date"] <= str(day)].reset_index(drop=True), params).data
     earlier = whole.take(whole.date <= day)
-    for name in ("X", "ticker", "date", "session", "close", "volatility", "return_5", "return_20", "known_label", "rule"):
+    for name in (
+        "X",
+        "ticker",
+        "date",
+        "session",
+        "close",
+        "volatility",
+        "return_5",
+        "return_20",
+        "known_label",
+        "rule",
+    ):
         np.testing.assert_array_equal(getattr(part, name), getattr(earlier, name), err_msg=name)
     known = part.label != UNLABELLED
     for name in ("label", "label_end", "future_return"):
-        np.testing.assert_array_equal(getattr(part, name)[known], getattr(earlier, name)[known], err_msg=name)
+        np.testing.assert_array_equal(
+            getattr(part, name)[known], getattr(earlier, name)[known], err_msg=name
+        )
 
 
 def test_a_table_survives_its_files(tmp_path: Path, eight: pd.DataFrame) -> None:
@@ -92,7 +108,9 @@ def test_one_ticker_is_enough_for_v1_and_refused_for_v2(eight: pd.DataFrame) -> 
 
 def test_one_class_only_is_named(eight: pd.DataFrame) -> None:
     still = eight.assign(open=10.0, high=10.0, low=10.0, close=10.0, split_factor=1.0, dividend=0.0)
-    still["close"] += np.tile([0.0, 0.001], len(still))[: len(still)]  # a price that trembles and goes nowhere
+    still["close"] += np.tile([0.0, 0.001], len(still))[
+        : len(still)
+    ]  # a price that trembles and goes nowhere
     with pytest.raises(SingleClassError, match="'hold': "):
         preprocess(still, PipelineParams.of(features="v1", label="signal", horizon=1))
 
@@ -101,7 +119,10 @@ def test_a_block_of_nan_takes_only_the_rows_that_need_it(eight: pd.DataFrame) ->
     holed = eight.copy()
     block = (holed["ticker"] == "PETR4") & holed["date"].between("2022-01-01", "2022-03-31")
     holed.loc[block, "high"] = np.nan
-    before, after = preprocess(eight, PipelineParams()).data, preprocess(holed, PipelineParams()).data
+    before, after = (
+        preprocess(eight, PipelineParams()).data,
+        preprocess(holed, PipelineParams()).data,
+    )
     lost = len(before) - len(after)
     assert block.sum() <= lost <= block.sum() + 20
     assert (after.ticker != "PETR4").sum() == (before.ticker != "PETR4").sum()

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from control_function import ControlFunction
+from paths import ROOT
+from predict_function import PredictFunction
 from served_store import register_tiny, serve, tiny_snapshot
-from test_pipeline_api_app import Function as Control
-from test_predict_app import Function as Predict
 
-from b3shared.api.responses import HTTP_STATUS
+from b3shared.api.errors import HTTP_STATUS
 from b3shared.api.schemas import BatchAnswer, Error, PredictAnswer
 from b3shared.registry.promotion import promote
 from b3shared.storage import FolderStorage
 
-ROOT = Path(__file__).resolve().parents[3]
 FUNCTIONS = ROOT / "functions"
 SPEC = json.loads((FUNCTIONS / "pipeline_api" / "openapi.json").read_text(encoding="utf-8"))
 OPERATIONS = [
@@ -42,7 +42,7 @@ BODIES = [
 
 
 @pytest.fixture(scope="module")
-def predict(tmp_path_factory: pytest.TempPathFactory) -> Predict:
+def predict(tmp_path_factory: pytest.TempPathFactory) -> PredictFunction:
     """Four tickers, a live version of each type."""
     folder = tmp_path_factory.mktemp("predict")
     store = FolderStorage(folder / "store")
@@ -50,20 +50,29 @@ def predict(tmp_path_factory: pytest.TempPathFactory) -> Predict:
     promote(store, "models", "rf", register_tiny(store, folder / "one", 1), who="test", why="test")
     network = register_tiny(store, folder / "two", 2, "lstm", lookback=4)
     promote(store, "models", "lstm", network, who="test", why="test")
-    return Predict(folder / "store")
+    return PredictFunction(folder / "store")
 
 
 @pytest.fixture
-def control(tmp_path: Path) -> Control:
+def control(tmp_path: Path) -> ControlFunction:
     """Two versions of the forest, the second live; no run yet."""
     store = FolderStorage(tmp_path / "store")
     serve(store, tiny_snapshot(), tmp_path / "snapshot")
     for seed in (1, 2):
-        promote(store, "models", "rf", register_tiny(store, tmp_path / str(seed), seed), who="test", why="test")
-    return Control(tmp_path / "store")
+        promote(
+            store,
+            "models",
+            "rf",
+            register_tiny(store, tmp_path / str(seed), seed),
+            who="test",
+            why="test",
+        )
+    return ControlFunction(tmp_path / "store")
 
 
-def ask(path: str, body: Any, predict: Predict, control: Control) -> tuple[int, dict[str, Any]]:
+def ask(
+    path: str, body: Any, predict: PredictFunction, control: ControlFunction
+) -> tuple[int, dict[str, Any]]:
     """POST to the function that has the path."""
     if "predict" in path:
         answer = predict.call("POST", path, body)
@@ -73,14 +82,22 @@ def ask(path: str, body: Any, predict: Predict, control: Control) -> tuple[int, 
 
 @pytest.mark.parametrize(("path", "operation", "body"), BODIES)
 def test_every_example_is_answered_as_described(
-    path: str, operation: dict[str, Any], body: Any, predict: Predict, control: Control
+    path: str,
+    operation: dict[str, Any],
+    body: Any,
+    predict: PredictFunction,
+    control: ControlFunction,
 ) -> None:
     status, answer = ask(path, body, predict, control)
     assert str(status) in operation["responses"]
     if status >= 300:
-        # a step of no run, a version that only its example names: told so, and nothing is started or changed
+        # a step of no run, a version that only its example names: told so, and nothing is started
+        # or changed
         assert (path.rsplit("/", 1)[-1], answer["code"]) in {
-            *((step, "STEP_NOT_READY") for step in ("preprocess-data", "split-data", "train-model")),
+            *(
+                (step, "STEP_NOT_READY")
+                for step in ("preprocess-data", "split-data", "train-model")
+            ),
             *((step, "STEP_NOT_READY") for step in ("evaluate-model", "save-model")),
             ("promote", "UNKNOWN_MODEL"),
         }
@@ -94,12 +111,21 @@ def test_every_post_that_takes_a_body_has_an_example_that_is_filled_in() -> None
 
 
 def test_what_starts_or_changes_something_has_a_question_and_what_predicts_has_none() -> None:
-    asked = {path for path, methods in SPEC["paths"].items() if "x-confirm" in methods.get("post", {})}
+    asked = {
+        path for path, methods in SPEC["paths"].items() if "x-confirm" in methods.get("post", {})
+    }
     posts = {path for path, methods in SPEC["paths"].items() if "post" in methods}
-    assert posts - asked == {"/api/b3/predict", "/predict", "/api/b3/predict/batch", "/predict/batch"}
+    assert posts - asked == {
+        "/api/b3/predict",
+        "/predict",
+        "/api/b3/predict/batch",
+        "/predict/batch",
+    }
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node on this machine to run the page's script")
+@pytest.mark.skipif(
+    shutil.which("node") is None, reason="there is no node on this machine to run the page's script"
+)
 def test_the_page_s_script_sends_what_starts_something_only_when_it_is_confirmed() -> None:
     requests = [
         ("POST", "http://127.0.0.1:5000/api/b3/complete-pipeline"),
@@ -118,7 +144,9 @@ def test_the_page_s_script_sends_what_starts_something_only_when_it_is_confirmed
     }});
     console.log(JSON.stringify([sent(true), sent(false), asked.length]));
     """
-    ran = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True, timeout=60)
+    ran = subprocess.run(
+        ["node", "-e", script], capture_output=True, text=True, check=True, timeout=60
+    )
     confirmed, refused, questions = json.loads(ran.stdout)
     assert confirmed == [True] * 7
     assert refused == ["not sent: it was not confirmed"] * 3 + [True] * 4
@@ -129,7 +157,14 @@ def test_predictions_come_first_and_the_steps_in_their_order() -> None:
     paths = [path.rsplit("/", 1)[-1] for path in SPEC["paths"]]
     assert [tag["name"] for tag in SPEC["tags"]] == ["predictions", "runs", "versions", "health"]
     assert paths[:2] == ["predict", "predict"]
-    steps = ["load-data", "preprocess-data", "split-data", "train-model", "evaluate-model", "save-model"]
+    steps = [
+        "load-data",
+        "preprocess-data",
+        "split-data",
+        "train-model",
+        "evaluate-model",
+        "save-model",
+    ]
     assert [path for path in paths if path in steps] == steps
 
 
@@ -142,7 +177,9 @@ def test_every_operation_says_what_it_does_and_has_its_errors_in_the_one_form(
     assert {"404", "422", "500"} <= operation["responses"].keys()
     for status, response in operation["responses"].items():
         if status >= "400":
-            assert response["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
+            assert response["content"]["application/json"]["schema"] == {
+                "$ref": "#/components/schemas/Error"
+            }
             examples = examples_of(response)
             assert examples
             for code, example in examples.items():
@@ -151,14 +188,20 @@ def test_every_operation_says_what_it_does_and_has_its_errors_in_the_one_form(
 
 
 def test_the_answers_of_the_examples_are_answers() -> None:
-    forest, network = examples_of(SPEC["paths"]["/api/b3/predict"]["post"]["responses"]["200"]).values()
-    (some,) = examples_of(SPEC["paths"]["/api/b3/predict/batch"]["post"]["responses"]["200"]).values()
+    forest, network = examples_of(
+        SPEC["paths"]["/api/b3/predict"]["post"]["responses"]["200"]
+    ).values()
+    (some,) = examples_of(
+        SPEC["paths"]["/api/b3/predict/batch"]["post"]["responses"]["200"]
+    ).values()
     assert PredictAnswer.model_validate(forest["value"]).model_dump() == forest["value"]
     assert PredictAnswer.model_validate(network["value"]).predicted_price is not None
     assert BatchAnswer.model_validate(some["value"]).model_dump() == some["value"]
 
 
-def test_the_examples_of_errors_are_what_is_answered(predict: Predict, control: Control, tmp_path: Path) -> None:
+def test_the_examples_of_errors_are_what_is_answered(
+    predict: PredictFunction, control: ControlFunction, tmp_path: Path
+) -> None:
     told = {
         code: example["value"]
         for methods in SPEC["paths"].values()
@@ -171,7 +214,9 @@ def test_the_examples_of_errors_are_what_is_answered(predict: Predict, control: 
         "UNKNOWN_TICKER": predict.call("POST", "/predict", {"ticker": "PETR"}).body,
         "BODY_TOO_LARGE": predict.call("POST", "/predict", " " * 20_001).body,
         "INVALID_PARAMETER": predict.call("POST", "/predict", "ticker=PETR4").body,
-        "NOTHING_LIVE": Predict(tmp_path / "empty").call("POST", "/predict", {"ticker": "PETR4"}).body,
+        "NOTHING_LIVE": PredictFunction(tmp_path / "empty")
+        .call("POST", "/predict", {"ticker": "PETR4"})
+        .body,
         "UNKNOWN_ROUTE": control.call("GET", "/api/b3/forecast")[1],
         "UNKNOWN_RUN": control.call("GET", "/api/b3/pipeline-status", query={"run_id": "nope"})[1],
     }
@@ -200,7 +245,9 @@ def test_every_reference_leads_somewhere() -> None:
 def test_a_field_with_a_default_is_not_one_that_a_typed_client_must_give() -> None:
     for name, schema in SPEC["components"]["schemas"].items():
         if name.endswith("Request"):
-            assert not [field for field, described in schema["properties"].items() if "default" in described], name
+            assert not [
+                field for field, described in schema["properties"].items() if "default" in described
+            ], name
     assert SPEC["components"]["schemas"]["PredictRequest"]["required"] == ["ticker"]
 
 
@@ -210,4 +257,6 @@ def test_who_may_ask_is_described() -> None:
         for operation in methods.values():
             needs = [name for need in operation["security"] for name in need]
             assert set(needs) <= schemes.keys()
-            assert ({} in operation["security"] or not operation["security"]) == ("Iam" not in needs), path
+            assert ({} in operation["security"] or not operation["security"]) == (
+                "Iam" not in needs
+            ), path

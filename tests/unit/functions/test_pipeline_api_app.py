@@ -1,108 +1,31 @@
 """The control function through its real handler, over a folder and a machine that only writes down what it starts."""
 
 import base64
-import importlib.util
-import itertools
-import json
-import sys
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
+from control_function import ControlFunction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from b3shared.runs.state_machine import Execution, StateMachine
-from b3shared.params.run import PipelineParams, flat_schemas
 from b3shared.api.schemas import Error
+from b3shared.params.run import PipelineParams, flat_schemas
 
-ROOT = Path(__file__).resolve().parents[3]
-FOLDER = ROOT / "functions" / "pipeline_api"
-STEPS = ("load-data", "preprocess-data", "split-data", "train-model", "evaluate-model", "save-model")
+STEPS = (
+    "load-data",
+    "preprocess-data",
+    "split-data",
+    "train-model",
+    "evaluate-model",
+    "save-model",
+)
 POSTS = ("complete-pipeline", *STEPS, "clear-state", "models/rf/promote", "models/lstm/rollback")
 REFUSED = {404, 409, 413, 422, 429}
-_numbers = itertools.count()
-
-
-class Started(StateMachine):
-    """A state machine that starts everything and finishes nothing."""
-
-    def __init__(self) -> None:
-        super().__init__("arn:aws:states:sa-east-1:1:stateMachine:fake")
-        self.inputs: dict[str, Any] = {}
-
-    def start(self, name: str, given: dict[str, Any]) -> Execution:
-        self.inputs[name] = given
-        return Execution(name, name, "RUNNING")
-
-    def find(self, name: str) -> Execution | None:
-        return Execution(name, name, "RUNNING") if name in self.inputs else None
-
-    def status(self, execution: Execution) -> Execution:
-        return execution
-
-    def running(self) -> Any:
-        return iter(())
-
-
-class Function:
-    """The function in this process, over a storage of its own."""
-
-    def __init__(self, storage: Path) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("B3_STORAGE", str(storage))
-            patch.setenv("B3_WAIT_SECONDS", "0")
-            patch.setenv("POWERTOOLS_SERVICE_NAME", "pipeline_api")
-            patch.syspath_prepend(str(FOLDER))
-            spec = importlib.util.spec_from_file_location(f"pipeline_api_app_{next(_numbers)}", FOLDER / "app.py")
-            assert spec
-            assert spec.loader
-            self.app = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(self.app)
-            for name in ("edge", "description"):
-                sys.modules.pop(name, None)
-        self.machine = Started()
-        self.app.machine = self.machine
-
-    def call(
-        self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None, **more: Any
-    ) -> tuple[int, dict[str, Any]]:
-        event = {
-            "version": "2.0",
-            "routeKey": f"{method} {path}",
-            "rawPath": path,
-            "rawQueryString": urlencode(query or {}, errors="surrogatepass"),
-            "headers": {},
-            "requestContext": {
-                "http": {"method": method, "path": path, "sourceIp": "127.0.0.1"},
-                "requestId": "request",
-                "stage": "$default",
-            },
-            "isBase64Encoded": False,
-        }
-        if query:
-            event["queryStringParameters"] = query
-        if body is not None:
-            event["body"] = body if isinstance(body, str) else json.dumps(body)
-        context = SimpleNamespace(
-            function_name="pipeline_api",
-            memory_limit_in_mb=512,
-            invoked_function_arn="arn",
-            aws_request_id="request-1",
-            get_remaining_time_in_millis=lambda: 30_000,
-        )
-        answer = self.app.handler(event | more, context)
-        return answer["statusCode"], json.loads(answer["body"])
-
-    def post(self, route: str, body: Any = None, **more: Any) -> tuple[int, dict[str, Any]]:
-        return self.call("POST", f"/api/b3/{route}", body, **more)
 
 
 @pytest.fixture(scope="module")
-def function(tmp_path_factory: pytest.TempPathFactory) -> Function:
-    return Function(tmp_path_factory.mktemp("control"))
+def function(tmp_path_factory: pytest.TempPathFactory) -> ControlFunction:
+    return ControlFunction(tmp_path_factory.mktemp("control"))
 
 
 def refused(answer: tuple[int, dict[str, Any]]) -> str:
@@ -123,40 +46,53 @@ def refused(answer: tuple[int, dict[str, Any]]) -> str:
         ('{"min_turnover": 1e999}', "body: not JSON (Out of range float values"),
         ('{"run_id": "\\ud800"}', "body: not JSON (a text holds half a character"),
         ("[" * 90_000, "body: not JSON (nested deeper than 32 levels)"),
-        ('{"horizon": ' + "[" * 500 + "]" * 500 + "}", "body: not JSON (nested deeper than 32 levels)"),
+        (
+            '{"horizon": ' + "[" * 500 + "]" * 500 + "}",
+            "body: not JSON (nested deeper than 32 levels)",
+        ),
         ({"min_turnover": "inf"}, "min_turnover = 'inf': input should be a finite number"),
         ({"run_id": "a\u0000"}, "run_id 'a\\x00'"),
         ({"wait_seconds": -(10**400)}, "wait_seconds must be a number of seconds >= 0, got -1000"),
     ],
     ids=range(12),
 )
-def test_a_body_that_cannot_be_meant_is_422_with_the_reason(function: Function, body: Any, said: str) -> None:
+def test_a_body_that_cannot_be_meant_is_422_with_the_reason(
+    function: ControlFunction, body: Any, said: str
+) -> None:
     assert refused(function.post("load-data", body)).startswith(said)
 
 
-def test_a_wait_that_no_float_holds_is_as_long_as_is_allowed(function: Function) -> None:
+def test_a_wait_that_no_float_holds_is_as_long_as_is_allowed(function: ControlFunction) -> None:
     status, body = function.post("load-data", {"run_id": "patient", "wait_seconds": 10**400})
     assert (status, body["training_status"]) == (202, "running")
 
 
-def test_a_body_in_base64_that_is_no_text_is_422(function: Function) -> None:
+def test_a_body_in_base64_that_is_no_text_is_422(function: ControlFunction) -> None:
     for broken in ("YWJ", base64.b64encode(b"\xff\xfe").decode()):
-        assert refused(function.post("load-data", broken, isBase64Encoded=True)).startswith("body: not text")
+        assert refused(function.post("load-data", broken, isBase64Encoded=True)).startswith(
+            "body: not text"
+        )
 
 
 @pytest.mark.parametrize(
-    "why", ["x" * 501, " ", "", 5, ["because"], False], ids=["long", "blank", "empty", "5", "list", "no"]
+    "why",
+    ["x" * 501, " ", "", 5, ["because"], False],
+    ids=["long", "blank", "empty", "5", "list", "no"],
 )
-def test_a_reason_is_a_text_of_bounded_length(function: Function, why: Any) -> None:
+def test_a_reason_is_a_text_of_bounded_length(function: ControlFunction, why: Any) -> None:
     for route in ("models/rf/promote", "models/rf/rollback"):
-        body = {"why": why} | ({"model_version": "20231228-00000000"} if route.endswith("promote") else {})
+        body = {"why": why} | (
+            {"model_version": "20231228-00000000"} if route.endswith("promote") else {}
+        )
         status, answer = function.post(route, body)
-        if answer["code"] == "NOTHING_LIVE":  # a rollback looks whether there is anything to go back from first
+        if (
+            answer["code"] == "NOTHING_LIVE"
+        ):  # a rollback looks whether there is anything to go back from first
             continue
         assert refused((status, answer)).startswith("why must be text of 1 to 500 characters, got ")
 
 
-def test_a_key_of_half_characters_is_a_key(function: Function) -> None:
+def test_a_key_of_half_characters_is_a_key(function: ControlFunction) -> None:
     status, body = function.post("complete-pipeline", {}, headers={"idempotency-key": "\ud800"})
     assert (status, body["status"]) == (202, "success")
 
@@ -175,10 +111,22 @@ JSON = st.recursive(
 NAMES = sorted({*flat_schemas(), *PipelineParams.model_fields})
 OTHERS = ("run_id", "input_key", "wait_seconds", "model_version", "why", "expected", "model_dir")
 NEARLY = st.dictionaries(st.sampled_from([*NAMES, *OTHERS, *OTHERS]), JSON, max_size=3)
-WRONG = st.sampled_from(["[" * 50_000, "9" * 5000, '{"a": NaN}', '{"wait_seconds": 1e999}', '{"why": "\\ud800"}', "{", " "])
+WRONG = st.sampled_from(
+    [
+        "[" * 50_000,
+        "9" * 5000,
+        '{"a": NaN}',
+        '{"wait_seconds": 1e999}',
+        '{"why": "\\ud800"}',
+        "{",
+        " ",
+    ]
+)
 DEEP = st.integers(1, 400).map(lambda depth: '{"tickers": ' + "[" * depth + "]" * depth + "}")
 BODIES = NEARLY | JSON | TEXT | WRONG | DEEP
-ANYTHING = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANYTHING = settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def conforms(answer: tuple[int, dict[str, Any]]) -> None:
@@ -191,7 +139,9 @@ def conforms(answer: tuple[int, dict[str, Any]]) -> None:
 
 @given(route=st.sampled_from(POSTS), body=BODIES, encoded=st.booleans())
 @ANYTHING
-def test_whatever_is_posted_is_answered_or_refused(function: Function, route: str, body: Any, encoded: bool) -> None:
+def test_whatever_is_posted_is_answered_or_refused(
+    function: ControlFunction, route: str, body: Any, encoded: bool
+) -> None:
     conforms(function.post(route, body, isBase64Encoded=encoded))
 
 
@@ -200,5 +150,7 @@ def test_whatever_is_posted_is_answered_or_refused(function: Function, route: st
     query=st.dictionaries(st.sampled_from(["run_id", "model_dir", "other"]), TEXT),
 )
 @ANYTHING
-def test_whatever_is_asked_is_answered_or_refused(function: Function, path: str, query: dict[str, str]) -> None:
+def test_whatever_is_asked_is_answered_or_refused(
+    function: ControlFunction, path: str, query: dict[str, str]
+) -> None:
     conforms(function.call("GET", f"/api/b3/{path}", query=query))

@@ -1,129 +1,66 @@
 """The predict function through its real handler: what the front end sends, and whatever else somebody may send."""
 
 import base64
-import importlib.util
-import itertools
 import json
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from predict_function import Answer, PredictFunction
 from served_store import TICKERS, WatchedStorage, register_tiny, serve, tiny_snapshot
 
-from b3shared.registry.versions import Registry
-from b3shared.api.schemas import MAX_BATCH, AssetsAnswer, BatchAnswer, Error, PredictAnswer
-from b3shared.serving.live import CHECK_SECONDS
+from b3shared.api.schemas import MAX_BATCH, AssetsAnswer, BatchAnswer, PredictAnswer
 from b3shared.registry.promotion import promote
+from b3shared.registry.versions import Registry
+from b3shared.serving.live import CHECK_SECONDS
 from b3shared.storage import FolderStorage
 
-APP = Path(__file__).resolve().parents[3] / "functions" / "predict" / "app.py"
 BASES = ("", "/api/b3")
-_numbers = itertools.count()
-
-
-class Answer(BaseModel):
-    status: int
-    content_type: str
-    body: dict[str, Any]
-
-    def error(self, status: int, code: str) -> str:
-        """The message of an error of this status and code, in the one form of errors."""
-        assert (self.status, self.body["code"]) == (status, code), self.body
-        assert self.body.keys() - {"details"} == {"status", "code", "message"}
-        return Error.model_validate(self.body, strict=True).message
-
-    def ok(self, schema: type[BaseModel]) -> dict[str, Any]:
-        """The body of a success, exactly of the schema's fields."""
-        assert (self.status, self.body.get("status", "success")) == (200, "success"), self.body
-        assert schema.model_validate(self.body, strict=True).model_dump() == self.body
-        return self.body
-
-
-class Function:
-    """The function in this process, over a storage of its own."""
-
-    def __init__(self, storage: Path) -> None:
-        self.storage = storage
-        with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("B3_STORAGE", str(storage))
-            environment.setenv("POWERTOOLS_SERVICE_NAME", "predict")
-            self.app = load(APP)
-
-    def call(self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None, **more: Any) -> Answer:
-        event = {
-            "version": "2.0",
-            "routeKey": "$default",
-            "rawPath": path,
-            "rawQueryString": urlencode(query or {}),
-            "headers": {"content-type": "application/json"},
-            "requestContext": {
-                "http": {"method": method, "path": path, "sourceIp": "127.0.0.1"},
-                "requestId": "request",
-                "stage": "$default",
-            },
-            "isBase64Encoded": False,
-        }
-        if query:
-            event["queryStringParameters"] = query
-        if body is not None:
-            event["body"] = body if isinstance(body, str) else json.dumps(body)
-        context = SimpleNamespace(
-            function_name="predict", memory_limit_in_mb=512, invoked_function_arn="arn", aws_request_id="request-1"
-        )
-        answer = self.app.handler(event | more, context)
-        headers = {name.lower(): value for name, value in answer["headers"].items()}
-        return Answer(status=answer["statusCode"], content_type=headers["content-type"], body=json.loads(answer["body"]))
-
-
-def load(path: Path) -> ModuleType:
-    """A function's module under a name of its own: all of them are called app."""
-    spec = importlib.util.spec_from_file_location(f"predict_app_{next(_numbers)}", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
-def function(tmp_path_factory: pytest.TempPathFactory) -> Function:
+def function(tmp_path_factory: pytest.TempPathFactory) -> PredictFunction:
     """Four tickers and two versions, of which one is live; no LSTM. Read-only."""
     folder = tmp_path_factory.mktemp("served")
     store = FolderStorage(folder / "store")
     serve(store, tiny_snapshot(), folder / "snapshot")
     promote(store, "models", "rf", register_tiny(store, folder / "one", 1), who="test", why="test")
     register_tiny(store, folder / "two", 2)
-    return Function(folder / "store")
+    return PredictFunction(folder / "store")
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Function:
+def empty(tmp_path_factory: pytest.TempPathFactory) -> PredictFunction:
     """Nothing was ever run here."""
-    return Function(tmp_path_factory.mktemp("empty"))
+    return PredictFunction(tmp_path_factory.mktemp("empty"))
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Function:
+def own(tmp_path: Path) -> PredictFunction:
     """A function to break."""
     store = FolderStorage(tmp_path / "store")
     serve(store, tiny_snapshot(), tmp_path / "snapshot")
-    promote(store, "models", "rf", register_tiny(store, tmp_path / "one", 1), who="test", why="test")
-    return Function(tmp_path / "store")
+    promote(
+        store, "models", "rf", register_tiny(store, tmp_path / "one", 1), who="test", why="test"
+    )
+    return PredictFunction(tmp_path / "store")
 
 
 # -- what the reference's front end does
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_the_front_end_searches_tickers(function: Function, base: str) -> None:
-    answer = function.call("GET", f"{base}/assets", query={"page": "1", "page_size": "10", "search": "PETR"})
+def test_the_front_end_searches_tickers(function: PredictFunction, base: str) -> None:
+    answer = function.call(
+        "GET", f"{base}/assets", query={"page": "1", "page_size": "10", "search": "PETR"}
+    )
     assert answer.ok(AssetsAnswer) == {
-        "assets": [{"ticker": "PETR3", "company": "COMPANHIA PETR"}, {"ticker": "PETR4", "company": "COMPANHIA PETR"}],
+        "assets": [
+            {"ticker": "PETR3", "company": "COMPANHIA PETR"},
+            {"ticker": "PETR4", "company": "COMPANHIA PETR"},
+        ],
         "pagination": {
             "page": 1,
             "page_size": 10,
@@ -136,7 +73,7 @@ def test_the_front_end_searches_tickers(function: Function, base: str) -> None:
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_the_front_end_asks_for_a_forecast(function: Function, base: str) -> None:
+def test_the_front_end_asks_for_a_forecast(function: PredictFunction, base: str) -> None:
     answer = function.call("POST", f"{base}/predict", {"ticker": "PETR4"})
     assert answer.content_type == "application/json"
     body = answer.ok(PredictAnswer)
@@ -147,44 +84,70 @@ def test_the_front_end_asks_for_a_forecast(function: Function, base: str) -> Non
 
 
 @pytest.mark.parametrize("base", BASES)
-def test_a_batch_is_answered_row_by_row(function: Function, base: str) -> None:
-    body = function.call("POST", f"{base}/predict/batch", {"tickers": ["petr4", "VALE3", "XXXX9"]}).ok(BatchAnswer)
+def test_a_batch_is_answered_row_by_row(function: PredictFunction, base: str) -> None:
+    body = function.call(
+        "POST", f"{base}/predict/batch", {"tickers": ["petr4", "VALE3", "XXXX9"]}
+    ).ok(BatchAnswer)
     assert [row["ticker"] for row in body["predictions"]] == ["PETR4", "VALE3"]
     assert [error["ticker"] for error in body["errors"]] == ["XXXX9"]
     every = function.call("POST", f"{base}/predict/batch", {"tickers": "all"}).ok(BatchAnswer)
     assert [row["ticker"] for row in every["predictions"]] == list(TICKERS)
 
 
-def test_the_longest_batch_fits(function: Function) -> None:
+def test_the_longest_batch_fits(function: PredictFunction) -> None:
     tickers = [f"ABCDEFGH{number:04d}" for number in range(MAX_BATCH)]
     body = function.call("POST", "/predict/batch", {"tickers": tickers}).ok(BatchAnswer)
     assert len(body["errors"]) == MAX_BATCH
 
 
-def test_a_version_can_be_chosen(function: Function) -> None:
-    error = function.call("POST", "/predict", {"ticker": "PETR4", "model_version": "20200101-00000000"})
+def test_a_version_can_be_chosen(function: PredictFunction) -> None:
+    error = function.call(
+        "POST", "/predict", {"ticker": "PETR4", "model_version": "20200101-00000000"}
+    )
     assert "lists all" in error.error(404, "UNKNOWN_MODEL")
     live = function.call("POST", "/predict", {"ticker": "PETR4"}).ok(PredictAnswer)
-    registered = [manifest["version"] for manifest in Registry(FolderStorage(function.storage), "models").versions("rf")]
+    registered = [
+        manifest["version"]
+        for manifest in Registry(FolderStorage(function.storage), "models").versions("rf")
+    ]
     (other,) = set(registered) - {live["model_version"]}
-    body = function.call("POST", "/predict", {"ticker": "PETR4", "model_version": other}).ok(PredictAnswer)
+    body = function.call("POST", "/predict", {"ticker": "PETR4", "model_version": other}).ok(
+        PredictAnswer
+    )
     assert body["model_version"] == other
     assert body["prediction_probabilities"] != live["prediction_probabilities"]
 
 
 @pytest.mark.parametrize("model_type", ["lstm", "lstm_mtl"])
-def test_the_front_end_asks_the_lstm(own: Function, tmp_path: Path, model_type: str) -> None:
+def test_the_front_end_asks_the_lstm(own: PredictFunction, tmp_path: Path, model_type: str) -> None:
     store = FolderStorage(own.storage)
-    promote(store, "models", "lstm", register_tiny(store, tmp_path / "lstm", 3, "lstm", lookback=4), who="test", why="test")
-    body = own.call("POST", "/api/b3/predict", {"ticker": "PETR4", "model_type": model_type}).ok(PredictAnswer)
+    promote(
+        store,
+        "models",
+        "lstm",
+        register_tiny(store, tmp_path / "lstm", 3, "lstm", lookback=4),
+        who="test",
+        why="test",
+    )
+    body = own.call("POST", "/api/b3/predict", {"ticker": "PETR4", "model_type": model_type}).ok(
+        PredictAnswer
+    )
     assert (body["model_type"], body["requested_model_type"]) == ("lstm", model_type)
-    assert body["predicted_price"] == pytest.approx(body["last_price"] * (1 + body["predicted_return"]))
+    assert body["predicted_price"] == pytest.approx(
+        body["last_price"] * (1 + body["predicted_return"])
+    )
     assert body["interval"]["price_low"] < body["predicted_price"] < body["interval"]["price_high"]
     assert (body["sequence_length"], body["features_count"]) == (4, 3)
-    batch = own.call("POST", "/predict/batch", {"tickers": "all", "model_type": model_type}).ok(BatchAnswer)
+    batch = own.call("POST", "/predict/batch", {"tickers": "all", "model_type": model_type}).ok(
+        BatchAnswer
+    )
     assert [row["interval"]["level"] for row in batch["predictions"]] == [0.8] * len(TICKERS)
     forest = own.call("POST", "/api/b3/predict", {"ticker": "PETR4"}).ok(PredictAnswer)
-    assert (forest["model_type"], forest["interval"], forest["sequence_length"]) == ("rf", None, None)
+    assert (forest["model_type"], forest["interval"], forest["sequence_length"]) == (
+        "rf",
+        None,
+        None,
+    )
 
 
 # -- what is not allowed, in the one form of errors
@@ -205,8 +168,14 @@ def test_the_front_end_asks_the_lstm(own: Function, tmp_path: Path, model_type: 
             {"ticker": "PETR4", "model_type": "svm"},
             "model_type: input should be 'rf', 'random_forest', 'lstm' or 'lstm_mtl'",
         ),
-        ({"ticker": "PETR4", "model_version": "latest"}, "model_version: string should match pattern"),
-        ({"ticker": "PETR4", "model_version": "../../../secret"}, "model_version: string should match pattern"),
+        (
+            {"ticker": "PETR4", "model_version": "latest"},
+            "model_version: string should match pattern",
+        ),
+        (
+            {"ticker": "PETR4", "model_version": "../../../secret"},
+            "model_version: string should match pattern",
+        ),
         ([], "body: "),
         ("null", "body: field required"),
         ("", "body: field required"),
@@ -225,7 +194,9 @@ def test_the_front_end_asks_the_lstm(own: Function, tmp_path: Path, model_type: 
         ("[" * 40 + "]" * 40, "body: not JSON (nested deeper than 32 levels)"),
     ],
 )
-def test_a_body_that_is_not_allowed_is_refused_by_the_name_of_its_field(function: Function, body: Any, said: str) -> None:
+def test_a_body_that_is_not_allowed_is_refused_by_the_name_of_its_field(
+    function: PredictFunction, body: Any, said: str
+) -> None:
     assert function.call("POST", "/predict", body).error(422, "INVALID_PARAMETER").startswith(said)
 
 
@@ -240,8 +211,10 @@ def test_a_body_that_is_not_allowed_is_refused_by_the_name_of_its_field(function
         (None, "tickers: "),
     ],
 )
-def test_batches_have_limits(function: Function, tickers: Any, said: str) -> None:
-    message = function.call("POST", "/predict/batch", {"tickers": tickers}).error(422, "INVALID_PARAMETER")
+def test_batches_have_limits(function: PredictFunction, tickers: Any, said: str) -> None:
+    message = function.call("POST", "/predict/batch", {"tickers": tickers}).error(
+        422, "INVALID_PARAMETER"
+    )
     assert said in message
     assert "constrained" not in message  # no word of the validator's insides
     assert "[" not in message.replace("[A-Za-z0-9]", "")
@@ -260,8 +233,14 @@ def test_batches_have_limits(function: Function, tickers: Any, said: str) -> Non
         ({"search": "PE"}, 422, "search = 'PE': at least 3 characters are needed, or none"),
     ],
 )
-def test_a_query_that_is_not_allowed_is_refused(function: Function, query: dict[str, str], status: int, said: str) -> None:
-    assert function.call("GET", "/assets", query=query).error(status, "INVALID_PARAMETER").startswith(said)
+def test_a_query_that_is_not_allowed_is_refused(
+    function: PredictFunction, query: dict[str, str], status: int, said: str
+) -> None:
+    assert (
+        function.call("GET", "/assets", query=query)
+        .error(status, "INVALID_PARAMETER")
+        .startswith(said)
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,33 +254,49 @@ def test_a_query_that_is_not_allowed_is_refused(function: Function, query: dict[
         ("POST", "/api"),
     ],
 )
-def test_an_unknown_route_is_404_in_the_same_form(function: Function, method: str, path: str) -> None:
-    assert function.call(method, path).error(404, "UNKNOWN_ROUTE") == f"{method} {path}: there is no such route"
+def test_an_unknown_route_is_404_in_the_same_form(
+    function: PredictFunction, method: str, path: str
+) -> None:
+    assert (
+        function.call(method, path).error(404, "UNKNOWN_ROUTE")
+        == f"{method} {path}: there is no such route"
+    )
 
 
-def test_an_unknown_ticker_is_404_with_what_it_may_have_meant(function: Function) -> None:
+def test_an_unknown_ticker_is_404_with_what_it_may_have_meant(function: PredictFunction) -> None:
     answer = function.call("POST", "/predict", {"ticker": "petr"})
-    assert answer.error(404, "UNKNOWN_TICKER") == "there are no quotes of 'PETR'; did you mean PETR4 or PETR3?"
+    assert (
+        answer.error(404, "UNKNOWN_TICKER")
+        == "there are no quotes of 'PETR'; did you mean PETR4 or PETR3?"
+    )
     assert answer.body["details"] == {"ticker": "PETR", "similar": ["PETR4", "PETR3"]}
 
 
-def test_a_body_that_is_too_long_is_not_even_read(function: Function) -> None:
+def test_a_body_that_is_too_long_is_not_even_read(function: PredictFunction) -> None:
     longest = '{"ticker": "PETR4"}'.ljust(function.app.MAX_BODY)
     function.call("POST", "/predict", longest).ok(PredictAnswer)
     answer = function.call("POST", "/predict", longest + " ")
-    assert answer.error(413, "BODY_TOO_LARGE") == "the body has 20,001 characters; 20,000 are allowed"
+    assert (
+        answer.error(413, "BODY_TOO_LARGE") == "the body has 20,001 characters; 20,000 are allowed"
+    )
     assert answer.content_type == "application/json"
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", ""])
-def test_json_is_read_whatever_its_type_is_said_to_be(function: Function, content_type: str) -> None:
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", ""]
+)
+def test_json_is_read_whatever_its_type_is_said_to_be(
+    function: PredictFunction, content_type: str
+) -> None:
     headers = {"content-type": content_type}  # curl -d says it is a form
     function.call("POST", "/predict", {"ticker": "PETR4"}, headers=headers).ok(PredictAnswer)
     answer = function.call("POST", "/predict", "<ticker>PETR4</ticker>", headers=headers)
-    assert answer.error(422, "INVALID_PARAMETER") == "body: not JSON (Expecting value at character 1)"
+    assert (
+        answer.error(422, "INVALID_PARAMETER") == "body: not JSON (Expecting value at character 1)"
+    )
 
 
-def test_a_body_in_base64_is_read_and_a_broken_one_refused(function: Function) -> None:
+def test_a_body_in_base64_is_read_and_a_broken_one_refused(function: PredictFunction) -> None:
     encoded = base64.b64encode(b'{"ticker": "PETR4"}').decode()
     function.call("POST", "/predict", encoded, isBase64Encoded=True).ok(PredictAnswer)
     for broken in ("YWJ", base64.b64encode(b"\xff\xfe").decode()):
@@ -312,7 +307,7 @@ def test_a_body_in_base64_is_read_and_a_broken_one_refused(function: Function) -
 # -- what is not there, and what breaks
 
 
-def test_with_nothing_live_every_answer_is_503_with_what_to_do(empty: Function) -> None:
+def test_with_nothing_live_every_answer_is_503_with_what_to_do(empty: PredictFunction) -> None:
     for method, path, body in [
         ("POST", "/predict", {"ticker": "PETR4"}),
         ("POST", "/api/b3/predict/batch", {"tickers": "all"}),
@@ -321,12 +316,12 @@ def test_with_nothing_live_every_answer_is_503_with_what_to_do(empty: Function) 
         assert "run the pipeline" in empty.call(method, path, body).error(503, "NOTHING_LIVE")
 
 
-def test_a_type_without_a_live_version_is_503(function: Function) -> None:
+def test_a_type_without_a_live_version_is_503(function: PredictFunction) -> None:
     answer = function.call("POST", "/predict", {"ticker": "PETR4", "model_type": "lstm"})
     assert "complete-pipeline with model_type lstm" in answer.error(503, "NOTHING_LIVE")
 
 
-def test_a_storage_that_breaks_is_answered_from_what_was_live(own: Function) -> None:
+def test_a_storage_that_breaks_is_answered_from_what_was_live(own: PredictFunction) -> None:
     before = own.call("POST", "/predict", {"ticker": "PETR4"}).ok(PredictAnswer)
     broken = WatchedStorage(own.storage)
     broken.down = True
@@ -337,17 +332,22 @@ def test_a_storage_that_breaks_is_answered_from_what_was_live(own: Function) -> 
     assert after == before
 
 
-def test_an_error_that_nobody_foresaw_is_500_in_the_same_form_without_its_insides(own: Function) -> None:
+def test_an_error_that_nobody_foresaw_is_500_in_the_same_form_without_its_insides(
+    own: PredictFunction,
+) -> None:
     def today() -> None:
         raise ZeroDivisionError("the secret of /etc/passwd")
 
     own.app.predictor.today = today
     answer = own.call("POST", "/predict", {"ticker": "PETR4"})
-    assert answer.error(500, "INTERNAL") == "an unforeseen error; the log has it under request request-1"
+    assert (
+        answer.error(500, "INTERNAL")
+        == "an unforeseen error; the log has it under request request-1"
+    )
     assert "secret" not in json.dumps(answer.body)
 
 
-def test_the_specification_can_be_made_and_names_every_answer(function: Function) -> None:
+def test_the_specification_can_be_made_and_names_every_answer(function: PredictFunction) -> None:
     spec = json.loads(function.app.app.get_openapi_json_schema())
     assert spec["paths"].keys() == {"/api/b3/predict", "/api/b3/predict/batch", "/assets"}
     for path in spec["paths"].values():
@@ -373,17 +373,25 @@ NEARLY = st.fixed_dictionaries(
         "ticker": st.sampled_from([*TICKERS, " petr4 ", "PETR", "ſ"]) | JSON,
         "tickers": st.lists(st.sampled_from(TICKERS) | TEXT, max_size=5) | st.just("all") | JSON,
         "model_type": st.sampled_from(["rf", "random_forest", "lstm", "RF"]) | JSON,
-        "model_version": st.sampled_from([None, "20231226-00000000", "20231226-../../..", "２０２３１２２６-00000000"])
+        "model_version": st.sampled_from(
+            [None, "20231226-00000000", "20231226-../../..", "２０２３１２２６-00000000"]
+        )
         | JSON,
         "search": TEXT,
     },
 )
-WRONG = st.sampled_from(["[" * 19_000, "9" * 5000, '{"ticker": ' + "9" * 5000 + "}", '{"ticker": "\\ud800"}', "1e999"])
+WRONG = st.sampled_from(
+    ["[" * 19_000, "9" * 5000, '{"ticker": ' + "9" * 5000 + "}", '{"ticker": "\\ud800"}', "1e999"]
+)
 DEEP = st.integers(1, 400).map(lambda depth: '{"ticker": ' + "[" * depth + "]" * depth + "}")
 BODIES = NEARLY | JSON | TEXT | WRONG | DEEP
-QUERIES = st.dictionaries(st.sampled_from(["search", "page", "page_size", "other"]), TEXT | st.integers().map(str))
+QUERIES = st.dictionaries(
+    st.sampled_from(["search", "page", "page_size", "other"]), TEXT | st.integers().map(str)
+)
 SCHEMAS = {"predict": PredictAnswer, "batch": BatchAnswer, "assets": AssetsAnswer}
-ANYTHING = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANYTHING = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 def conforms(answer: Answer, name: str) -> None:
@@ -392,14 +400,21 @@ def conforms(answer: Answer, name: str) -> None:
     if answer.status == 200:
         answer.ok(SCHEMAS[name])
     else:
-        assert answer.status in {404, 413, 422} or answer.body["code"] == "NOTHING_LIVE", answer.body
+        assert answer.status in {404, 413, 422} or answer.body["code"] == "NOTHING_LIVE", (
+            answer.body
+        )
         answer.error(answer.status, answer.body["code"])
 
 
-@given(base=st.sampled_from(BASES), route=st.sampled_from(["predict", "batch"]), body=BODIES, encoded=st.booleans())
+@given(
+    base=st.sampled_from(BASES),
+    route=st.sampled_from(["predict", "batch"]),
+    body=BODIES,
+    encoded=st.booleans(),
+)
 @ANYTHING
 def test_whatever_is_posted_is_answered_or_refused(
-    function: Function, base: str, route: str, body: Any, encoded: bool
+    function: PredictFunction, base: str, route: str, body: Any, encoded: bool
 ) -> None:
     path = f"{base}/predict" if route == "predict" else f"{base}/predict/batch"
     conforms(function.call("POST", path, body, isBase64Encoded=encoded), route)
@@ -407,11 +422,19 @@ def test_whatever_is_posted_is_answered_or_refused(
 
 @given(query=QUERIES, base=st.sampled_from(BASES))
 @ANYTHING
-def test_whatever_is_searched_is_answered_or_refused(function: Function, query: dict[str, str], base: str) -> None:
+def test_whatever_is_searched_is_answered_or_refused(
+    function: PredictFunction, query: dict[str, str], base: str
+) -> None:
     conforms(function.call("GET", f"{base}/assets", query=query), "assets")
 
 
-@given(method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH"]), path=TEXT.map("/{}".format), body=BODIES)
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH"]),
+    path=TEXT.map("/{}".format),
+    body=BODIES,
+)
 @ANYTHING
-def test_whatever_path_is_asked_is_answered_or_refused(function: Function, method: str, path: str, body: Any) -> None:
+def test_whatever_path_is_asked_is_answered_or_refused(
+    function: PredictFunction, method: str, path: str, body: Any
+) -> None:
     function.call(method, path, body).error(404, "UNKNOWN_ROUTE")

@@ -44,7 +44,9 @@ def test_the_temperature_is_the_minimum_of_the_log_loss():
     def loss(log_t: float) -> float:
         return log_loss(Calibration(np.exp(log_t), start.grown, start.shares).apply(raw), labels)
 
-    best = minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-9})
+    best = minimize_scalar(
+        loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": 1e-9}
+    )
     assert np.log(start.fit(raw, labels).temperature) == pytest.approx(best.x, abs=1e-4)
 
 
@@ -57,7 +59,9 @@ def test_a_model_that_is_always_wrong_is_answered_with_the_class_shares():
 
 def test_a_model_that_is_always_right_meets_the_lower_bound():
     raw = np.tile([0.5, 0.3, 0.2], (50, 1))
-    assert Calibration(1.0, UNIFORM, UNIFORM).fit(raw, np.zeros(50, int)).temperature == pytest.approx(TEMPERATURES[0])
+    assert Calibration(1.0, UNIFORM, UNIFORM).fit(
+        raw, np.zeros(50, int)
+    ).temperature == pytest.approx(TEMPERATURES[0])
 
 
 def test_probabilities_grown_on_balanced_classes_get_the_true_shares_back():
@@ -66,7 +70,9 @@ def test_probabilities_grown_on_balanced_classes_get_the_true_shares_back():
     calibration = Calibration.of_labels(labels, balanced=True)
     raw = np.random.default_rng(0).dirichlet([1, 1, 1], size=100)
     by_hand = raw * np.array([0.1, 0.7, 0.2]) * 3
-    np.testing.assert_allclose(calibration.apply(raw), by_hand / by_hand.sum(axis=1, keepdims=True), rtol=1e-4)
+    np.testing.assert_allclose(
+        calibration.apply(raw), by_hand / by_hand.sum(axis=1, keepdims=True), rtol=1e-4
+    )
 
 
 def test_without_class_weights_and_temperature_nothing_changes():
@@ -106,7 +112,8 @@ def test_the_class_of_greatest_lift_does_not_depend_on_the_temperature(temperatu
     prior = Calibration.of_labels(np.repeat([0, 1, 2], [10, 70, 20]), balanced=True)
     tempered = Calibration(temperature, prior.grown, prior.shares)
     np.testing.assert_array_equal(
-        np.argmax(tempered.apply(raw) / tempered.shares, axis=1), np.argmax(prior.apply(raw) / prior.shares, axis=1)
+        np.argmax(tempered.apply(raw) / tempered.shares, axis=1),
+        np.argmax(prior.apply(raw) / prior.shares, axis=1),
     )
 
 

@@ -29,7 +29,9 @@ def test_the_interval_covers_its_level_of_rows_of_the_same_kind(level: float) ->
 
 
 @given(st.integers(1, 400), st.floats(0.05, 0.99), st.integers(0, 50))
-def test_the_quantile_is_the_conformal_one_or_there_are_too_few_rows(rows: int, level: float, seed: int) -> None:
+def test_the_quantile_is_the_conformal_one_or_there_are_too_few_rows(
+    rows: int, level: float, seed: int
+) -> None:
     said, volatility, future = market(rows, seed)
     happened = future / (volatility * np.sqrt(2))
     try:
@@ -37,7 +39,9 @@ def test_the_quantile_is_the_conformal_one_or_there_are_too_few_rows(rows: int, 
     except TooLittleHistoryError as error:
         needed = error.details["needed"]
         assert rows < needed
-        ReturnScale.fit(*market(needed, seed), horizon=2, level=level)  # as many as it asks for are enough
+        ReturnScale.fit(
+            *market(needed, seed), horizon=2, level=level
+        )  # as many as it asks for are enough
         with pytest.raises(TooLittleHistoryError):
             ReturnScale.fit(*market(needed - 1, seed), horizon=2, level=level)
         return
@@ -58,7 +62,9 @@ def test_what_the_network_says_too_much_is_shrunk_to_what_happens(slope: float) 
 
 
 @pytest.mark.parametrize(("slope", "bound"), [(-1.0, SHRINKAGE[0]), (3.0, SHRINKAGE[1])])
-def test_the_shrinkage_neither_turns_the_order_nor_says_more_than_the_network(slope: float, bound: float) -> None:
+def test_the_shrinkage_neither_turns_the_order_nor_says_more_than_the_network(
+    slope: float, bound: float
+) -> None:
     assert fitted(slope=slope).shrinkage == bound
 
 

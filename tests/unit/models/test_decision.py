@@ -5,12 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from b3shared.dataset.table import BUY, CLASSES, HOLD, SELL
+from b3shared.core.vocabulary import BUY, CLASSES, HOLD, SELL
 from b3shared.models.decision import Decision, decide
 
 RULES: tuple[Decision, ...] = ("lift", "argmax")
 BASE = np.array([0.31, 0.41, 0.28])
-SHARES = st.lists(st.integers(1, 20), min_size=3, max_size=3).map(lambda parts: np.array(parts) / sum(parts))
+SHARES = st.lists(st.integers(1, 20), min_size=3, max_size=3).map(
+    lambda parts: np.array(parts) / sum(parts)
+)
 RETURNS = st.none() | st.sampled_from([0.0, -0.0, 1e-9, -1e-9, 0.02, -0.02])
 
 
@@ -21,7 +23,9 @@ def called(row: list[float], decision: Decision = "lift", expected: float | None
     return CLASSES[code]
 
 
-def by_hand(shares: np.ndarray, base: np.ndarray, decision: Decision, expected: float | None) -> int:
+def by_hand(
+    shares: np.ndarray, base: np.ndarray, decision: Decision, expected: float | None
+) -> int:
     """The rule for one row, in plain Python."""
     scores = [p / b if decision == "lift" else p for p, b in zip(shares, base, strict=True)]
     proposed = scores.index(max(scores))
@@ -33,7 +37,9 @@ def by_hand(shares: np.ndarray, base: np.ndarray, decision: Decision, expected: 
 
 
 def test_a_side_that_is_less_probable_than_the_other_is_a_hold() -> None:
-    assert called([0.308, 0.395, 0.297]) == "hold"  # sell has the greatest lift, buy the greater probability
+    assert (
+        called([0.308, 0.395, 0.297]) == "hold"
+    )  # sell has the greatest lift, buy the greater probability
     assert called([0.290, 0.400, 0.310]) == "sell"
     assert called([0.337, 0.416, 0.247]) == "buy"
 
@@ -62,7 +68,9 @@ def test_the_most_probable_class_is_checked_against_the_return_too() -> None:
 
 
 @given(shares=SHARES, base=SHARES, rule=st.sampled_from(RULES), expected=RETURNS)
-def test_each_row_is_called_as_by_hand(shares: np.ndarray, base: np.ndarray, rule: Decision, expected: float | None) -> None:
+def test_each_row_is_called_as_by_hand(
+    shares: np.ndarray, base: np.ndarray, rule: Decision, expected: float | None
+) -> None:
     returns = None if expected is None else np.array([expected])
     codes = decide(shares[None], base, rule, returns)
     assert codes.dtype == np.int8

@@ -3,22 +3,24 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from paths import ROOT
 from synthetic import planted_dataset, small_params, split_of
 
-from b3shared.dataset.table import CLASSES
-from b3shared.models.decision import decide
-from b3shared.core.errors import ArtifactNotFoundError, IncompatibleFeaturesError, InvalidQuotesError
+from b3shared.core.errors import (
+    ArtifactNotFoundError,
+    IncompatibleFeaturesError,
+    InvalidQuotesError,
+)
+from b3shared.core.vocabulary import CLASSES
 from b3shared.models.base import Forecast, TrainingSession
+from b3shared.models.decision import decide
 from b3shared.models.random_forest.model import RandomForestModel
 from b3shared.models.scorer import Scorer
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,9 @@ def saved(tmp_path_factory):
 def test_it_answers_as_the_trained_model(saved):
     model, data, split, folder = saved
     forecast = Scorer.load(folder).score(data.X[split.test])
-    np.testing.assert_allclose(forecast.probabilities, model.forecast(data, split.test).probabilities, atol=1e-5)
+    np.testing.assert_allclose(
+        forecast.probabilities, model.forecast(data, split.test).probabilities, atol=1e-5
+    )
     assert forecast.probabilities.dtype == np.float64
     assert forecast.returns is None
     one = Scorer.load(folder).score(data.X[split.test[:1]])
@@ -47,7 +51,9 @@ def test_bytes_and_folder_are_the_same_scorer(saved):
     _, data, _, folder = saved
     metadata = json.loads((folder / "model.json").read_text())
     scorer = Scorer((folder / "model.onnx").read_bytes(), metadata)
-    np.testing.assert_array_equal(scorer.score(data.X).probabilities, Scorer.load(folder).score(data.X).probabilities)
+    np.testing.assert_array_equal(
+        scorer.score(data.X).probabilities, Scorer.load(folder).score(data.X).probabilities
+    )
     assert scorer.metadata["model_type"] == "rf"
     assert scorer.feature_names == data.feature_names
 
@@ -76,7 +82,9 @@ def test_a_side_that_its_own_expected_return_contradicts_is_not_called(saved):
 
 @pytest.mark.parametrize("shape", [(3, 4), (3, 6), (5,), (2, 3, 5)])
 def test_another_number_of_features_is_refused_by_name(saved, shape):
-    with pytest.raises(IncompatibleFeaturesError, match=r"the model takes 5 features.*feature_0, feature_1"):
+    with pytest.raises(
+        IncompatibleFeaturesError, match=r"the model takes 5 features.*feature_0, feature_1"
+    ):
         Scorer.load(saved[3]).score(np.zeros(shape, np.float32))
 
 
@@ -120,20 +128,36 @@ def test_a_sequence_model_with_returns_is_served_too(saved):
     onnx.checker.check_model(model)
     third = [1 / 3] * 3
     calibration = {"temperature": 1.0, "grown": third, "shares": third}
-    metadata = {"feature_names": ["a", "b", "c"], "calibration": calibration, "base_rates": third, "decision": "argmax"}
+    metadata = {
+        "feature_names": ["a", "b", "c"],
+        "calibration": calibration,
+        "base_rates": third,
+        "decision": "argmax",
+    }
     scale = {"horizon": 4, "level": 0.9, "quantile": 2.0}
     X = np.random.default_rng(0).normal(size=(6, 4, 3)).astype(np.float32)
-    scorer, volatility = Scorer(model.SerializeToString(), metadata | {"return_scale": scale}), np.linspace(0.01, 0.06, 6)
+    scorer, volatility = (
+        Scorer(model.SerializeToString(), metadata | {"return_scale": scale}),
+        np.linspace(0.01, 0.06, 6),
+    )
     forecast = scorer.score(X, volatility)
     expected = X[:, 3].mean(axis=1) * volatility * 2
     np.testing.assert_allclose(forecast.returns, expected, rtol=1e-5)
     np.testing.assert_allclose(forecast.intervals[:, 0], expected - 4 * volatility, rtol=1e-5)
     np.testing.assert_allclose(forecast.intervals[:, 1], expected + 4 * volatility, rtol=1e-5)
     np.testing.assert_array_equal(forecast.probabilities.argmax(axis=1), X[:, 3].argmax(axis=1))
-    for silent in (scorer.score(X), Scorer(model.SerializeToString(), metadata).score(X, volatility)):
-        assert (silent.returns, silent.intervals) == (None, None)  # without volatility, or the scale, a return has no unit
+    for silent in (
+        scorer.score(X),
+        Scorer(model.SerializeToString(), metadata).score(X, volatility),
+    ):
+        assert (silent.returns, silent.intervals) == (
+            None,
+            None,
+        )  # without volatility, or the scale, a return has no unit
         np.testing.assert_array_equal(silent.probabilities, forecast.probabilities)
-    with pytest.raises(InvalidQuotesError, match=r"volatility of shape \(5,\): one value for each of the 6 rows"):
+    with pytest.raises(
+        InvalidQuotesError, match=r"volatility of shape \(5,\): one value for each of the 6 rows"
+    ):
         scorer.score(X, volatility[:5])
     with pytest.raises(InvalidQuotesError, match="a volatility is NaN"):
         scorer.score(X, np.where(volatility > 0.05, np.nan, volatility))
@@ -150,5 +174,7 @@ scorer.decide(scorer.score(np.zeros((1, 5), np.float32)))
 heavy = {{"sklearn", "scipy", "torch", "pandas", "joblib", "skl2onnx", "onnx", "matplotlib", "duckdb", "boto3"}}
 print(sorted(heavy & {{name.split(".")[0] for name in sys.modules}}))
 """
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -3,17 +3,15 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
+from paths import ROOT
 from sklearn.ensemble import RandomForestClassifier
 
 from b3shared.models.random_forest.search import raw_probabilities
 from b3shared.models.threads import ThreadPoolBackend, cores, threads
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +33,9 @@ def test_the_trees_are_those_of_joblib_s_own_threads(rows: tuple, n_jobs: int) -
     for tree, other in zip(found.estimators_, expected.estimators_, strict=True):
         np.testing.assert_array_equal(tree.tree_.threshold, other.tree_.threshold)
         np.testing.assert_array_equal(tree.tree_.value, other.tree_.value)
-    np.testing.assert_array_equal(raw_probabilities(found, rows[0]), raw_probabilities(expected, rows[0]))
+    np.testing.assert_array_equal(
+        raw_probabilities(found, rows[0]), raw_probabilities(expected, rows[0])
+    )
 
 
 def test_negative_numbers_count_from_all_cores_down() -> None:
@@ -100,7 +100,9 @@ print(json.dumps({"jobs": joblib.effective_n_jobs(2), "threads": len(built),
 
 def without_semaphores(wait: bool) -> dict[str, float]:
     code = f"WAIT = {wait}\n{WITHOUT_SEMAPHORES}"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return dict(json.loads(done.stdout))
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from b3shared.core.errors import InvalidParameterError
 from b3shared.params.models import FAMILY_OF
-from b3shared.params.run import STEP_PARAMS, PipelineParams, Step, flat_schemas, flattened, owner_of
+from b3shared.params.run import PipelineParams, flat_schemas, flattened
+from b3shared.params.steps import STEP_PARAMS, Step, owner_of
 
 
 def test_every_parameter_has_exactly_one_owner() -> None:
@@ -16,13 +17,20 @@ def test_every_parameter_has_exactly_one_owner() -> None:
 
 
 def test_flat_and_nested_names_mean_the_same() -> None:
-    assert PipelineParams.of(n_jobs=2, max_depth=7) == PipelineParams.of(rf={"n_jobs": 2, "max_depth": 7})
+    assert PipelineParams.of(n_jobs=2, max_depth=7) == PipelineParams.of(
+        rf={"n_jobs": 2, "max_depth": 7}
+    )
     assert PipelineParams.of({"n_jobs": 2}, horizon=3).rf.n_jobs == 2
 
 
 def test_the_names_of_the_reference_are_understood() -> None:
     params = PipelineParams.of(
-        model_type="random_forest", n_jobs=5, test_size=0.2, val_size=0.2, model_dir="models", model_name="b3_model.joblib"
+        model_type="random_forest",
+        n_jobs=5,
+        test_size=0.2,
+        val_size=0.2,
+        model_dir="models",
+        model_name="b3_model.joblib",
     )
     assert params.model_type == "rf"
     assert PipelineParams.of(model_type="LSTM_MTL").model_type == "lstm"
@@ -41,19 +49,37 @@ def test_tickers_are_trimmed_upper_cased_and_sorted_whichever_way_they_come() ->
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"horizons": 2}, r"horizons: unknown parameter; did you mean horizon\? allowed are batch_size, .*horizon"),
+        (
+            {"horizons": 2},
+            r"horizons: unknown parameter; did you mean horizon\? allowed are batch_size, .*horizon",
+        ),
         ({"n_estimator": 2}, r"did you mean n_estimators\?"),
         ({"colour": "red"}, "colour: unknown parameter; allowed are batch_size, "),
         ({"rf": {"trees": 2}}, "trees: unknown parameter"),
-        ({"test_size": "much"}, r"test_size = 'much': .* a number of at least 0\.05 and at most 0\.6: newest share"),
-        ({"horizon": "abc"}, r"valid integer, .* \(allowed is an integer of at least 1 and at most 60: sessions of the"),
-        ({"period": 1990}, r"period = 1990: .* text matching .*\[dmy\]\$: how far back from `end`: 250d, 18m, 5y\)"),
+        (
+            {"test_size": "much"},
+            r"test_size = 'much': .* a number of at least 0\.05 and at most 0\.6: newest share",
+        ),
+        (
+            {"horizon": "abc"},
+            r"valid integer, .* \(allowed is an integer of at least 1 and at most 60: sessions of the",
+        ),
+        (
+            {"period": 1990},
+            r"period = 1990: .* text matching .*\[dmy\]\$: how far back from `end`: 250d, 18m, 5y\)",
+        ),
         ({"label_width": 0}, r"a number over 0 and at most 5"),
         ({"start": "soon"}, r"start = 'soon': .* null or a date YYYY-MM-DD"),
         ({"refit": "perhaps"}, r"true or false: serve the"),
         ({"class_weight": 3}, r"null or 'balanced' or 'balanced_subsample'"),
-        ({"tickers": ["PETR4", "V!"]}, r"^tickers\.1 = 'V!': .* null or a list, each text matching "),
-        ({"max_depth": "deep"}, r"^max_depth\.0 = 'deep': .* a list, each an integer of at least 1 and at most 16"),
+        (
+            {"tickers": ["PETR4", "V!"]},
+            r"^tickers\.1 = 'V!': .* null or a list, each text matching ",
+        ),
+        (
+            {"max_depth": "deep"},
+            r"^max_depth\.0 = 'deep': .* a list, each an integer of at least 1 and at most 16",
+        ),
         ({"test_size": 0.01}, "test_size = 0.01"),
         ({"test_size": 0.5, "val_size": 0.5}, "at most 0.8"),
         ({"n_jobs": 0}, "n_jobs: 0 is not allowed"),
@@ -76,7 +102,9 @@ def test_a_value_that_fits_no_branch_of_a_union_is_told_once() -> None:
     with pytest.raises(InvalidParameterError) as caught:
         PipelineParams.of(max_features="all")
     assert caught.value.message.count("max_features") == 1
-    assert caught.value.message.startswith("max_features.0 = 'all': input should be 'sqrt' or 'log2' (allowed is a list")
+    assert caught.value.message.startswith(
+        "max_features.0 = 'all': input should be 'sqrt' or 'log2' (allowed is a list"
+    )
     assert "a number over 0 and at most 1" in caught.value.message
 
 
@@ -89,7 +117,9 @@ def test_every_parameter_says_what_is_allowed(name: str) -> None:
 def test_all_bad_values_are_named_at_once() -> None:
     with pytest.raises(InvalidParameterError) as caught:
         PipelineParams.of(horizon=0, foo=1, n_estimators=-3)
-    assert {"horizon", "foo"} <= set(caught.value.details["parameters"]) or "n_estimators" in str(caught.value)
+    assert {"horizon", "foo"} <= set(caught.value.details["parameters"]) or "n_estimators" in str(
+        caught.value
+    )
 
 
 def test_parameters_survive_json_and_cannot_be_changed() -> None:
@@ -99,7 +129,12 @@ def test_parameters_survive_json_and_cannot_be_changed() -> None:
         params.horizon = 5  # type: ignore[misc]
 
 
-@given(st.dictionaries(st.text(min_size=1, max_size=12), st.none() | st.integers() | st.text() | st.lists(st.integers())))
+@given(
+    st.dictionaries(
+        st.text(min_size=1, max_size=12),
+        st.none() | st.integers() | st.text() | st.lists(st.integers()),
+    )
+)
 def test_any_dictionary_gives_parameters_or_a_named_error(values: dict[str, object]) -> None:
     known = PipelineParams.model_fields.keys() | FAMILY_OF.keys()
     if not set(values) <= known:

@@ -18,7 +18,9 @@ KEY = "runs/r1/train_model/checkpoint"
 
 
 @pytest.fixture(params=["folder", "s3"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
+def storage(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Storage]:
     if request.param == "folder":
         yield FolderStorage(tmp_path)
         return
@@ -83,7 +85,9 @@ def test_taking_over_the_same_bytes_supersedes_too(storage: Storage) -> None:
         first.save(b"same")
 
 
-def test_a_finished_step_leaves_no_checkpoint_and_stops_whoever_is_still_at_it(storage: Storage) -> None:
+def test_a_finished_step_leaves_no_checkpoint_and_stops_whoever_is_still_at_it(
+    storage: Storage,
+) -> None:
     first, second = attempt(storage), attempt(storage)
     first.save(b"epoch 1")
     second.load()
@@ -94,7 +98,9 @@ def test_a_finished_step_leaves_no_checkpoint_and_stops_whoever_is_still_at_it(s
     assert storage.list("runs/") == []
 
 
-def test_a_training_that_never_asked_for_its_checkpoint_writes_and_removes_none(storage: Storage) -> None:
+def test_a_training_that_never_asked_for_its_checkpoint_writes_and_removes_none(
+    storage: Storage,
+) -> None:
     storage.put(KEY, b"of another attempt")
     attempt(storage).remove()
     assert storage.exists(KEY)
@@ -113,7 +119,9 @@ def test_the_beginning_is_that_of_the_first_attempt(storage: Storage) -> None:
     assert third.started == first.started
 
 
-def test_a_training_that_begins_anew_does_not_count_the_time_of_an_abandoned_one(storage: Storage) -> None:
+def test_a_training_that_begins_anew_does_not_count_the_time_of_an_abandoned_one(
+    storage: Storage,
+) -> None:
     abandoned = attempt(storage)
     abandoned.save(b"epoch 1")
     other = attempt(storage)
@@ -184,10 +192,14 @@ def test_of_trainers_at_the_same_moment_exactly_one_goes_on(tmp_path: Path) -> N
         assert sorted(pool.map(train, attempts)) == [False] * 5 + [True]
 
 
-STEPS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["load", "save", "remove", "die"])), max_size=30)
+STEPS = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from(["load", "save", "remove", "die"])), max_size=30
+)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
 @given(steps=STEPS)
 def test_whatever_the_order_the_last_to_take_over_holds_it_and_its_last_work_is_found(
     storage: Storage, steps: list[tuple[int, str]]

@@ -8,14 +8,15 @@ import pytest
 from small_run import SMALL
 
 from b3shared.core.config import Settings
-from b3shared.dataset.table import CLASSES
-from b3shared.core.serialization import from_json
 from b3shared.core.errors import SourceUnavailableError
-from b3shared.params.run import PipelineParams, Step
+from b3shared.core.serialization import from_json
+from b3shared.core.vocabulary import CLASSES
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline
+from b3shared.pipeline.export_run import EVALUATIONS, REQUESTS, export_run
 from b3shared.runs.run import Run
 from b3shared.storage import open_storage
-from b3shared.pipeline.export_run import EVALUATIONS, REQUESTS, export_run
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +37,13 @@ def rows(warehouse: str, table: str) -> list[dict]:
         return connection.execute(f"SELECT * FROM {table} ORDER BY 1").df().to_dict("records")
 
 
-def test_both_parts_are_written_with_the_figures_of_the_evaluation(evaluated: Run, warehouse: str) -> None:
-    assert export_run(evaluated, "first.evaluate_model.1", warehouse) == {EVALUATIONS: 2, REQUESTS: 1}
+def test_both_parts_are_written_with_the_figures_of_the_evaluation(
+    evaluated: Run, warehouse: str
+) -> None:
+    assert export_run(evaluated, "first.evaluate_model.1", warehouse) == {
+        EVALUATIONS: 2,
+        REQUESTS: 1,
+    }
     test, validation = rows(warehouse, EVALUATIONS)
     assert (test["dataset_type"], validation["dataset_type"]) == ("test", "validation")
     record = evaluated.record(Step.EVALUATE_MODEL)
@@ -47,13 +53,19 @@ def test_both_parts_are_written_with_the_figures_of_the_evaluation(evaluated: Ru
         assert json.loads(row["metrics_json"]) == figures[part]
         assert row["accuracy"] == figures[part]["accuracy"]
         assert row["macro_avg_f1_score"] == pytest.approx(figures[part]["macro_f1"], abs=1e-12)
-        assert row["weighted_avg_f1_score"] == pytest.approx(figures[part]["weighted_f1"], abs=1e-12)
+        assert row["weighted_avg_f1_score"] == pytest.approx(
+            figures[part]["weighted_f1"], abs=1e-12
+        )
         for name in CLASSES:
             assert row[f"recall_{name}"] == figures[part]["per_class"][name]["recall"]
-    assert evaluated.storage.exists(test["visualization_path"].removeprefix(f"{evaluated.storage.url}/"))
+    assert evaluated.storage.exists(
+        test["visualization_path"].removeprefix(f"{evaluated.storage.url}/")
+    )
 
 
-def test_the_same_execution_twice_is_one_row_and_another_is_a_second(evaluated: Run, warehouse: str) -> None:
+def test_the_same_execution_twice_is_one_row_and_another_is_a_second(
+    evaluated: Run, warehouse: str
+) -> None:
     for execution in ("first.evaluate_model.1", "first.evaluate_model.1", "first.all.1"):
         export_run(evaluated, execution, warehouse)
     assert len(rows(warehouse, EVALUATIONS)) == 2
@@ -64,7 +76,9 @@ def test_the_same_execution_twice_is_one_row_and_another_is_a_second(evaluated: 
     assert (first["status"], first["error_message"]) == ("success", None)
 
 
-def test_a_run_that_failed_early_is_a_request_with_its_error_and_no_evaluation(tmp_path: Path, warehouse: str) -> None:
+def test_a_run_that_failed_early_is_a_request_with_its_error_and_no_evaluation(
+    tmp_path: Path, warehouse: str
+) -> None:
     run = Run.create(open_storage(tmp_path / "store"), "failed", PipelineParams.of(SMALL))
     run.fail(Step.LOAD_DATA, "the source is 'away'; try later", code="SOURCE_UNAVAILABLE")
     assert export_run(run, "failed.all.1", warehouse) == {EVALUATIONS: 0, REQUESTS: 1}
@@ -72,14 +86,21 @@ def test_a_run_that_failed_early_is_a_request_with_its_error_and_no_evaluation(t
     assert (row["status"], row["error_message"]) == ("error", "the source is 'away'; try later")
 
 
-def test_an_execution_that_was_started_by_hand_under_any_name_is_a_request_for_all(evaluated: Run, warehouse: str) -> None:
+def test_an_execution_that_was_started_by_hand_under_any_name_is_a_request_for_all(
+    evaluated: Run, warehouse: str
+) -> None:
     name = "5b0ad9a2-0d2e-4b6a-9d3c-0f6a4f2c7e11"
     export_run(evaluated, name, warehouse)
     (row,) = rows(warehouse, REQUESTS)
-    assert (row["endpoint"], json.loads(row["response_payload"])["execution"]) == ("complete-pipeline", name)
+    assert (row["endpoint"], json.loads(row["response_payload"])["execution"]) == (
+        "complete-pipeline",
+        name,
+    )
 
 
-def test_tables_of_the_reference_project_with_rows_of_its_own_are_kept(evaluated: Run, warehouse: str) -> None:
+def test_tables_of_the_reference_project_with_rows_of_its_own_are_kept(
+    evaluated: Run, warehouse: str
+) -> None:
     with duckdb.connect(warehouse) as connection:
         connection.execute(f"CREATE SEQUENCE {REQUESTS}_log_id_seq")
         connection.execute(
@@ -87,12 +108,19 @@ def test_tables_of_the_reference_project_with_rows_of_its_own_are_kept(evaluated
             "endpoint VARCHAR NOT NULL, request_payload JSON, response_payload JSON, status VARCHAR NOT NULL, "
             "error_message TEXT, timestamp TIMESTAMP DEFAULT CURRENT_TIMESTAMP)"
         )
-        connection.execute(f"INSERT INTO {REQUESTS} (endpoint, status) VALUES ('train-model', 'success')")
+        connection.execute(
+            f"INSERT INTO {REQUESTS} (endpoint, status) VALUES ('train-model', 'success')"
+        )
     export_run(evaluated, "first.all.1", warehouse)
-    assert [row["endpoint"] for row in rows(warehouse, REQUESTS)] == ["train-model", "complete-pipeline"]
+    assert [row["endpoint"] for row in rows(warehouse, REQUESTS)] == [
+        "train-model",
+        "complete-pipeline",
+    ]
 
 
-def test_a_warehouse_that_cannot_be_written_is_an_error_that_may_pass(evaluated: Run, tmp_path: Path) -> None:
+def test_a_warehouse_that_cannot_be_written_is_an_error_that_may_pass(
+    evaluated: Run, tmp_path: Path
+) -> None:
     (tmp_path / "b3.duckdb").mkdir()
     with pytest.raises(SourceUnavailableError, match=r"b3\.duckdb cannot be opened"):
         export_run(evaluated, "first.all.1", str(tmp_path / "b3.duckdb"))

@@ -8,13 +8,14 @@ import pytest
 from small_run import SMALL
 
 from b3shared.core.config import BUNDLED_QUOTES, Settings
-from b3shared.dataset.table import Dataset
 from b3shared.core.errors import InvalidParameterError, InvalidQuotesError
-from b3shared.params.run import PipelineParams, Step
-from b3shared.pipeline.runner import run_step
+from b3shared.dataset.table import Dataset
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.pipeline.preprocess_shards import ShardRequest, perform_shard
-from b3shared.runs.run import Run
+from b3shared.pipeline.runner import run_step
 from b3shared.runs.records import StepRecord
+from b3shared.runs.run import Run
 from b3shared.storage import FolderStorage
 
 PARAMS = {name: value for name, value in SMALL.items() if name != "tickers"}
@@ -26,7 +27,9 @@ def quotes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("quotes") / "quotes.parquet"
     with duckdb.connect() as connection:
         connection.execute(f"CREATE TABLE q AS FROM '{BUNDLED_QUOTES}'")
-        connection.execute("DELETE FROM q WHERE ticker NOT IN (SELECT DISTINCT ticker FROM q ORDER BY 1 LIMIT 20)")
+        connection.execute(
+            "DELETE FROM q WHERE ticker NOT IN (SELECT DISTINCT ticker FROM q ORDER BY 1 LIMIT 20)"
+        )
         connection.execute("DELETE FROM q WHERE ticker = 'BRAP4' AND date > '2022-02-01'")
         connection.execute("UPDATE q SET volume = NULL WHERE ticker = 'ASAI3'")
         book = "if(ticker = 'CMIG4', close - 0.01, NULL) AS best_buy, if(ticker = 'CMIG4', close + 0.01, NULL) AS best_sell"
@@ -48,9 +51,15 @@ def hashes(record: StepRecord) -> dict[str, str]:
     return {name: artifact.sha256 for name, artifact in record.artifacts.items()}
 
 
-@pytest.mark.parametrize("params", [{}, {"features": "v1", "label": "triple_barrier"}, {"min_turnover": 150_000_000.0}])
-def test_the_files_and_the_report_are_those_of_one_piece(tmp_path: Path, quotes: Path, params: dict) -> None:
-    (_, whole), (run, sharded) = (made(tmp_path / str(rows), quotes, rows, **params) for rows in (10**9, 3_000))
+@pytest.mark.parametrize(
+    "params", [{}, {"features": "v1", "label": "triple_barrier"}, {"min_turnover": 150_000_000.0}]
+)
+def test_the_files_and_the_report_are_those_of_one_piece(
+    tmp_path: Path, quotes: Path, params: dict
+) -> None:
+    (_, whole), (run, sharded) = (
+        made(tmp_path / str(rows), quotes, rows, **params) for rows in (10**9, 3_000)
+    )
     loaded = run.record(Step.LOAD_DATA)
     assert loaded
     assert loaded.summary["shards"] == len(loaded.artifacts) > 5
@@ -79,7 +88,9 @@ def test_a_shard_that_only_half_arrived_is_made_again(tmp_path: Path, quotes: Pa
     run = Run.create(storage, "run", PipelineParams.of(PARAMS))
     run_step(run, Step.LOAD_DATA, settings=setting)
     perform_shard(ShardRequest(run_id="run", shard=2), setting)
-    (mark,) = (key for key in storage.list("runs/run/preprocess_data/") if key.endswith("shards/0002.json"))
+    (mark,) = (
+        key for key in storage.list("runs/run/preprocess_data/") if key.endswith("shards/0002.json")
+    )
     storage.delete(mark)
     assert perform_shard(ShardRequest(run_id="run", shard=2), setting)["made"] is True
 
@@ -97,7 +108,9 @@ def test_a_users_own_quotes_are_not_cut(tmp_path: Path, quotes: Path) -> None:
     storage.upload(quotes, "inputs/own.parquet")
     run = Run.create(storage, "run", PipelineParams.of(PARAMS))
     run_step(run, Step.LOAD_DATA, settings=setting)
-    assert not perform_shard(ShardRequest(run_id="run", shard=0, input_key="inputs/own.parquet"), setting)["made"]
+    assert not perform_shard(
+        ShardRequest(run_id="run", shard=0, input_key="inputs/own.parquet"), setting
+    )["made"]
     record = run_step(run, Step.PREPROCESS_DATA, settings=setting, input_key="inputs/own.parquet")
     assert record.summary["rows"] > 1_000
 
@@ -107,16 +120,25 @@ def test_a_column_that_only_another_shard_has_counts_as_there(tmp_path: Path, qu
     assert "best_buy_sell_spread" in record.summary["feature_names"]
 
 
-def test_a_source_that_has_no_volume_at_all_is_refused_in_shards_too(tmp_path: Path, quotes: Path) -> None:
+def test_a_source_that_has_no_volume_at_all_is_refused_in_shards_too(
+    tmp_path: Path, quotes: Path
+) -> None:
     empty = tmp_path / "empty.parquet"
-    duckdb.execute(f"COPY (SELECT * REPLACE (NULL::BIGINT AS volume) FROM '{quotes}') TO '{empty}' (FORMAT parquet)")
+    duckdb.execute(
+        f"COPY (SELECT * REPLACE (NULL::BIGINT AS volume) FROM '{quotes}') TO '{empty}' (FORMAT parquet)"
+    )
     with pytest.raises(InvalidQuotesError, match="no volume"):
         made(tmp_path / "run", empty, 3_000)
 
 
 def test_why_a_shard_failed_is_in_the_run(tmp_path: Path, quotes: Path) -> None:
-    empty, setting = tmp_path / "empty.parquet", settings(tmp_path / "run", tmp_path / "empty.parquet", 3_000)
-    duckdb.execute(f"COPY (SELECT * REPLACE (NULL::BIGINT AS volume) FROM '{quotes}') TO '{empty}' (FORMAT parquet)")
+    empty, setting = (
+        tmp_path / "empty.parquet",
+        settings(tmp_path / "run", tmp_path / "empty.parquet", 3_000),
+    )
+    duckdb.execute(
+        f"COPY (SELECT * REPLACE (NULL::BIGINT AS volume) FROM '{quotes}') TO '{empty}' (FORMAT parquet)"
+    )
     run = Run.create(FolderStorage(tmp_path / "run"), "run", PipelineParams.of(PARAMS))
     run_step(run, Step.LOAD_DATA, settings=setting)
     with pytest.raises(InvalidQuotesError):

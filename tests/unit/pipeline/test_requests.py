@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from b3shared.core.config import Settings
 from b3shared.core.errors import InvalidParameterError, StepNotReadyError, UnknownRunError
-from b3shared.params.run import PipelineParams, Step
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.pipeline.requests import StepRequest, perform
 from b3shared.runs.run import Run
 from b3shared.storage import FolderStorage
@@ -44,7 +45,8 @@ def test_anything_else_is_refused_by_name(event, word):
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
     )
 )
 def test_no_event_whatever_makes_another_error(event):
@@ -61,7 +63,13 @@ def test_a_step_answers_in_short_and_says_when_it_was_done_before(tmp_path):
     request = StepRequest(run_id="r1", overrides={"period": "2y"})
     first, again = (perform(Step.LOAD_DATA, request, settings) for _ in range(2))
     assert first.pop("shards") == again.pop("shards") == [0]
-    assert first == {"run_id": "r1", "step": "load_data", "status": "done", "seconds": first["seconds"], "before": False}
+    assert first == {
+        "run_id": "r1",
+        "step": "load_data",
+        "status": "done",
+        "seconds": first["seconds"],
+        "before": False,
+    }
     assert again == first | {"before": True}
     assert len(json.dumps(first)) < 200
 

@@ -19,15 +19,17 @@ from b3shared.core.errors import (
     StepNotReadyError,
     UnknownTickerError,
 )
-from b3shared.params.run import PipelineParams, Step
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline, run_step
-from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
 from b3shared.quotes.lake.parquet import write_parquet
-from b3shared.registry.versions import Registry
+from b3shared.quotes.loading.cleaning import clean
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.registry.release import Release
-from b3shared.runs.run import Run
+from b3shared.registry.versions import Registry
 from b3shared.runs.records import StepRecord
+from b3shared.runs.run import Run
 from b3shared.storage import FolderStorage, open_storage
 
 
@@ -90,14 +92,21 @@ def test_an_error_that_is_not_ours_is_recorded_too(run: Run) -> None:
     with pytest.raises(ZeroDivisionError):
         do(run, Step.TRAIN_MODEL, {"n_estimators": 13}, progress=told)
     state = run.state()[Step.TRAIN_MODEL]
-    assert (state.error["code"], state.error["message"]) == ("INTERNAL", "ZeroDivisionError: of the one who watches")
+    assert (state.error["code"], state.error["message"]) == (
+        "INTERNAL",
+        "ZeroDivisionError: of the one who watches",
+    )
     assert state.record.params["rf"]["n_estimators"] == 12  # what was done before still stands
     assert status(run)[:4] == ["done"] * 4
 
 
 def test_what_cannot_be_asked_of_a_step_is_refused_before_it_starts(run: Run) -> None:
     before = run.storage.list()
-    for overrides, words in (({"horizon": 5}, "belongs to preprocess_data"), ({"tree": 1}, "tree"), ({"test_size": 9}, "9")):
+    for overrides, words in (
+        ({"horizon": 5}, "belongs to preprocess_data"),
+        ({"tree": 1}, "tree"),
+        ({"test_size": 9}, "9"),
+    ):
         with pytest.raises(InvalidParameterError, match=words):
             do(run, Step.SPLIT_DATA, overrides)
     with pytest.raises(StepNotReadyError, match="save_model"):
@@ -111,7 +120,9 @@ def test_a_finished_step_returns_at_once(run: Run) -> None:
     for step in list(Step)[:6]:
         assert do(run, step, progress=heard.append) == run.record(step)
     missing = Settings(storage=run.storage.url, quotes="of which there are none.parquet")
-    assert run_step(run, Step.LOAD_DATA, {"period": "5y"}, settings=missing) == run.record(Step.LOAD_DATA)
+    assert run_step(run, Step.LOAD_DATA, {"period": "5y"}, settings=missing) == run.record(
+        Step.LOAD_DATA
+    )
     assert heard == []
     assert {key: run.storage.sha256(key) for key in run.storage.list()} == before
 
@@ -133,7 +144,9 @@ def test_progress_reaches_the_caller_and_the_run_and_ends_with_the_step(run: Run
     assert run.state()[Step.TRAIN_MODEL].progress is None
 
 
-def test_parameters_given_at_split_and_train_are_used_and_make_the_later_steps_stale(run: Run, tmp_path: Path) -> None:
+def test_parameters_given_at_split_and_train_are_used_and_make_the_later_steps_stale(
+    run: Run, tmp_path: Path
+) -> None:
     first = run.record(Step.SPLIT_DATA).summary
     second = do(run, Step.SPLIT_DATA, {"test_size": 0.1, "val_size": 0.1}).summary
     assert second["test_size"] < 0.6 * first["test_size"]
@@ -146,7 +159,9 @@ def test_parameters_given_at_split_and_train_are_used_and_make_the_later_steps_s
     forest = joblib.load(run.fetch(Step.TRAIN_MODEL, tmp_path) / "b3_model.joblib")
     assert (len(forest.estimators_), forest.max_depth, forest.random_state) == (5, 4, 3)
     assert status(run) == ["done"] * 4 + ["stale"] * 2 + ["missing"] * 2
-    assert do(run, Step.SPLIT_DATA).summary == second  # without overrides it keeps what it last ran with
+    assert (
+        do(run, Step.SPLIT_DATA).summary == second
+    )  # without overrides it keeps what it last ran with
 
 
 def test_going_back_to_the_old_parameters_makes_the_later_steps_hold_again(run: Run) -> None:
@@ -156,14 +171,23 @@ def test_going_back_to_the_old_parameters_makes_the_later_steps_hold_again(run: 
     assert status(run) == ["done"] * 6 + ["missing"] * 2
 
 
-def test_the_name_and_the_namespace_given_at_save_are_those_of_the_version(run: Run, tmp_path: Path) -> None:
-    summary = do(run, Step.SAVE_MODEL, {"model_name": "forest_2024.joblib", "model_dir": "mine"}).summary
+def test_the_name_and_the_namespace_given_at_save_are_those_of_the_version(
+    run: Run, tmp_path: Path
+) -> None:
+    summary = do(
+        run, Step.SAVE_MODEL, {"model_name": "forest_2024.joblib", "model_dir": "mine"}
+    ).summary
     registry = Registry(run.storage, "mine")
     folder = registry.fetch("rf", summary["model_version"], tmp_path)
     assert [path.name for path in folder.glob("*.joblib")] == ["forest_2024.joblib"]
     assert len(joblib.load(folder / "forest_2024.joblib").estimators_) == 12
-    assert summary["model_path"].endswith(f"/models/mine/rf/{summary['model_version']}/forest_2024.joblib")
-    assert registry.manifest("rf", summary["model_version"])["params"]["model_name"] == "forest_2024.joblib"
+    assert summary["model_path"].endswith(
+        f"/models/mine/rf/{summary['model_version']}/forest_2024.joblib"
+    )
+    assert (
+        registry.manifest("rf", summary["model_version"])["params"]["model_name"]
+        == "forest_2024.joblib"
+    )
     assert run.storage.folders("models/") == ["mine"]
 
 
@@ -187,7 +211,9 @@ def test_quotes_of_the_users_own_are_loaded_in_place_of_the_deployments(
     assert status(run) == ["done"] * 6 + ["missing"] * 2
 
 
-def test_edited_quotes_are_preprocessed_in_place_of_those_loaded(run: Run, eight: pd.DataFrame, tmp_path: Path) -> None:
+def test_edited_quotes_are_preprocessed_in_place_of_those_loaded(
+    run: Run, eight: pd.DataFrame, tmp_path: Path
+) -> None:
     before = run.record(Step.PREPROCESS_DATA)
     edited = eight[eight["ticker"] != "MGLU3"].copy()
     edited.loc[edited.index[100], "close"] = -1.0  # what cannot be a quote is dropped here too
@@ -196,14 +222,19 @@ def test_edited_quotes_are_preprocessed_in_place_of_those_loaded(run: Run, eight
     assert record.summary["tickers"] == 7
     assert len(clean(edited)[0]) == len(edited) - 1
     sizes = do(run, Step.SPLIT_DATA).summary
-    assert sum(sizes[f"{part}_size"] for part in ("train", "validation", "test")) < record.summary["labelled_rows"]
+    assert (
+        sum(sizes[f"{part}_size"] for part in ("train", "validation", "test"))
+        < record.summary["labelled_rows"]
+    )
     document = json.loads(run.storage.read("runs/first/steps/preprocess_data.json"))
     assert document["input"] == {"key": key, "sha256": run.storage.sha256(key)}
     assert do(run, Step.PREPROCESS_DATA) == record  # it keeps what it was given
     assert record.input_hash != before.input_hash
 
 
-def test_the_users_data_reach_the_lineage_of_the_version(run: Run, eight: pd.DataFrame, tmp_path: Path) -> None:
+def test_the_users_data_reach_the_lineage_of_the_version(
+    run: Run, eight: pd.DataFrame, tmp_path: Path
+) -> None:
     key = give(run, eight[eight["ticker"] != "MGLU3"], "uploads/edited.parquet", tmp_path)
     do(run, Step.PREPROCESS_DATA, input_key=key)
     for step in list(Step)[2:7]:
@@ -264,7 +295,9 @@ def test_run_pipeline_passes_finished_steps_through_and_stops_where_it_is_told(r
 
 
 @pytest.mark.parametrize("refit", [True, False])
-def test_the_rule_that_was_evaluated_is_the_rule_that_is_served(run: Run, tmp_path: Path, refit: bool) -> None:
+def test_the_rule_that_was_evaluated_is_the_rule_that_is_served(
+    run: Run, tmp_path: Path, refit: bool
+) -> None:
     do(run, Step.EVALUATE_MODEL, {"decision": "argmax"})
     do(run, Step.REFIT_MODEL, {"refit": refit})
     model = json.loads((run.fetch(Step.REFIT_MODEL, tmp_path) / "model.json").read_text())

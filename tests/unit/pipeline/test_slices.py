@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 from small_run import SMALL
 
-from b3shared.core.config import Settings
 from b3shared.api.responses import status_answer
+from b3shared.core.config import Settings
 from b3shared.core.errors import InvalidParameterError, SupersededError, TooManySlicesError
 from b3shared.models import MODELS
 from b3shared.models.base import Unfinished
-from b3shared.params.run import PipelineParams, Step
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline, run_step
 from b3shared.pipeline.checkpoint import StepCheckpoint
 from b3shared.pipeline.requests import RESERVE, StepRequest, perform, slice_clock
-from b3shared.runs.run import Run
 from b3shared.runs.records import StepRecord
+from b3shared.runs.run import Run
 from b3shared.storage import FolderStorage, open_storage
 
 TRAIN = StepRequest(run_id="first", step=Step.TRAIN_MODEL)
@@ -73,7 +74,9 @@ def test_an_interrupted_training_is_no_failure_and_says_how_far_it_is(run: Run) 
     assert key == "runs/first/train_model/checkpoint"
 
 
-def test_called_again_it_goes_on_and_makes_what_one_call_would_have_made(run: Run, split: Path, tmp_path: Path) -> None:
+def test_called_again_it_goes_on_and_makes_what_one_call_would_have_made(
+    run: Run, split: Path, tmp_path: Path
+) -> None:
     for _ in range(2):
         with pytest.raises(Unfinished):
             train(run, seconds_left=no_time)
@@ -107,7 +110,9 @@ def test_other_parameters_do_not_go_on_with_the_work_of_these(run: Run) -> None:
     with pytest.raises(Unfinished):
         train(run, seconds_left=no_time)
     heard: list[dict[str, Any]] = []
-    run_step(run, Step.TRAIN_MODEL, {"random_state": 5}, settings=settings_of(run), progress=heard.append)
+    run_step(
+        run, Step.TRAIN_MODEL, {"random_state": 5}, settings=settings_of(run), progress=heard.append
+    )
     assert [words["epoch"] for words in heard if "epoch" in words] == [1, 2, 3]
     assert checkpoints(run) == []
 
@@ -165,7 +170,9 @@ def test_a_training_that_fails_keeps_its_checkpoint_and_its_reason(run: Run) -> 
 
 
 def test_the_function_answers_partial_until_it_is_done(run: Run) -> None:
-    answers = [perform(Step.TRAIN_MODEL, TRAIN, settings_of(run, slice_seconds=0.0)) for _ in range(4)]
+    answers = [
+        perform(Step.TRAIN_MODEL, TRAIN, settings_of(run, slice_seconds=0.0)) for _ in range(4)
+    ]
     assert [answer["status"] for answer in answers] == ["partial", "partial", "done", "done"]
     first = answers[0]
     assert first == {
@@ -180,11 +187,16 @@ def test_the_function_answers_partial_until_it_is_done(run: Run) -> None:
 
 def test_the_training_stops_when_the_functions_time_is_nearly_up(run: Run) -> None:
     left = iter([10.0, 10.0, RESERVE * 10.0])
-    assert perform(Step.TRAIN_MODEL, TRAIN, settings_of(run), lambda: next(left))["status"] == "partial"
+    assert (
+        perform(Step.TRAIN_MODEL, TRAIN, settings_of(run), lambda: next(left))["status"]
+        == "partial"
+    )
     assert perform(Step.TRAIN_MODEL, TRAIN, settings_of(run), lambda: 10.0)["status"] == "done"
 
 
-def test_the_clock_of_a_slice_runs_out_at_the_setting_or_at_the_reserve_whichever_comes_first() -> None:
+def test_the_clock_of_a_slice_runs_out_at_the_setting_or_at_the_reserve_whichever_comes_first() -> (
+    None
+):
     remaining = [100.0]
     clock = slice_clock(float("inf"), lambda: remaining[0])
     assert clock() == pytest.approx(100 * (1 - RESERVE))
@@ -198,7 +210,9 @@ def test_the_refit_is_interrupted_likewise(run: Run) -> None:
     train(run)
     run_step(run, Step.EVALUATE_MODEL, settings=settings_of(run))
     request = StepRequest(run_id="first", step=Step.REFIT_MODEL)
-    answers = [perform(Step.REFIT_MODEL, request, settings_of(run, slice_seconds=0.0)) for _ in range(3)]
+    answers = [
+        perform(Step.REFIT_MODEL, request, settings_of(run, slice_seconds=0.0)) for _ in range(3)
+    ]
     assert [answer["status"] for answer in answers] == ["partial", "partial", "done"]
     assert checkpoints(run) == []
 

@@ -19,10 +19,10 @@ from b3shared.quotes.calendar import (
     sessions,
     sessions_after,
 )
-from b3shared.quotes.loading.load import load_quotes
-from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.sources.parquet import ParquetSource
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.loading.cleaning import clean
+from b3shared.quotes.loading.load import load_quotes
+from b3shared.quotes.sources.parquet import ParquetSource
 
 HOLIDAYS_2023 = (
     "01-01",
@@ -65,7 +65,11 @@ def test_the_sessions_of_a_year_are_its_weekdays_without_the_holidays_of_sao_pau
 
 
 def test_ash_wednesday_opens_late() -> None:
-    assert half_days(date(2022, 1, 1), date(2024, 12, 31)).astype(str).tolist() == ["2022-03-02", "2023-02-22", "2024-02-14"]
+    assert half_days(date(2022, 1, 1), date(2024, 12, 31)).astype(str).tolist() == [
+        "2022-03-02",
+        "2023-02-22",
+        "2024-02-14",
+    ]
 
 
 def test_the_next_sessions_jump_over_carnival() -> None:
@@ -88,7 +92,9 @@ def test_no_real_quote_is_of_a_day_without_a_session(file: str, shared_data: Pat
 
 
 def test_a_long_panel_misses_no_session_and_its_thin_ones_are_named(shared_data: Path) -> None:
-    frame = duckdb.sql(f"SELECT ticker, date FROM '{shared_data / 'b3_daily.parquet'}' ORDER BY ticker, date").df()
+    frame = duckdb.sql(
+        f"SELECT ticker, date FROM '{shared_data / 'b3_daily.parquet'}' ORDER BY ticker, date"
+    ).df()
     findings = calendar_findings(days_of(frame), frame)
     assert kinds(findings)["missing_session"] == 0
     assert {example[:10] for example in told(findings, "thin_session")} == {
@@ -103,13 +109,17 @@ def test_a_long_panel_misses_no_session_and_its_thin_ones_are_named(shared_data:
 def test_a_vendors_rows_of_holidays_are_dropped_and_counted(shared_data: Path) -> None:
     """One ticker of the file goes on over nine holidays of 2017 and 2018."""
     frame = ParquetSource(shared_data / "b3_daily_adjusted.parquet")
-    days = duckdb.sql(f"SELECT ticker, date FROM '{frame.path}' WHERE volume > 0 AND year(date) IN (2017, 2018)").df()
+    days = duckdb.sql(
+        f"SELECT ticker, date FROM '{frame.path}' WHERE volume > 0 AND year(date) IN (2017, 2018)"
+    ).df()
     dropped, _ = closed_days(days)
     assert sorted(days["date"][dropped].dt.strftime("%m-%d"))[:3] == ["01-25", "06-15", "09-07"]
     assert dropped.sum() == 9
 
 
-def test_missing_sessions_are_listed_whatever_the_tickers_that_were_asked_for(bundled: pd.DataFrame) -> None:
+def test_missing_sessions_are_listed_whatever_the_tickers_that_were_asked_for(
+    bundled: pd.DataFrame,
+) -> None:
     holed = without(bundled, "2021-03-10", "2021-03-11", "2022-06-07")
     findings = calendar_findings(days_of(holed), holed)
     assert told(findings, "missing_session") == ("2021-03-10", "2021-03-11", "2022-06-07")
@@ -117,11 +127,15 @@ def test_missing_sessions_are_listed_whatever_the_tickers_that_were_asked_for(bu
     assert kinds(calendar_findings(days_of(bundled), one))["missing_session"] == 0
 
 
-def test_a_load_with_more_holes_than_allowed_fails_with_the_list(bundled: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_load_with_more_holes_than_allowed_fails_with_the_list(
+    bundled: pd.DataFrame, tmp_path: Path
+) -> None:
     path = tmp_path / "quotes.parquet"
     write_parquet(without(bundled, "2021-03-10", "2021-03-11"), path)
     source = ParquetSource(path)
-    with pytest.raises(MissingSessionsError, match=r"misses 2 sessions .* allows 1: 2021-03-10, 2021-03-11$") as caught:
+    with pytest.raises(
+        MissingSessionsError, match=r"misses 2 sessions .* allows 1: 2021-03-10, 2021-03-11$"
+    ) as caught:
         load_quotes(source, PipelineParams.of(max_missing_sessions=1))
     assert caught.value.details == {"missing": ["2021-03-10", "2021-03-11"]}
     report = load_quotes(source, PipelineParams.of(max_missing_sessions=2)).report
@@ -136,7 +150,9 @@ def test_holes_outside_of_the_period_do_not_count(bundled: pd.DataFrame) -> None
 
 def test_a_copied_friday_on_a_sunday_is_dropped(bundled: pd.DataFrame) -> None:
     copy = bundled[(bundled["date"] == "2021-03-12") & (bundled["ticker"].isin(["PETR4", "VALE3"]))]
-    frame = pd.concat([bundled, copy.assign(date=pd.Timestamp("2021-03-14"))]).sort_values(["ticker", "date"])
+    frame = pd.concat([bundled, copy.assign(date=pd.Timestamp("2021-03-14"))]).sort_values(
+        ["ticker", "date"]
+    )
     frame = frame.reset_index(drop=True)
     frame.attrs = bundled.attrs
     cleaned, findings = clean(frame)
@@ -144,12 +160,17 @@ def test_a_copied_friday_on_a_sunday_is_dropped(bundled: pd.DataFrame) -> None:
     assert not (cleaned["date"] == "2021-03-14").any()
 
 
-def test_a_day_on_which_everybody_traded_is_kept_though_the_calendar_does_not_know_it(bundled: pd.DataFrame) -> None:
+def test_a_day_on_which_everybody_traded_is_kept_though_the_calendar_does_not_know_it(
+    bundled: pd.DataFrame,
+) -> None:
     everybody = bundled[bundled["date"] == "2021-03-12"].assign(date=pd.Timestamp("2021-03-13"))
     frame = pd.concat([bundled, everybody]).sort_values(["ticker", "date"]).reset_index(drop=True)
     dropped, (unknown,) = closed_days(frame)
     assert not dropped.any()
-    assert (unknown.rows, unknown.examples) == (len(everybody), (f"2021-03-13: {len(everybody)} tickers",))
+    assert (unknown.rows, unknown.examples) == (
+        len(everybody),
+        (f"2021-03-13: {len(everybody)} tickers",),
+    )
 
 
 @pytest.mark.parametrize("tickers", [["PETR4"], ["PETR4", "VALE3"], None])
@@ -159,7 +180,9 @@ def test_what_a_few_tickers_have_on_a_holiday_is_dropped_and_counted(
     """Of one or two tickers a vendor's row of Christmas is a day on which "everybody" traded."""
     chosen = bundled[bundled["ticker"].isin(tickers or bundled["ticker"].unique()[:9])]
     christmas = chosen[chosen["date"] == "2023-12-22"]
-    christmas = christmas.assign(date=np.datetime64("2023-12-25", "s"), dividend=0.0, split_factor=1.0)
+    christmas = christmas.assign(
+        date=np.datetime64("2023-12-25", "s"), dividend=0.0, split_factor=1.0
+    )
     frame = pd.concat([chosen, christmas]).sort_values(["ticker", "date"]).reset_index(drop=True)
     frame.attrs = bundled.attrs
     cleaned, findings = clean(frame)
@@ -169,7 +192,12 @@ def test_what_a_few_tickers_have_on_a_holiday_is_dropped_and_counted(
 
 
 def test_days_to_come_and_no_day_at_all_are_left_to_other_findings() -> None:
-    frame = pd.DataFrame({"ticker": ["PETR4", "VALE3"], "date": pd.to_datetime([None, date.today() + timedelta(days=9)])})
+    frame = pd.DataFrame(
+        {
+            "ticker": ["PETR4", "VALE3"],
+            "date": pd.to_datetime([None, date.today() + timedelta(days=9)]),
+        }
+    )
     dropped, (unknown,) = closed_days(frame)
     assert not dropped.any()
     assert unknown.rows == 0
@@ -183,7 +211,9 @@ def test_a_ticker_that_stopped_trading_is_stale(bundled: pd.DataFrame) -> None:
 
 
 def test_a_load_tells_only_what_there_is_to_tell(bundled: pd.DataFrame, tmp_path: Path) -> None:
-    report = load_quotes(ParquetSource(write_parquet(bundled, tmp_path / "quotes.parquet")), PipelineParams()).report
+    report = load_quotes(
+        ParquetSource(write_parquet(bundled, tmp_path / "quotes.parquet")), PipelineParams()
+    ).report
     assert all(finding["rows"] and finding["examples"] for finding in report["findings"])
     assert {"half_day", "thin_session"} <= {finding["kind"] for finding in report["findings"]}
     assert "missing_session" not in {finding["kind"] for finding in report["findings"]}

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from b3shared.quotes.instruments import instrument_of, rename_candidates, renames
+from b3shared.quotes.corporate_actions.isin_renames import rename_candidates, renames
+from b3shared.quotes.instruments import instrument_of
 
 
 def kind(bdi_code: str | None, especi: str | None, ticker: str | None = None) -> str | None:
@@ -62,7 +63,9 @@ def official(shared_data: Path) -> pd.DataFrame:
         ("02", " ", None),
     ],
 )
-def test_bdi_code_and_especi_together_tell_the_kind(bdi_code: str | None, especi: str | None, expected: str | None) -> None:
+def test_bdi_code_and_especi_together_tell_the_kind(
+    bdi_code: str | None, especi: str | None, expected: str | None
+) -> None:
     assert kind(bdi_code, especi) == expected
 
 
@@ -79,7 +82,9 @@ def test_cash_equitys_tickers_are_known(ticker: str) -> None:
 
 def test_a_source_without_either_column_has_unknown_kinds() -> None:
     nothing = pd.Series([None, None], dtype="str", index=[7, 9])
-    found = instrument_of(nothing, pd.Series([np.nan, np.nan], index=[7, 9]), pd.Series(["PETR4", None], index=[7, 9]))
+    found = instrument_of(
+        nothing, pd.Series([np.nan, np.nan], index=[7, 9]), pd.Series(["PETR4", None], index=[7, 9])
+    )
     assert found.isna().all()
     assert found.index.tolist() == [7, 9]
     assert len(instrument_of(nothing[:0], nothing[:0])) == 0
@@ -121,13 +126,18 @@ def test_kinds_of_the_official_days_are_these(official: pd.DataFrame) -> None:
         ("KNCA11", "other"),
     ],
 )
-def test_tickers_that_look_alike_are_told_apart(official: pd.DataFrame, ticker: str, expected: str) -> None:
+def test_tickers_that_look_alike_are_told_apart(
+    official: pd.DataFrame, ticker: str, expected: str
+) -> None:
     assert set(official.loc[official["ticker"] == ticker, "kind"]) == {expected}
 
 
 def test_a_ticker_is_of_one_kind_whatever_its_bdi_code_was(official: pd.DataFrame) -> None:
     several = official.groupby("ticker")["kind"].nunique()
-    assert several[several > 1].index.tolist() == ["BDIF11", "CPTI11"]  # ESPECI itself changes between CI and FIDC
+    assert several[several > 1].index.tolist() == [
+        "BDIF11",
+        "CPTI11",
+    ]  # ESPECI itself changes between CI and FIDC
 
 
 def test_real_tickers_that_went_on_under_another_are_linked(official: pd.DataFrame) -> None:
@@ -148,7 +158,9 @@ def quotes(*spans: tuple[str, str, int, int]) -> pd.DataFrame:
     """Quotes of (ticker, isin, first session, last session); PETR4 is there in all of 40 sessions."""
     days = pd.date_range("2023-01-02", periods=40, freq="B")
     parts = [("PETR4", "BRPETRACNPR6", 0, 39), *spans]
-    frames = [pd.DataFrame({"ticker": t, "isin": i, "date": days[a : b + 1]}) for t, i, a, b in parts]
+    frames = [
+        pd.DataFrame({"ticker": t, "isin": i, "date": days[a : b + 1]}) for t, i, a, b in parts
+    ]
     return pd.concat(frames, ignore_index=True).sample(frac=1, random_state=0)
 
 
@@ -163,15 +175,24 @@ def test_a_ticker_that_ends_as_another_of_its_isin_begins_is_linked() -> None:
 
 def test_a_chain_of_names_is_linked_name_by_name() -> None:
     frame = quotes(("AAAA3", "BRA", 0, 9), ("BBBB3", "BRA", 12, 19), ("CCCC3", "BRA", 20, 39))
-    assert renames(frame)[["old", "new"]].to_numpy().tolist() == [["AAAA3", "BBBB3"], ["BBBB3", "CCCC3"]]
+    assert renames(frame)[["old", "new"]].to_numpy().tolist() == [
+        ["AAAA3", "BBBB3"],
+        ["BBBB3", "CCCC3"],
+    ]
     assert rename_candidates(frame)["gap"].tolist() == [2, 0]
 
 
 @pytest.mark.parametrize(
     ("spans", "reasons"),
     [
-        ([("OLDA3", "BRA", 0, 9), ("NEWA3", "BRA", 21, 39)], ["more than 10 sessions lie between them"]),
-        ([("OLDA3", "BRA", 0, 9), ("NEWA3", "BRA", 9, 39)], ["tickers of this ISIN overlap in time"]),
+        (
+            [("OLDA3", "BRA", 0, 9), ("NEWA3", "BRA", 21, 39)],
+            ["more than 10 sessions lie between them"],
+        ),
+        (
+            [("OLDA3", "BRA", 0, 9), ("NEWA3", "BRA", 9, 39)],
+            ["tickers of this ISIN overlap in time"],
+        ),
         (
             [("OLDA3", "BRA", 0, 39), ("NEWA3", "BRA", 5, 9), ("LAST3", "BRA", 11, 20)],
             ["tickers of this ISIN overlap in time"] * 2,
@@ -185,16 +206,28 @@ def test_a_chain_of_names_is_linked_name_by_name() -> None:
             ["the new ticker existed before under another ISIN"],
         ),
         (
-            [("OLDA3", "BRA", 0, 9), ("NEWA3", "BRA", 10, 15), ("OLDA3", "BRB", 0, 9), ("NEWB3", "BRB", 10, 39)],
+            [
+                ("OLDA3", "BRA", 0, 9),
+                ("NEWA3", "BRA", 10, 15),
+                ("OLDA3", "BRB", 0, 9),
+                ("NEWB3", "BRB", 10, 39),
+            ],
             ["the old ticker has several successors"] * 2,
         ),
         (
-            [("OLDA3", "BRA", 0, 9), ("NEWA3", "BRA", 10, 39), ("OLDB3", "BRB", 0, 9), ("NEWA3", "BRB", 10, 39)],
+            [
+                ("OLDA3", "BRA", 0, 9),
+                ("NEWA3", "BRA", 10, 39),
+                ("OLDB3", "BRB", 0, 9),
+                ("NEWA3", "BRB", 10, 39),
+            ],
             ["the new ticker has several predecessors"] * 2,
         ),
     ],
 )
-def test_what_is_ambiguous_is_not_linked_and_says_why(spans: list[tuple[str, str, int, int]], reasons: list[str]) -> None:
+def test_what_is_ambiguous_is_not_linked_and_says_why(
+    spans: list[tuple[str, str, int, int]], reasons: list[str]
+) -> None:
     frame = quotes(*spans)
     assert rename_candidates(frame)["reason"].tolist() == reasons
     assert renames(frame).empty
@@ -202,6 +235,12 @@ def test_what_is_ambiguous_is_not_linked_and_says_why(spans: list[tuple[str, str
 
 def test_quotes_without_isin_have_no_renames() -> None:
     frame = quotes(("OLDA3", "BRA", 0, 9), ("NEWA3", "BRA", 10, 39)).assign(isin=None)
-    assert list(renames(frame).columns) == ["old", "new", "isin", "last_session_of_old", "first_session_of_new"]
+    assert list(renames(frame).columns) == [
+        "old",
+        "new",
+        "isin",
+        "last_session_of_old",
+        "first_session_of_new",
+    ]
     assert renames(frame).empty
     assert renames(frame.iloc[:0]).empty

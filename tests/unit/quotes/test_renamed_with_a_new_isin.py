@@ -11,17 +11,19 @@ from cotahist_text import Quote, annual
 
 from b3shared.core.config import Settings
 from b3shared.core.errors import InvalidActionsError
-from b3shared.quotes.ingest.job import IngestRequest, ingest_quotes
 from b3shared.quotes.corporate_actions.detection import detect_in
+from b3shared.quotes.corporate_actions.overrides import OVERRIDES
+from b3shared.quotes.corporate_actions.rename_findings import possible_renames
+from b3shared.quotes.corporate_actions.rename_table import RENAMES, read_renames
+from b3shared.quotes.corporate_actions.renames import Renamed, renamed_tickers
 from b3shared.quotes.ingest.import_quotes import fill_lake
 from b3shared.quotes.ingest.ingest import Ingest
-from b3shared.quotes.lake.lake import LAKE, LakeSource
-from b3shared.quotes.corporate_actions.overrides import OVERRIDES
-from b3shared.quotes.rename_findings import possible_renames
-from b3shared.quotes.rename_table import RENAMES, read_renames
-from b3shared.quotes.corporate_actions.renames import Renamed, renamed_tickers
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.quotes.ingest.job import IngestRequest, ingest_quotes
+from b3shared.quotes.lake.lake import LAKE
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.sources.lake import LakeSource
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import FolderStorage, Storage
 
 DAYS = [day.date() for day in pd.bdate_range("2023-03-01", "2023-03-14")]
@@ -41,10 +43,15 @@ def storage(tmp_path: Path) -> FolderStorage:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A share that is renamed as TBLE3 was, DISMES beginning again at 100, and one that goes on."""
-    quotes = [Quote(day, "BBQX3", 20.0 + n / 10, type="ON", isin="BRBBQXACNOR1") for n, day in enumerate(DAYS)]
+    quotes = [
+        Quote(day, "BBQX3", 20.0 + n / 10, type="ON", isin="BRBBQXACNOR1")
+        for n, day in enumerate(DAYS)
+    ]
     for n, day in enumerate(DAYS):
         name, dismes = ("AAQX3", 143) if n < CHANGE else ("ZZQX3", 100)
-        quotes.append(Quote(day, name, 41.3 + n / 10, type="ON", isin=f"BR{name[:4]}ACNOR1", dismes=dismes))
+        quotes.append(
+            Quote(day, name, 41.3 + n / 10, type="ON", isin=f"BR{name[:4]}ACNOR1", dismes=dismes)
+        )
     return annual(tmp_path, 2023, quotes)
 
 
@@ -54,10 +61,16 @@ def sessions_of(storage: Storage) -> dict[str, int]:
     return {str(ticker): int(n) for ticker, n in frame.groupby("ticker").size().items()}
 
 
-def test_the_pair_is_named_and_after_the_users_row_the_new_code_has_the_history(storage: Storage, file: Path) -> None:
+def test_the_pair_is_named_and_after_the_users_row_the_new_code_has_the_history(
+    storage: Storage, file: Path
+) -> None:
     ingest = Ingest(storage)
     ingest.file(file)
-    assert sessions_of(storage) == {"AAQX3": CHANGE, "BBQX3": len(DAYS), "ZZQX3": len(DAYS) - CHANGE}
+    assert sessions_of(storage) == {
+        "AAQX3": CHANGE,
+        "BBQX3": len(DAYS),
+        "ZZQX3": len(DAYS) - CHANGE,
+    }
     assert ingest.possible_renames == [PAIR]
     storage.put(RENAMES, ROW)
     assert ingest.actions()
@@ -69,7 +82,9 @@ def test_the_pair_is_named_and_after_the_users_row_the_new_code_has_the_history(
     assert "AAQX3" in sessions_of(storage)
 
 
-def test_the_bucket_s_word_of_the_table_is_enough(storage: Storage, file: Path, tmp_path: Path) -> None:
+def test_the_bucket_s_word_of_the_table_is_enough(
+    storage: Storage, file: Path, tmp_path: Path
+) -> None:
     Ingest(storage).file(file)
     storage.put(RENAMES, ROW)
     answer = ingest_quotes(IngestRequest(key=RENAMES), Settings(storage=storage.url))
@@ -77,10 +92,14 @@ def test_the_bucket_s_word_of_the_table_is_enough(storage: Storage, file: Path, 
     assert sessions_of(storage)["ZZQX3"] == len(DAYS)
 
 
-def test_quotes_of_another_source_are_joined_when_they_come(storage: Storage, file: Path, tmp_path: Path) -> None:
+def test_quotes_of_another_source_are_joined_when_they_come(
+    storage: Storage, file: Path, tmp_path: Path
+) -> None:
     Ingest(FolderStorage(tmp_path / "first")).file(file)
     quotes = LakeSource(f"{tmp_path}/first/{LAKE}").read(QuoteQuery())
-    source = ParquetSource(write_parquet(quotes.drop(columns=["split_factor"]), tmp_path / "quotes.parquet"))
+    source = ParquetSource(
+        write_parquet(quotes.drop(columns=["split_factor"]), tmp_path / "quotes.parquet")
+    )
     assert f"possible rename: {PAIR} to {RENAMES}" in fill_lake(source, storage).notes()
     storage.put(RENAMES, ROW)
     assert fill_lake(source, storage).possible_renames == []
@@ -97,9 +116,14 @@ def test_an_override_under_the_old_name_is_the_new_one_s(storage: Storage, file:
     assert ingest.without_effect == []
 
 
-def test_a_bad_row_keeps_no_quotes_out_and_readers_have_what_was_before(storage: Storage, file: Path) -> None:
+def test_a_bad_row_keeps_no_quotes_out_and_readers_have_what_was_before(
+    storage: Storage, file: Path
+) -> None:
     storage.put(RENAMES, b"old,new,date\nAAQX3,ZZQX3,8/3/2023\n")
-    with pytest.raises(InvalidActionsError, match=r"renames.csv row 1: date = '8/3/2023'.*quotes of .* are in the lake"):
+    with pytest.raises(
+        InvalidActionsError,
+        match=r"renames.csv row 1: date = '8/3/2023'.*quotes of .* are in the lake",
+    ):
         Ingest(storage).file(file)
     assert sessions_of(storage)["AAQX3"] == CHANGE
 
@@ -128,9 +152,16 @@ def test_tble3_went_on_as_egie3(storage: Storage, shared_data: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("file", "found"), [("b3_cotahist_days.parquet", ["TBLE3"]), ("b3_daily.parquet", []), ("b3_daily_adjusted.parquet", [])]
+    ("file", "found"),
+    [
+        ("b3_cotahist_days.parquet", ["TBLE3"]),
+        ("b3_daily.parquet", []),
+        ("b3_daily_adjusted.parquet", []),
+    ],
 )
-def test_findings_on_the_larger_real_data_are_few(shared_data: Path, file: str, found: list[str]) -> None:
+def test_findings_on_the_larger_real_data_are_few(
+    shared_data: Path, file: str, found: list[str]
+) -> None:
     with duckdb.connect() as connection:
         pairs = possible_renames(connection, f"'{shared_data / file}'")
     assert [pair.split()[0] for pair in pairs] == found
@@ -152,7 +183,10 @@ def frame(*spans: tuple[str, int, int, float], volume: float = 1000.0) -> pd.Dat
 def pairs(quotes: pd.DataFrame) -> list[str]:
     with duckdb.connect() as connection:
         connection.register("quotes", quotes)
-        return ["".join(pair.rpartition(" ")[2].split(",")[:2]) for pair in possible_renames(connection, "quotes")]
+        return [
+            "".join(pair.rpartition(" ")[2].split(",")[:2])
+            for pair in possible_renames(connection, "quotes")
+        ]
 
 
 END = len(DAYS)
@@ -194,8 +228,12 @@ def test_a_pair_ends_and_begins_in_the_same_class_at_the_same_price(
 def test_what_the_exchange_says_besides_must_agree() -> None:
     quotes = frame(("AAQX3", 0, 5, 9.0), ("ZZQX3", 5, END, 9.0))
     new = quotes["ticker"] == "ZZQX3"
-    assert pairs(quotes.assign(type="ON      NM", dismes=new.map({True: 100, False: 143}))) == ["AAQX3ZZQX3"]
-    assert pairs(quotes.assign(dismes=new.map({True: 144, False: 143}))) == []  # a numbering that has long begun
+    assert pairs(quotes.assign(type="ON      NM", dismes=new.map({True: 100, False: 143}))) == [
+        "AAQX3ZZQX3"
+    ]
+    assert (
+        pairs(quotes.assign(dismes=new.map({True: 144, False: 143}))) == []
+    )  # a numbering that has long begun
     assert pairs(quotes.assign(type=new.map({True: "ON  REC", False: "PNA"}))) == []
     assert pairs(quotes.assign(volume=new.map({True: 10.0, False: 1000.0}))) == []
 
@@ -209,14 +247,38 @@ def test_what_the_exchange_says_besides_must_agree() -> None:
         (b"\xff\xfe", "is not a CSV file"),
         (b"old,new\nAAQX3,ZZQX3\n", "has old, new; the columns must be old, new, date"),
         (b"old,new,date,why\nAAQX3,ZZQX3,2023-03-08,x\n", "the columns must be old, new, date"),
-        (b"old,new,date\nAAQX,ZZQX3,2023-03-08\n", "row 1: old = 'AAQX': a ticker such as TBLE3 is needed"),
-        (b"old,new,date\nAAQX3,,2023-03-08\n", "row 1: new = nan: a ticker such as EGIE3 is needed"),
-        (b"old,new,date\nAAQX3,aaqx3,2023-03-08\n", "row 1: new = 'aaqx3': another ticker than the old one"),
-        (b"old,new,date\nAAQX3,ZZQX3,2023-02-30\n", "row 1: date = '2023-02-30': a day as YYYY-MM-DD"),
-        (b"old,new,date\nAAQX3,ZZQX3,2023-03-08\nAAQX3,YYQX3,2023-03-08\n", "row 2: old = 'AAQX3': a ticker goes on"),
-        (b"old,new,date\nAAQX3,ZZQX3,2023-03-08\nABQX3,ZZQX3,2023-03-08\n", "row 2: new = 'ZZQX3': a ticker has one"),
-        (b"old,new,date\nAAQX3,ZZQX3,2023-03-08\nZZQX3,AAQX3,2023-03-01\n", "row 2: date = '2023-03-01': a day after"),
-        (b"old,new,date\nAAQX3,ZZQX3,2023-03-01\nZZQX3,AAQX3,2023-03-08\n", "row 1: date = '2023-03-01': a day after"),
+        (
+            b"old,new,date\nAAQX,ZZQX3,2023-03-08\n",
+            "row 1: old = 'AAQX': a ticker such as TBLE3 is needed",
+        ),
+        (
+            b"old,new,date\nAAQX3,,2023-03-08\n",
+            "row 1: new = nan: a ticker such as EGIE3 is needed",
+        ),
+        (
+            b"old,new,date\nAAQX3,aaqx3,2023-03-08\n",
+            "row 1: new = 'aaqx3': another ticker than the old one",
+        ),
+        (
+            b"old,new,date\nAAQX3,ZZQX3,2023-02-30\n",
+            "row 1: date = '2023-02-30': a day as YYYY-MM-DD",
+        ),
+        (
+            b"old,new,date\nAAQX3,ZZQX3,2023-03-08\nAAQX3,YYQX3,2023-03-08\n",
+            "row 2: old = 'AAQX3': a ticker goes on",
+        ),
+        (
+            b"old,new,date\nAAQX3,ZZQX3,2023-03-08\nABQX3,ZZQX3,2023-03-08\n",
+            "row 2: new = 'ZZQX3': a ticker has one",
+        ),
+        (
+            b"old,new,date\nAAQX3,ZZQX3,2023-03-08\nZZQX3,AAQX3,2023-03-01\n",
+            "row 2: date = '2023-03-01': a day after",
+        ),
+        (
+            b"old,new,date\nAAQX3,ZZQX3,2023-03-01\nZZQX3,AAQX3,2023-03-08\n",
+            "row 1: date = '2023-03-01': a day after",
+        ),
     ],
     ids=range(11),
 )
@@ -236,8 +298,14 @@ def linked(quotes: pd.DataFrame, table: bytes) -> Renamed:
     ("spans", "why"),
     [
         ([("AAQX3", 0, 5, 9.0)], "the lake has no quote of ZZQX3"),
-        ([("AAQX3", 0, 8, 9.0), ("ZZQX3", 5, END, 9.0)], "AAQX3 has quotes until 2023-03-10, not only before 2023-03-08"),
-        ([("AAQX3", 0, 4, 9.0), ("ZZQX3", 4, END, 9.0)], "ZZQX3 has quotes from 2023-03-07 on, not only from 2023-03-08"),
+        (
+            [("AAQX3", 0, 8, 9.0), ("ZZQX3", 5, END, 9.0)],
+            "AAQX3 has quotes until 2023-03-10, not only before 2023-03-08",
+        ),
+        (
+            [("AAQX3", 0, 4, 9.0), ("ZZQX3", 4, END, 9.0)],
+            "ZZQX3 has quotes from 2023-03-07 on, not only from 2023-03-08",
+        ),
     ],
     ids=["no quote", "the old one goes on", "the new one was there"],
 )
@@ -251,11 +319,15 @@ def test_a_row_that_the_quotes_contradict_changes_nothing_and_is_named(
 
 def test_a_chain_of_rows_and_isins_leads_to_the_newest_name_and_the_users_word_wins() -> None:
     quotes = frame(("AAQX3", 0, 5, 9.0), ("ZZQX3", 5, 7, 9.0), ("YYQX3", 7, END, 9.0))
-    quotes["isin"] = quotes["ticker"].map({"AAQX3": "BR1", "ZZQX3": "BR2", "YYQX3": "BR2", "BBQX3": "BR3"})
+    quotes["isin"] = quotes["ticker"].map(
+        {"AAQX3": "BR1", "ZZQX3": "BR2", "YYQX3": "BR2", "BBQX3": "BR3"}
+    )
     found = linked(quotes, ROW).table
     assert found[["old", "new"]].to_numpy().tolist() == [["AAQX3", "YYQX3"], ["ZZQX3", "YYQX3"]]
     assert found["date"].dt.date.tolist() == [DAYS[CHANGE], DAYS[7]]
-    other = linked(quotes, f"old,new,date\nAAQX3,YYQX3,{DAYS[7]}\n".encode()).table  # YYQX3 comes from one alone
+    other = linked(
+        quotes, f"old,new,date\nAAQX3,YYQX3,{DAYS[7]}\n".encode()
+    ).table  # YYQX3 comes from one alone
     assert other[["old", "new"]].to_numpy().tolist() == [["AAQX3", "YYQX3"]]
 
 
@@ -264,8 +336,12 @@ def test_a_numbering_that_begins_again_with_a_new_isin_is_no_bonus() -> None:
     new = pd.Series(range(60)) >= 40
     for step in (1.0, 1.01, 0.98):
         close = 40.0 * new.map({True: step, False: 1.0})
-        quotes = pd.DataFrame({"ticker": "EGIE3", "date": days, "close": close, "type": "ON      NM"})
-        told = quotes.assign(isin=new.map({True: "BR2", False: "BR1"}), dismes=new.map({True: 100, False: 143}))
+        quotes = pd.DataFrame(
+            {"ticker": "EGIE3", "date": days, "close": close, "type": "ON      NM"}
+        )
+        told = quotes.assign(
+            isin=new.map({True: "BR2", False: "BR1"}), dismes=new.map({True: 100, False: 143})
+        )
         assert detect_in(told).empty
 
 

@@ -8,6 +8,7 @@ from small_run import NETWORK, SMALL
 
 from b3shared import B3Model
 from b3shared.core.config import BUNDLED_QUOTES
+from b3shared.core.versions import FEATURES_VERSION
 from b3shared.registry.versions import Registry
 from b3shared.services import (
     B3DataLoadingService,
@@ -17,7 +18,6 @@ from b3shared.services import (
     B3ModelTrainingService,
 )
 from b3shared.storage import FolderStorage
-from b3shared.core.versions import FEATURES_VERSION
 
 TICKERS = SMALL["tickers"]
 PERIOD = "3y"
@@ -45,7 +45,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def run(folder: Path, **params: Any) -> dict[str, Any]:
     """The manifest of a run's version."""
-    result = B3Model(quotes=BUNDLED_QUOTES, storage=folder).run(tickers=TICKERS, period=PERIOD, **params)
+    result = B3Model(quotes=BUNDLED_QUOTES, storage=folder).run(
+        tickers=TICKERS, period=PERIOD, **params
+    )
     kind = params.get("model_type", "rf")
     return Registry(FolderStorage(folder), "models").manifest(kind, result.model_version)
 
@@ -60,13 +62,25 @@ def test_a_notebook_and_a_run_describe_a_version_in_the_same_words(saved: dict, 
     assert saved["evaluated"].keys() == made["evaluated"].keys() - {"test_openings", "files"}
     assert saved["lineage"].keys() == made["lineage"].keys() - ALSO_OF_A_RUN
     assert saved["files"].keys() == made["files"].keys()
-    same = ("train_end", "cross_section", "features", "feature_set", "features_version", "target", "refit")
+    same = (
+        "train_end",
+        "cross_section",
+        "features",
+        "feature_set",
+        "features_version",
+        "target",
+        "refit",
+    )
     assert {name: saved[name] for name in same} == {name: made[name] for name in same}
 
 
-def test_train_end_is_of_the_rows_that_were_learned_from_and_not_of_those_that_test(saved: dict) -> None:
+def test_train_end_is_of_the_rows_that_were_learned_from_and_not_of_those_that_test(
+    saved: dict,
+) -> None:
     parts = saved["evaluated"]["parts"]
-    assert parts["train"]["last"] < saved["train_end"] < parts["val"]["first"] < parts["test"]["first"]
+    assert (
+        parts["train"]["last"] < saved["train_end"] < parts["val"]["first"] < parts["test"]["first"]
+    )
 
 
 def test_the_source_and_the_version_of_the_features_are_written_down(saved: dict) -> None:

@@ -8,13 +8,19 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from b3shared.core.errors import (
+    ConflictError,
+    IncompatibleFeaturesError,
+    InvalidParameterError,
+    UnknownModelError,
+)
 from b3shared.core.serialization import to_json
-from b3shared.core.errors import ConflictError, IncompatibleFeaturesError, InvalidParameterError, UnknownModelError
 from b3shared.params.run import PipelineParams
-from b3shared.registry.versions import Registry
-from b3shared.registry.release import KEY, Release
+from b3shared.pipeline.serving_snapshot import build_snapshot
 from b3shared.registry.compatibility import FEATURE_SETS, Universe, offer_key, offer_name
 from b3shared.registry.promotion import check_live, fed_manifests, promote, rollback
+from b3shared.registry.release import KEY, Release
+from b3shared.registry.versions import Registry
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage, Storage
 
@@ -31,7 +37,7 @@ def storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture(scope="module")
 def snapshot(eight: pd.DataFrame) -> Snapshot:
-    return Snapshot.of(eight, 4, {Universe(PipelineParams().min_turnover)})
+    return build_snapshot(eight, 4, {Universe(PipelineParams().min_turnover)})
 
 
 def serve(storage: Storage, snapshot: Snapshot, tmp_path: Path) -> str:
@@ -51,7 +57,13 @@ def register(
 ) -> str:
     file = tmp_path / "model.onnx"
     file.write_text(name)
-    manifest = {"train_end": "2023-12-28", "feature_set": feature_set, "features": features, "params": PARAMS, **more}
+    manifest = {
+        "train_end": "2023-12-28",
+        "feature_set": feature_set,
+        "features": features,
+        "params": PARAMS,
+        **more,
+    }
     return Registry(storage, "models").register(kind, [file], manifest)
 
 
@@ -63,19 +75,33 @@ def test_the_event_says_who_why_from_to_and_the_skill_of_the_manifest(
     first = register(storage, tmp_path, "one", names, evaluated={"skill": "weak"})
     second = register(storage, tmp_path, "two", names)  # nothing evaluated
     promote(storage, "models", "random_forest", first, **WHO)
-    state = promote(storage, "models", "rf", second, who="joão", why="better calibrated", expected=first)
+    state = promote(
+        storage, "models", "rf", second, who="joão", why="better calibrated", expected=first
+    )
     assert state.live == {"models/rf": second}
     assert state.skill == {"models/rf": "none"}
-    events = [{name: value for name, value in event.items() if name != "at"} for event in state.events[1:]]
+    events = [
+        {name: value for name, value in event.items() if name != "at"} for event in state.events[1:]
+    ]
     common = {"action": "promote", "key": "models/rf"}
     assert events == [
         {**common, "from": None, "to": first, "skill": "weak", **WHO, "sequence": 2},
-        {**common, "from": first, "to": second, "skill": "none", "who": "joão", "why": "better calibrated", "sequence": 3},
+        {
+            **common,
+            "from": first,
+            "to": second,
+            "skill": "none",
+            "who": "joão",
+            "why": "better calibrated",
+            "sequence": 3,
+        },
     ]
     assert json.loads(storage.read(KEY))["live"] == {"models/rf": second}
 
 
-def test_without_a_snapshot_any_registered_version_may_go_live(storage: Storage, tmp_path: Path) -> None:
+def test_without_a_snapshot_any_registered_version_may_go_live(
+    storage: Storage, tmp_path: Path
+) -> None:
     version = register(storage, tmp_path, "one", ["rsi_14", "of_tomorrow"])
     assert promote(storage, "models", "rf", version, **WHO).live == {"models/rf": version}
 
@@ -93,7 +119,12 @@ def test_without_a_snapshot_any_registered_version_may_go_live(storage: Storage,
     ],
 )
 def test_a_version_whose_features_the_snapshot_lacks_is_refused_and_nothing_changes(
-    storage: Storage, snapshot: Snapshot, tmp_path: Path, features: list[str], feature_set: str, message: str
+    storage: Storage,
+    snapshot: Snapshot,
+    tmp_path: Path,
+    features: list[str],
+    feature_set: str,
+    message: str,
 ) -> None:
     serve(storage, snapshot, tmp_path)
     before = storage.read(KEY)
@@ -101,12 +132,16 @@ def test_a_version_whose_features_the_snapshot_lacks_is_refused_and_nothing_chan
     with pytest.raises(IncompatibleFeaturesError, match=message) as caught:
         promote(storage, "models", "rf", version, **WHO)
     assert caught.value.details["missing"] == [
-        name for name in features if name not in snapshot.names.get(offer_name(feature_set, Universe(2e6)), ())
+        name
+        for name in features
+        if name not in snapshot.names.get(offer_name(feature_set, Universe(2e6)), ())
     ]
     assert storage.read(KEY) == before
 
 
-def test_the_order_of_the_features_counts(storage: Storage, snapshot: Snapshot, tmp_path: Path) -> None:
+def test_the_order_of_the_features_counts(
+    storage: Storage, snapshot: Snapshot, tmp_path: Path
+) -> None:
     serve(storage, snapshot, tmp_path)
     backwards = register(storage, tmp_path, "one", list(snapshot.names[V2])[::-1])
     with pytest.raises(IncompatibleFeaturesError):
@@ -119,21 +154,32 @@ def test_a_version_that_looks_back_further_than_the_snapshot_is_refused_until_on
     serve(storage, snapshot, tmp_path)
     names = list(snapshot.names[V2])
     near, far = (
-        register(storage, tmp_path, f"of {lookback}", names, kind="lstm", params=PARAMS | {"lookback": lookback})
+        register(
+            storage,
+            tmp_path,
+            f"of {lookback}",
+            names,
+            kind="lstm",
+            params=PARAMS | {"lookback": lookback},
+        )
         for lookback in (4, 5)
     )
     assert promote(storage, "models", "lstm_mtl", near, **WHO).live == {"models/lstm": near}
     before = storage.read(KEY)
-    with pytest.raises(IncompatibleFeaturesError, match=f"version {far} looks back 5 sessions; .* windows of 4") as caught:
+    with pytest.raises(
+        IncompatibleFeaturesError, match=f"version {far} looks back 5 sessions; .* windows of 4"
+    ) as caught:
         promote(storage, "models", "lstm", far, **WHO)
     assert caught.value.details == {"have": 4, "needed": 5}
     assert storage.read(KEY) == before
-    serve(storage, Snapshot.of(eight, 5, {Universe(PARAMS["min_turnover"])}), tmp_path)
+    serve(storage, build_snapshot(eight, 5, {Universe(PARAMS["min_turnover"])}), tmp_path)
     assert promote(storage, "models", "lstm", far, **WHO).live == {"models/lstm": far}
     assert rollback(storage, "models", "lstm", **WHO).live == {"models/lstm": near}
 
 
-def test_a_snapshot_of_schema_1_feeds_single_rows_only(storage: Storage, snapshot: Snapshot, tmp_path: Path) -> None:
+def test_a_snapshot_of_schema_1_feeds_single_rows_only(
+    storage: Storage, snapshot: Snapshot, tmp_path: Path
+) -> None:
     key = serve(storage, snapshot, tmp_path)
     stored = json.loads(storage.read(offer_key(key)))
     storage.put(offer_key(key), to_json({"schema": 1, "features": stored["features"]}))
@@ -141,15 +187,19 @@ def test_a_snapshot_of_schema_1_feeds_single_rows_only(storage: Storage, snapsho
     forest = register(storage, tmp_path, "forest", names)
     lstm = register(storage, tmp_path, "lstm", names, kind="lstm", params=PARAMS | {"lookback": 4})
     promote(storage, "models", "rf", forest, **WHO)
-    with pytest.raises(IncompatibleFeaturesError, match="windows of 1: publish a snapshot that fits first"):
+    with pytest.raises(
+        IncompatibleFeaturesError, match="windows of 1: publish a snapshot that fits first"
+    ):
         promote(storage, "models", "lstm", lstm, **WHO)
 
 
 def test_book_features_need_a_snapshot_with_the_book(
     storage: Storage, snapshot: Snapshot, eight: pd.DataFrame, tmp_path: Path
 ) -> None:
-    with_book = Snapshot.of(
-        eight.assign(best_buy=eight["close"] - 0.01, best_sell=eight["close"] + 0.01), 4, {Universe(PARAMS["min_turnover"])}
+    with_book = build_snapshot(
+        eight.assign(best_buy=eight["close"] - 0.01, best_sell=eight["close"] + 0.01),
+        4,
+        {Universe(PARAMS["min_turnover"])},
     )
     version = register(storage, tmp_path, "one", list(with_book.names[V1]), "v1")
     serve(storage, snapshot, tmp_path)
@@ -171,10 +221,14 @@ def test_a_version_that_learnt_from_features_of_other_code_waits_for_a_snapshot_
     new = register(storage, tmp_path, "new", names, features_version=snapshot.features_version)
     promote(storage, "models", "rf", old, **WHO)
     before = storage.read(KEY)
-    with pytest.raises(IncompatibleFeaturesError, match=f"version {new} learned from features of another version"):
+    with pytest.raises(
+        IncompatibleFeaturesError, match=f"version {new} learned from features of another version"
+    ):
         promote(storage, "models", "rf", new, **WHO)
     assert storage.read(KEY) == before
-    check_live(storage, snapshot.save(storage, tmp_path))  # the snapshots of the new code feed the old version all the same
+    check_live(
+        storage, snapshot.save(storage, tmp_path)
+    )  # the snapshots of the new code feed the old version all the same
     serve(storage, snapshot, tmp_path)
     assert promote(storage, "models", "rf", new, **WHO).live == {"models/rf": new}
     assert rollback(storage, "models", "rf", **WHO).live == {"models/rf": old}
@@ -185,7 +239,10 @@ def test_a_snapshot_that_does_not_say_by_what_code_it_was_made_takes_every_versi
 ) -> None:
     key = serve(storage, snapshot, tmp_path)
     stored = json.loads(storage.read(offer_key(key)))
-    storage.put(offer_key(key), to_json({name: value for name, value in stored.items() if name != "features_version"}))
+    storage.put(
+        offer_key(key),
+        to_json({name: value for name, value in stored.items() if name != "features_version"}),
+    )
     version = register(storage, tmp_path, "one", list(snapshot.names[V2]), features_version=0)
     assert promote(storage, "models", "rf", version, **WHO).live == {"models/rf": version}
 
@@ -201,8 +258,12 @@ def test_what_is_not_registered_cannot_go_live(storage: Storage, tmp_path: Path)
     assert not storage.exists(KEY)
 
 
-def test_a_promotion_against_another_live_version_than_expected_is_lost(storage: Storage, tmp_path: Path) -> None:
-    first, second, third = (register(storage, tmp_path, name, []) for name in ("one", "two", "three"))
+def test_a_promotion_against_another_live_version_than_expected_is_lost(
+    storage: Storage, tmp_path: Path
+) -> None:
+    first, second, third = (
+        register(storage, tmp_path, name, []) for name in ("one", "two", "three")
+    )
     promote(storage, "models", "rf", first, **WHO, expected=None)
     promote(storage, "models", "rf", second, **WHO, expected=first)
     for expected in (first, None):
@@ -225,7 +286,9 @@ def test_of_two_promotions_at_the_same_time_one_loses(storage: Storage, tmp_path
         def read_versioned(self, key: str) -> tuple[bytes, str] | None:
             found = super().read_versioned(key)
             self.reads += key == KEY
-            if key == KEY and self.reads == 2:  # the first is for the snapshot, the second what the swap rests on
+            if (
+                key == KEY and self.reads == 2
+            ):  # the first is for the snapshot, the second what the swap rests on
                 promote(rival, "models", "rf", second, who="rival", why="was faster")
             return found
 
@@ -241,11 +304,13 @@ def test_a_snapshot_that_cannot_feed_what_is_live_is_found_out(
 ) -> None:
     # two tickers cannot be ranked: no v2
     few = eight[eight["ticker"].isin(["PETR4", "VALE3"])].reset_index(drop=True)
-    key = Snapshot.of(few, 4, {Universe(PARAMS["min_turnover"])}).save(storage, tmp_path)
+    key = build_snapshot(few, 4, {Universe(PARAMS["min_turnover"])}).save(storage, tmp_path)
     check_live(storage, key)  # nothing is live
     version = register(storage, tmp_path, "one", list(snapshot.names[V2]))
     promote(storage, "models", "rf", version, **WHO)
-    with pytest.raises(IncompatibleFeaturesError, match=f"version {version} needs features v2-2000000"):
+    with pytest.raises(
+        IncompatibleFeaturesError, match=f"version {version} needs features v2-2000000"
+    ):
         check_live(storage, key)
     check_live(storage, snapshot.save(storage, tmp_path))
 
@@ -264,8 +329,13 @@ def test_a_rollback_to_what_the_snapshot_cannot_feed_is_refused_and_nothing_chan
     assert storage.read(KEY) == before
 
 
-def test_publishing_feeds_what_a_rollback_may_reach(storage: Storage, snapshot: Snapshot, tmp_path: Path) -> None:
-    versions = [register(storage, tmp_path, name, list(snapshot.names[V2])) for name in ("one", "two", "three")]
+def test_publishing_feeds_what_a_rollback_may_reach(
+    storage: Storage, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    versions = [
+        register(storage, tmp_path, name, list(snapshot.names[V2]))
+        for name in ("one", "two", "three")
+    ]
     for version in versions:
         promote(storage, "models", "rf", version, **WHO)
     assert [manifest["version"] for manifest in fed_manifests(storage)] == versions

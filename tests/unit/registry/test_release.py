@@ -16,8 +16,8 @@ from b3shared.core.errors import (
     NothingLiveError,
     UnknownModelError,
 )
-from b3shared.registry.versions import Registry
 from b3shared.registry.release import KEY, MAX_EVENTS, Release, ReleaseState
+from b3shared.registry.versions import Registry
 from b3shared.storage import FolderStorage, S3Storage
 
 WHO = {"who": "maria", "why": "test"}
@@ -28,7 +28,11 @@ def storage(request, tmp_path, monkeypatch):
     if request.param == "folder":
         yield FolderStorage(tmp_path / "storage")
         return
-    for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}.items():
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
@@ -47,7 +51,9 @@ def register(storage, tmp_path, count=4, namespace="models", model_type="rf"):
     for number in range(count):
         file = tmp_path / "model"
         file.write_text(f"{model_type} {number}")
-        versions.append(Registry(storage, namespace).register(model_type, [file], {"train_end": "2023-12-28"}))
+        versions.append(
+            Registry(storage, namespace).register(model_type, [file], {"train_end": "2023-12-28"})
+        )
     return versions
 
 
@@ -65,7 +71,9 @@ def test_a_promotion_makes_the_version_live_and_tells_who_when_why_from_and_to(s
     first, second, *_ = register(storage, tmp_path)
     release = Release(storage)
     release.promote("models", "rf", first, who="maria", why="first sound version")
-    state = release.promote("models", "random_forest", second, who="gate", why="better", skill="weak")
+    state = release.promote(
+        "models", "random_forest", second, who="gate", why="better", skill="weak"
+    )
     assert release.state() == state
     assert release.live("models", "rf") == second
     assert (state.live, state.skill) == ({"models/rf": second}, {"models/rf": "weak"})
@@ -74,8 +82,24 @@ def test_a_promotion_makes_the_version_live_and_tells_who_when_why_from_and_to(s
     assert at == sorted(at)
     common = {"action": "promote", "key": "models/rf"}
     assert state.events == [
-        common | {"who": "maria", "why": "first sound version", "from": None, "to": first, "skill": "none", "sequence": 1},
-        common | {"who": "gate", "why": "better", "from": first, "to": second, "skill": "weak", "sequence": 2},
+        common
+        | {
+            "who": "maria",
+            "why": "first sound version",
+            "from": None,
+            "to": first,
+            "skill": "none",
+            "sequence": 1,
+        },
+        common
+        | {
+            "who": "gate",
+            "why": "better",
+            "from": first,
+            "to": second,
+            "skill": "weak",
+            "sequence": 2,
+        },
     ]
 
 
@@ -126,7 +150,9 @@ def test_a_promotion_that_expects_something_else_to_be_live_is_refused(storage, 
 
 
 @pytest.mark.parametrize("wrong", [{"who": " "}, {"why": ""}, {"skill": "great"}])
-def test_a_change_without_who_or_why_or_with_an_unknown_skill_is_refused(folder_storage, tmp_path, wrong):
+def test_a_change_without_who_or_why_or_with_an_unknown_skill_is_refused(
+    folder_storage, tmp_path, wrong
+):
     version = register(folder_storage, tmp_path, 1)[0]
     with pytest.raises(InvalidParameterError):
         Release(folder_storage).promote("models", "rf", version, **{**WHO, **wrong})
@@ -144,7 +170,12 @@ def test_rollbacks_walk_back_one_after_the_other_and_bring_the_skill_back(storag
     state = release.rollback("models", "rf", who="joao", why="bad day")
     assert (state.live["models/rf"], state.skill["models/rf"]) == (second, "proven")
     event = state.events[-1]
-    assert (event["action"], event["from"], event["to"], event["who"]) == ("rollback", third, second, "joao")
+    assert (event["action"], event["from"], event["to"], event["who"]) == (
+        "rollback",
+        third,
+        second,
+        "joao",
+    )
     state = release.rollback("models", "rf", **WHO)
     assert (state.live["models/rf"], state.skill["models/rf"]) == (first, "weak")
     with pytest.raises(UnknownModelError, match="nothing was live before"):
@@ -218,9 +249,16 @@ def test_a_snapshot_is_served_from_the_newest_date_only(storage):
     with pytest.raises(ConflictError, match=r"2024-01-02.*2024-01-03"):
         release.set_snapshot("serving/snapshots/2024-01-02.npz", "2024-01-02", who="publisher")
     state = release.state()
-    assert (state.snapshot, state.as_of, state.sequence) == ("serving/snapshots/2024-01-03.npz", "2024-01-03", 1)
+    assert (state.snapshot, state.as_of, state.sequence) == (
+        "serving/snapshots/2024-01-03.npz",
+        "2024-01-03",
+        1,
+    )
     assert state.events[0]["to"] == "serving/snapshots/2024-01-03.npz"
-    assert release.set_snapshot("serving/snapshots/2024-01-03.npz", "2024-01-03", who="publisher") == state
+    assert (
+        release.set_snapshot("serving/snapshots/2024-01-03.npz", "2024-01-03", who="publisher")
+        == state
+    )
 
 
 def test_a_snapshot_of_the_same_day_may_be_replaced(folder_storage):
@@ -270,10 +308,14 @@ def test_racing_changes_are_each_told_exactly_once(folder_storage, tmp_path):
                 if turn % 4 == 3:
                     state = release.rollback("models", "rf", who="thread", why=why)
                 elif turn % 4 == 2:
-                    release.set_snapshot(f"snapshot-{number + 1}", f"2024-01-0{number + 1}", who=why)
+                    release.set_snapshot(
+                        f"snapshot-{number + 1}", f"2024-01-0{number + 1}", who=why
+                    )
                     continue
                 else:
-                    state = release.promote("models", "rf", versions[(number + turn) % 8], who="thread", why=why)
+                    state = release.promote(
+                        "models", "rf", versions[(number + turn) % 8], who="thread", why=why
+                    )
                 if state.events[-1]["why"] == why:  # not so when the version was live already
                     done.append(why)
             except (ConflictError, NothingLiveError, UnknownModelError):
@@ -306,7 +348,9 @@ def test_racing_snapshots_of_one_day_all_get_their_turn(folder_storage):
     assert [event["from"] for event in events[1:]] == [event["to"] for event in events[:-1]]
 
 
-def test_racing_promotions_of_different_versions_from_one_state_have_one_winner(folder_storage, tmp_path):
+def test_racing_promotions_of_different_versions_from_one_state_have_one_winner(
+    folder_storage, tmp_path
+):
     storage = folder_storage
     versions = register(storage, tmp_path, 5)
     first = versions.pop()
@@ -316,7 +360,11 @@ def test_racing_promotions_of_different_versions_from_one_state_have_one_winner(
     def promote(version):
         gate.wait()
         try:
-            return Release(storage).promote("models", "rf", version, **WHO, expected=first).live["models/rf"]
+            return (
+                Release(storage)
+                .promote("models", "rf", version, **WHO, expected=first)
+                .live["models/rf"]
+            )
         except ConflictError:
             return None
 
@@ -326,7 +374,9 @@ def test_racing_promotions_of_different_versions_from_one_state_have_one_winner(
     assert Release(storage).state().sequence == 2
 
 
-def test_history_keeps_the_last_changes_and_lets_go_of_old_snapshots_first(folder_storage, tmp_path):
+def test_history_keeps_the_last_changes_and_lets_go_of_old_snapshots_first(
+    folder_storage, tmp_path
+):
     first, second, *_ = register(folder_storage, tmp_path)
     release = Release(folder_storage)
     release.promote("models", "rf", first, **WHO)
@@ -342,7 +392,9 @@ def test_history_keeps_the_last_changes_and_lets_go_of_old_snapshots_first(folde
     assert release.rollback("models", "rf", **WHO).live["models/rf"] == first
 
 
-def test_rollback_still_walks_back_when_the_first_promotions_are_forgotten(folder_storage, tmp_path):
+def test_rollback_still_walks_back_when_the_first_promotions_are_forgotten(
+    folder_storage, tmp_path
+):
     versions = register(folder_storage, tmp_path, 3)
     release = Release(folder_storage)
     for number in range(MAX_EVENTS + 3):
@@ -351,10 +403,14 @@ def test_rollback_still_walks_back_when_the_first_promotions_are_forgotten(folde
     assert (len(state.events), state.events[0]["sequence"]) == (MAX_EVENTS, 4)
     live = MAX_EVENTS + 2
     for back in range(1, 4):
-        assert release.rollback("models", "rf", **WHO).live["models/rf"] == versions[(live - back) % 3]
+        assert (
+            release.rollback("models", "rf", **WHO).live["models/rf"] == versions[(live - back) % 3]
+        )
 
 
-def test_the_oldest_event_still_tells_what_was_live_before_it(folder_storage, tmp_path, monkeypatch):
+def test_the_oldest_event_still_tells_what_was_live_before_it(
+    folder_storage, tmp_path, monkeypatch
+):
     monkeypatch.setattr("b3shared.registry.release.MAX_EVENTS", 1)
     first, second, *_ = register(folder_storage, tmp_path)
     release = Release(folder_storage)

@@ -48,12 +48,17 @@ def test_a_version_is_named_after_its_last_date_and_its_content(registry, files)
     assert (day, len(digest)) == ("20231228", 8)
     assert registry.register("rf", files(a=b"1", b=b"3"), {"train_end": "2023-12-28"}) != version
     assert registry.register("rf", files(a=b"1", c=b"2"), {"train_end": "2023-12-28"}) != version
-    assert registry.register("rf", files(a=b"1", b=b"2"), {"train_end": "2023-12-29"}) == f"20231229-{digest}"
+    assert (
+        registry.register("rf", files(a=b"1", b=b"2"), {"train_end": "2023-12-29"})
+        == f"20231229-{digest}"
+    )
 
 
 def test_the_manifest_keeps_what_was_said_and_adds_what_was_stored(registry, files):
     version = registry.register(
-        "random_forest", files(model=b"12345"), {"train_end": date(2023, 12, 28), "metrics": {"mcc": 0.1}}
+        "random_forest",
+        files(model=b"12345"),
+        {"train_end": date(2023, 12, 28), "metrics": {"mcc": 0.1}},
     )
     manifest = registry.manifest("rf", version)
     assert manifest.pop("created_at").startswith("20")
@@ -67,17 +72,24 @@ def test_the_manifest_keeps_what_was_said_and_adds_what_was_stored(registry, fil
     }
 
 
-def test_registering_the_same_content_again_is_the_same_version_and_changes_nothing(registry, files):
+def test_registering_the_same_content_again_is_the_same_version_and_changes_nothing(
+    registry, files
+):
     version = registry.register("rf", files(model=b"1"), {"train_end": "2023-12-28", "by": "first"})
     before = registry.manifest("rf", version)
-    assert registry.register("rf", files(model=b"1"), {"train_end": "2023-12-28", "by": "second"}) == version
+    assert (
+        registry.register("rf", files(model=b"1"), {"train_end": "2023-12-28", "by": "second"})
+        == version
+    )
     assert registry.manifest("rf", version) == before
 
 
 def test_other_content_never_takes_the_place_of_a_version(registry, files, storage):
     version = registry.register("rf", files(model=b"1"), {"train_end": "2023-12-28"})
     key = f"models/models/rf/{version}/manifest.json"
-    storage.put(key, storage.read(key).replace(hashlib.sha256(b"1").hexdigest().encode(), b"0" * 64))  # as a collision would
+    storage.put(
+        key, storage.read(key).replace(hashlib.sha256(b"1").hexdigest().encode(), b"0" * 64)
+    )  # as a collision would
     with pytest.raises(ConflictError, match=version):
         registry.register("rf", files(model=b"1"), {"train_end": "2023-12-28"})
 
@@ -153,7 +165,9 @@ def test_fetch_brings_every_file_and_the_manifest(registry, files, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["change", "delete"])
-def test_a_damaged_version_is_refused_and_never_looks_complete(registry, files, storage, tmp_path, damage):
+def test_a_damaged_version_is_refused_and_never_looks_complete(
+    registry, files, storage, tmp_path, damage
+):
     version = registry.register("rf", files(model=b"1"), {"train_end": "2023-12-28"})
     key = f"models/models/rf/{version}/model"
     storage.put(key, b"tampered") if damage == "change" else storage.delete(key)
@@ -171,13 +185,17 @@ def test_a_damaged_version_is_refused_and_never_looks_complete(registry, files, 
         ({"train_end": "2023-12-28", "when": date(2020, 1, 1)}, "not JSON"),
     ],
 )
-def test_a_manifest_that_cannot_be_kept_is_refused_before_anything_is_written(registry, files, storage, manifest, word):
+def test_a_manifest_that_cannot_be_kept_is_refused_before_anything_is_written(
+    registry, files, storage, manifest, word
+):
     with pytest.raises(InvalidParameterError, match=word):
         registry.register("rf", files(model=b"1"), manifest)
     assert storage.list() == []
 
 
-def test_files_that_cannot_be_kept_are_refused_before_anything_is_written(registry, files, storage, tmp_path):
+def test_files_that_cannot_be_kept_are_refused_before_anything_is_written(
+    registry, files, storage, tmp_path
+):
     local = files(model=b"1", other=b"2")
     (tmp_path / "manifest.json").write_text("{}")
     for unfit, error in (
@@ -192,7 +210,9 @@ def test_files_that_cannot_be_kept_are_refused_before_anything_is_written(regist
 
 
 def test_an_unknown_type_or_a_malformed_namespace_is_refused(registry, storage, files):
-    with pytest.raises(InvalidParameterError, match="allowed are rf, random_forest, lstm, lstm_mtl"):
+    with pytest.raises(
+        InvalidParameterError, match="allowed are rf, random_forest, lstm, lstm_mtl"
+    ):
         registry.register("svm", files(model=b"1"), {"train_end": "2023-12-28"})
     for namespace in ("", "UP", "a/b", "a" * 33, "a\n"):
         with pytest.raises(InvalidParameterError, match="model_dir"):

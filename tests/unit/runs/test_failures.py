@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from b3shared.runs.state_machine import Execution
-from b3shared.runs.failures import failed_step, reason, record_failure
 from b3shared.core.errors import NoQuotesError
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
+from b3shared.runs.failures import failed_step, reason, record_failure
+from b3shared.runs.state_machine import Execution
 
 BEFORE = "2020-01-01T00:00:00.000Z"
 
@@ -18,14 +18,27 @@ def later():
 
 
 def lambda_error(kind, message):
-    return {"Error": kind, "Cause": json.dumps({"errorMessage": message, "errorType": kind, "stackTrace": ["secret"]})}
+    return {
+        "Error": kind,
+        "Cause": json.dumps({"errorMessage": message, "errorType": kind, "stackTrace": ["secret"]}),
+    }
 
 
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (lambda_error("Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed"), "CRASH"),
-        (lambda_error("Sandbox.Timedout", "RequestId: 1 Error: Task timed out after 1.00 seconds"), "TIMEOUT"),
+        (
+            lambda_error(
+                "Runtime.ExitError", "RequestId: 1 Error: Runtime exited with error: signal: killed"
+            ),
+            "CRASH",
+        ),
+        (
+            lambda_error(
+                "Sandbox.Timedout", "RequestId: 1 Error: Task timed out after 1.00 seconds"
+            ),
+            "TIMEOUT",
+        ),
         ({"Error": "States.Timeout", "Cause": ""}, "TIMEOUT"),
         ({"Error": "TOO_MANY_RUNS", "Cause": "a code already"}, "TOO_MANY_RUNS"),
         (lambda_error("TooManySlicesError", "48 calls"), "TOO_MANY_SLICES"),
@@ -56,13 +69,19 @@ def test_an_error_gets_the_code_that_it_has_elsewhere(run, finish_until, error, 
         ({"step": "save_model", "status": "done"}, "publish_serving"),
     ],
 )
-def test_the_step_after_the_last_that_was_done_is_blamed_but_one_that_is_called_again_is_itself(last, step):
+def test_the_step_after_the_last_that_was_done_is_blamed_but_one_that_is_called_again_is_itself(
+    last, step
+):
     assert failed_step(last) == step
 
 
-def test_a_step_that_crashes_when_it_is_run_again_is_blamed_although_its_last_record_holds(run, finish_until):
+def test_a_step_that_crashes_when_it_is_run_again_is_blamed_although_its_last_record_holds(
+    run, finish_until
+):
     finish_until(run, Step.EVALUATE_MODEL)
-    said = record_failure(run, lambda_error("Runtime.ExitError", "killed"), BEFORE, Step.TRAIN_MODEL)
+    said = record_failure(
+        run, lambda_error("Runtime.ExitError", "killed"), BEFORE, Step.TRAIN_MODEL
+    )
     assert said["step"] == "train_model"
     assert run.state()[Step.TRAIN_MODEL].error["code"] == "CRASH"
     assert run.state()[Step.REFIT_MODEL].error is None
@@ -71,18 +90,31 @@ def test_a_step_that_crashes_when_it_is_run_again_is_blamed_although_its_last_re
 def test_what_the_step_itself_recorded_in_this_execution_stays(run):
     run.fail(Step.LOAD_DATA, NoQuotesError("nothing there", source="lake"))
     said = record_failure(run, lambda_error("NoQuotesError", "other words"), BEFORE, Step.LOAD_DATA)
-    assert said == {"run_id": "r1", "step": "load_data", "code": "NO_QUOTES", "message": "nothing there"}
+    assert said == {
+        "run_id": "r1",
+        "step": "load_data",
+        "code": "NO_QUOTES",
+        "message": "nothing there",
+    }
     assert run.state()[Step.LOAD_DATA].error["details"] == {"source": "lake"}
 
 
 def test_what_an_earlier_execution_recorded_is_replaced(run):
     run.fail(Step.LOAD_DATA, NoQuotesError("nothing there"))
-    assert record_failure(run, {"Error": "States.Timeout"}, later(), Step.LOAD_DATA)["code"] == "TIMEOUT"
+    assert (
+        record_failure(run, {"Error": "States.Timeout"}, later(), Step.LOAD_DATA)["code"]
+        == "TIMEOUT"
+    )
 
 
 def test_a_crash_after_a_recorded_and_retried_error_is_the_reason(run):
     run.fail(Step.LOAD_DATA, NoQuotesError("first attempt"))
-    assert record_failure(run, lambda_error("Runtime.ExitError", "killed"), BEFORE, Step.LOAD_DATA)["code"] == "CRASH"
+    assert (
+        record_failure(run, lambda_error("Runtime.ExitError", "killed"), BEFORE, Step.LOAD_DATA)[
+            "code"
+        ]
+        == "CRASH"
+    )
 
 
 def test_the_reason_of_an_execution_is_the_newest_error_of_its_run(run, finish_until):

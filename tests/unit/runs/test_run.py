@@ -21,7 +21,8 @@ from b3shared.core.errors import (
     UnknownRunError,
 )
 from b3shared.params.models import RandomForestParams
-from b3shared.params.run import PipelineParams, Step
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.runs.run import CODE_VERSION, Run, list_runs, new_run_id
 from b3shared.storage import FolderStorage
 
@@ -68,7 +69,9 @@ def up_to(step):
 
 def test_a_run_opens_with_the_parameters_and_meta_it_was_created_with(storage):
     params = PipelineParams(
-        tickers=("VALE3", "PETR4"), start=date(2019, 1, 2), rf=RandomForestParams(max_features=(0.3, "sqrt"))
+        tickers=("VALE3", "PETR4"),
+        start=date(2019, 1, 2),
+        rf=RandomForestParams(max_features=(0.3, "sqrt")),
     )
     Run.create(storage, "r1", params, owner="maria")
     run = Run.open(storage, "r1")
@@ -149,7 +152,9 @@ def test_a_fresh_run_has_every_step_missing(run):
 
 
 def test_a_step_is_refused_until_the_one_before_it_has_finished(run, do):
-    with pytest.raises(StepNotReadyError, match="needs load_data, which has not finished") as caught:
+    with pytest.raises(
+        StepNotReadyError, match="needs load_data, which has not finished"
+    ) as caught:
         run.plan(Step.SPLIT_DATA)
     assert caught.value.details["missing"] == "load_data"
     do(Step.LOAD_DATA)
@@ -211,7 +216,9 @@ def test_later_steps_are_stale_after_an_earlier_one_ran_with_other_parameters(ru
     assert plan.params.test_size == 0.3
 
 
-def test_going_back_to_the_old_parameters_with_the_same_result_makes_later_steps_done_again(run, do):
+def test_going_back_to_the_old_parameters_with_the_same_result_makes_later_steps_done_again(
+    run, do
+):
     for step in up_to(Step.TRAIN_MODEL):
         do(step)
     do(Step.SPLIT_DATA, embargo_days=9)
@@ -227,7 +234,10 @@ def test_a_new_version_of_a_steps_code_makes_it_and_all_after_it_stale(run, do, 
     for step in up_to(Step.TRAIN_MODEL):
         do(step)
     monkeypatch.setitem(CODE_VERSION, Step.SPLIT_DATA, 99)
-    assert [s for s, status in statuses(run).items() if status == "stale"] == [Step.SPLIT_DATA, Step.TRAIN_MODEL]
+    assert [s for s, status in statuses(run).items() if status == "stale"] == [
+        Step.SPLIT_DATA,
+        Step.TRAIN_MODEL,
+    ]
     assert run.plan(Step.SPLIT_DATA).record is None
 
 
@@ -257,7 +267,9 @@ def test_an_attempt_killed_halfway_leaves_the_artifacts_of_a_finished_one_alone(
     doomed = Run.open(DiesBeforeTheStepFile(run.storage.url), "r1")
     with pytest.raises(Killed):
         finish(doomed, plan, tmp_path, b"not quite the same")
-    assert (run.fetch(Step.LOAD_DATA, tmp_path / "out") / "artifact.bin").read_bytes() == b"finished"
+    assert (
+        run.fetch(Step.LOAD_DATA, tmp_path / "out") / "artifact.bin"
+    ).read_bytes() == b"finished"
 
 
 def test_a_missing_artifact_or_a_summary_that_is_no_json_leaves_the_step_not_done(run, tmp_path):
@@ -284,14 +296,18 @@ def test_parallel_steps_do_not_lose_each_others_word(run, do, tmp_path):
         folder.mkdir()
         gate.wait()
         if number % 2:
-            finish(run, plan, folder, b"%d" % number)  # attempts at the same step, not quite reproducible
+            finish(
+                run, plan, folder, b"%d" % number
+            )  # attempts at the same step, not quite reproducible
         else:
             run.progress(STEPS[number], {"rows": number})
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
     assert statuses(run)[Step.TRAIN_MODEL] == "done"
-    content = (run.fetch(Step.TRAIN_MODEL, tmp_path / "out") / "artifact.bin").read_bytes()  # checks the recorded hash
+    content = (
+        run.fetch(Step.TRAIN_MODEL, tmp_path / "out") / "artifact.bin"
+    ).read_bytes()  # checks the recorded hash
     assert content in (b"1", b"3", b"5", b"7")
     state = run.state()
     assert [state[STEPS[n]].progress["rows"] for n in (4, 6)] == [4, 6]
@@ -302,7 +318,9 @@ def test_parallel_steps_do_not_lose_each_others_word(run, do, tmp_path):
 
 def test_an_override_is_given_to_its_owner_only(run, do):
     do(Step.LOAD_DATA)
-    with pytest.raises(InvalidParameterError, match="test_size belongs to split_data, not to preprocess_data") as caught:
+    with pytest.raises(
+        InvalidParameterError, match="test_size belongs to split_data, not to preprocess_data"
+    ) as caught:
         run.plan(Step.PREPROCESS_DATA, {"test_size": 0.3})
     assert caught.value.details["owner"] == "split_data"
     with pytest.raises(InvalidParameterError, match="n_jobs belongs to train_model"):
@@ -326,13 +344,22 @@ def test_an_override_that_is_no_parameter_or_out_of_bounds_is_refused(run, do, o
 
 
 @pytest.mark.parametrize(
-    "overrides", [{"n_jobs": 2}, {"rf": {"n_jobs": 2}}, {"rf": RandomForestParams(n_jobs=2, n_estimators=77, max_depth=3)}]
+    "overrides",
+    [
+        {"n_jobs": 2},
+        {"rf": {"n_jobs": 2}},
+        {"rf": RandomForestParams(n_jobs=2, n_estimators=77, max_depth=3)},
+    ],
 )
 def test_an_override_of_the_forest_changes_only_what_it_names(storage, tmp_path, overrides):
     run = Run.create(storage, "r1", PipelineParams.of(n_estimators=50, max_depth=3))
     for step in up_to(Step.SPLIT_DATA):
         finish(run, run.plan(step), tmp_path)
-    finish(run, run.plan(Step.TRAIN_MODEL, {"n_estimators": 77, "model_type": "random_forest"}), tmp_path)
+    finish(
+        run,
+        run.plan(Step.TRAIN_MODEL, {"n_estimators": 77, "model_type": "random_forest"}),
+        tmp_path,
+    )
     rf = run.effective_params(Step.TRAIN_MODEL, overrides).rf
     assert (rf.n_jobs, rf.n_estimators, rf.max_depth) == (2, 77, (3,))
     assert run.effective_params(Step.TRAIN_MODEL).rf.n_jobs == -1
@@ -396,8 +423,16 @@ def test_a_failure_is_told_with_its_reason_until_the_step_finishes(run, do):
     ("error", "code", "expected"),
     [
         (KeyError("close"), None, ("INTERNAL", "KeyError: 'close'")),
-        ("Task timed out after 900.00 seconds", "TIMEOUT", ("TIMEOUT", "Task timed out after 900.00 seconds")),
-        (NoQuotesError("details are not JSON", when=date(2020, 1, 1)), None, ("NO_QUOTES", "details are not JSON")),
+        (
+            "Task timed out after 900.00 seconds",
+            "TIMEOUT",
+            ("TIMEOUT", "Task timed out after 900.00 seconds"),
+        ),
+        (
+            NoQuotesError("details are not JSON", when=date(2020, 1, 1)),
+            None,
+            ("NO_QUOTES", "details are not JSON"),
+        ),
     ],
 )
 def test_any_failure_can_be_recorded(run, error, code, expected):
@@ -451,7 +486,10 @@ def test_fetch_brings_the_artifacts_that_are_asked_for(run, tmp_path):
     assert folder == tmp_path / "some" / "load_data"
     assert [p.name for p in folder.iterdir()] == ["b.bin"]
     folder = run.fetch(Step.LOAD_DATA, tmp_path / "all")
-    assert {p.name: p.read_bytes() for p in folder.iterdir()} == {"a.bin": b"a.bin", "b.bin": b"b.bin"}
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == {
+        "a.bin": b"a.bin",
+        "b.bin": b"b.bin",
+    }
     with pytest.raises(ArtifactNotFoundError, match=r"c\.bin.*a\.bin, b\.bin"):
         run.fetch(Step.LOAD_DATA, tmp_path / "all", ["c.bin"])
     with pytest.raises(StepNotReadyError, match="split_data"):
@@ -466,7 +504,9 @@ def test_fetch_refuses_an_artifact_whose_bytes_changed(run, do, tmp_path):
     assert not (tmp_path / "out" / "load_data" / "artifact.bin").exists()
 
 
-def test_a_plan_keeps_to_the_data_it_was_made_for_when_an_earlier_step_runs_again(run, do, tmp_path):
+def test_a_plan_keeps_to_the_data_it_was_made_for_when_an_earlier_step_runs_again(
+    run, do, tmp_path
+):
     do(Step.LOAD_DATA, content=b"old")
     plan = run.plan(Step.PREPROCESS_DATA)
     do(Step.LOAD_DATA, content=b"new", period="2y")
@@ -505,7 +545,11 @@ class Oracle:
     def fresh(self, number):
         if number < 0:
             return True
-        return number in self.did and self.used[number] == self.did.get(number - 1) and self.fresh(number - 1)
+        return (
+            number in self.did
+            and self.used[number] == self.did.get(number - 1)
+            and self.fresh(number - 1)
+        )
 
     def asked(self, number, value):
         return (number, value, self.did.get(number - 1))
@@ -526,12 +570,15 @@ def test_exactly_the_steps_whose_past_changed_are_stale(finished, operations):
                     run.plan(step, overrides)
                 continue
             plan, asked = run.plan(step, overrides), oracle.asked(number, value)
-            assert (plan.record is not None) == (number in oracle.did and oracle.did[number][0] == asked)
+            assert (plan.record is not None) == (
+                number in oracle.did and oracle.did[number][0] == asked
+            )
             if plan.record is None:
                 finish(run, plan, Path(folder), content)
                 oracle.values[number], oracle.did[number] = value, (asked, content)
                 oracle.used[number] = oracle.did.get(number - 1)
             expected = {
-                s: "missing" if n not in oracle.did else "done" if oracle.fresh(n) else "stale" for n, s in enumerate(STEPS)
+                s: "missing" if n not in oracle.did else "done" if oracle.fresh(n) else "stale"
+                for n, s in enumerate(STEPS)
             }
             assert statuses(run) == expected

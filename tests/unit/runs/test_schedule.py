@@ -3,11 +3,11 @@
 import pytest
 from fake_machine import FakeMachine
 
+from b3shared.core.errors import InvalidParameterError
 from b3shared.runs.current import current_run
+from b3shared.runs.run import Run, list_runs
 from b3shared.runs.schedule import start_scheduled
 from b3shared.runs.starter import Starter
-from b3shared.core.errors import InvalidParameterError
-from b3shared.runs.run import Run, list_runs
 
 SUNDAY = "2024-01-07T09:00:00Z"
 QUOTES = "md:b3"
@@ -16,8 +16,14 @@ QUOTES = "md:b3"
 def test_the_clock_striking_twice_in_a_week_starts_one_run(storage):
     machine = FakeMachine(lambda given: "FAILED")
     first = start_scheduled(storage, Starter(machine, 4), "rf", SUNDAY, QUOTES)
-    again = start_scheduled(storage, Starter(machine, 4), "random_forest", "2024-01-05T01:00:00Z", QUOTES)
-    assert first == {"run_id": "scheduled-rf-2024w01", "execution": "scheduled-rf-2024w01.all.1", "started": True}
+    again = start_scheduled(
+        storage, Starter(machine, 4), "random_forest", "2024-01-05T01:00:00Z", QUOTES
+    )
+    assert first == {
+        "run_id": "scheduled-rf-2024w01",
+        "execution": "scheduled-rf-2024w01.all.1",
+        "started": True,
+    }
     assert again == first | {"started": False}
     assert list(machine.inputs) == ["scheduled-rf-2024w01.all.1"]
 
@@ -31,10 +37,17 @@ def test_two_weeks_are_two_runs(storage):
 
 @pytest.mark.parametrize(
     ("moment", "week"),
-    [("2024-01-08T02:59:59Z", "2024w01"), ("2024-01-08T03:00:00Z", "2024w02"), ("2024-12-30T12:00:00Z", "2025w01")],
+    [
+        ("2024-01-08T02:59:59Z", "2024w01"),
+        ("2024-01-08T03:00:00Z", "2024w02"),
+        ("2024-12-30T12:00:00Z", "2025w01"),
+    ],
 )
 def test_the_week_is_the_iso_week_of_sao_paulo(storage, moment, week):
-    assert start_scheduled(storage, Starter(FakeMachine(), 4), "rf", moment, QUOTES)["run_id"] == f"scheduled-rf-{week}"
+    assert (
+        start_scheduled(storage, Starter(FakeMachine(), 4), "rf", moment, QUOTES)["run_id"]
+        == f"scheduled-rf-{week}"
+    )
 
 
 def test_a_start_that_was_cut_short_is_made_up_for(storage):
@@ -45,7 +58,10 @@ def test_a_start_that_was_cut_short_is_made_up_for(storage):
 
 def test_a_scheduled_run_says_what_started_it_and_never_becomes_the_current_one(storage):
     start_scheduled(storage, Starter(FakeMachine(), 4), "rf", SUNDAY, QUOTES)
-    assert Run.open(storage, "scheduled-rf-2024w01").meta == {"trigger": "schedule", "scheduled_time": SUNDAY}
+    assert Run.open(storage, "scheduled-rf-2024w01").meta == {
+        "trigger": "schedule",
+        "scheduled_time": SUNDAY,
+    }
     assert current_run(storage) is None
 
 
@@ -70,4 +86,6 @@ def test_an_empty_lake_is_skipped_in_a_word_until_it_has_quotes(storage):
 @pytest.mark.parametrize(("model_type", "moment"), [("rf", "sunday"), ("svm", SUNDAY)])
 def test_a_malformed_schedule_is_no_less_refused_over_an_empty_lake(storage, model_type, moment):
     with pytest.raises(InvalidParameterError):
-        start_scheduled(storage, Starter(FakeMachine(), 4), model_type, moment, f"{storage.url}/lake/quotes")
+        start_scheduled(
+            storage, Starter(FakeMachine(), 4), model_type, moment, f"{storage.url}/lake/quotes"
+        )

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fake_machine import FakeMachine
 
-from b3shared.runs.starter import Starter, execution_input
-from b3shared.core.serialization import to_json
 from b3shared.core.errors import ConflictError, TooManyRunsError
-from b3shared.params.run import PipelineParams, Step
+from b3shared.core.serialization import to_json
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.runs.run import Run
+from b3shared.runs.starter import Starter, execution_input
 
 
 def test_an_execution_is_named_after_its_run_its_last_step_and_its_attempt(run):
@@ -30,7 +31,9 @@ def test_the_longest_run_id_still_makes_a_name_that_step_functions_takes(storage
 
 
 def test_the_input_has_every_path_that_the_definition_reads(run):
-    given = execution_input(run, Step.TRAIN_MODEL, {Step.TRAIN_MODEL: {"n_jobs": 2}}, {Step.TRAIN_MODEL: "inputs/x"})
+    given = execution_input(
+        run, Step.TRAIN_MODEL, {Step.TRAIN_MODEL: {"n_jobs": 2}}, {Step.TRAIN_MODEL: "inputs/x"}
+    )
     assert given["run_id"] == "r1"
     assert given["stop_after"] == "train_model"
     assert given["model_type"] == "rf"
@@ -41,7 +44,10 @@ def test_the_input_has_every_path_that_the_definition_reads(run):
 
 
 def test_the_model_type_in_the_input_is_the_one_that_training_is_asked_for(run):
-    assert execution_input(run, None, {Step.TRAIN_MODEL: {"model_type": "lstm_mtl"}}, {})["model_type"] == "lstm"
+    assert (
+        execution_input(run, None, {Step.TRAIN_MODEL: {"model_type": "lstm_mtl"}}, {})["model_type"]
+        == "lstm"
+    )
 
 
 def test_one_run_too_many_is_refused_naming_those_that_run(run, storage):
@@ -69,7 +75,10 @@ def test_the_same_start_with_other_parameters_is_refused_while_the_first_runs(ru
     with pytest.raises(ConflictError, match="other parameters"):
         starter.start(run, Step.TRAIN_MODEL, {Step.TRAIN_MODEL: {"n_estimators": 20}})
     machine.end("r1.train_model.1")
-    assert starter.start(run, Step.TRAIN_MODEL, {Step.TRAIN_MODEL: {"n_estimators": 20}}).name == "r1.train_model.2"
+    assert (
+        starter.start(run, Step.TRAIN_MODEL, {Step.TRAIN_MODEL: {"n_estimators": 20}}).name
+        == "r1.train_model.2"
+    )
 
 
 def test_a_racing_crowd_starts_one_execution(run):

@@ -2,9 +2,8 @@
 
 import pytest
 
-from b3shared.runs.state_machine import Execution
-from b3shared.executions import ALL, execution_name
-from b3shared.params.run import Step
+from b3shared.params.steps import Step
+from b3shared.runs.state_machine import ALL, Execution, execution_name
 
 
 @pytest.mark.parametrize("stop_after", [None, *Step])

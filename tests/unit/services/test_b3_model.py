@@ -21,14 +21,15 @@ from b3shared.core.errors import (
     UnknownModelError,
     UnknownTickerError,
 )
-from b3shared.models.scorer import Scorer
-from b3shared.params.run import Step
+from b3shared.core.vocabulary import SHARES
 from b3shared.features.training_table import preprocess
-from b3shared.quotes.schema import SHARES
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.models.scorer import Scorer
+from b3shared.params.steps import Step
 from b3shared.quotes.lake.parquet import write_parquet
-from b3shared.registry.versions import Registry
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.registry.release import Release
+from b3shared.registry.versions import Registry
 from b3shared.services.b3_model import RunResult
 
 SMALL_TICKERS = sorted(SMALL["tickers"])
@@ -47,11 +48,15 @@ def test_a_run_registers_a_version_that_is_live(trained: tuple[B3Model, RunResul
     manifest = Registry(model.storage, "models").manifest("rf", result.model_version)
     assert manifest["train_end"] == "2023-12-28"
     assert manifest["lineage"]["run_id"] == "first"
-    assert {"b3_model.joblib", "model.onnx", "model.json", "metrics.json", "report.html"} <= set(manifest["files"])
+    assert {"b3_model.joblib", "model.onnx", "model.json", "metrics.json", "report.html"} <= set(
+        manifest["files"]
+    )
     assert set(manifest["lineage"]["steps"]) == {str(step) for step in list(Step)[:6]}
 
 
-def test_the_same_run_again_does_nothing_and_says_the_same(trained: tuple[B3Model, RunResult]) -> None:
+def test_the_same_run_again_does_nothing_and_says_the_same(
+    trained: tuple[B3Model, RunResult],
+) -> None:
     model, result = trained
     before: list[bool] = []
     again = model.run(run_id="first", finished=lambda record, done: before.append(done), **SMALL)
@@ -74,7 +79,11 @@ def test_a_run_killed_in_the_middle_is_resumed_where_it_was(tmp_path: Path) -> N
         model.run(run_id="killed", progress=kill, **SMALL)
     assert not (tmp_path / "models").exists()
     before: dict[str, bool] = {}
-    model.run(run_id="killed", finished=lambda record, done: before.update({str(record.step): done}), **SMALL)
+    model.run(
+        run_id="killed",
+        finished=lambda record, done: before.update({str(record.step): done}),
+        **SMALL,
+    )
     assert before["split_data"]
     assert not before["train_model"]
 
@@ -87,29 +96,42 @@ def test_predictions_are_those_of_the_registered_model(
     assert sorted(answer.index) == SMALL_TICKERS
     np.testing.assert_allclose(answer[["buy", "hold", "sell"]].sum(axis=1), 1.0)
     data = preprocess(eight, PipelineParams.of(SMALL)).data
-    scorer = Scorer.load(Registry(model.storage, "models").fetch("rf", result.model_version, tmp_path))
+    scorer = Scorer.load(
+        Registry(model.storage, "models").fetch("rf", result.model_version, tmp_path)
+    )
     newest = np.flatnonzero(data.date == data.date.max())
     expected = scorer.score(data.X[newest]).probabilities
-    np.testing.assert_allclose(answer.loc[data.ticker[newest], ["buy", "hold", "sell"]], expected, atol=1e-12)
+    np.testing.assert_allclose(
+        answer.loc[data.ticker[newest], ["buy", "hold", "sell"]], expected, atol=1e-12
+    )
     assert (answer["as_of"] == pd.Timestamp("2023-12-28")).all()
     assert answer.loc["PETR4", "last_price"] == 37.24
 
 
-def test_predictions_for_some_tickers_and_an_older_day(trained: tuple[B3Model, RunResult], eight: pd.DataFrame) -> None:
+def test_predictions_for_some_tickers_and_an_older_day(
+    trained: tuple[B3Model, RunResult], eight: pd.DataFrame
+) -> None:
     model, result = trained
     earlier = eight[eight["date"] <= "2023-06-30"]
-    answer = model.predict(earlier, tickers=[" petr4 ", "VALE3"], model_version=result.model_version)
+    answer = model.predict(
+        earlier, tickers=[" petr4 ", "VALE3"], model_version=result.model_version
+    )
     assert list(answer.index) == ["PETR4", "VALE3"]
     assert (answer["as_of"] == pd.Timestamp("2023-06-30")).all()
 
 
-def test_a_second_namespace_is_apart(trained: tuple[B3Model, RunResult], eight: pd.DataFrame) -> None:
+def test_a_second_namespace_is_apart(
+    trained: tuple[B3Model, RunResult], eight: pd.DataFrame
+) -> None:
     model, _ = trained
     with pytest.raises(NothingLiveError):
         model.predict(eight, "mine")
     other = model.run(model_dir="mine", model_name="forest.joblib", **SMALL)
     assert other.live
-    assert "forest.joblib" in Registry(model.storage, "mine").manifest("rf", other.model_version)["files"]
+    assert (
+        "forest.joblib"
+        in Registry(model.storage, "mine").manifest("rf", other.model_version)["files"]
+    )
     assert model.predict(eight, "mine")["model_version"].unique().tolist() == [other.model_version]
 
 
@@ -129,15 +151,24 @@ def test_without_refit_the_evaluated_model_is_what_is_registered(tmp_path: Path)
     assert result.records[Step.REFIT_MODEL].summary["train_end"] < "2023-01-01"
 
 
-def test_quotes_that_cannot_feed_the_model_are_refused(trained: tuple[B3Model, RunResult], eight: pd.DataFrame) -> None:
+def test_quotes_that_cannot_feed_the_model_are_refused(
+    trained: tuple[B3Model, RunResult], eight: pd.DataFrame
+) -> None:
     model, _ = trained
     with pytest.raises(TooLittleHistoryError, match="252 sessions"):
         model.predict(eight.groupby("ticker").tail(50))
     few = pd.concat(
-        [eight[eight["ticker"].isin(SMALL_TICKERS[:3])], eight[~eight["ticker"].isin(SMALL_TICKERS[:3])].head(9)]
+        [
+            eight[eight["ticker"].isin(SMALL_TICKERS[:3])],
+            eight[~eight["ticker"].isin(SMALL_TICKERS[:3])].head(9),
+        ]
     )
     with pytest.raises(IncompatibleFeaturesError, match="ranks"):
-        model.predict(pd.concat([few, eight[eight["ticker"].isin(SMALL_TICKERS[3:6])].groupby("ticker").head(5)]))
+        model.predict(
+            pd.concat(
+                [few, eight[eight["ticker"].isin(SMALL_TICKERS[3:6])].groupby("ticker").head(5)]
+            )
+        )
     with pytest.raises(UnknownTickerError, match="XXXX3"):
         model.predict(eight, tickers=["PETR4", "XXXX3"])
     with pytest.raises(UnknownModelError):
@@ -152,7 +183,9 @@ def test_a_version_that_learnt_from_features_of_other_code_answers_with_a_warnin
     path = copied / "models" / "models" / "rf" / result.model_version / "manifest.json"
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps(manifest | {"features_version": 0}))
-    with pytest.warns(UserWarning, match="the features have changed since this version learned: retrain"):
+    with pytest.warns(
+        UserWarning, match="the features have changed since this version learned: retrain"
+    ):
         answer = B3Model(storage=copied).predict(eight)
     pd.testing.assert_frame_equal(answer, model.predict(eight))
 
@@ -161,7 +194,9 @@ def test_a_version_that_learnt_from_features_of_other_code_answers_with_a_warnin
 def with_fund(eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Quotes of eight tickers, of which WEGE3 is a real-estate fund by its BDI code and ESPECI."""
     own = eight["ticker"] == "WEGE3"
-    frame = eight.assign(bdi_code=eight["bdi_code"].mask(own, "12"), type=eight["type"].mask(own, "CI"))
+    frame = eight.assign(
+        bdi_code=eight["bdi_code"].mask(own, "12"), type=eight["type"].mask(own, "CI")
+    )
     return write_parquet(frame, tmp_path_factory.mktemp("fund") / "quotes.parquet")
 
 
@@ -179,8 +214,13 @@ def test_a_version_ranks_the_kinds_of_paper_that_it_learnt_among_whatever_it_is_
     loaded = model.newest_quotes()
     assert ("WEGE3" in set(loaded["ticker"])) == (instruments is None)
     pd.testing.assert_frame_equal(model.predict(loaded), answer)
-    probabilities = [found.loc["PETR4", ["buy", "hold", "sell"]].tolist() for found in (answer, model.predict(of_shares))]
-    assert (probabilities[0] == probabilities[1]) == (instruments is not None), "a ticker more or less moves the ranks"
+    probabilities = [
+        found.loc["PETR4", ["buy", "hold", "sell"]].tolist()
+        for found in (answer, model.predict(of_shares))
+    ]
+    assert (probabilities[0] == probabilities[1]) == (instruments is not None), (
+        "a ticker more or less moves the ranks"
+    )
 
 
 def test_a_version_is_given_the_length_of_history_and_the_market_that_it_learnt_from(
@@ -192,8 +232,12 @@ def test_a_version_is_given_the_length_of_history_and_the_market_that_it_learnt_
     assert model.run(lookback=8, random_state=3, run_id="short", **SMALL).records
     version = Registry(model.storage, "models").versions("rf")[0]["version"]
     young_model = B3Model(path, model.storage.url)
-    assert "PETR4" in set(young_model.newest_quotes(model_version=version)["ticker"]), "260 sessions are enough for it"
-    assert "PETR4" not in set(young_model.newest_quotes(model_version=result.model_version)["ticker"]), "and 286 needed here"
+    assert "PETR4" in set(young_model.newest_quotes(model_version=version)["ticker"]), (
+        "260 sessions are enough for it"
+    )
+    assert "PETR4" not in set(
+        young_model.newest_quotes(model_version=result.model_version)["ticker"]
+    ), "and 286 needed here"
 
 
 def test_bad_parameters_leave_nothing_behind(tmp_path: Path) -> None:
@@ -202,7 +246,9 @@ def test_bad_parameters_leave_nothing_behind(tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists() or not list((tmp_path / "store").rglob("*.json"))
 
 
-def test_the_environment_says_where_things_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_environment_says_where_things_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("B3_STORAGE", str(tmp_path))
     monkeypatch.setenv("B3_QUOTES", "elsewhere.parquet")
     assert B3Model().settings == Settings("LOCAL", str(tmp_path), "elsewhere.parquet")
@@ -221,7 +267,9 @@ def odd(bundled: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path
         petr.assign(ticker="THIN3", volume=petr["volume"] // 100_000),
     ]
     quotes = pd.concat([bundled, *others])
-    return write_parquet(quotes[list(bundled.columns)], tmp_path_factory.mktemp("odd") / "quotes.parquet")
+    return write_parquet(
+        quotes[list(bundled.columns)], tmp_path_factory.mktemp("odd") / "quotes.parquet"
+    )
 
 
 REASONS = {
@@ -240,7 +288,9 @@ def of_odd(odd: Path, tmp_path_factory: pytest.TempPathFactory) -> B3Model:
 
 
 @pytest.mark.parametrize("ticker", REASONS)
-def test_a_ticker_that_a_load_leaves_out_is_refused_with_the_true_reason(of_odd: B3Model, ticker: str) -> None:
+def test_a_ticker_that_a_load_leaves_out_is_refused_with_the_true_reason(
+    of_odd: B3Model, ticker: str
+) -> None:
     with pytest.raises(UnknownTickerError, match=REASONS[ticker]) as caught:
         of_odd.newest_quotes(tickers=["PETR4", f" {ticker.lower()}"])
     assert caught.value.details == {"tickers": [ticker]}
@@ -260,24 +310,33 @@ def test_a_ticker_without_a_forecast_is_refused_with_the_true_reason(
             of_odd.predict(everything, tickers=[ticker])
 
 
-def test_a_ticker_that_the_version_did_not_learn_among_is_told(trained: tuple[B3Model, RunResult]) -> None:
+def test_a_ticker_that_the_version_did_not_learn_among_is_told(
+    trained: tuple[B3Model, RunResult],
+) -> None:
     model, result = trained
     quotes = model.newest_quotes(model_version=result.model_version, tickers=["PETR4"])
     with pytest.raises(UnknownTickerError, match="learnt 8 tickers, and RENT3 is not among them"):
         model.predict(quotes, model_version=result.model_version, tickers=["RENT3"])
 
 
-def test_predictions_are_made_from_the_quotes_of_the_version_unless_others_are_chosen(of_odd: B3Model, odd: Path) -> None:
+def test_predictions_are_made_from_the_quotes_of_the_version_unless_others_are_chosen(
+    of_odd: B3Model, odd: Path
+) -> None:
     unchosen = B3Model(storage=of_odd.storage.url)
     assert unchosen.newest_quotes().attrs["report"]["source"] == str(odd)
-    assert B3Model(BUNDLED_QUOTES, of_odd.storage.url).newest_quotes().attrs["report"]["source"] == str(BUNDLED_QUOTES)
+    assert B3Model(BUNDLED_QUOTES, of_odd.storage.url).newest_quotes().attrs["report"][
+        "source"
+    ] == str(BUNDLED_QUOTES)
 
 
-def test_quotes_of_a_version_that_are_gone_are_named_with_what_to_do(of_odd: B3Model, odd: Path) -> None:
+def test_quotes_of_a_version_that_are_gone_are_named_with_what_to_do(
+    of_odd: B3Model, odd: Path
+) -> None:
     away = odd.rename(odd.with_suffix(".away"))
     try:
         with pytest.raises(
-            SourceUnavailableError, match=r"quotes\.parquet does not exist.*was made from them: name the quotes"
+            SourceUnavailableError,
+            match=r"quotes\.parquet does not exist.*was made from them: name the quotes",
         ):
             B3Model(storage=of_odd.storage.url).newest_quotes()
     finally:
@@ -288,7 +347,9 @@ def test_a_version_that_publishing_made_live_is_told_to_be_live(tmp_path: Path) 
     model = B3Model(storage=tmp_path)
     first = model.run(run_id="first", **SMALL)
     second = model.run(run_id="second", model_dir="mine", min_turnover=5e6, **SMALL)
-    assert not second.records[Step.SAVE_MODEL].summary["live"], "only the snapshot kept it from that"
+    assert not second.records[Step.SAVE_MODEL].summary["live"], (
+        "only the snapshot kept it from that"
+    )
     assert second.live
     third = model.run(run_id="third", random_state=7, **SMALL)
     Release(model.storage).promote("models", "rf", third.model_version, who="me", why="by hand")

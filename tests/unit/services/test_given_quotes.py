@@ -33,7 +33,9 @@ TAKEN: dict[str, Shape] = {
     "ticker and date in the index": lambda q: q.set_index(["ticker", "date"]),
     "both in the index and columns": lambda q: q.set_index(["ticker", "date"], drop=False),
     "capitalised": lambda q: q.rename(columns=str.title),
-    "capitals in the index too": lambda q: q.rename(columns=str.upper).set_index(["TICKER", "DATE"]),
+    "capitals in the index too": lambda q: q.rename(columns=str.upper).set_index(
+        ["TICKER", "DATE"]
+    ),
     "another name of split_factor": lambda q: q.rename(columns={"split_factor": "split_coef"}),
     "further columns": lambda q: q.assign(sector="x", **{"3": 1}),
     "ticker as category": lambda q: q.astype({"ticker": "category"}),
@@ -43,7 +45,8 @@ TAKEN: dict[str, Shape] = {
     "dates in Sao Paulo": lambda q: q.assign(date=q["date"].dt.tz_localize("America/Sao_Paulo")),
     "dates in Tokyo": lambda q: q.assign(date=q["date"].dt.tz_localize("Asia/Tokyo")),
     "text with offsets": lambda q: q.assign(
-        date=q["date"].dt.strftime("%Y-%m-%dT00:00:00") + np.where(q["date"].dt.month < 3, "-02:00", "-03:00")
+        date=q["date"].dt.strftime("%Y-%m-%dT00:00:00")
+        + np.where(q["date"].dt.month < 3, "-02:00", "-03:00")
     ),
     "with a time of day": lambda q: q.assign(date=q["date"] + pd.Timedelta("17:55:00")),
     "nullable numbers": lambda q: q.convert_dtypes(),
@@ -61,7 +64,10 @@ def test_usual_shapes_of_a_frame_are_the_same_quotes(quotes: pd.DataFrame, name:
 
 REFUSED: dict[str, tuple[Shape, str]] = {
     "None": (lambda q: None, "must be a pandas DataFrame .*got None"),
-    "a path": (lambda q: "quotes.csv", r"got the path 'quotes\.csv'; B3DataLoadingService\('quotes\.csv'\)"),
+    "a path": (
+        lambda q: "quotes.csv",
+        r"got the path 'quotes\.csv'; B3DataLoadingService\('quotes\.csv'\)",
+    ),
     "a dictionary": (lambda q: q.to_dict("list"), r"got dict; pandas\.DataFrame"),
     "a list": (lambda q: q.to_dict("records"), r"got list; pandas\.DataFrame"),
     "a series": (lambda q: q["close"], r"got pandas\.Series|must be a pandas DataFrame"),
@@ -70,19 +76,27 @@ REFUSED: dict[str, tuple[Shape, str]] = {
         r"columns of 2 levels.*stack",
     ),
     "a column twice": (lambda q: q.assign(Close=q["close"]), "one column close, got two"),
-    "dates as numbers": (lambda q: q.assign(date=20231228), "column date: .*20231228.* is a number; dates YYYY-MM-DD"),
+    "dates as numbers": (
+        lambda q: q.assign(date=20231228),
+        "column date: .*20231228.* is a number; dates YYYY-MM-DD",
+    ),
     "dates the Brazilian way": (
         lambda q: q.assign(date=q["date"].dt.strftime("%d/%m/%Y")),
         "column date: .*03/01/2022.*YYYY-MM-DD",
     ),
-    "no close": (lambda q: q.drop(columns="close"), "lack close; needed are ticker, date, close, got "),
+    "no close": (
+        lambda q: q.drop(columns="close"),
+        "lack close; needed are ticker, date, close, got ",
+    ),
     "no columns": (lambda q: pd.DataFrame(), "lack ticker, date, close"),
     "close as words": (lambda q: q.assign(close="ten"), "column close: .*numbers are allowed"),
 }
 
 
 @pytest.mark.parametrize("name", list(REFUSED))
-def test_other_shapes_are_refused_with_what_is_needed(quotes: pd.DataFrame, name: str, tmp_path: Path) -> None:
+def test_other_shapes_are_refused_with_what_is_needed(
+    quotes: pd.DataFrame, name: str, tmp_path: Path
+) -> None:
     shape, message = REFUSED[name]
     with pytest.raises(InvalidQuotesError, match=message):
         B3ModelPreprocessingService().preprocess_data(shape(quotes.copy()))
@@ -93,7 +107,9 @@ def test_rows_that_are_no_quotes_are_reported_and_warned_of(quotes: pd.DataFrame
     rows = int(quotes["ticker"].isin(["PETR4", "VALE3"]).sum())
     told = rf"{rows} rows of the quotes were dropped: {rows} not_a_cash_equity \(such as PETR4\.SA .*such as PETR4, got"
     with pytest.warns(UserWarning, match=told):
-        _, df, _ = B3ModelPreprocessingService().preprocess_data(quotes.assign(ticker=vendor), features="v1")
+        _, df, _ = B3ModelPreprocessingService().preprocess_data(
+            quotes.assign(ticker=vendor), features="v1"
+        )
     assert df.attrs["report"]["dropped"] == {"not_a_cash_equity": rows}
     (found,) = [f for f in df.attrs["report"]["findings"] if f["kind"] == "not_a_cash_equity"]
     assert found["examples"][0].startswith("PETR4.SA 2022-01-03")
@@ -108,9 +124,14 @@ def test_quotes_without_fault_are_taken_without_a_warning(quotes: pd.DataFrame) 
 
 def test_of_two_bars_of_one_day_the_one_with_more_volume_stays(quotes: pd.DataFrame) -> None:
     day = quotes["date"] == quotes["date"].max()
-    during = quotes[day].assign(date=quotes["date"].max() + pd.Timedelta("15:30:00"), close=1e-2, low=1e-2)
+    during = quotes[day].assign(
+        date=quotes["date"].max() + pd.Timedelta("15:30:00"), close=1e-2, low=1e-2
+    )
     for volume in (1, quotes.loc[day, "volume"] - 1):
-        for both in ([quotes, during.assign(volume=volume)], [during.assign(volume=volume), quotes]):
+        for both in (
+            [quotes, during.assign(volume=volume)],
+            [during.assign(volume=volume), quotes],
+        ):
             found = tidy(pd.concat(both))
             pd.testing.assert_frame_equal(found.quotes, tidy(quotes).quotes)
             (twins,) = [f for f in found.findings if f.kind == "duplicate"]
@@ -137,7 +158,9 @@ def split(quotes: pd.DataFrame, factor: float = 10.0) -> pd.DataFrame:
 
 def test_splits_are_looked_for_in_a_frame_that_lists_none(quotes: pd.DataFrame) -> None:
     with pytest.warns(UserWarning, match=r"1 detected_split: WEGE3 2023-03-15: split_factor 10"):
-        _, df, _ = B3ModelPreprocessingService().preprocess_data(split(quotes).drop(columns="split_factor"), features="v1")
+        _, df, _ = B3ModelPreprocessingService().preprocess_data(
+            split(quotes).drop(columns="split_factor"), features="v1"
+        )
     own = df.loc["WEGE3", "future_return"].dropna()
     assert own.abs().max() < 0.5
 
@@ -174,10 +197,14 @@ def test_features_and_labels_that_are_no_frames_are_refused_by_name(quotes: pd.D
             B3ModelTrainingService().split_data(*wrong)
 
 
-def test_predict_says_which_rows_it_drops_and_takes_one_ticker(tmp_path: Path, quotes: pd.DataFrame) -> None:
+def test_predict_says_which_rows_it_drops_and_takes_one_ticker(
+    tmp_path: Path, quotes: pd.DataFrame
+) -> None:
     model = B3Model(storage=tmp_path)
     tickers = sorted(set(quotes["ticker"]))
-    model.run(tickers=tickers, features="v1", n_iter=1, n_estimators=10, period="2y", min_samples_leaf=50)
+    model.run(
+        tickers=tickers, features="v1", n_iter=1, n_estimators=10, period="2y", min_samples_leaf=50
+    )
     named = quotes["ticker"].replace({"VALE3": "VALE3.SA"})
     with pytest.warns(UserWarning, match=r"rows of the quotes were dropped: .*VALE3\.SA"):
         answer = model.predict(quotes.assign(ticker=named), tickers="petr4")

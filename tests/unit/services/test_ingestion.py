@@ -66,17 +66,23 @@ def test_a_day_from_which_nothing_is_published_is_an_error_that_says_what_was_as
     exchange: Exchange, tmp_path: Path
 ) -> None:
     asking = service(exchange, tmp_path)
-    with pytest.raises(NotPublishedError, match=f"since = {LAST[0]}: of .* files asked for, the first .* none is") as caught:
+    with pytest.raises(
+        NotPublishedError, match=f"since = {LAST[0]}: of .* files asked for, the first .* none is"
+    ) as caught:
         list(asking.ingest_published(since=LAST[0]))
     assert exchange.address in caught.value.message
     assert {f"D{day:%d%m%Y}" for day in LAST} <= set(asking.not_published)
     assert caught.value.details == {"not_published": asking.not_published}
 
 
-def test_files_that_are_not_published_beside_others_are_told(exchange: Exchange, tmp_path: Path) -> None:
+def test_files_that_are_not_published_beside_others_are_told(
+    exchange: Exchange, tmp_path: Path
+) -> None:
     exchange.publish(LAST[0])
     asking = service(exchange, tmp_path)
-    assert [file["first_session"] for file in asking.ingest_published(since=LAST[0])] == [str(LAST[0])]
+    assert [file["first_session"] for file in asking.ingest_published(since=LAST[0])] == [
+        str(LAST[0])
+    ]
     assert {f"D{day:%d%m%Y}" for day in LAST[1:]} <= set(asking.not_published)
     assert f"D{LAST[0]:%d%m%Y}" not in asking.not_published
     assert list(asking.ingest_published()) == [], "what the lake lacks may come later: no error"
@@ -84,7 +90,10 @@ def test_files_that_are_not_published_beside_others_are_told(exchange: Exchange,
 
 
 def test_the_command_line_says_what_is_not_published(
-    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    exchange: Exchange,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("B3_COTAHIST_ADDRESS", exchange.address)
     words = ["--storage", str(tmp_path), "ingest"]

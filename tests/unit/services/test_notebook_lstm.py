@@ -8,14 +8,19 @@ import pandas as pd
 import pytest
 from small_run import SMALL
 
-from b3shared.dataset.table import CLASSES, Dataset
 from b3shared.core.errors import InvalidQuotesError, TooLittleHistoryError, UnknownTickerError
+from b3shared.core.vocabulary import CLASSES
+from b3shared.dataset.table import Dataset
 from b3shared.models.base import Model
 from b3shared.models.lstm.windows import whole
-from b3shared.params.run import PipelineParams, Step
-from b3shared.pipeline.steps.train_model import PREDICTIONS, load_predictions
-from b3shared.registry.versions import Registry
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
+from b3shared.pipeline.artifacts import PREDICTIONS, load_predictions
+from b3shared.pipeline.serving_snapshot import build_snapshot
+from b3shared.registry.compatibility import Universe
+from b3shared.registry.promotion import promote
 from b3shared.registry.release import Release
+from b3shared.registry.versions import Registry
 from b3shared.runs.run import Run
 from b3shared.services import (
     B3Model,
@@ -27,10 +32,7 @@ from b3shared.services import (
 from b3shared.services.b3_model import RunResult
 from b3shared.services.frames import to_table
 from b3shared.serving.live import Live
-from b3shared.registry.compatibility import Universe
 from b3shared.serving.predictor import Predictor
-from b3shared.registry.promotion import promote
-from b3shared.serving.snapshot import Snapshot
 
 TINY = {"model_type": "lstm", "units": 8, "epochs": 2, "batch_size": 512, "lookback": 8}
 RUN = TINY | {"tickers": SMALL["tickers"], "refit": False}
@@ -53,7 +55,9 @@ def parts(stage: Stage) -> tuple:
 def model(stage: Stage, parts: tuple) -> Model:
     X_train, X_val, _, y_train, y_val, _ = parts
     X, df, _ = stage
-    return B3ModelTrainingService().train_model(X_train, y_train, X_val, y_val, df, history=X, **TINY)
+    return B3ModelTrainingService().train_model(
+        X_train, y_train, X_val, y_val, df, history=X, **TINY
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,9 @@ def test_it_is_the_model_of_the_pipeline(
     made, _ = product
     run, folder = Run.open(made.storage, "first"), Path(made.settings.storage)
     table = Dataset.load(run.fetch(Step.PREPROCESS_DATA, folder / "fetched"))
-    rows, forecasts = load_predictions(run.fetch(Step.TRAIN_MODEL, folder / "trained") / PREDICTIONS)
+    rows, forecasts = load_predictions(
+        run.fetch(Step.TRAIN_MODEL, folder / "trained") / PREDICTIONS
+    )
     data, own = to_table({"test": (parts[2], parts[5])}, "lstm", stage[1], stage[0])
     covered = own["test"][model.covers(data, own["test"])]
     np.testing.assert_array_equal(data.date[covered], table.date[rows["test"]])
@@ -80,9 +86,12 @@ def test_it_is_the_model_of_the_pipeline(
     np.testing.assert_allclose(forecast.intervals, forecasts["test"].intervals, atol=1e-7)
 
 
-def test_the_evaluation_has_both_tasks_on_the_rows_that_have_a_window(model: Model, stage: Stage, parts: tuple) -> None:
+def test_the_evaluation_has_both_tasks_on_the_rows_that_have_a_window(
+    model: Model, stage: Stage, parts: tuple
+) -> None:
     metrics = B3ModelEvaluationService().evaluate_model(model, *parts, stage[1]).metrics
-    # the split left rows out before the test part, so the first seven of each of eight tickers end no whole window
+    # the split left rows out before the test part, so the first seven of each of eight tickers end
+    # no whole window
     assert metrics["parts"]["test"]["rows"] == len(parts[2]) - 7 * 8
     assert metrics["model"]["test"]["return_mae"] > 0
     data, rows = to_table({"test": (parts[2], parts[5])}, "lstm", stage[1], stage[0])
@@ -100,7 +109,9 @@ def test_what_is_saved_answers_as_before_and_can_go_live(
     before, after = model.forecast(data, covered), again.forecast(data, covered)
     for name in ("probabilities", "returns", "intervals"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
-    key = Snapshot.of(eight, 8, {Universe(PipelineParams().min_turnover)}).save(service.storage, tmp_path)
+    key = build_snapshot(eight, 8, {Universe(PipelineParams().min_turnover)}).save(
+        service.storage, tmp_path
+    )
     Release(service.storage).set_snapshot(key, "2023-12-28", who="test")
     promote(service.storage, "models", "lstm", version, who="test", why="test")
     served = Predictor(Live(service.storage), lambda: date(2023, 12, 29)).predict("PETR4", "lstm")
@@ -116,7 +127,9 @@ def test_a_part_without_what_it_needs_is_refused_at_every_stage(
     with pytest.raises(InvalidQuotesError, match="give df_processed"):
         B3ModelTrainingService().train_model(X_train, y_train, X_val, y_val, **TINY)
     with pytest.raises(InvalidQuotesError, match="df_processed lacks future_return"):
-        B3ModelEvaluationService().evaluate_model(model, *parts, stage[1].drop(columns="future_return"))
+        B3ModelEvaluationService().evaluate_model(
+            model, *parts, stage[1].drop(columns="future_return")
+        )
     with pytest.raises(InvalidQuotesError, match="give df_processed"):
         B3ModelSavingService(tmp_path).save_model(model, X_test)
 
@@ -142,7 +155,9 @@ def test_a_run_makes_it_live_and_predict_says_return_price_and_interval(
     pd.testing.assert_frame_equal(made.predict(eight, model_type="lstm_mtl"), answer)
 
 
-def test_what_is_served_is_what_predict_says(product: tuple[B3Model, RunResult], bundled: pd.DataFrame) -> None:
+def test_what_is_served_is_what_predict_says(
+    product: tuple[B3Model, RunResult], bundled: pd.DataFrame
+) -> None:
     """The served windows are of three years of the lake, those of this call of five: the last digits differ."""
     made, result = product
     live = Live(made.storage)
@@ -151,7 +166,9 @@ def test_what_is_served_is_what_predict_says(product: tuple[B3Model, RunResult],
     for ticker, row in by_hand.iterrows():
         answer = predictor.predict(ticker, "lstm")
         assert answer["model_version"] == result.model_version
-        np.testing.assert_allclose(answer["prediction_probabilities"][0], row[list(CLASSES)].astype(float), atol=1e-4)
+        np.testing.assert_allclose(
+            answer["prediction_probabilities"][0], row[list(CLASSES)].astype(float), atol=1e-4
+        )
         assert answer["predicted_return"] == pytest.approx(row["predicted_return"], abs=1e-5)
         assert answer["interval"]["price_low"] == pytest.approx(row["price_low"], abs=1e-3)
         assert set(answer["feature_importance"]) == set(answer["features_used"])
@@ -159,18 +176,28 @@ def test_what_is_served_is_what_predict_says(product: tuple[B3Model, RunResult],
         assert (answer["sequence_length"], answer["features_count"]) == (8, 39)
 
 
-def test_a_ticker_with_a_gap_in_its_window_has_no_forecast(product: tuple[B3Model, RunResult], eight: pd.DataFrame) -> None:
+def test_a_ticker_with_a_gap_in_its_window_has_no_forecast(
+    product: tuple[B3Model, RunResult], eight: pd.DataFrame
+) -> None:
     made, _ = product
     days = np.unique(eight["date"])
-    absent = (eight["ticker"] == "MGLU3") & (eight["date"] >= days[-12]) & (eight["date"] < days[-3])
+    absent = (
+        (eight["ticker"] == "MGLU3") & (eight["date"] >= days[-12]) & (eight["date"] < days[-3])
+    )
     unusable = eight.assign(open=eight["open"].mask(absent))
     for quotes, reason in (
         (unusable, "MGLU3 has no window of 8 usable sessions without too long a gap"),
-        (eight[~absent], "MGLU3 has 3 sessions since a hole of more than 5 sessions, and 262 are needed"),
+        (
+            eight[~absent],
+            "MGLU3 has 3 sessions since a hole of more than 5 sessions, and 262 are needed",
+        ),
     ):
         answer = made.predict(quotes, model_type="lstm")
         assert sorted(answer.index) == sorted(set(SMALL["tickers"]) - {"MGLU3"})
         with pytest.raises(UnknownTickerError, match=reason):
             made.predict(quotes, model_type="lstm", tickers=["MGLU3"])
-    with pytest.raises(TooLittleHistoryError, match="nor 7 such rows before it without a long gap: about 262 sessions"):
+    with pytest.raises(
+        TooLittleHistoryError,
+        match="nor 7 such rows before it without a long gap: about 262 sessions",
+    ):
         made.predict(eight.groupby("ticker").tail(125), model_type="lstm")

@@ -8,7 +8,12 @@ import pytest
 from small_run import SMALL
 
 from b3shared.core.config import BUNDLED_QUOTES
-from b3shared.core.errors import ArtifactCorruptError, InvalidQuotesError, NoQuotesError, NothingLiveError
+from b3shared.core.errors import (
+    ArtifactCorruptError,
+    InvalidQuotesError,
+    NoQuotesError,
+    NothingLiveError,
+)
 from b3shared.models.base import Model
 from b3shared.services import (
     B3DataLoadingService,
@@ -46,7 +51,9 @@ def test_loading_gives_a_frame_with_its_report() -> None:
     assert frame.attrs["report"]["tickers"] == 2
 
 
-def test_features_and_labels_are_aligned_and_carry_when_they_were_known(stage: Stage, eight: pd.DataFrame) -> None:
+def test_features_and_labels_are_aligned_and_carry_when_they_were_known(
+    stage: Stage, eight: pd.DataFrame
+) -> None:
     X, df, y = stage
     assert X.index.equals(y.index)
     assert list(X.index.names) == LEVELS
@@ -68,7 +75,10 @@ def test_the_six_parts_are_by_date_and_no_label_reaches_the_next(parts: tuple) -
     X_train, X_val, X_test = parts[:3]
     assert [len(X) for X in parts[:3]] == [len(y) for y in parts[3:]]
     for earlier, later in ((X_train, X_val), (X_val, X_test)):
-        assert earlier.index.get_level_values("label_end").max() < later.index.get_level_values("date").min()
+        assert (
+            earlier.index.get_level_values("label_end").max()
+            < later.index.get_level_values("date").min()
+        )
     dates = [X.index.get_level_values("date").nunique() for X in parts[:3]]
     assert dates[0] / sum(dates) == pytest.approx(0.6, abs=0.02)
     assert dates[2] / sum(dates) == pytest.approx(0.2, abs=0.01)
@@ -77,12 +87,16 @@ def test_the_six_parts_are_by_date_and_no_label_reaches_the_next(parts: tuple) -
 def test_shuffling_the_rows_changes_no_part(stage: Stage, parts: tuple) -> None:
     X, _, y = stage
     order = np.random.default_rng(1).permutation(len(X))
-    shuffled = B3ModelTrainingService().split_data(X.iloc[order], y.iloc[order], test_size=0.2, val_size=0.2)
+    shuffled = B3ModelTrainingService().split_data(
+        X.iloc[order], y.iloc[order], test_size=0.2, val_size=0.2
+    )
     for before, after in zip(parts, shuffled, strict=True):
         assert set(before.index) == set(after.index)
 
 
-def test_evaluation_prints_the_baselines_beside_the_model(model: Model, parts: tuple, stage: Stage, tmp_path: Path) -> None:
+def test_evaluation_prints_the_baselines_beside_the_model(
+    model: Model, parts: tuple, stage: Stage, tmp_path: Path
+) -> None:
     found = B3ModelEvaluationService().evaluate_model(model, *parts, stage[1], folder=tmp_path)
     assert {
         "majority",
@@ -94,16 +108,22 @@ def test_evaluation_prints_the_baselines_beside_the_model(model: Model, parts: t
         "logistic_regression",
     } <= set(found.metrics["baselines"])
     assert found.metrics["parts"]["test"]["rows"] == len(parts[2])
-    assert {"metrics.json", "report.html", "confusion_matrix.png"} <= {path.name for path in tmp_path.iterdir()}
+    assert {"metrics.json", "report.html", "confusion_matrix.png"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
 
 
-def test_a_saved_model_answers_as_before_and_a_changed_file_is_refused(model: Model, parts: tuple, tmp_path: Path) -> None:
+def test_a_saved_model_answers_as_before_and_a_changed_file_is_refused(
+    model: Model, parts: tuple, tmp_path: Path
+) -> None:
     service = B3ModelSavingService(tmp_path)
     version = service.save_model(model, parts[2].head(200))
     again = service.load_model(model_version=version)
     data = to_dataset(parts[2])
     rows = np.arange(len(data))
-    np.testing.assert_array_equal(again.forecast(data, rows).probabilities, model.forecast(data, rows).probabilities)
+    np.testing.assert_array_equal(
+        again.forecast(data, rows).probabilities, model.forecast(data, rows).probabilities
+    )
     with pytest.raises(NothingLiveError):
         service.load_model()
     file = tmp_path / "models" / "models" / "rf" / version / "b3_model.joblib"
@@ -123,12 +143,16 @@ def test_a_saved_model_answers_as_before_and_a_changed_file_is_refused(model: Mo
         (lambda q: q.assign(close=np.nan), NoQuotesError, "no_price"),
     ],
 )
-def test_frames_that_are_not_quotes_are_refused_by_name(eight: pd.DataFrame, change, error, message: str) -> None:
+def test_frames_that_are_not_quotes_are_refused_by_name(
+    eight: pd.DataFrame, change, error, message: str
+) -> None:
     with pytest.raises(error, match=message):
         B3ModelPreprocessingService().preprocess_data(change(eight))
 
 
-def test_unsorted_and_duplicated_quotes_give_the_same_features(eight: pd.DataFrame, stage: Stage) -> None:
+def test_unsorted_and_duplicated_quotes_give_the_same_features(
+    eight: pd.DataFrame, stage: Stage
+) -> None:
     mixed = pd.concat([eight, eight.tail(50)]).sample(frac=1, random_state=3)
     pd.testing.assert_frame_equal(B3ModelPreprocessingService().preprocess_data(mixed)[0], stage[0])
 

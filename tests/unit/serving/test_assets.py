@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from served_store import tiny_snapshot
 
-from b3shared.core.errors import InvalidParameterError
 from b3shared.api.schemas import AssetsAnswer
+from b3shared.core.errors import InvalidParameterError
 from b3shared.serving.assets import MAX_PAGE_SIZE, list_assets
 
 COMPANIES = {
@@ -23,7 +23,9 @@ COMPANIES = {
     "SUZB3": "São Paulo Ações",
     "XPTO3": "",
 }
-SNAPSHOT = replace(tiny_snapshot(tickers=tuple(COMPANIES)), company=np.array(list(COMPANIES.values())))
+SNAPSHOT = replace(
+    tiny_snapshot(tickers=tuple(COMPANIES)), company=np.array(list(COMPANIES.values()))
+)
 
 
 def tickers(search: str = "", **more: int) -> list[str]:
@@ -67,7 +69,10 @@ def test_fewer_than_three_letters_are_refused(search: str) -> None:
 
 def test_the_fields_of_a_page_are_those_of_the_reference() -> None:
     assert list_assets(SNAPSHOT, "PETR", page=1, page_size=10) == {
-        "assets": [{"ticker": "PETR3", "company": "PETROBRAS"}, {"ticker": "PETR4", "company": "PETROBRAS"}],
+        "assets": [
+            {"ticker": "PETR3", "company": "PETROBRAS"},
+            {"ticker": "PETR4", "company": "PETROBRAS"},
+        ],
         "pagination": {
             "page": 1,
             "page_size": 10,
@@ -108,7 +113,9 @@ def test_the_edges_of_the_pages(
     }
 
 
-@pytest.mark.parametrize(("page", "page_size"), [(0, 10), (-1, 10), (1, 0), (1, -5), (1, MAX_PAGE_SIZE + 1)])
+@pytest.mark.parametrize(
+    ("page", "page_size"), [(0, 10), (-1, 10), (1, 0), (1, -5), (1, MAX_PAGE_SIZE + 1)]
+)
 def test_pages_out_of_bounds_are_refused(page: int, page_size: int) -> None:
     with pytest.raises(InvalidParameterError, match="allowed"):
         list_assets(SNAPSHOT, "", page, page_size)
@@ -118,7 +125,9 @@ def test_pages_out_of_bounds_are_refused(page: int, page_size: int) -> None:
 def test_the_pages_together_are_the_whole_list_once(search: str, page_size: int) -> None:
     whole, got, page, more = tickers(search, page_size=MAX_PAGE_SIZE), [], 1, True
     while more:
-        answer = AssetsAnswer.model_validate(list_assets(SNAPSHOT, search, page, page_size), strict=True)
+        answer = AssetsAnswer.model_validate(
+            list_assets(SNAPSHOT, search, page, page_size), strict=True
+        )
         got += [asset.ticker for asset in answer.assets]
         page, more = page + 1, answer.pagination.has_next
     assert got == whole

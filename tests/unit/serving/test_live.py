@@ -10,12 +10,25 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from served_store import FEATURES, OFFER, TICKERS, WatchedStorage, register_tiny, serve, tiny_snapshot
+from served_store import (
+    FEATURES,
+    OFFER,
+    TICKERS,
+    WatchedStorage,
+    register_tiny,
+    serve,
+    tiny_snapshot,
+)
 
-from b3shared.core.errors import ArtifactCorruptError, NothingLiveError, SourceUnavailableError, UnknownModelError
+from b3shared.core.errors import (
+    ArtifactCorruptError,
+    NothingLiveError,
+    SourceUnavailableError,
+    UnknownModelError,
+)
+from b3shared.registry.promotion import promote, rollback
 from b3shared.registry.release import KEY, Release
 from b3shared.serving.live import CHECK_SECONDS, HUNG_SECONDS, KEPT_VERSIONS, RETRY_SECONDS, Live
-from b3shared.registry.promotion import promote, rollback
 from b3shared.storage import FolderStorage
 
 WHO: dict[str, Any] = {"who": "maria", "why": "reads well"}
@@ -45,7 +58,9 @@ class World:
         return self.live
 
     def spoil(self, kind: str, version: str, name: str = "model.onnx") -> None:
-        (self.folder / "store" / "models" / "models" / kind / version / name).write_bytes(b"not what was registered")
+        (self.folder / "store" / "models" / "models" / kind / version / name).write_bytes(
+            b"not what was registered"
+        )
 
 
 @pytest.fixture
@@ -68,9 +83,14 @@ def name_of(live: Live, kind: str = "rf") -> str:
 
 def test_with_nothing_live_the_error_says_what_to_do(world: World) -> None:
     world.live.refresh()
-    with pytest.raises(NothingLiveError, match=r"no snapshot .* run the pipeline .*complete-pipeline"):
+    with pytest.raises(
+        NothingLiveError, match=r"no snapshot .* run the pipeline .*complete-pipeline"
+    ):
         _ = world.live.snapshot
-    with pytest.raises(NothingLiveError, match=r"models/lstm is live yet: run the pipeline .*model_type lstm.* or promote"):
+    with pytest.raises(
+        NothingLiveError,
+        match=r"models/lstm is live yet: run the pipeline .*model_type lstm.* or promote",
+    ):
         world.live.version("lstm")
     assert world.live.doubts("rf", None) == []  # nothing is wrong, there is only nothing
 
@@ -151,7 +171,9 @@ def test_while_the_storage_is_down_what_was_live_answers_and_says_so(serving: Wo
     live = serving.after(CHECK_SECONDS)
     assert live.version("rf") is version
     assert str(live.snapshot.as_of) == "2023-12-28"
-    assert live.doubts("rf", version) == ["what is live could not be checked (OSError); this was live before"]
+    assert live.doubts("rf", version) == [
+        "what is live could not be checked (OSError); this was live before"
+    ]
     looks = len(serving.watched.looks)
     serving.after(CHECK_SECONDS / 2)
     assert len(serving.watched.looks) == looks  # a storage that is down is not asked more often
@@ -184,7 +206,9 @@ def test_a_release_that_is_not_json_or_is_gone_changes_nothing(serving: World) -
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.json", "manifest.json"])
-def test_a_version_that_cannot_be_loaded_does_not_replace_what_is_live(serving: World, name: str) -> None:
+def test_a_version_that_cannot_be_loaded_does_not_replace_what_is_live(
+    serving: World, name: str
+) -> None:
     first, second = serving.live.version("rf"), serving.register(2)
     good = serving.store.read(f"models/models/rf/{second}/{name}")
     serving.promote(second)
@@ -209,11 +233,16 @@ def test_one_broken_type_does_not_hinder_the_other_nor_a_newer_snapshot(serving:
     live = serving.after(CHECK_SECONDS)
     assert (name_of(live), str(live.snapshot.as_of)) == (second, "2024-01-02")
     assert live.doubts("rf", live.version("rf")) == []
-    with pytest.raises(NothingLiveError, match=f"version {lstm} of models/lstm is live but cannot be served .*: roll back"):
+    with pytest.raises(
+        NothingLiveError,
+        match=f"version {lstm} of models/lstm is live but cannot be served .*: roll back",
+    ):
         live.version("lstm")
 
 
-def test_a_snapshot_that_cannot_be_loaded_keeps_no_version_from_being_followed(serving: World) -> None:
+def test_a_snapshot_that_cannot_be_loaded_keeps_no_version_from_being_followed(
+    serving: World,
+) -> None:
     key = serving.serve(as_of="2024-01-02")
     good, second = serving.store.read(key), serving.register(2)
     serving.promote(second)
@@ -234,18 +263,25 @@ def test_any_registered_version_can_be_asked(serving: World) -> None:
     asked = serving.live.version("rf", second)
     row = np.ones((1, 3), np.float32)
     assert asked.name == second
-    assert not np.allclose(asked.scorer.score(row).probabilities, serving.live.version("rf").scorer.score(row).probabilities)
+    assert not np.allclose(
+        asked.scorer.score(row).probabilities,
+        serving.live.version("rf").scorer.score(row).probabilities,
+    )
     serving.watched.down = True
     assert serving.live.version("rf", second) is asked  # loaded once
     with pytest.raises(OSError, match="out of reach"):
         serving.live.version("rf", "20231226-00000000")
 
 
-def test_an_unknown_version_is_refused_after_one_read_and_the_live_one_is_named(serving: World) -> None:
+def test_an_unknown_version_is_refused_after_one_read_and_the_live_one_is_named(
+    serving: World,
+) -> None:
     for seed in range(2, 6):
         serving.register(seed)
     serving.watched.reads.clear()
-    message = f"'20200101-00000000'; {name_of(serving.live)} is live, and GET /api/b3/models/rf lists all"
+    message = (
+        f"'20200101-00000000'; {name_of(serving.live)} is live, and GET /api/b3/models/rf lists all"
+    )
     with pytest.raises(UnknownModelError, match=message):
         serving.live.version("rf", "20200101-00000000")
     assert serving.watched.reads == ["models/models/rf/20200101-00000000/manifest.json"]
@@ -253,7 +289,9 @@ def test_an_unknown_version_is_refused_after_one_read_and_the_live_one_is_named(
         serving.live.version("lstm", name_of(serving.live))
 
 
-def test_a_corrupt_version_that_is_asked_for_is_an_error_and_what_is_live_stays(serving: World) -> None:
+def test_a_corrupt_version_that_is_asked_for_is_an_error_and_what_is_live_stays(
+    serving: World,
+) -> None:
     first, second = name_of(serving.live), serving.register(2)
     serving.spoil("rf", second)
     with pytest.raises(ArtifactCorruptError, match=second):
@@ -261,7 +299,9 @@ def test_a_corrupt_version_that_is_asked_for_is_an_error_and_what_is_live_stays(
     assert name_of(serving.after(CHECK_SECONDS)) == first
 
 
-def test_both_types_are_served_and_each_is_promoted_and_rolled_back_by_itself(serving: World) -> None:
+def test_both_types_are_served_and_each_is_promoted_and_rolled_back_by_itself(
+    serving: World,
+) -> None:
     forest = name_of(serving.live)
     lstms = [serving.register(seed, "lstm", lookback=4) for seed in (3, 4)]
     for lstm in lstms:
@@ -280,7 +320,10 @@ def test_both_types_are_served_and_each_is_promoted_and_rolled_back_by_itself(se
 
 
 def test_few_versions_are_kept_and_never_is_the_live_one_dropped(serving: World) -> None:
-    live, names = serving.live.version("rf"), [serving.register(seed) for seed in range(2, 3 + KEPT_VERSIONS)]
+    live, names = (
+        serving.live.version("rf"),
+        [serving.register(seed) for seed in range(2, 3 + KEPT_VERSIONS)],
+    )
     kept = {name: serving.live.version("rf", name) for name in names}
     assert serving.live.version("rf", names[1]) is kept[names[1]]  # asked again: the last to leave
     serving.live.version("rf", serving.register(99))
@@ -337,7 +380,9 @@ def test_a_storage_that_says_nothing_costs_no_request_its_answer(silent: SilentW
     for _ in range(50):
         assert name_of(silent.after(CHECK_SECONDS / 100)) == first
     assert silent.live.doubts("rf", silent.live.version("rf")) == []
-    assert len(silent.watched.reads) <= 1  # one look waits, and no request waits for it a second time
+    assert (
+        len(silent.watched.reads) <= 1
+    )  # one look waits, and no request waits for it a second time
 
 
 def test_a_look_that_hangs_is_given_up_and_the_next_one_is_followed(silent: SilentWorld) -> None:
@@ -346,7 +391,9 @@ def test_a_look_that_hangs_is_given_up_and_the_next_one_is_followed(silent: Sile
     silent.promote(second)
     silent.after(CHECK_SECONDS)  # hangs
     silent.after(HUNG_SECONDS)
-    assert silent.live.doubts("rf", first) == ["what is live could not be checked (no answer); this was live before"]
+    assert silent.live.doubts("rf", first) == [
+        "what is live could not be checked (no answer); this was live before"
+    ]
     silent.watched.silent = False
     silent.live._moment = 60
     live = silent.after(HUNG_SECONDS + CHECK_SECONDS)
@@ -417,15 +464,23 @@ BAD_METADATA = {
     "features in another order": with_value("feature_names", list(FEATURES[::-1])),
     "importances of other features": with_value("importance", {"a": 1.0}),
     "one median fewer": with_value("medians", [0.1, 0.2]),
-    "two classes calibrated": with_value("calibration", {"temperature": 1.0, "grown": [0.5, 0.5], "shares": [0.5, 0.5]}),
-    "a temperature of zero": with_value("calibration", {"temperature": 0.0, "grown": [1 / 3] * 3, "shares": [1 / 3] * 3}),
+    "two classes calibrated": with_value(
+        "calibration", {"temperature": 1.0, "grown": [0.5, 0.5], "shares": [0.5, 0.5]}
+    ),
+    "a temperature of zero": with_value(
+        "calibration", {"temperature": 0.0, "grown": [1 / 3] * 3, "shares": [1 / 3] * 3}
+    ),
 }
 
 
 @pytest.mark.parametrize("what", BAD_METADATA)
-def test_a_version_that_loads_but_cannot_answer_does_not_replace_what_is_live(serving: World, what: str) -> None:
+def test_a_version_that_loads_but_cannot_answer_does_not_replace_what_is_live(
+    serving: World, what: str
+) -> None:
     first = serving.live.version("rf")
-    bad = serving.register(2, change=lambda folder: changed(folder / "model.json", BAD_METADATA[what]))
+    bad = serving.register(
+        2, change=lambda folder: changed(folder / "model.json", BAD_METADATA[what])
+    )
     serving.promote(bad)
     live = serving.after(CHECK_SECONDS)
     assert live.version("rf") is first
@@ -434,13 +489,17 @@ def test_a_version_that_loads_but_cannot_answer_does_not_replace_what_is_live(se
 
 
 @pytest.mark.parametrize("what", ["an output renamed", "other inputs"])
-def test_a_network_that_does_not_fit_its_description_does_not_replace_what_is_live(serving: World, what: str) -> None:
+def test_a_network_that_does_not_fit_its_description_does_not_replace_what_is_live(
+    serving: World, what: str
+) -> None:
     def change(folder: Path) -> None:
         model = onnx.load(folder / "model.onnx")
         if what == "an output renamed":
             model.graph.output[0].name = model.graph.node[-1].output[0] = "answers"
         else:
-            model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.ones((2, 3), np.float32), "actions"))
+            model.graph.initializer[0].CopyFrom(
+                numpy_helper.from_array(np.ones((2, 3), np.float32), "actions")
+            )
             model.graph.input[0].type.tensor_type.shape.dim[-1].dim_value = 2
         onnx.save(model, folder / "model.onnx")
 
@@ -455,28 +514,39 @@ NAN_VOLATILITY = np.full(len(TICKERS), np.nan)
 BAD_SNAPSHOTS: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
     "an unknown schema": lambda s: s.update(schema=np.array(9)),
     "windows of text": lambda s: s.update({f"window_{OFFER}": s[f"window_{OFFER}"].astype(str)}),
-    "windows of a feature fewer": lambda s: s.update({f"window_{OFFER}": s[f"window_{OFFER}"][..., :-1]}),
+    "windows of a feature fewer": lambda s: s.update(
+        {f"window_{OFFER}": s[f"window_{OFFER}"][..., :-1]}
+    ),
     "windows of a ticker fewer": lambda s: s.update({f"window_{OFFER}": s[f"window_{OFFER}"][:-1]}),
     "one feature fewer": lambda s: s.update(
-        {f"window_{OFFER}": s[f"window_{OFFER}"][..., :-1], f"names_{OFFER}": s[f"names_{OFFER}"][:-1]}
+        {
+            f"window_{OFFER}": s[f"window_{OFFER}"][..., :-1],
+            f"names_{OFFER}": s[f"names_{OFFER}"][:-1],
+        }
     ),
     "features of other names": lambda s: s.update({f"names_{OFFER}": np.array(["a", "b", "c"])}),
     "no features": lambda s: [s.pop(name) for name in list(s) if name.endswith(OFFER)],
     "tickers out of order": lambda s: s.update(ticker=s["ticker"][::-1]),
     "a ticker twice": lambda s: s.update(ticker=s["ticker"][[0, 0, 2, 3]]),
     "a ticker fewer": lambda s: s.update(ticker=s["ticker"][:-1]),
-    "no ticker": lambda s: s.update({name: value[:0] for name, value in s.items() if value.shape[:1] == (len(TICKERS),)}),
+    "no ticker": lambda s: s.update(
+        {name: value[:0] for name, value in s.items() if value.shape[:1] == (len(TICKERS),)}
+    ),
     "ages that are NaN": lambda s: s.update(age=np.full(len(TICKERS), np.nan)),
     "a volatility that is NaN": lambda s: s.update(volatility=NAN_VOLATILITY),
     "a price that is NaN": lambda s: s.update(close=NAN_VOLATILITY),
     "no dates": lambda s: s.update(date=np.full(len(TICKERS), np.datetime64("NaT", "D"))),
     "no price": lambda s: s.pop("close"),
-    "only rows without features": lambda s: s.update({f"window_{OFFER}": np.full_like(s[f"window_{OFFER}"], np.nan)}),
+    "only rows without features": lambda s: s.update(
+        {f"window_{OFFER}": np.full_like(s[f"window_{OFFER}"], np.nan)}
+    ),
 }
 
 
 @pytest.mark.parametrize("what", BAD_SNAPSHOTS)
-def test_a_snapshot_that_loads_but_cannot_answer_does_not_replace_what_is_served(serving: World, what: str) -> None:
+def test_a_snapshot_that_loads_but_cannot_answer_does_not_replace_what_is_served(
+    serving: World, what: str
+) -> None:
     before = serving.live.pair("rf")
     key = serving.serve(as_of="2024-01-02")
     path = serving.folder / "store" / key

@@ -26,8 +26,7 @@ from served_store import (
 )
 from small_run import SMALL
 
-from b3shared.dataset.table import CLASSES
-from b3shared.models.decision import decide
+from b3shared.api.schemas import BatchAnswer, PredictAnswer
 from b3shared.core.errors import (
     B3Error,
     IncompatibleFeaturesError,
@@ -36,28 +35,31 @@ from b3shared.core.errors import (
     UnknownModelError,
     UnknownTickerError,
 )
+from b3shared.core.versions import FEATURES_VERSION
+from b3shared.core.vocabulary import CLASSES
+from b3shared.features.training_table import preprocess
 from b3shared.models.base import Forecast
+from b3shared.models.decision import decide
 from b3shared.models.random_forest.model import RandomForestModel
 from b3shared.models.scorer import Scorer
 from b3shared.params.run import PipelineParams
-from b3shared.features.training_table import preprocess
-from b3shared.registry.versions import Registry
+from b3shared.pipeline.serving_snapshot import build_snapshot
+from b3shared.registry.compatibility import offer_name, universe_of
+from b3shared.registry.promotion import promote
 from b3shared.registry.release import Release
-from b3shared.api.schemas import BatchAnswer, PredictAnswer
+from b3shared.registry.versions import Registry
 from b3shared.services import B3Model
 from b3shared.serving.explanation import explain
 from b3shared.serving.live import CHECK_SECONDS, Live
-from b3shared.registry.compatibility import offer_name, universe_of
 from b3shared.serving.predictor import FRESH_SESSIONS, OTHER_FEATURES, Predictor
-from b3shared.registry.promotion import promote
 from b3shared.serving.rows import GONE_SESSIONS
-from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage
-from b3shared.core.versions import FEATURES_VERSION
 
 FOREST = {name: value for name, value in SMALL.items() if name != "tickers"}
 PARAMS = PipelineParams.of(FOREST)
-NEXT_DAY = date(2023, 12, 29)  # a Friday; the newest session of the bundled quotes is the Thursday before
+NEXT_DAY = date(
+    2023, 12, 29
+)  # a Friday; the newest session of the bundled quotes is the Thursday before
 
 
 class World:
@@ -101,20 +103,27 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(folder)
 
 
-def test_a_version_of_some_tickers_is_served_among_those_it_learnt_among(bundled: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_version_of_some_tickers_is_served_among_those_it_learnt_among(
+    bundled: pd.DataFrame, tmp_path: Path
+) -> None:
     """Ranks among eight are not ranks among sixty: training, the Python API and the served answer use the same eight."""
     B3Model(storage=tmp_path).run(**SMALL)
     world = World(tmp_path)
     data = preprocess(
-        bundled[bundled["ticker"].isin(SMALL["tickers"])].reset_index(drop=True), PipelineParams.of(SMALL)
+        bundled[bundled["ticker"].isin(SMALL["tickers"])].reset_index(drop=True),
+        PipelineParams.of(SMALL),
     ).data
     newest = np.flatnonzero(data.date == data.date.max())
     world.live.refresh()
     expected = world.live.version("rf").scorer.score(data.X[newest]).probabilities
     by_hand = B3Model(storage=tmp_path).predict(bundled)
     for ticker, probabilities in zip(data.ticker[newest], expected, strict=True):
-        np.testing.assert_allclose(world.predict(ticker)["prediction_probabilities"][0], probabilities, atol=1e-4)
-        np.testing.assert_allclose(by_hand.loc[ticker, list(CLASSES)].astype(float), probabilities, atol=1e-9)
+        np.testing.assert_allclose(
+            world.predict(ticker)["prediction_probabilities"][0], probabilities, atol=1e-4
+        )
+        np.testing.assert_allclose(
+            by_hand.loc[ticker, list(CLASSES)].astype(float), probabilities, atol=1e-9
+        )
     refusal = world.refusal("GGBR4")
     assert refusal.code == "UNKNOWN_TICKER"
     assert "learnt 8 tickers, and GGBR4 is not among them" in refusal.message
@@ -125,7 +134,14 @@ def tiny(tmp_path: Path) -> World:
     """Four tickers, a model that can be computed by hand."""
     world = World(tmp_path / "store")
     serve(world.store, tiny_snapshot(), tmp_path / "snapshot")
-    promote(world.store, "models", "rf", register_tiny(world.store, tmp_path / "rf", 1), who="test", why="test")
+    promote(
+        world.store,
+        "models",
+        "rf",
+        register_tiny(world.store, tmp_path / "rf", 1),
+        who="test",
+        why="test",
+    )
     return world
 
 
@@ -133,21 +149,29 @@ def tiny(tmp_path: Path) -> World:
 def odd(recent: pd.DataFrame, trained: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     """The trained version on a lake in which some tickers are not as they should be."""
     sessions = np.unique(recent["date"])
-    gone = recent[(recent["ticker"] == "ABEV3") & (recent["date"] < sessions[-40])].assign(ticker="AMBV3")
+    gone = recent[(recent["ticker"] == "ABEV3") & (recent["date"] < sessions[-40])].assign(
+        ticker="AMBV3"
+    )
     lost = recent[(recent["ticker"] == "MGLU3") & (recent["date"] < sessions[-30])]
     late = recent[(recent["ticker"] == "BBAS3") & (recent["date"] < sessions[-3])]
     short = recent[(recent["ticker"] == "ITUB4") & (recent["date"] >= sessions[-100])]
     poor = recent[recent["ticker"] == "BBDC4"].copy()
     poor["volume"] //= 10_000
     kept = recent[~recent["ticker"].isin(["MGLU3", "BBAS3", "ITUB4", "BBDC4"])]
-    lake = pd.concat([kept, gone, lost, late, short, poor]).sort_values(["ticker", "date"]).reset_index(drop=True)
+    lake = (
+        pd.concat([kept, gone, lost, late, short, poor])
+        .sort_values(["ticker", "date"])
+        .reset_index(drop=True)
+    )
     folder = tmp_path_factory.mktemp("odd")
     world = World(folder / "store")
     version = Release(trained.store).live("models", "rf")
     for key in trained.store.list(f"models/models/rf/{version}/"):
         world.store.put(key, trained.store.read(key))
     serve(
-        world.store, Snapshot.of(lake, PARAMS.lookback, {universe_of(PARAMS.model_dump(mode="json"))}), folder / "snapshot"
+        world.store,
+        build_snapshot(lake, PARAMS.lookback, {universe_of(PARAMS.model_dump(mode="json"))}),
+        folder / "snapshot",
     )
     promote(world.store, "models", "rf", version, who="test", why="test")
     return world
@@ -161,7 +185,9 @@ def test_probabilities_are_those_of_the_python_api(trained: World, recent: pd.Da
     assert len(expected) > 50
     for ticker, row in expected.iterrows():
         answer = trained.predict(ticker)
-        np.testing.assert_allclose(answer["prediction_probabilities"][0], row[list(CLASSES)].tolist(), atol=1e-6, rtol=0)
+        np.testing.assert_allclose(
+            answer["prediction_probabilities"][0], row[list(CLASSES)].tolist(), atol=1e-6, rtol=0
+        )
         assert answer["predictions"] == [row["action"]]
         assert answer["last_price"] == row["last_price"]
         assert answer["model_version"] == row["model_version"]
@@ -188,32 +214,49 @@ def test_a_batch_says_what_single_calls_say(trained: World) -> None:
     assert len(batch["predictions"]) + len(batch["errors"]) == 60
     for row in batch["predictions"]:
         single = trained.predict(row["ticker"])
-        np.testing.assert_allclose(row.pop("probabilities"), single["prediction_probabilities"][0], atol=1e-7, rtol=0)
+        np.testing.assert_allclose(
+            row.pop("probabilities"), single["prediction_probabilities"][0], atol=1e-7, rtol=0
+        )
         assert [row.pop("prediction")] == single["predictions"]
         assert row == {name: single[name] for name in row}
     for name in ("classes", "model_type", "model_version", "skill", "as_of"):
         assert batch[name] == trained.predict("PETR4")[name]
 
 
-def test_the_explanation_is_what_replacing_one_feature_at_a_time_gives(trained: World, tmp_path: Path) -> None:
+def test_the_explanation_is_what_replacing_one_feature_at_a_time_gives(
+    trained: World, tmp_path: Path
+) -> None:
     version = Release(trained.store).live("models", "rf")
     scorer = Scorer.load(Registry(trained.store, "models").fetch("rf", version, tmp_path))
     snapshot = trained.live.snapshot
     windows = snapshot.windows[offer_name("v2", universe_of(PARAMS.model_dump(mode="json")))]
     for ticker in ("PETR4", "WEGE3", "MGLU3"):
         answer = trained.predict(ticker)
-        row, action = windows[snapshot.ticker.tolist().index(ticker), -1], CLASSES.index(answer["predictions"][0])
+        row, action = (
+            windows[snapshot.ticker.tolist().index(ticker), -1],
+            CLASSES.index(answer["predictions"][0]),
+        )
         effects = {}
         for n, name in enumerate(scorer.feature_names):
             without = row.copy()
             without[n] = scorer.metadata["medians"][n]
-            difference = scorer.score(row[None]).probabilities[0] - scorer.score(without[None]).probabilities[0]
-            effects[name] = (float(difference[action]), float(row[n]), scorer.metadata["medians"][n])
+            difference = (
+                scorer.score(row[None]).probabilities[0]
+                - scorer.score(without[None]).probabilities[0]
+            )
+            effects[name] = (
+                float(difference[action]),
+                float(row[n]),
+                scorer.metadata["medians"][n],
+            )
         reasons = answer["explanation"]["reasons"]
         for reason in reasons:
             expected = effects.pop(reason["feature"])
             np.testing.assert_allclose(
-                (reason["effect"], reason["value"], reason["typical"]), expected, atol=1e-6, rtol=1e-6
+                (reason["effect"], reason["value"], reason["typical"]),
+                expected,
+                atol=1e-6,
+                rtol=1e-6,
             )
         strength = [abs(reason["effect"]) for reason in reasons]
         assert strength == sorted(strength, reverse=True)
@@ -229,7 +272,10 @@ def test_the_summary_tells_what_speaks_for_from_what_speaks_against(tiny: World)
     opposing = [r["feature"] for r in reasons if r["effect"] < 0]
     assert sides.get("For it", "") == ", ".join(favouring)
     assert sides.get("Against it", "") == ", ".join(opposing)
-    assert f" The model shows {'a little' if answer['skill'] == 'weak' else 'no'} skill on the test dates" in summary
+    assert (
+        f" The model shows {'a little' if answer['skill'] == 'weak' else 'no'} skill on the test dates"
+        in summary
+    )
 
 
 def test_the_summary_names_the_likeliest_class_and_then_the_action(tiny: World) -> None:
@@ -237,7 +283,10 @@ def test_the_summary_names_the_likeliest_class_and_then_the_action(tiny: World) 
     for ticker in TICKERS:
         answer = tiny.predict(ticker)
         chances, base = answer["prediction_probabilities"][0], answer["base_rates"]
-        told = [f"{c} ({100 * p:.1f} %, usually {100 * b:.1f} %)" for c, p, b in zip(CLASSES, chances, base, strict=True)]
+        told = [
+            f"{c} ({100 * p:.1f} %, usually {100 * b:.1f} %)"
+            for c, p, b in zip(CLASSES, chances, base, strict=True)
+        ]
         likeliest, action = int(np.argmax(chances)), CLASSES.index(answer["predictions"][0])
         summary = answer["explanation"]["summary"]
         assert summary.startswith(f"Most likely: {told[likeliest]}. ")
@@ -246,12 +295,16 @@ def test_the_summary_names_the_likeliest_class_and_then_the_action(tiny: World) 
     assert True in seen
 
 
-def scored(row: list[float], expected: float | None = None, decision: str = "lift") -> tuple[Any, Forecast]:
+def scored(
+    row: list[float], expected: float | None = None, decision: str = "lift"
+) -> tuple[Any, Forecast]:
     """A scorer that says one row of probabilities whatever it is asked, and its forecast."""
     returns = None if expected is None else np.array([expected])
     forecast = Forecast(np.array([row]), returns, None)
     metadata = {"decision": decision, "medians": [0.0]}
-    answers = SimpleNamespace(metadata=metadata, base_rates=np.array([0.31, 0.41, 0.28]), feature_names=("momentum",))
+    answers = SimpleNamespace(
+        metadata=metadata, base_rates=np.array([0.31, 0.41, 0.28]), feature_names=("momentum",)
+    )
     answers.score = lambda *_: forecast
     return answers, forecast
 
@@ -286,7 +339,9 @@ def scored(row: list[float], expected: float | None = None, decision: str = "lif
     ],
     ids=["leaning", "hold", "other side likelier", "sides equal", "return contradicts"],
 )
-def test_the_summary_says_why_a_side_is_not_called(row: list[float], expected: float | None, opening: str) -> None:
+def test_the_summary_says_why_a_side_is_not_called(
+    row: list[float], expected: float | None, opening: str
+) -> None:
     scorer, forecast = scored(row, expected)
     (action,) = decide(forecast.probabilities, scorer.base_rates, "lift", forecast.returns)
     found = explain(scorer, np.zeros(1, np.float32), 0.02, int(action), forecast, "none")
@@ -317,7 +372,9 @@ def test_no_answer_s_word_contradicts_its_figures(kind: str, tmp_path: Path) -> 
             assert direction in (0, np.sign(buy - sell))
             if row["predicted_return"] is not None:
                 assert direction in (0, np.sign(row["predicted_return"]))
-            assert world.predict(row["ticker"], model_type=kind, model_version=version)["predictions"] == [row["prediction"]]
+            assert world.predict(row["ticker"], model_type=kind, model_version=version)[
+                "predictions"
+            ] == [row["prediction"]]
             words.add(row["prediction"])
     assert words == set(CLASSES)
 
@@ -333,12 +390,16 @@ def test_the_action_is_the_checked_one_of_greatest_lift(tiny: World) -> None:
     assert commonest < len(TICKERS)  # else the two rules could not be told apart here
 
 
-def test_a_model_of_sequences_gets_its_window_and_says_return_and_price(tiny: World, tmp_path: Path) -> None:
+def test_a_model_of_sequences_gets_its_window_and_says_return_and_price(
+    tiny: World, tmp_path: Path
+) -> None:
     version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=3)
     promote(tiny.store, "models", "lstm", version, who="test", why="test")
     tiny.now += CHECK_SECONDS
     answer = tiny.predict("PETR4", model_type="lstm_mtl")
-    window = tiny.live.snapshot.windows[OFFER][2, -3:]  # the snapshot holds four sessions, the model looks back three
+    window = tiny.live.snapshot.windows[OFFER][
+        2, -3:
+    ]  # the snapshot holds four sessions, the model looks back three
     actions, returns = weights(7)
 
     def model(rows: np.ndarray) -> np.ndarray:
@@ -362,28 +423,40 @@ def test_a_model_of_sequences_gets_its_window_and_says_return_and_price(tiny: Wo
         "price_low": pytest.approx(30.0 * (1 + expected - half), abs=1e-5),
         "price_high": pytest.approx(30.0 * (1 + expected + half), abs=1e-5),
     }
-    assert (answer["input_shape"], answer["sequence_length"], answer["features_count"]) == ([1, 3, 3], 3, 3)
+    assert (answer["input_shape"], answer["sequence_length"], answer["features_count"]) == (
+        [1, 3, 3],
+        3,
+        3,
+    )
     assert (answer["model_type"], answer["requested_model_type"]) == ("lstm", "lstm_mtl")
     action = CLASSES.index(answer["predictions"][0])
     for reason in answer["explanation"]["reasons"]:
         n = FEATURES.index(reason["feature"])
         without = window.copy()
         without[:, n] = MEDIANS[n]
-        assert reason["effect"] == pytest.approx(model(window)[action] - model(without)[action], abs=1e-6)
+        assert reason["effect"] == pytest.approx(
+            model(window)[action] - model(without)[action], abs=1e-6
+        )
         assert reason["return_effect"] == pytest.approx(said(window) - said(without), abs=1e-7)
         assert reason["value"] == pytest.approx(float(window[-1, n]))
 
 
-def test_each_ticker_of_a_batch_of_sequences_gets_its_own_price_and_interval(tiny: World, tmp_path: Path) -> None:
+def test_each_ticker_of_a_batch_of_sequences_gets_its_own_price_and_interval(
+    tiny: World, tmp_path: Path
+) -> None:
     version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=4)
     promote(tiny.store, "models", "lstm", version, who="test", why="test")
     rows = tiny.batch(None, model_type="lstm")["predictions"]
     assert [row["ticker"] for row in rows] == list(TICKERS)
     widths = [row["interval"]["return_high"] - row["interval"]["return_low"] for row in rows]
-    np.testing.assert_allclose(widths, [2 * SCALE["quantile"] * 2.0 * volatility for volatility in VOLATILITY], rtol=1e-12)
+    np.testing.assert_allclose(
+        widths, [2 * SCALE["quantile"] * 2.0 * volatility for volatility in VOLATILITY], rtol=1e-12
+    )
     for row in rows:
         single = tiny.predict(row["ticker"], model_type="lstm")
-        assert row["predicted_price"] == pytest.approx(row["last_price"] * (1 + single["predicted_return"]), rel=1e-6)
+        assert row["predicted_price"] == pytest.approx(
+            row["last_price"] * (1 + single["predicted_return"]), rel=1e-6
+        )
         assert row["interval"] == pytest.approx(single["interval"], rel=1e-6)
 
 
@@ -394,7 +467,9 @@ def test_a_return_is_never_below_losing_all(tiny: World, tmp_path: Path) -> None
     assert (interval["return_low"], interval["price_low"]) == (-1.0, 0.0)
 
 
-def test_a_window_with_a_gap_is_refused_and_one_that_the_training_would_take_is_not(tiny: World, tmp_path: Path) -> None:
+def test_a_window_with_a_gap_is_refused_and_one_that_the_training_would_take_is_not(
+    tiny: World, tmp_path: Path
+) -> None:
     version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=3, max_gap=5)
     sessions = tiny_snapshot().slots[OFFER]
     sessions[1] = [80, 100, 105, 110]  # a long gap before what the model looks at
@@ -413,7 +488,9 @@ def test_a_window_with_a_gap_is_refused_and_one_that_the_training_would_take_is_
     assert tiny.predict("PETR4")["status"] == "success"  # the forest sees the newest session only
 
 
-def test_a_snapshot_of_schema_1_answers_for_the_forest_and_refuses_sequences(tiny: World, tmp_path: Path) -> None:
+def test_a_snapshot_of_schema_1_answers_for_the_forest_and_refuses_sequences(
+    tiny: World, tmp_path: Path
+) -> None:
     version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=3)
     serve(tiny.store, replace(tiny_snapshot(), slots={}), tmp_path / "old")
     assert tiny.predict("PETR4")["status"] == "success"
@@ -422,7 +499,9 @@ def test_a_snapshot_of_schema_1_answers_for_the_forest_and_refuses_sequences(tin
     assert "looks back 3 sessions; the snapshot of 2023-12-28 holds 1" in error.message
 
 
-def test_a_ticker_with_too_few_usable_sessions_says_how_many_it_has(tiny: World, tmp_path: Path) -> None:
+def test_a_ticker_with_too_few_usable_sessions_says_how_many_it_has(
+    tiny: World, tmp_path: Path
+) -> None:
     version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=3)
     snapshot = tiny_snapshot()
     snapshot.windows[OFFER][2, :2] = np.nan
@@ -430,7 +509,9 @@ def test_a_ticker_with_too_few_usable_sessions_says_how_many_it_has(tiny: World,
     serve(tiny.store, snapshot, tmp_path / "few")
     error = tiny.refusal("PETR4", model_type="lstm", model_version=version)
     assert isinstance(error, TooLittleHistoryError)
-    assert error.message.startswith("PETR4 has 2 sessions of complete features with enough turnover; version ")
+    assert error.message.startswith(
+        "PETR4 has 2 sessions of complete features with enough turnover; version "
+    )
     assert error.details == {"have": 2, "needed": 3}
 
 
@@ -441,7 +522,10 @@ def test_every_other_field_says_what_is_known(trained: World) -> None:
     answer = trained.predict("PETR4", model_type="random_forest")
     version = Release(trained.store).live("models", "rf")
     manifest = Registry(trained.store, "models").manifest("rf", version)
-    assert {name: answer[name] for name in ("status", "message", "ticker", "company", "classes", "degraded")} == {
+    assert {
+        name: answer[name]
+        for name in ("status", "message", "ticker", "company", "classes", "degraded")
+    } == {
         "status": "success",
         "message": "Prediction completed successfully",
         "ticker": "PETR4",
@@ -450,11 +534,18 @@ def test_every_other_field_says_what_is_known(trained: World) -> None:
         "degraded": False,
     }
     assert (answer["model_type"], answer["requested_model_type"]) == ("rf", "random_forest")
-    assert (answer["model_version"], answer["model_source"]) == (version, f"models/models/rf/{version}")
+    assert (answer["model_version"], answer["model_source"]) == (
+        version,
+        f"models/models/rf/{version}",
+    )
     assert answer["features_used"] == manifest["features"] == list(answer["feature_importance"])
     assert sum(answer["feature_importance"].values()) == pytest.approx(1)
     assert answer["input_shape"] == [1, len(manifest["features"])]
-    assert [answer[name] for name in ("predicted_return", "predicted_price", "interval")] == [None, None, None]
+    assert [answer[name] for name in ("predicted_return", "predicted_price", "interval")] == [
+        None,
+        None,
+        None,
+    ]
     assert [answer[name] for name in ("sequence_length", "features_count")] == [None, None]
     assert {reason["return_effect"] for reason in answer["explanation"]["reasons"]} == {None}
     assert answer["target"] == manifest["target"] == "direction, horizon 2, width 0.5"
@@ -466,7 +557,9 @@ def test_every_other_field_says_what_is_known(trained: World) -> None:
     assert (answer["as_of"], answer["data_age_sessions"]) == ("2023-12-28", 0)
 
 
-def test_a_registered_version_can_be_chosen_and_an_unknown_one_not(tiny: World, tmp_path: Path) -> None:
+def test_a_registered_version_can_be_chosen_and_an_unknown_one_not(
+    tiny: World, tmp_path: Path
+) -> None:
     other = register_tiny(tiny.store, tmp_path / "other", 2, skill="proven")
     live, chosen = tiny.predict("PETR4"), tiny.predict("PETR4", model_version=other)
     assert (chosen["model_version"], chosen["skill"], live["skill"]) == (other, "proven", "weak")
@@ -488,9 +581,17 @@ def test_a_ticker_is_trimmed_and_put_in_capitals(tiny: World, ticker: str) -> No
 
 @pytest.mark.parametrize(
     ("ticker", "similar"),
-    [("PETR", ["PETR4", "PETR3"]), ("PTER4", ["PETR4", "PETR3"]), ("vale", ["VALE3"]), ("XXXX9", []), ("", [])],
+    [
+        ("PETR", ["PETR4", "PETR3"]),
+        ("PTER4", ["PETR4", "PETR3"]),
+        ("vale", ["VALE3"]),
+        ("XXXX9", []),
+        ("", []),
+    ],
 )
-def test_an_unknown_ticker_is_answered_with_those_it_may_have_meant(tiny: World, ticker: str, similar: list[str]) -> None:
+def test_an_unknown_ticker_is_answered_with_those_it_may_have_meant(
+    tiny: World, ticker: str, similar: list[str]
+) -> None:
     error = tiny.refusal(ticker)
     assert isinstance(error, UnknownTickerError)
     assert error.details == {"ticker": ticker.upper(), "similar": similar}
@@ -560,9 +661,17 @@ def test_features_that_lack_for_another_reason_are_named(tiny: World, tmp_path: 
     snapshot.windows[OFFER][2, -1, 1] = 0.0
     snapshot.windows[OFFER][2, -4, 0] = np.nan  # before what the model looks at
     snapshot.windows[OFFER][3, -1, 2] = np.nan
-    serve(tiny.store, replace(snapshot, as_of=np.datetime64("2023-12-29", "D")), tmp_path / "other holes")
+    serve(
+        tiny.store,
+        replace(snapshot, as_of=np.datetime64("2023-12-29", "D")),
+        tmp_path / "other holes",
+    )
     tiny.now += CHECK_SECONDS
-    assert tiny.predict("PETR4", model_type="lstm", model_version=version)["input_shape"] == [1, 3, 3]
+    assert tiny.predict("PETR4", model_type="lstm", model_version=version)["input_shape"] == [
+        1,
+        3,
+        3,
+    ]
     error = tiny.refusal("VALE3", model_type="lstm", model_version=version)
     assert error.message == "VALE3 lacks features in its newest session: volume"
 
@@ -580,13 +689,23 @@ def test_a_batch_answers_what_it_can_and_says_what_is_wrong_with_the_others(odd:
     assert odd.batch(["XX"])["predictions"] == []
 
 
-def test_a_version_that_the_snapshot_cannot_feed_is_refused_as_a_whole(tiny: World, tmp_path: Path) -> None:
+def test_a_version_that_the_snapshot_cannot_feed_is_refused_as_a_whole(
+    tiny: World, tmp_path: Path
+) -> None:
     long = register_tiny(tiny.store, tmp_path / "long", 7, "lstm", lookback=5)
     poorer = register_tiny(tiny.store, tmp_path / "poorer", 8, min_turnover=1000.0)
-    for ask in (lambda **more: tiny.predict("PETR4", **more), lambda **more: tiny.batch(["PETR4", "VALE3"], **more)):
-        with pytest.raises(IncompatibleFeaturesError, match="looks back 5 sessions; the snapshot of 2023-12-28 holds 4"):
+    for ask in (
+        lambda **more: tiny.predict("PETR4", **more),
+        lambda **more: tiny.batch(["PETR4", "VALE3"], **more),
+    ):
+        with pytest.raises(
+            IncompatibleFeaturesError,
+            match="looks back 5 sessions; the snapshot of 2023-12-28 holds 4",
+        ):
             ask(model_type="lstm", model_version=long)
-        with pytest.raises(IncompatibleFeaturesError, match="needs 3 features v2-1000-shares, which the snapshot") as caught:
+        with pytest.raises(
+            IncompatibleFeaturesError, match="needs 3 features v2-1000-shares, which the snapshot"
+        ) as caught:
             ask(model_version=poorer)
         assert caught.value.details["missing"] == list(FEATURES)
 
@@ -598,7 +717,10 @@ def test_a_version_that_the_snapshot_cannot_feed_is_refused_as_a_whole(tiny: Wor
     ("today", "age"),
     [
         (date(2023, 12, 28), 0),  # Thursday, the session itself
-        (date(2023, 12, 29), 0),  # the exchange is closed on the last weekday of the year, and on New Year's Day
+        (
+            date(2023, 12, 29),
+            0,
+        ),  # the exchange is closed on the last weekday of the year, and on New Year's Day
         (date(2024, 1, 2), 0),  # the first session since; its quotes come in the evening
         (date(2024, 1, 3), 1),
         (date(2024, 1, 5), 3),
@@ -606,7 +728,9 @@ def test_a_version_that_the_snapshot_cannot_feed_is_refused_as_a_whole(tiny: Wor
         (date(2023, 12, 27), 0),  # a clock that is behind makes nothing younger than today
     ],
 )
-def test_the_age_counts_the_sessions_that_the_data_could_have(tiny: World, today: date, age: int) -> None:
+def test_the_age_counts_the_sessions_that_the_data_could_have(
+    tiny: World, today: date, age: int
+) -> None:
     tiny.today = today
     answer = tiny.predict("PETR4")
     assert answer["data_age_sessions"] == age
@@ -616,7 +740,9 @@ def test_the_age_counts_the_sessions_that_the_data_could_have(tiny: World, today
     assert tiny.batch(["PETR4"])["predictions"][0]["data_age_sessions"] == age
 
 
-def test_a_release_that_cannot_be_checked_degrades_the_answer_and_all_reasons_are_given(tiny: World) -> None:
+def test_a_release_that_cannot_be_checked_degrades_the_answer_and_all_reasons_are_given(
+    tiny: World,
+) -> None:
     tiny.predict("PETR4")
     tiny.now, tiny.store.down, tiny.today = CHECK_SECONDS, True, date(2024, 1, 10)
     answer = tiny.predict("PETR4")
@@ -628,17 +754,24 @@ def test_a_release_that_cannot_be_checked_degrades_the_answer_and_all_reasons_ar
     )
 
 
-def test_features_of_other_code_than_the_version_learnt_from_degrade_the_answer(tiny: World, tmp_path: Path) -> None:
+def test_features_of_other_code_than_the_version_learnt_from_degrade_the_answer(
+    tiny: World, tmp_path: Path
+) -> None:
     old, new, unknown = (
         register_tiny(tiny.store, tmp_path / name, seed, features_version=code)
-        for seed, (name, code) in enumerate([("old", 0), ("new", FEATURES_VERSION), ("silent", None)], 11)
+        for seed, (name, code) in enumerate(
+            [("old", 0), ("new", FEATURES_VERSION), ("silent", None)], 11
+        )
     )
     promote(tiny.store, "models", "rf", new, who="test", why="test")
     for version, degraded in ((old, True), (new, False), (unknown, False)):
         answer = tiny.predict("PETR4", model_version=version)
         row = tiny.batch(["PETR4"], model_version=version)["predictions"][0]
         assert (answer["degraded"], row["degraded"]) == (degraded, degraded)
-        assert (OTHER_FEATURES in answer["message"], OTHER_FEATURES in row["message"]) == (degraded, degraded)
+        assert (OTHER_FEATURES in answer["message"], OTHER_FEATURES in row["message"]) == (
+            degraded,
+            degraded,
+        )
 
 
 def test_promotion_is_followed_by_answers(tiny: World, tmp_path: Path) -> None:

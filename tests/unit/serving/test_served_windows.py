@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from b3shared.dataset.table import Dataset
 from b3shared.features.build import build_features
+from b3shared.features.training_table import preprocess
 from b3shared.models.lstm.windows import Windows, whole
 from b3shared.params.run import PipelineParams
-from b3shared.features.training_table import preprocess
+from b3shared.pipeline.serving_snapshot import build_snapshot, newest_windows
 from b3shared.registry.compatibility import Universe, offer_name
-from b3shared.serving.snapshot import Snapshot
-from b3shared.serving.windows import NO_ROW, longest_gap, newest_windows
+from b3shared.serving.windows import NO_ROW, longest_gap
 
 LOOKBACK = 32
 
@@ -30,7 +30,7 @@ def test_of_every_bundled_ticker_it_is_what_the_training_table_has(bundled: pd.D
     params = PipelineParams()
     data = preprocess(bundled, params).data
     universe = Universe(params.min_turnover)
-    snapshot = Snapshot.of(bundled, LOOKBACK, {universe})
+    snapshot = build_snapshot(bundled, LOOKBACK, {universe})
     offer, compared = offer_name("v2", universe), 0
     for number, ticker in enumerate(snapshot.ticker):
         window, sessions = snapshot.windows[offer][number], snapshot.slots[offer][number]
@@ -42,7 +42,9 @@ def test_of_every_bundled_ticker_it_is_what_the_training_table_has(bundled: pd.D
             assert snapshot.volatility[number] == data.volatility[data.ticker == ticker][-1]
         else:  # the newest row is in no training, so neither is a window that ends there
             assert snapshot.date[number] not in data.date[data.ticker == ticker]
-            np.testing.assert_array_equal(window[LOOKBACK - 1 - len(expected) : -1], expected[1 - LOOKBACK :])
+            np.testing.assert_array_equal(
+                window[LOOKBACK - 1 - len(expected) : -1], expected[1 - LOOKBACK :]
+            )
     assert compared > 55
 
 
@@ -61,9 +63,14 @@ def test_training_and_serving_agree_on_which_windows_there_are_and_on_every_bit_
     frame, params = request.getfixturevalue(quotes), PipelineParams()
     data = preprocess(frame, params).data
     universe = Universe(params.min_turnover)
-    snapshot, offer = Snapshot.of(frame, LOOKBACK, {universe}), offer_name("v2", universe)
-    row_of = {(ticker, day): row for row, (ticker, day) in enumerate(zip(data.ticker, data.date, strict=True))}
-    rows = np.array([row_of.get(key, -1) for key in zip(snapshot.ticker, snapshot.date, strict=True)])
+    snapshot, offer = build_snapshot(frame, LOOKBACK, {universe}), offer_name("v2", universe)
+    row_of = {
+        (ticker, day): row
+        for row, (ticker, day) in enumerate(zip(data.ticker, data.date, strict=True))
+    }
+    rows = np.array(
+        [row_of.get(key, -1) for key in zip(snapshot.ticker, snapshot.date, strict=True)]
+    )
     trained = (rows >= 0) & whole(data, np.maximum(rows, 0), LOOKBACK, max_gap)
     windows = snapshot.windows[offer]
     served = np.isfinite(windows).all(axis=(1, 2)) & (longest_gap(snapshot.slots[offer]) <= max_gap)
@@ -78,7 +85,9 @@ def gappy(eight: pd.DataFrame) -> pd.DataFrame:
     frame = eight[eight["date"] > "2021-06-01"].reset_index(drop=True)
     days = np.unique(frame["date"])
     own = frame["date"].map({day: number for number, day in enumerate(days)})
-    missing = (frame["ticker"] == "ABEV3") & ((own % 3 == 0) | own.between(len(days) - 40, len(days) - 20))
+    missing = (frame["ticker"] == "ABEV3") & (
+        (own % 3 == 0) | own.between(len(days) - 40, len(days) - 20)
+    )
     volume = frame["volume"].astype(float)
     volume[(frame["ticker"] == "BBAS3") & own.between(len(days) - 120, len(days) - 50)] = 1.0
     volume[(frame["ticker"] == "VALE3") & (own > len(days) - 45)] = 1.0
@@ -108,7 +117,9 @@ def test_rows_that_are_not_trained_on_are_left_out_and_the_gap_is_counted(
         assert gaps["PETR4"] == 1
         assert (
             gaps["ABEV3"]
-            == np.diff(np.searchsorted(np.unique(gappy["date"]), gappy["date"][gappy["ticker"] == "ABEV3"])).max()
+            == np.diff(
+                np.searchsorted(np.unique(gappy["date"]), gappy["date"][gappy["ticker"] == "ABEV3"])
+            ).max()
         )
         assert gaps["ABEV3"] > 20
         assert gaps["BBAS3"] > 40
@@ -121,13 +132,23 @@ def test_a_young_ticker_has_slots_without_a_row(gappy: pd.DataFrame) -> None:
     features = build_features(young, "v2", 2e6)
     windows, sessions = newest_windows(features, LOOKBACK)
     number = features.shared.panel.tickers.tolist().index("WEGE3")
-    assert int((sessions[number] == NO_ROW).sum()) == LOOKBACK - 10  # the longest feature needs 120 returns
+    assert (
+        int((sessions[number] == NO_ROW).sum()) == LOOKBACK - 10
+    )  # the longest feature needs 120 returns
     assert np.isnan(windows[number, : LOOKBACK - 10]).all()
     assert np.isfinite(windows[number, LOOKBACK - 10 :]).all()
 
 
-@given(st.lists(st.lists(st.integers(0, 500), min_size=4, max_size=4, unique=True).map(sorted), min_size=1, max_size=9))
+@given(
+    st.lists(
+        st.lists(st.integers(0, 500), min_size=4, max_size=4, unique=True).map(sorted),
+        min_size=1,
+        max_size=9,
+    )
+)
 @settings(max_examples=50, deadline=None)
-def test_the_longest_gap_is_the_greatest_difference_of_neighbours(sessions: list[list[int]]) -> None:
+def test_the_longest_gap_is_the_greatest_difference_of_neighbours(
+    sessions: list[list[int]],
+) -> None:
     expected = [max(b - a for a, b in pairwise(row)) for row in sessions]
     assert longest_gap(np.array(sessions, dtype=np.int32)).tolist() == expected

@@ -14,15 +14,23 @@ from hypothesis import strategies as st
 from served_store import tiny_snapshot
 
 from b3shared.core.errors import InvalidQuotesError
+from b3shared.core.versions import FEATURES_VERSION
 from b3shared.features.build import build_features
-from b3shared.params.run import PipelineParams
 from b3shared.features.training_table import preprocess
+from b3shared.params.run import PipelineParams
+from b3shared.pipeline.serving_snapshot import build_snapshot
 from b3shared.quotes.calendar import sessions, sessions_after
-from b3shared.quotes.sources.parquet import PRECOMPUTED
-from b3shared.registry.compatibility import FEATURE_SETS, Offer, Universe, offer_key, offer_name, read_offer
+from b3shared.quotes.schema import PRECOMPUTED
+from b3shared.registry.compatibility import (
+    FEATURE_SETS,
+    Offer,
+    Universe,
+    offer_key,
+    offer_name,
+    read_offer,
+)
 from b3shared.serving.snapshot import Snapshot, describe
 from b3shared.storage import FolderStorage
-from b3shared.core.versions import FEATURES_VERSION
 
 LOOKBACK = 32
 LIMIT = PipelineParams().min_turnover
@@ -50,11 +58,13 @@ def cut(eight: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def snapshot(cut: pd.DataFrame) -> Snapshot:
-    return Snapshot.of(cut, LOOKBACK, {Universe(LIMIT)})
+    return build_snapshot(cut, LOOKBACK, {Universe(LIMIT)})
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_windows_are_the_rows_that_models_are_trained_on(snapshot: Snapshot, cut: pd.DataFrame, version: str) -> None:
+def test_windows_are_the_rows_that_models_are_trained_on(
+    snapshot: Snapshot, cut: pd.DataFrame, version: str
+) -> None:
     offer = offer_name(version, Universe(LIMIT))
     features = features_of(cut, offer)
     assert snapshot.names[offer] == build_features(cut, version, LIMIT).names
@@ -67,7 +77,9 @@ def test_windows_are_the_rows_that_models_are_trained_on(snapshot: Snapshot, cut
         assert np.isnan(window[: LOOKBACK - len(rows)]).all()
 
 
-def test_the_last_of_a_window_is_the_row_of_the_training_table(snapshot: Snapshot, cut: pd.DataFrame) -> None:
+def test_the_last_of_a_window_is_the_row_of_the_training_table(
+    snapshot: Snapshot, cut: pd.DataFrame
+) -> None:
     data = preprocess(cut, PipelineParams()).data
     checked = 0
     for number, ticker in enumerate(snapshot.ticker):
@@ -88,21 +100,31 @@ def test_what_an_answer_says_beside_the_forecast(snapshot: Snapshot, cut: pd.Dat
     assert snapshot.date.tolist() == last["date"].dt.date.tolist()
     assert str(snapshot.as_of) == "2023-12-28"
     assert snapshot.sessions.tolist() == cut.groupby("ticker").size().tolist()
-    traded = (cut["close"] * cut["volume"]).groupby(cut["ticker"]).apply(lambda values: values.tail(60).median())
+    traded = (
+        (cut["close"] * cut["volume"])
+        .groupby(cut["ticker"])
+        .apply(lambda values: values.tail(60).median())
+    )
     traded["WEGE3"] = np.nan  # 20 sessions are not 60
     np.testing.assert_allclose(snapshot.turnover, traded, rtol=1e-12)
 
 
-def test_the_age_of_a_ticker_counts_sessions_of_the_market_not_days(snapshot: Snapshot, cut: pd.DataFrame) -> None:
+def test_the_age_of_a_ticker_counts_sessions_of_the_market_not_days(
+    snapshot: Snapshot, cut: pd.DataFrame
+) -> None:
     ages = dict(zip(snapshot.ticker.tolist(), snapshot.age.tolist(), strict=True))
     assert ages.pop("MGLU3") == 3
     assert set(ages.values()) == {0}
     mglu3 = snapshot.ticker.tolist().index("MGLU3")
-    assert (snapshot.as_of - snapshot.date[mglu3]).astype(int) == 6  # Christmas and a weekend lie between
+    assert (snapshot.as_of - snapshot.date[mglu3]).astype(
+        int
+    ) == 6  # Christmas and a weekend lie between
     assert np.isfinite(snapshot.windows[V1][mglu3, -1]).all()  # old, but known
 
 
-def test_a_ticker_with_too_little_history_has_no_value_instead_of_a_made_up_one(snapshot: Snapshot) -> None:
+def test_a_ticker_with_too_little_history_has_no_value_instead_of_a_made_up_one(
+    snapshot: Snapshot,
+) -> None:
     wege3 = snapshot.ticker.tolist().index("WEGE3")
     assert snapshot.sessions[wege3] == 20
     names = snapshot.names[V2]
@@ -116,12 +138,18 @@ def test_a_ticker_with_too_little_history_has_no_value_instead_of_a_made_up_one(
     }
 
 
-@given(back=st.integers(min_value=1, max_value=600), lookback=st.integers(min_value=1, max_value=60))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_snapshot_of_an_earlier_day_knows_nothing_of_the_days_after(eight: pd.DataFrame, back: int, lookback: int) -> None:
+@given(
+    back=st.integers(min_value=1, max_value=600), lookback=st.integers(min_value=1, max_value=60)
+)
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_snapshot_of_an_earlier_day_knows_nothing_of_the_days_after(
+    eight: pd.DataFrame, back: int, lookback: int
+) -> None:
     day = np.unique(eight["date"])[-1 - back]
     earlier = eight[eight["date"] <= day].reset_index(drop=True)
-    snapshot = Snapshot.of(earlier, lookback, {Universe(LIMIT)})
+    snapshot = build_snapshot(earlier, lookback, {Universe(LIMIT)})
     assert snapshot.as_of == day.astype("datetime64[D]")
     known = np.flatnonzero((eight["date"] <= day).to_numpy())
     for version, windows in snapshot.windows.items():
@@ -132,7 +160,10 @@ def test_a_snapshot_of_an_earlier_day_knows_nothing_of_the_days_after(eight: pd.
 
 def test_three_years_of_history_say_what_five_say(eight: pd.DataFrame) -> None:
     recent = eight[eight["date"] > "2020-12-28"].reset_index(drop=True)
-    short, full = Snapshot.of(recent, LOOKBACK, {Universe(LIMIT)}), Snapshot.of(eight, LOOKBACK, {Universe(LIMIT)})
+    short, full = (
+        build_snapshot(recent, LOOKBACK, {Universe(LIMIT)}),
+        build_snapshot(eight, LOOKBACK, {Universe(LIMIT)}),
+    )
     for version, windows in full.windows.items():
         np.testing.assert_allclose(short.windows[version], windows, rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(short.volatility, full.volatility, rtol=1e-9)
@@ -147,7 +178,11 @@ def test_what_is_loaded_is_what_was_saved(snapshot: Snapshot, tmp_path: Path) ->
         before, after = getattr(snapshot, column.name), getattr(loaded, column.name)
         if isinstance(before, dict):
             assert list(before) == list(after)
-        pairs = zip(before.values(), after.values(), strict=True) if isinstance(before, dict) else [(before, after)]
+        pairs = (
+            zip(before.values(), after.values(), strict=True)
+            if isinstance(before, dict)
+            else [(before, after)]
+        )
         for one, other in pairs:
             np.testing.assert_array_equal(one, other)
             assert getattr(one, "dtype", type(one)) == getattr(other, "dtype", type(other))
@@ -174,7 +209,7 @@ def test_the_same_content_has_the_same_key_and_another_content_another(
     key = snapshot.save(storage, tmp_path)
     stamps = {entry.date_time for entry in zipfile.ZipFile(tmp_path / "snapshot.npz").infolist()}
     assert stamps == {(1980, 1, 1, 0, 0, 0)}  # no clock in the bytes
-    assert Snapshot.of(cut.copy(), LOOKBACK, {Universe(LIMIT)}).save(storage, tmp_path) == key
+    assert build_snapshot(cut.copy(), LOOKBACK, {Universe(LIMIT)}).save(storage, tmp_path) == key
     assert storage.list("serving/") == sorted([key, offer_key(key)])
     raised = replace(snapshot, close=snapshot.close + np.eye(8)[0] * 0.01)
     assert raised.save(storage, tmp_path) != key
@@ -182,18 +217,20 @@ def test_the_same_content_has_the_same_key_and_another_content_another(
 
 def test_quotes_without_volume_feed_no_feature_set(cut: pd.DataFrame) -> None:
     with pytest.raises(InvalidQuotesError, match="volume"):
-        Snapshot.of(cut.assign(volume=np.nan, turnover=np.nan), LOOKBACK, {Universe(LIMIT)})
+        build_snapshot(cut.assign(volume=np.nan, turnover=np.nan), LOOKBACK, {Universe(LIMIT)})
 
 
 def test_few_tickers_and_ready_made_features_offer_v1_only(cut: pd.DataFrame) -> None:
     four = cut[cut["ticker"].isin(["PETR4", "VALE3", "ITUB4", "ABEV3"])].reset_index(drop=True)
-    assert list(Snapshot.of(four, LOOKBACK, {Universe(LIMIT)}).windows) == [V1]
+    assert list(build_snapshot(four, LOOKBACK, {Universe(LIMIT)}).windows) == [V1]
     blank = dict.fromkeys(["open", "high", "low", "volume", "turnover"], np.nan)
     ready = cut.assign(**blank, **{name: float(number) for number, name in enumerate(PRECOMPUTED)})
-    snapshot = Snapshot.of(ready, 2, {Universe(LIMIT)})
+    snapshot = build_snapshot(ready, 2, {Universe(LIMIT)})
     assert snapshot.names == {V1: (*PRECOMPUTED, "close")}
     known = snapshot.ticker != "WEGE3"  # 20 closes have no volatility: no row of the training
-    np.testing.assert_array_equal(snapshot.windows[V1][known, :, :12], np.tile(np.arange(12.0), (7, 2, 1)))
+    np.testing.assert_array_equal(
+        snapshot.windows[V1][known, :, :12], np.tile(np.arange(12.0), (7, 2, 1))
+    )
     assert np.isnan(snapshot.windows[V1][~known]).all()
     assert np.isnan(snapshot.turnover).all()
 
@@ -201,7 +238,7 @@ def test_few_tickers_and_ready_made_features_offer_v1_only(cut: pd.DataFrame) ->
 def test_a_ticker_below_the_liquidity_limit_is_listed_without_ranks(cut: pd.DataFrame) -> None:
     quiet = cut.copy()
     quiet.loc[quiet["ticker"] == "ABEV3", "volume"] = 100
-    snapshot = Snapshot.of(quiet, LOOKBACK, {Universe(LIMIT)})
+    snapshot = build_snapshot(quiet, LOOKBACK, {Universe(LIMIT)})
     abev3 = snapshot.ticker.tolist().index("ABEV3")
     ranks = [number for number, name in enumerate(snapshot.names[V2]) if name.endswith("_rank")]
     assert np.isnan(snapshot.windows[V2][abev3][:, ranks]).all()
@@ -210,13 +247,15 @@ def test_a_ticker_below_the_liquidity_limit_is_listed_without_ranks(cut: pd.Data
 
 def test_a_company_without_a_name_and_one_session_are_fine(cut: pd.DataFrame) -> None:
     day = cut[cut["date"] == "2023-12-22"].assign(company=None).reset_index(drop=True)
-    snapshot = Snapshot.of(day, LOOKBACK, {Universe(LIMIT)})
+    snapshot = build_snapshot(day, LOOKBACK, {Universe(LIMIT)})
     assert set(snapshot.company) == {""}
     assert set(snapshot.sessions) == {1}
     assert snapshot.windows[V2].shape == (len(day), LOOKBACK, len(snapshot.names[V2]))
 
 
-@pytest.mark.parametrize("day", ["2023-12-29", "2024-02-14", "2024-12-31", "2026-11-27", "2033-06-01"])
+@pytest.mark.parametrize(
+    "day", ["2023-12-29", "2024-02-14", "2024-12-31", "2026-11-27", "2033-06-01"]
+)
 def test_the_sessions_since_a_snapshot_are_those_of_the_exchange_at_any_age(day: str) -> None:
     today = date.fromisoformat(day)
     by_hand = [s for s in sessions(date(2023, 12, 29), today).astype(object) if s < today]
@@ -229,7 +268,9 @@ def test_beyond_the_sessions_that_a_snapshot_knows_weekdays_count() -> None:
     assert short.sessions_until(last) == 249
     assert short.sessions_until(last + timedelta(days=1)) == 250
     assert short.sessions_until(last + timedelta(days=8)) == 255
-    assert short.sessions_until(date(2026, 11, 27)) == pytest.approx(725, rel=0.04)  # holidays count as well
+    assert short.sessions_until(date(2026, 11, 27)) == pytest.approx(
+        725, rel=0.04
+    )  # holidays count as well
     none = replace(short, upcoming=short.upcoming[:0])
     assert none.sessions_until(date(2023, 12, 28)) == 0
     assert none.sessions_until(date(2024, 1, 8)) == 6

@@ -10,8 +10,8 @@ import pytest
 from moto import mock_aws
 
 import b3shared
+from b3shared.api.errors import HTTP_STATUS
 from b3shared.core.config import BUNDLED_QUOTES
-from b3shared.api.responses import HTTP_STATUS
 from b3shared.core.errors import (
     DiskFullError,
     InvalidParameterError,
@@ -19,8 +19,17 @@ from b3shared.core.errors import (
     OutOfMemoryError,
     SourceUnavailableError,
 )
-from b3shared.storage.database import connect, literal, motherduck_token, open_database, reading_error
-from b3shared.quotes.sources.parquet import DuckDBSource, ParquetSource, QuoteQuery, open_source
+from b3shared.quotes.sources import open_source
+from b3shared.quotes.sources.duckdb import DuckDBSource
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
+from b3shared.storage.database import (
+    connect,
+    literal,
+    motherduck_token,
+    open_database,
+    reading_error,
+)
 
 TOKEN = "tok'en-0123456789"
 
@@ -40,12 +49,16 @@ def aws(monkeypatch):
 
 def test_without_a_token_the_error_says_where_it_goes(no_token, monkeypatch):
     monkeypatch.setenv("environment", "LOCAL")
-    with pytest.raises(SourceUnavailableError, match=r"MotherDuckSecretArn.*MOTHERDUCK_TOKEN will do"):
+    with pytest.raises(
+        SourceUnavailableError, match=r"MotherDuckSecretArn.*MOTHERDUCK_TOKEN will do"
+    ):
         open_source("md:b3").newest()
 
 
 def test_on_aws_a_token_in_the_environment_does_not_count():
-    with pytest.raises(SourceUnavailableError, match=r"MotherDuckSecretArn, the ARN of a secret that holds it$"):
+    with pytest.raises(
+        SourceUnavailableError, match=r"MotherDuckSecretArn, the ARN of a secret that holds it$"
+    ):
         motherduck_token({"environment": "AWS", "MOTHERDUCK_TOKEN": TOKEN})
     assert motherduck_token({"environment": "local", "MOTHERDUCK_TOKEN": f" {TOKEN}\n"}) == TOKEN
 
@@ -72,16 +85,22 @@ def test_a_name_that_no_database_has_is_refused(location, monkeypatch):
 
 def test_without_the_extensions_package_the_error_names_it_and_its_version(monkeypatch):
     monkeypatch.setenv("MOTHERDUCK_TOKEN", TOKEN)
-    monkeypatch.setitem(sys.modules, "duckdb_extension_motherduck", None)  # as if it were not installed
+    monkeypatch.setitem(
+        sys.modules, "duckdb_extension_motherduck", None
+    )  # as if it were not installed
     wanted = f"duckdb-extension-motherduck=={duckdb.__version__}"
     with pytest.raises(SourceUnavailableError, match=wanted), open_database("md:b3"):
         pass
 
 
-def test_an_unreachable_or_unwilling_motherduck_is_an_error_that_may_pass_and_hides_the_token(no_token, monkeypatch):
+def test_an_unreachable_or_unwilling_motherduck_is_an_error_that_may_pass_and_hides_the_token(
+    no_token, monkeypatch
+):
     """The real extension is loaded and tries for real: without a network it fails there, with one at this token."""
     monkeypatch.setenv("MOTHERDUCK_TOKEN", TOKEN)
-    with pytest.raises(SourceUnavailableError, match=r"^md:b3 cannot be opened, for want of network or access") as caught:
+    with pytest.raises(
+        SourceUnavailableError, match=r"^md:b3 cannot be opened, for want of network or access"
+    ) as caught:
         open_source("md:b3#b3_hist").newest()
     assert caught.value.retryable
     assert "0123456789" not in str(caught.value) + repr(caught.value.__cause__)
@@ -92,8 +111,13 @@ def test_a_file_is_read_only_unless_asked_otherwise(tmp_path: Path):
     with pytest.raises(SourceUnavailableError, match="does not exist"), open_database(str(path)):
         pass
     with open_database(str(path), read_only=False) as connection:
-        connection.execute("CREATE TABLE b3_hist AS SELECT 'PETR4' AS ticker, DATE '2023-01-02' AS date, 24.0 AS close")
-    with open_database(str(path)) as connection, pytest.raises(duckdb.InvalidInputException, match="read-only"):
+        connection.execute(
+            "CREATE TABLE b3_hist AS SELECT 'PETR4' AS ticker, DATE '2023-01-02' AS date, 24.0 AS close"
+        )
+    with (
+        open_database(str(path)) as connection,
+        pytest.raises(duckdb.InvalidInputException, match="read-only"),
+    ):
         connection.execute("DELETE FROM b3_hist")
     assert DuckDBSource(path).read(QuoteQuery())["close"].tolist() == [24.0]
 
@@ -101,14 +125,19 @@ def test_a_file_is_read_only_unless_asked_otherwise(tmp_path: Path):
 def test_tables_of_another_database_do_not_count(tmp_path: Path):
     with open_database(str(tmp_path / "b3.duckdb"), read_only=False) as connection:
         connection.execute("CREATE TEMP TABLE b3_hist AS SELECT 1 AS x")
-        connection.execute("CREATE TABLE b3_featured AS SELECT 'PETR4' AS ticker, DATE '2023-01-02' AS date, 2.0 AS close")
+        connection.execute(
+            "CREATE TABLE b3_featured AS SELECT 'PETR4' AS ticker, DATE '2023-01-02' AS date, 2.0 AS close"
+        )
     assert open_source(tmp_path / "b3.duckdb").read(QuoteQuery())["close"].tolist() == [2.0]
 
 
 def test_what_is_no_database_is_named(tmp_path: Path):
     path = tmp_path / "b3.duckdb"
     path.write_bytes(os.urandom(5000))
-    with pytest.raises(SourceUnavailableError, match=r"b3\.duckdb cannot be opened"), open_database(str(path)):
+    with (
+        pytest.raises(SourceUnavailableError, match=r"b3\.duckdb cannot be opened"),
+        open_database(str(path)),
+    ):
         pass
 
 
@@ -116,14 +145,22 @@ def test_a_literal_cannot_be_left():
     assert duckdb.execute(f"SELECT {literal(TOKEN)}").fetchone() == (TOKEN,)
 
 
-SPILLING = "SELECT count(*) FROM (SELECT i, md5(i::VARCHAR) AS m FROM range(3_000_000) t(i) ORDER BY m)"
+SPILLING = (
+    "SELECT count(*) FROM (SELECT i, md5(i::VARCHAR) AS m FROM range(3_000_000) t(i) ORDER BY m)"
+)
 
 
-def test_a_query_spills_to_the_temporary_folder_where_the_working_folder_cannot_be_written(tmp_path, monkeypatch):
+def test_a_query_spills_to_the_temporary_folder_where_the_working_folder_cannot_be_written(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.chdir("/proc")  # in which not even root makes a folder; Lambda's working folder is read-only too
+    monkeypatch.chdir(
+        "/proc"
+    )  # in which not even root makes a folder; Lambda's working folder is read-only too
     with connect(memory_limit="64MB", threads=1) as connection:
-        spill = Path(connection.execute("SELECT current_setting('temp_directory')").fetchall()[0][0])
+        spill = Path(
+            connection.execute("SELECT current_setting('temp_directory')").fetchall()[0][0]
+        )
         assert spill.parent == tmp_path
         assert connection.execute(SPILLING).fetchall() == [(3_000_000,)]
         assert spill.is_dir()  # so it did spill
@@ -132,7 +169,9 @@ def test_a_query_spills_to_the_temporary_folder_where_the_working_folder_cannot_
 
 def test_two_connections_do_not_spill_to_one_folder():
     with connect() as one, connect() as other:
-        folders = [c.execute("SELECT current_setting('temp_directory')").fetchall() for c in (one, other)]
+        folders = [
+            c.execute("SELECT current_setting('temp_directory')").fetchall() for c in (one, other)
+        ]
     assert folders[0] != folders[1]
 
 
@@ -144,7 +183,10 @@ def test_the_memory_limit_is_a_share_of_the_functions(monkeypatch):
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1000")
     assert limit() == "400.0 MiB"
     monkeypatch.delenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-    assert limit() == duckdb.connect().execute("SELECT current_setting('memory_limit')").fetchall()[0][0]
+    assert (
+        limit()
+        == duckdb.connect().execute("SELECT current_setting('memory_limit')").fetchall()[0][0]
+    )
 
 
 def test_no_extension_is_ever_downloaded_and_the_home_folder_is_left_alone(tmp_path, monkeypatch):
@@ -159,8 +201,12 @@ def test_no_extension_is_ever_downloaded_and_the_home_folder_is_left_alone(tmp_p
 
 def test_every_connection_of_the_product_is_made_by_the_one_function():
     code = Path(b3shared.__file__).parent
-    made = [path.name for path in code.rglob("*.py") if "duckdb.connect(" in path.read_text(encoding="utf-8")]
-    assert made == ["databases.py"]
+    made = [
+        path.name
+        for path in code.rglob("*.py")
+        if "duckdb.connect(" in path.read_text(encoding="utf-8")
+    ]
+    assert made == ["database.py"]
 
 
 def test_too_little_memory_is_not_the_quotes_fault(monkeypatch):

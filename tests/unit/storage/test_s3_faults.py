@@ -23,7 +23,10 @@ HEAD = b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 5\r\n\r\n'
 
 @contextmanager
 def server(*answers: Answer) -> Iterator[list[bytes]]:
-    """A server on this machine in place of S3. Each connection gets the next answer, the last one again and again."""
+    """A server on this machine in place of S3.
+
+    Each connection gets the next answer, the last one again and again.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     asked: list[bytes] = []
     open_sockets = [listener]
@@ -85,7 +88,10 @@ READS = {
 
 @pytest.mark.parametrize("what", READS)
 def test_a_bucket_that_says_nothing_is_an_error_after_the_time_out(what, tmp_path):
-    with server(silence) as asked, pytest.raises(SourceUnavailableError, match="s3://faults gave no whole answer"):
+    with (
+        server(silence) as asked,
+        pytest.raises(SourceUnavailableError, match="s3://faults gave no whole answer"),
+    ):
         READS[what](S3Storage(BUCKET, timeouts=QUICK), tmp_path)
     assert len(asked) == 1  # impatient: asked once
     assert list(tmp_path.iterdir()) == []
@@ -94,12 +100,19 @@ def test_a_bucket_that_says_nothing_is_an_error_after_the_time_out(what, tmp_pat
 def test_predict_waits_two_seconds_at_most_and_asks_once():
     assert (IMPATIENT.connect, IMPATIENT.read, IMPATIENT.attempts) == (0.5, 2, 1)
     config = S3Storage(BUCKET, timeouts=IMPATIENT)._client.meta.config
-    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (0.5, 2, 1)
+    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (
+        0.5,
+        2,
+        1,
+    )
 
 
 def test_a_body_that_breaks_off_is_read_again():
     with server(torn, torn, whole) as asked:
-        assert S3Storage(BUCKET, timeouts=Timeouts(1, 1, 3)).read_versioned("k") == (b"abcde", '"e"')
+        assert S3Storage(BUCKET, timeouts=Timeouts(1, 1, 3)).read_versioned("k") == (
+            b"abcde",
+            '"e"',
+        )
     assert len(asked) == 3
 
 
@@ -131,7 +144,9 @@ def storage(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Storage]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "sa-east-1")
     with mock_aws():
-        boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "sa-east-1"})
+        boto3.client("s3").create_bucket(
+            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "sa-east-1"}
+        )
         yield S3Storage(BUCKET)
 
 
@@ -182,7 +197,9 @@ def test_a_failed_precondition_is_a_lost_race_at_once(storage):
 
 def test_a_write_whose_answer_has_no_etag_asks_for_it(storage):
     put = storage._client.put_object
-    storage._client.put_object = lambda **words: {n: v for n, v in put(**words).items() if n != "ETag"}
+    storage._client.put_object = lambda **words: {
+        n: v for n, v in put(**words).items() if n != "ETag"
+    }
     etag = storage.create("k", b"1")
     assert storage.read_versioned("k") == (b"1", etag)
     assert storage.put("k", b"2") == storage.read_versioned("k")[1]

@@ -17,7 +17,12 @@ from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 from moto.core.models import botocore_stubber
 
-from b3shared.core.errors import ArtifactCorruptError, ArtifactNotFoundError, ConflictError, InvalidParameterError
+from b3shared.core.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    ConflictError,
+    InvalidParameterError,
+)
 from b3shared.storage import FolderStorage, S3Storage, Storage, open_storage
 from b3shared.storage.base import is_key
 
@@ -33,7 +38,8 @@ def s3(monkeypatch):
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    # S3 decides a conditional write atomically; the emulator checks, then writes. One request at a time makes it so.
+    # S3 decides a conditional write atomically; the emulator checks, then writes. One request at a
+    # time makes it so.
     answer, lock = BotocoreStubber.__call__, threading.RLock()
 
     def one_at_a_time(*args, **kwargs):
@@ -49,7 +55,11 @@ def s3(monkeypatch):
 
 @pytest.fixture(params=["folder", "s3"])
 def storage(request, tmp_path) -> Storage:
-    return FolderStorage(tmp_path / "storage") if request.param == "folder" else request.getfixturevalue("s3")
+    return (
+        FolderStorage(tmp_path / "storage")
+        if request.param == "folder"
+        else request.getfixturevalue("s3")
+    )
 
 
 def race(contenders):
@@ -169,7 +179,8 @@ def test_list_goes_on_after_the_first_page_of_a_thousand(s3):
 
 
 @pytest.mark.parametrize(
-    "key", ["", "/a", "a/", "a//b", "../a", "a/../b", ".", "a/.hidden", "a\\b", "a\x00", "a\n", "x" * 256]
+    "key",
+    ["", "/a", "a/", "a//b", "../a", "a/../b", ".", "a/.hidden", "a\\b", "a\x00", "a\n", "x" * 256],
 )
 def test_a_malformed_key_is_refused_by_every_method(storage, tmp_path, key):
     (tmp_path / "file").write_bytes(b"x")
@@ -225,7 +236,9 @@ def test_uploading_a_file_that_does_not_exist_is_named_and_writes_nothing(storag
 
 def test_eight_racing_creates_have_one_winner(storage):
     for turn in range(5):
-        results = race([lambda n=n, key=f"k{turn}": (n, storage.create(key, b"%d" % n)) for n in range(8)])
+        results = race(
+            [lambda n=n, key=f"k{turn}": (n, storage.create(key, b"%d" % n)) for n in range(8)]
+        )
         winners = [r for r in results if isinstance(r, tuple)]
         assert len(winners) == 1
         assert storage.read_versioned(f"k{turn}") == (b"%d" % winners[0][0], winners[0][1])
@@ -235,7 +248,10 @@ def test_eight_racing_replaces_have_one_winner(storage):
     etag = storage.create("k", b"start")
     for turn in range(5):
         results = race(
-            [lambda n=n, turn=turn, etag=etag: storage.replace("k", b"%d %d" % (turn, n), etag) for n in range(8)]
+            [
+                lambda n=n, turn=turn, etag=etag: storage.replace("k", b"%d %d" % (turn, n), etag)
+                for n in range(8)
+            ]
         )
         winners = [r for r in results if isinstance(r, str)]
         assert len(winners) == 1
@@ -252,7 +268,16 @@ def test_the_url_opens_the_same_storage(storage):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "http://x/y", "gs://bucket/x", "file:///tmp/x", Path("s3://bucket/x"), "s3://", "s3://UP/x"]
+    "url",
+    [
+        "",
+        "http://x/y",
+        "gs://bucket/x",
+        "file:///tmp/x",
+        Path("s3://bucket/x"),
+        "s3://",
+        "s3://UP/x",
+    ],
 )
 def test_an_url_that_is_no_storage_is_refused(url):
     with pytest.raises(InvalidParameterError, match="allowed"):
@@ -295,7 +320,10 @@ def test_a_prefix_keeps_two_storages_in_one_bucket_apart(s3):
 
 
 def lose_the_first_answer(storage, before_losing):
-    """The next PutObject: do something, answer 500, so that boto3 sends it again. Returns the list of what was sent."""
+    """The next PutObject: do something, answer 500, so that boto3 sends it again.
+
+    Returns the list of what was sent.
+    """
     sent = []
 
     def answer(event_name, request, **_):
@@ -383,7 +411,10 @@ except ConflictError:
 def race_processes(count, *arguments):
     """Start processes, let them all go at once, and return the ids of those that won."""
     command = [sys.executable, "-c", RACER, *arguments]
-    racers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(count)]
+    racers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(count)
+    ]
     for racer in racers:
         assert racer.stdout.readline() == b"ready\n"
     for racer in racers:
@@ -397,7 +428,9 @@ def race_processes(count, *arguments):
 @pytest.mark.parametrize("work", ["create", "replace"])
 def test_racing_processes_have_one_winner(tmp_path, work):
     storage = FolderStorage(tmp_path)
-    etag = storage.put("replace", b"0" * 20_000_000)  # takes a while to compare: a long moment to be overtaken in
+    etag = storage.put(
+        "replace", b"0" * 20_000_000
+    )  # takes a while to compare: a long moment to be overtaken in
     winners = race_processes(6, storage.url, work, etag)
     assert len(winners) == 1
     assert storage.read(work) == b"%d" % winners[0]

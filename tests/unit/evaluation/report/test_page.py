@@ -16,7 +16,8 @@ from b3shared.evaluation.report.page import render_report
 from b3shared.evaluation.titles import title_of
 from b3shared.models.base import Forecast
 from b3shared.models.conformal import ReturnScale
-from b3shared.params.run import PipelineParams, Step
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 
 PARAMS = PipelineParams(model_type="lstm")
 BAD = """<script>alert("x")</script> & Co's"""
@@ -100,13 +101,17 @@ def network(make_market, split):
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     returns = 0.007 * tilt
     intervals = ReturnScale(PARAMS.horizon, 0.9, 1.6449).intervals(returns, market.volatility)
-    forecasts = {name: Forecast(p[rows], returns[rows], intervals[rows]) for name, rows in parts.items()}
+    forecasts = {
+        name: Forecast(p[rows], returns[rows], intervals[rows]) for name, rows in parts.items()
+    }
 
     rates = class_shares(market.label[parts["train"]])
     training = {"history": HISTORY}
     context = {"source": BAD}
     importance = {"f0": 1.0}
-    return evaluate(market, parts, forecasts, rates, PARAMS, importance, training=training, context=context)
+    return evaluate(
+        market, parts, forecasts, rates, PARAMS, importance, training=training, context=context
+    )
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +144,9 @@ def test_the_figures_of_the_metrics_stand_in_the_tables(page, metrics):
         counted = [f"{count:,}" for count in (found["support"], *counts)]
         assert (name, *figures, *counted) in rows
     for month in metrics["months"]:
-        assert any(row[:3] == (month["month"], str(month["dates"]), f"{month['rows']:,}") for row in rows)
+        assert any(
+            row[:3] == (month["month"], str(month["dates"]), f"{month['rows']:,}") for row in rows
+        )
     strategies = metrics["backtest"]["strategies"]
     assert {title_of(name) for name in strategies} <= {row[0] for row in page.rows}
     for name, baseline in metrics["baselines"].items():
@@ -178,7 +185,9 @@ def test_a_network_has_sections_about_its_returns_intervals_and_epochs(network_p
 
 
 @pytest.mark.parametrize("kind", ["forest", "network"])
-def test_every_picture_is_inside_the_page_and_has_its_own_alternative_text(kind, page, network_page, run, network):
+def test_every_picture_is_inside_the_page_and_has_its_own_alternative_text(
+    kind, page, network_page, run, network
+):
     found, pictures = {
         "forest": (page, [name for name in run if name.endswith(".png")]),
         "network": (network_page, network.figures),

@@ -3,7 +3,12 @@ import pytest
 
 from b3shared.evaluation.report import plots, return_plots
 
-CURVES = {"epochs": [1, 2, 3], "train_loss": [3.0, 2.0, 1.0], "val_loss": [3.0, None, 2.5], "best_epoch": 3}
+CURVES = {
+    "epochs": [1, 2, 3],
+    "train_loss": [3.0, 2.0, 1.0],
+    "val_loss": [3.0, None, 2.5],
+    "best_epoch": 3,
+}
 
 
 def lines(figure):
@@ -20,7 +25,8 @@ def test_training_curves_show_both_losses_and_the_kept_epoch():
 
 def test_return_calibration_shows_bins_in_percent_around_the_diagonal():
     bins = [
-        {"rows": 5, "forecast": f, "observed": o, "ci95": [o - 0.01, o + 0.01]} for f, o in ((-0.02, -0.01), (0.02, 0.0))
+        {"rows": 5, "forecast": f, "observed": o, "ci95": [o - 0.01, o + 0.01]}
+        for f, o in ((-0.02, -0.01), (0.02, 0.0))
     ]
     found = lines(return_plots.plot_return_calibration(bins))
     assert found["realised"].get_xdata() == pytest.approx([-2, 2])
@@ -43,7 +49,9 @@ def test_coverage_by_month_shows_the_level_that_was_asked_for():
         return_plots.plot_training_curves(CURVES),
         return_plots.plot_training_curves({"epochs": [1], "best_epoch": None}),
         return_plots.plot_return_calibration([]),
-        return_plots.plot_return_calibration([{"rows": 1, "forecast": 0.0, "observed": 0.1, "ci95": [None, None]}]),
+        return_plots.plot_return_calibration(
+            [{"rows": 1, "forecast": 0.0, "observed": 0.1, "ci95": [None, None]}]
+        ),
         return_plots.plot_coverage_by_month(["2023-01"], [None], 0.9),
     ],
 )

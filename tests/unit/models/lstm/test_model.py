@@ -14,7 +14,6 @@ import torch
 from small_lstm import Kept, fitted, in_slices, running_out, small_dataset, small_params, weights
 from synthetic import log_loss, split_of
 
-from b3shared.dataset.table import BUY, HOLD, SELL, UNLABELLED
 from b3shared.core.errors import (
     ArtifactNotFoundError,
     IncompatibleFeaturesError,
@@ -25,14 +24,15 @@ from b3shared.core.errors import (
     TooLittleHistoryError,
     TooManySlicesError,
 )
-from b3shared.params.models import LSTMParams
-from b3shared.models.lstm import export as lstm_onnx
+from b3shared.core.vocabulary import BUY, HOLD, SELL, UNLABELLED
 from b3shared.models.base import TrainingSession, Unfinished, model_class, without_clock
-from b3shared.models.lstm.model import LSTMModel
+from b3shared.models.lstm import export as lstm_onnx
 from b3shared.models.lstm.batches import raw_forecast
 from b3shared.models.lstm.export import export_network
-from b3shared.models.scorer import Scorer
+from b3shared.models.lstm.model import LSTMModel
 from b3shared.models.lstm.windows import Examples, Windows, center_and_spread, whole
+from b3shared.models.scorer import Scorer
+from b3shared.params.models import LSTMParams
 from b3shared.params.run import PipelineParams
 
 NOBODY = TrainingSession()
@@ -59,7 +59,9 @@ def gain(data, model, split) -> float:
     """By how much the log loss is below that of the class shares of the training rows."""
     rows = covered(model, data, split.test)
     prior = np.tile(model.base_rates, (len(rows), 1))
-    return log_loss(prior, data.label[rows]) - log_loss(model.forecast(data, rows).probabilities, data.label[rows])
+    return log_loss(prior, data.label[rows]) - log_loss(
+        model.forecast(data, rows).probabilities, data.label[rows]
+    )
 
 
 def test_a_planted_signal_is_found_in_both_tasks(planted):
@@ -93,20 +95,30 @@ def test_intervals_cover_what_they_promise_and_are_no_wider_than_that_takes(plan
     happened = data.future_return[rows]
     assert np.mean((low <= happened) & (happened <= high)) == pytest.approx(0.9, abs=0.05)
     unit = data.volatility[rows] * np.sqrt(model.params.horizon)
-    oracle = np.quantile(np.abs(happened - forecast.returns) / unit, 0.9)  # of who knows the outcomes beforehand
+    oracle = np.quantile(
+        np.abs(happened - forecast.returns) / unit, 0.9
+    )  # of who knows the outcomes beforehand
     np.testing.assert_allclose((high - forecast.returns) / unit, oracle, rtol=0.15)
     np.testing.assert_allclose((forecast.returns - low) / unit, oracle, rtol=0.15)
 
 
-@pytest.mark.parametrize("changes", [{"oversample": True}, {"oversample": "sqrt"}, {"use_class_weights": True}, {}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [{"oversample": True}, {"oversample": "sqrt"}, {"use_class_weights": True}, {}],
+    ids=str,
+)
 def test_probabilities_meet_the_true_shares_of_unequal_classes(changes):
     shares = (0.08, 0.8, 0.12)
     data = small_dataset(n_dates=250, n_tickers=12, shares=shares)
     model, split = fitted(data, small_params(epochs=4, **changes))
     rows = covered(model, data, split.test)
-    np.testing.assert_allclose(model.forecast(data, rows).probabilities.mean(axis=0), shares, atol=0.06)
+    np.testing.assert_allclose(
+        model.forecast(data, rows).probabilities.mean(axis=0), shares, atol=0.06
+    )
     raw, _ = raw_forecast(model.network, Windows(data.X, 4), rows)
-    assert (abs(raw.mean(axis=0)[HOLD] - shares[HOLD]) > 0.1) == bool(changes), "the correction has work to do"
+    assert (abs(raw.mean(axis=0)[HOLD] - shares[HOLD]) > 0.1) == bool(changes), (
+        "the correction has work to do"
+    )
 
 
 def test_oversampling_leaves_the_forecast_returns_unbiased():
@@ -114,9 +126,16 @@ def test_oversampling_leaves_the_forecast_returns_unbiased():
     data = small_dataset(n_dates=250, n_tickers=12, shares=(0.5, 0.45, 0.05))
     errors = {}
     for oversample in (False, True):
-        model, split = fitted(data, small_params(epochs=6, oversample=oversample, loss_return="mse", loss_weight_return=1.0))
+        model, split = fitted(
+            data,
+            small_params(
+                epochs=6, oversample=oversample, loss_return="mse", loss_weight_return=1.0
+            ),
+        )
         rows = covered(model, data, split.test)
-        errors[oversample] = np.mean(model.forecast(data, rows).returns - data.future_return[rows]) / 0.0283
+        errors[oversample] = (
+            np.mean(model.forecast(data, rows).returns - data.future_return[rows]) / 0.0283
+        )
     assert abs(errors[True] - errors[False]) < 0.25
 
 
@@ -150,7 +169,11 @@ def test_the_same_random_state_gives_the_same_model():
     data = small_dataset()
     one, same, other = (fitted(data, small_params(random_state=seed))[0] for seed in (42, 42, 7))
     np.testing.assert_array_equal(weights(one.network), weights(same.network))
-    assert (one.calibration, one.scale, one.importance()) == (same.calibration, same.scale, same.importance())
+    assert (one.calibration, one.scale, one.importance()) == (
+        same.calibration,
+        same.scale,
+        same.importance(),
+    )
     assert np.abs(weights(one.network) - weights(other.network)).max() > 1e-3
 
 
@@ -176,7 +199,9 @@ def test_a_fit_and_a_refit_in_slices_are_those_of_a_straight_run():
     assert {"train", "calibrate", "importance"} == {words["phase"] for words in told}
     again, number = in_slices(lambda session: sliced.refit(data, data.labelled, session), 11)
     assert number >= 2
-    np.testing.assert_array_equal(weights(again.network), weights(straight.refit(data, data.labelled, NOBODY).network))
+    np.testing.assert_array_equal(
+        weights(again.network), weights(straight.refit(data, data.labelled, NOBODY).network)
+    )
 
 
 def test_a_refit_replays_the_best_epochs_and_carries_what_validation_told(planted):
@@ -185,7 +210,9 @@ def test_a_refit_replays_the_best_epochs_and_carries_what_validation_told(plante
     again = model.refit(data, data.labelled, NOBODY)
     assert again.chosen == model.chosen
     rates = [epoch["learning_rate"] for epoch in model.summary["history"]]
-    assert [epoch["learning_rate"] for epoch in again.summary["history"]] == rates[: model.chosen["best_epoch"]]
+    assert [epoch["learning_rate"] for epoch in again.summary["history"]] == rates[
+        : model.chosen["best_epoch"]
+    ]
     assert again.calibration.temperature == model.calibration.temperature
     assert (again.scale, again.importance()) == (model.scale, model.importance())
     rows = covered(model, data, data.labelled)
@@ -203,7 +230,12 @@ def gapped() -> tuple:
     return data, split_of(data, small_params())
 
 
-BASE = {"epochs": 6, "learning_rate": 0.05, "lr_scheduler_patience": 0, "early_stopping_patience": 3}
+BASE = {
+    "epochs": 6,
+    "learning_rate": 0.05,
+    "lr_scheduler_patience": 0,
+    "early_stopping_patience": 3,
+}
 
 
 @pytest.mark.parametrize(
@@ -244,15 +276,27 @@ def test_every_parameter_changes_the_training(change):
         model = LSTMModel(small_params(**values))
         model.fit(data, split.train, split.val, NOBODY)
         forecast = model.forecast(data, covered(model, data, split.test))
-        history = [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in model.summary["history"]]
-        outcome.append((history, forecast.probabilities.tolist(), forecast.intervals.tolist(), model.summary["rows"]))
+        history = [
+            {k: v for k, v in epoch.items() if k != "seconds"} for epoch in model.summary["history"]
+        ]
+        outcome.append(
+            (
+                history,
+                forecast.probabilities.tolist(),
+                forecast.intervals.tolist(),
+                model.summary["rows"],
+            )
+        )
     assert outcome[0] != outcome[1]
 
 
 def test_no_parameter_is_left_out_of_that_test():
     parametrised = test_every_parameter_changes_the_training.pytestmark[0].args[1]
     elsewhere = {"price_col", "max_slices"}
-    assert LSTMParams.model_fields.keys() <= {name for change in parametrised for name in change} | elsewhere
+    assert (
+        LSTMParams.model_fields.keys()
+        <= {name for change in parametrised for name in change} | elsewhere
+    )
 
 
 def test_the_remaining_parameters_are_honoured_or_refused(tmp_path):
@@ -260,7 +304,11 @@ def test_the_remaining_parameters_are_honoured_or_refused(tmp_path):
         small_params(price_col="open")
     data, checkpoint = small_dataset(), Kept()
     with pytest.raises(Unfinished):
-        fitted(data, small_params(max_slices=1), TrainingSession(checkpoint=checkpoint, seconds_left=running_out(3)))
+        fitted(
+            data,
+            small_params(max_slices=1),
+            TrainingSession(checkpoint=checkpoint, seconds_left=running_out(3)),
+        )
     with pytest.raises(TooManySlicesError):
         fitted(data, small_params(max_slices=1), TrainingSession(checkpoint=checkpoint))
     model, split = fitted(data, small_params(epochs=1, model_name="mine.pt", decision="argmax"))
@@ -274,7 +322,9 @@ def test_the_saved_model_is_the_trained_one(planted, saved):
     again = model_class("lstm").load(saved[0], model.params)
     rows = covered(model, data, split.test)
     for one, other in zip(
-        dataclasses.astuple(again.forecast(data, rows)), dataclasses.astuple(model.forecast(data, rows)), strict=True
+        dataclasses.astuple(again.forecast(data, rows)),
+        dataclasses.astuple(model.forecast(data, rows)),
+        strict=True,
     ):
         np.testing.assert_array_equal(one, other)
     assert again.importance() == model.importance()
@@ -284,7 +334,8 @@ def test_the_saved_model_is_the_trained_one(planted, saved):
         model.feature_names,
     )
     np.testing.assert_array_equal(
-        weights(again.refit(data, split.train, NOBODY).network), weights(model.refit(data, split.train, NOBODY).network)
+        weights(again.refit(data, split.train, NOBODY).network),
+        weights(model.refit(data, split.train, NOBODY).network),
     )
 
 
@@ -329,7 +380,9 @@ def test_the_export_answers_batches_of_any_size_as_the_network_does(planted, sav
 def test_the_scorer_serves_what_the_model_forecasts(planted, saved):
     data, model, split = planted
     rows = covered(model, data, split.test)
-    served = Scorer.load(saved[0]).score(np.stack([data.X[row - 3 : row + 1] for row in rows]), data.volatility[rows])
+    served = Scorer.load(saved[0]).score(
+        np.stack([data.X[row - 3 : row + 1] for row in rows]), data.volatility[rows]
+    )
     expected = model.forecast(data, rows)
     np.testing.assert_allclose(served.probabilities, expected.probabilities, atol=1e-5)
     np.testing.assert_allclose(served.returns, expected.returns, atol=1e-5)
@@ -395,10 +448,17 @@ def _no_return(data):
             TooLittleHistoryError,
             "none of the .* training rows ends a window of lookback = 100",
         ),
-        (lambda _: None, {"interval_level": 0.999}, TooLittleHistoryError, "a level of 0.999 needs at least 9"),
+        (
+            lambda _: None,
+            {"interval_level": 0.999},
+            TooLittleHistoryError,
+            "a level of 0.999 needs at least 9",
+        ),
     ],
 )
-def test_what_cannot_be_learnt_from_is_refused_by_name_before_any_training(spoil, params, error, says):
+def test_what_cannot_be_learnt_from_is_refused_by_name_before_any_training(
+    spoil, params, error, says
+):
     data, told = small_dataset(), []
     spoil(data)
     with pytest.raises(error, match=says) as caught:
@@ -412,7 +472,9 @@ def test_too_few_validation_dates_for_two_parts_are_refused():
     data = small_dataset()
     split = split_of(data, small_params())
     few = split.val[np.isin(data.date[split.val], np.unique(data.date[split.val])[:4])]
-    with pytest.raises(TooLittleHistoryError, match=r"4 validation dates: .* a horizon of 2 needs at least 6"):
+    with pytest.raises(
+        TooLittleHistoryError, match=r"4 validation dates: .* a horizon of 2 needs at least 6"
+    ):
         LSTMModel(small_params()).fit(data, split.train, few, NOBODY)
     six = split.val[np.isin(data.date[split.val], np.unique(data.date[split.val])[:6])]
     LSTMModel(small_params(interval_level=0.5)).fit(data, split.train, six, NOBODY)
@@ -449,7 +511,9 @@ def test_it_trains_from_a_memory_map(tmp_path):
     data = small_dataset()
     data.save(tmp_path)
     mapped, _ = fitted(type(data).load(tmp_path), small_params())
-    np.testing.assert_array_equal(weights(mapped.network), weights(fitted(data, small_params())[0].network))
+    np.testing.assert_array_equal(
+        weights(mapped.network), weights(fitted(data, small_params())[0].network)
+    )
 
 
 def test_where_no_feature_helps_all_weigh_the_same():
@@ -461,11 +525,18 @@ def test_where_no_feature_helps_all_weigh_the_same():
 
 def test_naming_the_models_imports_no_torch():
     code = "import sys, b3shared.models.base, b3shared.models.scorer, b3shared.models.lstm.windows; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "False\n"
+    )
 
 
 def test_the_coverage_is_that_of_the_windows():
     data = small_dataset()
     rows = np.arange(len(data))
-    np.testing.assert_array_equal(LSTMModel(small_params()).covers(data, rows), whole(data, rows, 4, 5))
+    np.testing.assert_array_equal(
+        LSTMModel(small_params()).covers(data, rows), whole(data, rows, 4, 5)
+    )
     assert math.isinf(NOBODY.seconds_left())

@@ -7,22 +7,32 @@ import pytest
 import torch
 from torch.nn import functional
 
-from b3shared.dataset.table import BUY, HOLD, SELL
+from b3shared.core.vocabulary import BUY, HOLD, SELL
+from b3shared.models.lstm.network import (
+    CLIP,
+    ClassBalance,
+    MultiTaskLSTM,
+    Objective,
+    focal_loss,
+    return_loss,
+)
 from b3shared.params.models import LSTMParams
-from b3shared.models.lstm.network import CLIP, ClassBalance, MultiTaskLSTM, Objective, focal_loss, return_loss
 
 ONES = torch.ones(3)
 
 
 def batch(n=50, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, 3, generator=generator) * 3, torch.randint(0, 3, (n,), generator=generator)
+    return torch.randn(n, 3, generator=generator) * 3, torch.randint(
+        0, 3, (n,), generator=generator
+    )
 
 
 def test_without_gamma_and_weights_it_is_cross_entropy():
     logits, labels = batch()
     torch.testing.assert_close(
-        focal_loss(logits, labels, 0.0, ONES), functional.cross_entropy(logits, labels, reduction="none")
+        focal_loss(logits, labels, 0.0, ONES),
+        functional.cross_entropy(logits, labels, reduction="none"),
     )
 
 
@@ -32,7 +42,9 @@ def test_the_focal_loss_is_its_formula_on_the_true_probability(gamma):
     weights = torch.tensor([0.5, 10.0, 2.0])
     p = torch.softmax(logits.double(), 1)[torch.arange(50), labels]
     expected = weights.double()[labels] * (1 - p) ** gamma * -torch.log(p)
-    torch.testing.assert_close(focal_loss(logits, labels, gamma, weights).double(), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        focal_loss(logits, labels, gamma, weights).double(), expected, rtol=1e-4, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("weight", [0.1, 1.0, 10.0, 100.0])
@@ -78,7 +90,9 @@ def test_the_scale_is_fine_near_the_centre_and_coarse_far_away():
     network.lstm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     network.scale_by(np.array([2.0]), np.array([0.5]))
     network(torch.tensor([2.0, 2.05, 2.5, 52.0]).reshape(1, 4, 1))
-    torch.testing.assert_close(seen[0].flatten(), torch.asinh(torch.tensor([0.0, 0.1, 1.0, 100.0])).clamp(max=CLIP))
+    torch.testing.assert_close(
+        seen[0].flatten(), torch.asinh(torch.tensor([0.0, 0.1, 1.0, 100.0])).clamp(max=CLIP)
+    )
 
 
 def test_dropout_leaves_out_in_training_only():
@@ -95,7 +109,11 @@ LABELS = np.repeat([BUY, HOLD, SELL], [100, 800, 300])
 
 @pytest.mark.parametrize(
     ("oversample", "drawn"),
-    [(False, (100, 800, 300)), (True, (400, 400, 400)), ("sqrt", 1200 * np.sqrt([1, 8, 3]) / np.sqrt([1, 8, 3]).sum())],
+    [
+        (False, (100, 800, 300)),
+        (True, (400, 400, 400)),
+        ("sqrt", 1200 * np.sqrt([1, 8, 3]) / np.sqrt([1, 8, 3]).sum()),
+    ],
 )
 @pytest.mark.parametrize("weighted", [False, True])
 def test_draws_and_weights_are_those_that_the_parameters_name(oversample, drawn, weighted):
@@ -110,7 +128,10 @@ def test_draws_and_weights_are_those_that_the_parameters_name(oversample, drawn,
 @pytest.mark.parametrize("oversample", [False, True, "sqrt"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_an_absent_class_neither_counts_nor_disturbs(oversample, weighted):
-    balance = ClassBalance.of(np.repeat([BUY, HOLD], [1, 3]), LSTMParams(oversample=oversample, use_class_weights=weighted))
+    balance = ClassBalance.of(
+        np.repeat([BUY, HOLD], [1, 3]),
+        LSTMParams(oversample=oversample, use_class_weights=weighted),
+    )
     assert np.isfinite(balance.total).all()
     assert balance.total[SELL] == 0
     assert balance.total @ np.array([1, 3, 0]) == pytest.approx(4)
@@ -126,9 +147,9 @@ def test_the_loss_of_draws_has_the_mean_of_the_loss_of_rows(oversample):
     labels = torch.from_numpy(LABELS)
     logits, answer, happened = torch.randn(n, 3), torch.randn(n), torch.randn(n) + 2 * labels
     rows = Objective.of_rows(params, balance, device)(logits, answer, labels, happened) / n
-    draws = Objective.of_draws(params, balance, device)(logits[drawn], answer[drawn], labels[drawn], happened[drawn]) / len(
-        drawn
-    )
+    draws = Objective.of_draws(params, balance, device)(
+        logits[drawn], answer[drawn], labels[drawn], happened[drawn]
+    ) / len(drawn)
     torch.testing.assert_close(draws, rows, rtol=0.02, atol=0)
     plain = return_loss(answer, happened, "huber").mean()
     torch.testing.assert_close(rows[1], plain)

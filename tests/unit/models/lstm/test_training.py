@@ -11,8 +11,8 @@ from small_lstm import Kept, in_slices, running_out, small_dataset, small_params
 from synthetic import split_of
 
 from b3shared.core.errors import InvalidParameterError, TooManySlicesError
-from b3shared.models.lstm import training as lstm_training
 from b3shared.models.base import TrainingSession, Unfinished
+from b3shared.models.lstm import training as lstm_training
 from b3shared.models.lstm.batches import outputs
 from b3shared.models.lstm.network import MultiTaskLSTM
 from b3shared.models.lstm.training import Task, Training
@@ -21,7 +21,9 @@ from b3shared.models.lstm.windows import Examples, center_and_spread, whole
 DATA = small_dataset()
 
 
-def training(params=None, session=None, rates=(), data=DATA, device="cpu", phase="train") -> Training:
+def training(
+    params=None, session=None, rates=(), data=DATA, device="cpu", phase="train"
+) -> Training:
     params = params or small_params()
     split = split_of(data, params)
     parts = [rows[whole(data, rows, params.lookback, 5)] for rows in (split.train, split.val)]
@@ -54,8 +56,12 @@ def test_the_history_is_what_a_plain_evaluation_of_the_weights_says():
     (epoch,) = made.state.history
     assert epoch["val_action"] == pytest.approx(np.mean((1 - p) * -np.log(p)), rel=1e-5)
     assert epoch["val_log_loss"] == pytest.approx(-np.log(p).mean(), rel=1e-5)
-    assert epoch["val_return"] == pytest.approx(np.mean((answer.numpy() - stop.returns) ** 2), rel=1e-5)
-    assert epoch["val_loss"] == pytest.approx(epoch["val_action"] + 0.3 * epoch["val_return"], rel=1e-6)
+    assert epoch["val_return"] == pytest.approx(
+        np.mean((answer.numpy() - stop.returns) ** 2), rel=1e-5
+    )
+    assert epoch["val_loss"] == pytest.approx(
+        epoch["val_action"] + 0.3 * epoch["val_return"], rel=1e-6
+    )
     assert epoch["learning_rate"] == 0.01
 
 
@@ -77,8 +83,13 @@ def test_the_loop_is_plain_torch_step_for_step(oversample):
             x = np.stack([DATA.X[row - 3 : row + 1] for row in learn.rows[part]])
             logits, answer = plain(torch.from_numpy(x))
             labels = torch.from_numpy(learn.labels[part])
-            huber = torch.nn.functional.huber_loss(answer, torch.from_numpy(learn.returns[part]), reduction="none")
-            loss = torch.nn.functional.cross_entropy(logits, labels) + 0.3 * (huber * undo[labels]).mean()
+            huber = torch.nn.functional.huber_loss(
+                answer, torch.from_numpy(learn.returns[part]), reduction="none"
+            )
+            loss = (
+                torch.nn.functional.cross_entropy(logits, labels)
+                + 0.3 * (huber * undo[labels]).mean()
+            )
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(plain.parameters(), params.lstm.gradient_clip_norm)
@@ -87,7 +98,9 @@ def test_the_loop_is_plain_torch_step_for_step(oversample):
     np.testing.assert_allclose(weights(made.network), weights(plain), atol=2e-4)
 
 
-@pytest.mark.parametrize(("oversample", "expected"), [(True, [1 / 3] * 3), ("sqrt", None), (False, None)])
+@pytest.mark.parametrize(
+    ("oversample", "expected"), [(True, [1 / 3] * 3), ("sqrt", None), (False, None)]
+)
 def test_an_epoch_draws_the_classes_as_often_as_it_should(oversample, expected):
     data = small_dataset(shares=(0.05, 0.8, 0.15), n_dates=300)
     made = training(params=small_params(oversample=oversample), data=data)
@@ -104,7 +117,9 @@ def test_an_epoch_draws_the_classes_as_often_as_it_should(oversample, expected):
 
 
 def test_the_best_weights_are_restored_not_the_last():
-    params = small_params(epochs=12, learning_rate=0.05, units=32, early_stopping_patience=4, dropout=0.0)
+    params = small_params(
+        epochs=12, learning_rate=0.05, units=32, early_stopping_patience=4, dropout=0.0
+    )
     made = ran(params=params)
     losses = [epoch["val_loss"] for epoch in made.state.history]
     best = int(np.argmin(losses)) + 1
@@ -120,7 +135,11 @@ def test_the_best_weights_are_restored_not_the_last():
 
 def test_patience_ends_it_and_the_rate_falls_on_the_way():
     params = small_params(
-        epochs=50, learning_rate=0.05, early_stopping_patience=5, lr_scheduler_patience=1, lr_scheduler_factor=0.1
+        epochs=50,
+        learning_rate=0.05,
+        early_stopping_patience=5,
+        lr_scheduler_patience=1,
+        lr_scheduler_factor=0.1,
     )
     history = ran(params=params).state.history
     losses = [epoch["val_loss"] for epoch in history]
@@ -132,20 +151,31 @@ def test_patience_ends_it_and_the_rate_falls_on_the_way():
 
 
 def test_better_must_be_better_by_min_delta():
-    made = ran(params=small_params(epochs=9, early_stopping_min_delta=10.0, early_stopping_patience=2))
+    made = ran(
+        params=small_params(epochs=9, early_stopping_min_delta=10.0, early_stopping_patience=2)
+    )
     assert (made.state.epoch, made.state.best_epoch) == (3, 1)
 
 
-FALLING = {"epochs": 6, "learning_rate": 0.05, "lr_scheduler_patience": 1, "early_stopping_patience": 6}
+FALLING = {
+    "epochs": 6,
+    "learning_rate": 0.05,
+    "lr_scheduler_patience": 1,
+    "early_stopping_patience": 6,
+}
 
 
 @pytest.mark.parametrize("calls", [2, 7, STEPS + 3])
-@pytest.mark.parametrize("changes", [{}, {"oversample": "sqrt", "use_class_weights": True}, FALLING])
+@pytest.mark.parametrize(
+    "changes", [{}, {"oversample": "sqrt", "use_class_weights": True}, FALLING]
+)
 def test_slices_anywhere_in_an_epoch_leave_no_trace(calls, changes):
     params = small_params(max_slices=200, **changes)
     straight = ran(params=params)
     rates = {epoch["learning_rate"] for epoch in straight.state.history}
-    assert (len(rates) > 1) == (changes is FALLING), "a rate that falls is part of what must be kept"
+    assert (len(rates) > 1) == (changes is FALLING), (
+        "a rate that falls is part of what must be kept"
+    )
 
     def again(session):
         made = training(params=params, session=session)
@@ -216,7 +246,11 @@ def test_little_time_after_the_last_epoch_is_left_to_the_next_slice():
 
 def test_a_pause_after_the_training_keeps_it():
     checkpoint = Kept()
-    made = ran(session=TrainingSession(checkpoint=checkpoint, seconds_left=running_out(3 * (STEPS + 1) + 1)))
+    made = ran(
+        session=TrainingSession(
+            checkpoint=checkpoint, seconds_left=running_out(3 * (STEPS + 1) + 1)
+        )
+    )
     with pytest.raises(Unfinished):
         made.pause()
     np.testing.assert_array_equal(
@@ -255,24 +289,38 @@ def test_a_checkpoint_runs_no_code():
     checkpoint = Kept()
     ran(session=TrainingSession(checkpoint=checkpoint))
     stored = torch.load(io.BytesIO(checkpoint.data), weights_only=True)
-    assert {"fingerprint", "network", "optimizer", "scheduler", "random", "history"} <= stored.keys()
+    assert {
+        "fingerprint",
+        "network",
+        "optimizer",
+        "scheduler",
+        "random",
+        "history",
+    } <= stored.keys()
 
 
 def test_more_slices_than_allowed_are_an_error():
     params, checkpoint = small_params(max_slices=3), Kept()
     for _ in range(3):
         with pytest.raises(Unfinished):
-            ran(params=params, session=TrainingSession(checkpoint=checkpoint, seconds_left=lambda: 0.0))
+            ran(
+                params=params,
+                session=TrainingSession(checkpoint=checkpoint, seconds_left=lambda: 0.0),
+            )
     with pytest.raises(TooManySlicesError, match="interrupted 3 times, max_slices = 3"):
         ran(params=params, session=TrainingSession(checkpoint=checkpoint))
     more = small_params(max_slices=4)
-    assert ran(params=more, session=TrainingSession(checkpoint=checkpoint)).state.slices == 4, "the work is not lost"
+    assert ran(params=more, session=TrainingSession(checkpoint=checkpoint)).state.slices == 4, (
+        "the work is not lost"
+    )
 
 
 def test_a_training_that_is_done_is_not_refused_for_the_slices_that_it_took():
     params, checkpoint = small_params(max_slices=1), Kept()
     with pytest.raises(Unfinished):  # what follows the training is left to the next slice
-        ran(params=params, session=TrainingSession(checkpoint=checkpoint, seconds_left=lambda: 20.0))
+        ran(
+            params=params, session=TrainingSession(checkpoint=checkpoint, seconds_left=lambda: 20.0)
+        )
     assert ran(params=params, session=TrainingSession(checkpoint=checkpoint)).state.finished
 
 
@@ -298,8 +346,13 @@ def test_progress_tells_of_every_epoch():
 def test_a_training_that_diverges_says_which_parameter_is_at_fault():
     data = small_dataset()
     data.future_return[:] *= 1e30
-    with pytest.raises(InvalidParameterError, match=r"learning_rate = 1.0: the loss is not finite after epoch 1"):
-        ran(params=small_params(learning_rate=1.0, loss_return="mse", gradient_clip_norm=1000), data=data)
+    with pytest.raises(
+        InvalidParameterError, match=r"learning_rate = 1.0: the loss is not finite after epoch 1"
+    ):
+        ran(
+            params=small_params(learning_rate=1.0, loss_return="mse", gradient_clip_norm=1000),
+            data=data,
+        )
 
 
 def test_the_callers_random_numbers_are_left_alone():
@@ -326,7 +379,9 @@ def test_a_gpu_trains_as_the_processor_does():
         order = made._order()[:64]
         logits, answer = made.network(made._batches(made.task.train.rows[order]))
         chosen = torch.from_numpy(order).to(made._device)
-        made._objective(logits, answer, made._labels[chosen], made._returns[chosen]).sum().backward()
+        made._objective(
+            logits, answer, made._labels[chosen], made._returns[chosen]
+        ).sum().backward()
         gradients.append([p.grad.cpu() for p in made.network.parameters()])
         made._optimizer.zero_grad()
     torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-4)

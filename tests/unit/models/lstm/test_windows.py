@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import planted_dataset
 
-from b3shared.dataset.table import Dataset
 from b3shared.core.errors import InvalidQuotesError
+from b3shared.dataset.table import Dataset
 from b3shared.models.lstm.windows import Examples, Windows, center_and_spread, unbroken, whole
 
 
@@ -18,7 +18,11 @@ def table(tickers, sessions) -> Dataset:
     base = planted_dataset(n_dates=200, n_tickers=1).take(np.zeros(len(tickers), dtype=int))
     X = np.arange(len(tickers) * 2, dtype=np.float32).reshape(-1, 2)
     return dataclasses.replace(
-        base, X=X, feature_names=("a", "b"), ticker=np.array(tickers, dtype=str), session=np.array(sessions, np.int32)
+        base,
+        X=X,
+        feature_names=("a", "b"),
+        ticker=np.array(tickers, dtype=str),
+        session=np.array(sessions, np.int32),
     )
 
 
@@ -27,7 +31,9 @@ def tables(draw):
     lengths = draw(st.lists(st.integers(0, 12), min_size=1, max_size=4))
     tickers = [f"T{n}" for n, length in enumerate(lengths) for _ in range(length)]
     sessions = [
-        s for length in lengths for s in np.cumsum(draw(st.lists(st.integers(1, 5), min_size=length, max_size=length)))
+        s
+        for length in lengths
+        for s in np.cumsum(draw(st.lists(st.integers(1, 5), min_size=length, max_size=length)))
     ]
     return table(tickers, sessions)
 
@@ -99,7 +105,9 @@ def test_center_and_spread_are_those_of_the_rows_and_wild_values_do_not_move_the
     low, high = (np.quantile(X[rows].astype(np.float64), q, axis=0) for q in (0.25, 0.75))
     np.testing.assert_allclose(center, np.median(X[rows].astype(np.float64), axis=0), rtol=1e-9)
     np.testing.assert_allclose(spread[:2], ((high - low) / 1.349)[:2], rtol=1e-9)
-    assert spread[0] == pytest.approx(1, abs=0.02)  # as of the normal values, in spite of the wild ones
+    assert spread[0] == pytest.approx(
+        1, abs=0.02
+    )  # as of the normal values, in spite of the wild ones
     assert spread[2] == 1  # never changes
     assert spread[3] == pytest.approx(X[rows, 3].astype(np.float64).std())  # a rare yes
 
@@ -108,7 +116,9 @@ def test_examples_carry_returns_in_units_of_volatility():
     data = planted_dataset(n_dates=60)
     rows = np.array([20, 30, 70])
     examples = Examples.of(data, rows, 8, horizon=2)
-    np.testing.assert_allclose(examples.returns, data.future_return[rows] / (0.02 * np.sqrt(2)), rtol=1e-6)
+    np.testing.assert_allclose(
+        examples.returns, data.future_return[rows] / (0.02 * np.sqrt(2)), rtol=1e-6
+    )
     np.testing.assert_array_equal(examples.labels, data.label[rows])
     assert examples.take(np.array([False, True, True])).rows.tolist() == [30, 70]
 

@@ -7,16 +7,21 @@ from onnx import numpy_helper
 from sklearn.ensemble import RandomForestClassifier
 
 from b3shared.core.errors import ParityError
-from b3shared.models.parity import assert_close, assert_parity, export_forest, threshold_probes
+from b3shared.models.parity import assert_close, assert_parity
+from b3shared.models.random_forest.export import export_forest, threshold_probes
 
 
-def forest(classes=(0, 1, 2), scale=1.0, trees=20, seed=0) -> tuple[RandomForestClassifier, np.ndarray, np.ndarray]:
+def forest(
+    classes=(0, 1, 2), scale=1.0, trees=20, seed=0
+) -> tuple[RandomForestClassifier, np.ndarray, np.ndarray]:
     """A forest, rows (one column continuous, one with few values) and its raw probabilities in three columns."""
     rng = np.random.default_rng(seed)
     X = (rng.normal(size=(1500, 4)) * scale).astype(np.float32)
     X[:, 1] = np.round(X[:, 1] / scale, 1) * scale
     y = np.digitize(X[:, 0] / scale + rng.normal(size=1500), [-0.5, 0.5])[:, None] % len(classes)
-    estimator = RandomForestClassifier(trees, max_depth=7, random_state=seed).fit(X, np.array(classes, np.int8)[y.ravel()])
+    estimator = RandomForestClassifier(trees, max_depth=7, random_state=seed).fit(
+        X, np.array(classes, np.int8)[y.ravel()]
+    )
     return estimator, X, raw(estimator, X)
 
 
@@ -57,11 +62,19 @@ def test_rows_exactly_on_thresholds_take_the_same_branch(scale):
 
 def test_the_probes_lie_on_both_sides_of_thresholds_that_float32_rounds_up_and_down():
     estimator, X, _ = forest()
-    thresholds = np.concatenate([t.tree_.threshold[t.tree_.feature == 0] for t in estimator.estimators_])
+    thresholds = np.concatenate(
+        [t.tree_.threshold[t.tree_.feature == 0] for t in estimator.estimators_]
+    )
     rounded = thresholds.astype(np.float32)
-    assert {-1, 0, 1} == set(np.sign(rounded - thresholds).astype(int)), "the forest has all three kinds"
+    assert {-1, 0, 1} == set(np.sign(rounded - thresholds).astype(int)), (
+        "the forest has all three kinds"
+    )
     probes = threshold_probes(estimator, X, limit=10**6)[:, 0]
-    for neighbour in (np.nextafter(rounded, np.float32(-9)), rounded, np.nextafter(rounded, np.float32(9))):
+    for neighbour in (
+        np.nextafter(rounded, np.float32(-9)),
+        rounded,
+        np.nextafter(rounded, np.float32(9)),
+    ):
         assert np.isin(neighbour, probes).all()
 
 
@@ -70,7 +83,9 @@ def test_the_probes_would_catch_thresholds_rounded_to_the_nearest():
     model = onnx.load_from_string(export_forest(estimator, 4))
     node = next(n for n in model.graph.node if n.op_type == "TreeEnsembleClassifier")
     values = next(a for a in node.attribute if a.name == "nodes_values")
-    nearest = np.concatenate([np.where(t.tree_.feature >= 0, t.tree_.threshold, 0) for t in estimator.estimators_])
+    nearest = np.concatenate(
+        [np.where(t.tree_.feature >= 0, t.tree_.threshold, 0) for t in estimator.estimators_]
+    )
     # skl2onnx numbers the nodes of a tree as scikit-learn does, so only the rounding differs
     np.testing.assert_allclose(np.array(values.floats), nearest, rtol=1e-6, atol=1e-30)
     values.floats[:] = nearest.astype(np.float32).tolist()
@@ -85,10 +100,14 @@ def test_a_tampered_export_is_refused_with_the_difference():
     model = onnx.load_from_string(export_forest(estimator, 4))
     columns = numpy_helper.to_array(model.graph.initializer[0]).copy()
     columns[0] *= 0.9
-    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(columns, model.graph.initializer[0].name))
+    model.graph.initializer[0].CopyFrom(
+        numpy_helper.from_array(columns, model.graph.initializer[0].name)
+    )
     with pytest.raises(ParityError, match="1e-05 is allowed") as caught:
         assert_parity(model.SerializeToString(), X, expected)
-    assert caught.value.details["max_difference"] == pytest.approx(0.1 * expected[:, 0].max(), rel=1e-4)
+    assert caught.value.details["max_difference"] == pytest.approx(
+        0.1 * expected[:, 0].max(), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize(

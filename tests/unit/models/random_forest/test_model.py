@@ -9,8 +9,6 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import RandomizedSearchCV
 from synthetic import log_loss, planted_dataset, small_params, split_of
 
-from b3shared.dataset.table import BUY, CLASSES, HOLD, SELL, UNLABELLED
-from b3shared.models.decision import decide
 from b3shared.core.errors import (
     ArtifactNotFoundError,
     IncompatibleFeaturesError,
@@ -20,10 +18,12 @@ from b3shared.core.errors import (
     SingleClassError,
     TooLittleHistoryError,
 )
+from b3shared.core.vocabulary import BUY, CLASSES, HOLD, SELL, UNLABELLED
+from b3shared.dataset.split import purged_folds
 from b3shared.models.base import TrainingSession, model_class, without_clock
+from b3shared.models.decision import decide
 from b3shared.models.random_forest.model import RandomForestModel
 from b3shared.params.run import PipelineParams
-from b3shared.dataset.split import purged_folds
 
 SEARCHED = {"max_depth": [2, 4], "min_samples_leaf": [20, 60], "n_iter": 3}
 
@@ -81,7 +81,9 @@ def test_probabilities_meet_the_true_shares_of_unequal_classes(weights):
     mean = model.forecast(data, split.test).probabilities.mean(axis=0)
     np.testing.assert_allclose(mean, shares, atol=0.04)
     uncorrected = model.estimator.predict_proba(data.X[split.test]).mean(axis=0)
-    assert (abs(uncorrected[HOLD] - shares[HOLD]) > 0.2) == (weights is not None), "the correction has work to do"
+    assert (abs(uncorrected[HOLD] - shares[HOLD]) > 0.2) == (weights is not None), (
+        "the correction has work to do"
+    )
 
 
 def test_the_same_random_state_gives_the_same_forest_with_any_number_of_threads():
@@ -110,7 +112,9 @@ def test_the_search_is_scikit_learns_own_on_purged_folds_of_the_training_rows():
     ).fit(data.X[train], data.label[train])
     assert model.chosen == plain.best_params_
     found = plain.cv_results_
-    by_params = {str(p): -score for p, score in zip(found["params"], found["mean_test_score"], strict=True)}
+    by_params = {
+        str(p): -score for p, score in zip(found["params"], found["mean_test_score"], strict=True)
+    }
     table = model.summary["search"]
     assert {str(row["params"]) for row in table} == set(by_params)
     for row in table:
@@ -152,7 +156,9 @@ def test_progress_tells_of_every_forest_and_the_summary_is_json():
 )
 def test_every_parameter_changes_the_training(change):
     data = planted_dataset(n_dates=150)
-    split = split_of(data, small_params())  # the same rows for both: embargo_days must count inside the search too
+    split = split_of(
+        data, small_params()
+    )  # the same rows for both: embargo_days must count inside the search too
     outcome = []
     for values in (SEARCHED, SEARCHED | change):
         model = RandomForestModel(small_params(**values))
@@ -165,7 +171,9 @@ def test_every_parameter_changes_the_training(change):
 def test_the_remaining_parameters_are_honoured_or_refuse(planted, tmp_path):
     data, model, split = planted
     assert model.estimator.n_jobs == 1
-    with pytest.raises(ModelTooLargeError, match=r"nodes, max_total_nodes allows 100: lower n_estimators \(30\)"):
+    with pytest.raises(
+        ModelTooLargeError, match=r"nodes, max_total_nodes allows 100: lower n_estimators \(30\)"
+    ):
         trained(data, small_params(max_total_nodes=100))
     named, _ = trained(data, small_params(model_name="mine.joblib", decision="argmax"))
     paths = named.save(tmp_path, data, split.test)
@@ -199,7 +207,9 @@ def test_a_refit_keeps_configuration_and_temperature_and_takes_the_new_shares(pl
     assert again.estimator is not model.estimator
     mean = again.forecast(tilted, rows).probabilities.mean(axis=0)
     np.testing.assert_allclose(mean, again.base_rates, atol=0.04)
-    assert scores(data, model, split.test)[0] < scores(data, model, split.test)[1], "the first one is as it was"
+    assert scores(data, model, split.test)[0] < scores(data, model, split.test)[1], (
+        "the first one is as it was"
+    )
 
 
 @pytest.mark.parametrize("weights", ["balanced_subsample", None])
@@ -230,7 +240,8 @@ def test_the_saved_model_is_the_trained_one(planted, tmp_path):
     model.save(tmp_path / "deep" / "folder", data, split.test)
     again = model_class("rf").load(tmp_path / "deep" / "folder", small_params(n_jobs=2))
     np.testing.assert_array_equal(
-        again.forecast(data, split.test).probabilities, model.forecast(data, split.test).probabilities
+        again.forecast(data, split.test).probabilities,
+        model.forecast(data, split.test).probabilities,
     )
     assert again.importance() == model.importance()
     assert (again.chosen, again.summary, again.feature_names) == (
@@ -241,7 +252,10 @@ def test_the_saved_model_is_the_trained_one(planted, tmp_path):
     assert again.estimator.n_jobs == 2
     refitted = again.refit(data, data.labelled, TrainingSession())
     assert refitted.calibration.temperature == model.calibration.temperature
-    assert type(joblib.load(tmp_path / "deep" / "folder" / "b3_model.joblib")) is RandomForestClassifier
+    assert (
+        type(joblib.load(tmp_path / "deep" / "folder" / "b3_model.joblib"))
+        is RandomForestClassifier
+    )
 
 
 def test_the_description_holds_what_serving_and_auditing_need(planted, tmp_path):
@@ -249,7 +263,9 @@ def test_the_description_holds_what_serving_and_auditing_need(planted, tmp_path)
     described = json.loads(model.save(tmp_path, data, split.test)[2].read_text())
     assert described["model_type"] == "rf"
     assert tuple(described["classes"]) == CLASSES
-    np.testing.assert_allclose(described["base_rates"], np.bincount(data.label[split.train]) / len(split.train))
+    np.testing.assert_allclose(
+        described["base_rates"], np.bincount(data.label[split.train]) / len(split.train)
+    )
     np.testing.assert_allclose(described["medians"], np.median(data.X[split.train], axis=0))
     assert described["importance"] == model.importance()
     assert described["parity"]["max_difference"] <= 1e-5
@@ -291,7 +307,12 @@ def _endless(data):
         (_one_class, {}, SingleClassError, "training labels are 'buy': at least two"),
         (_no_value, {}, InvalidQuotesError, "features feature_3 hold NaN"),
         (_endless, {}, InvalidQuotesError, "features feature_1 hold NaN or infinity"),
-        (lambda _: None, {"min_samples_leaf": 400}, TooLittleHistoryError, "at least 2667 are needed"),
+        (
+            lambda _: None,
+            {"min_samples_leaf": 400},
+            TooLittleHistoryError,
+            "at least 2667 are needed",
+        ),
     ],
 )
 def test_what_cannot_be_learnt_from_is_refused_by_name(spoil, params, error, says):
@@ -321,5 +342,6 @@ def test_it_trains_from_a_memory_map(planted, tmp_path):
     data.save(tmp_path)
     mapped, _ = trained(type(data).load(tmp_path), model.params)
     np.testing.assert_array_equal(
-        mapped.forecast(data, split.test).probabilities, model.forecast(data, split.test).probabilities
+        mapped.forecast(data, split.test).probabilities,
+        model.forecast(data, split.test).probabilities,
     )

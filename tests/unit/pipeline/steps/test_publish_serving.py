@@ -11,30 +11,34 @@ import pytest
 from small_run import SMALL
 
 from b3shared.core.config import Settings
-from b3shared.core.serialization import from_json, to_json
 from b3shared.core.errors import IncompatibleFeaturesError, StepNotReadyError
-from b3shared.params.run import PipelineParams, Step
+from b3shared.core.serialization import from_json, to_json
+from b3shared.core.versions import FEATURES_VERSION
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline, run_step
-from b3shared.pipeline.steps.publish_serving import _lookback, refresh
+from b3shared.pipeline.serving_snapshot import _lookback, build_snapshot, refresh
 from b3shared.quotes.lake.lake import LAKE, write_lake
 from b3shared.quotes.lake.parquet import write_parquet
-from b3shared.registry.versions import Registry
+from b3shared.registry.compatibility import Universe
+from b3shared.registry.promotion import promote
 from b3shared.registry.release import KEY, Release
+from b3shared.registry.versions import Registry
 from b3shared.runs.run import Run
 from b3shared.serving.live import Live
-from b3shared.registry.compatibility import Universe
 from b3shared.serving.predictor import OTHER_FEATURES, Predictor
-from b3shared.registry.promotion import promote
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage, open_storage
-from b3shared.core.versions import FEATURES_VERSION
 
 PARAMS = PipelineParams.of(SMALL, end="2023-06-30", lookback=8)
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A storage with a run of eight tickers to June 2023 whose version is live, not yet published. Read-only: copy it."""
+    """A storage with a run of eight tickers to June 2023 whose version is live, not yet published.
+
+    Read-only: copy it.
+    """
     folder = tmp_path_factory.mktemp("saved")
     run = Run.create(open_storage(folder), "first", PARAMS)
     run_pipeline(run, settings=Settings(storage=str(folder)), stop_after=Step.SAVE_MODEL)
@@ -46,7 +50,9 @@ def store(saved: Path, tmp_path: Path) -> FolderStorage:
     return FolderStorage(shutil.copytree(saved, tmp_path / "store"))
 
 
-def publish(store: FolderStorage, quotes: object = None, run_id: str = "first") -> dict[str, object]:
+def publish(
+    store: FolderStorage, quotes: object = None, run_id: str = "first"
+) -> dict[str, object]:
     settings = Settings(storage=store.url)
     if quotes is not None:
         settings = replace(settings, quotes=str(quotes))
@@ -68,9 +74,11 @@ def test_a_run_of_some_tickers_and_an_older_period_publishes_all_of_the_newest(
     snapshot = served(store, tmp_path)
     assert snapshot.ticker.tolist() == sorted(set(bundled["ticker"]))
     recent = bundled[bundled["date"] > "2020-12-28"].reset_index(drop=True)
-    expected = Snapshot.of(recent, 1, {Universe(PARAMS.min_turnover, PARAMS.tickers)})
+    expected = build_snapshot(recent, 1, {Universe(PARAMS.min_turnover, PARAMS.tickers)})
     for version, windows in expected.windows.items():
-        pd.testing.assert_frame_equal(pd.DataFrame(snapshot.windows[version][:, -1]), pd.DataFrame(windows[:, -1]))
+        pd.testing.assert_frame_equal(
+            pd.DataFrame(snapshot.windows[version][:, -1]), pd.DataFrame(windows[:, -1])
+        )
         assert snapshot.windows[version].shape[1] == 1
     state = Release(store).state()
     assert (state.as_of, state.snapshot) == ("2023-12-28", summary["snapshot"])
@@ -85,10 +93,14 @@ def test_publishing_again_changes_nothing(store: FolderStorage) -> None:
     assert {key: store.sha256(key) for key in store.list()} == before
 
 
-def test_another_attempt_at_the_same_quotes_serves_the_same_snapshot_without_an_event(store: FolderStorage) -> None:
+def test_another_attempt_at_the_same_quotes_serves_the_same_snapshot_without_an_event(
+    store: FolderStorage,
+) -> None:
     first = publish(store)
     before = store.read(KEY)
-    store.delete("runs/first/steps/publish_serving.json")  # as after a crash between the release and the step file
+    store.delete(
+        "runs/first/steps/publish_serving.json"
+    )  # as after a crash between the release and the step file
     assert publish(store) == first
     assert store.read(KEY) == before
     assert len(store.list("serving/snapshots/")) == 2
@@ -118,20 +130,27 @@ def test_a_newer_session_in_the_lake_moves_the_release_on(
     store.delete("runs/first/steps/publish_serving.json")
     summary = publish(store, tmp_path / "lake" / "quotes")
     assert (summary["published"], summary["as_of"]) == (True, "2023-12-28")
-    assert [e["why"] for e in Release(store).state().events[-2:]] == ["as of 2023-12-27", "as of 2023-12-28"]
+    assert [e["why"] for e in Release(store).state().events[-2:]] == [
+        "as of 2023-12-27",
+        "as of 2023-12-28",
+    ]
 
 
 def test_a_snapshot_that_cannot_feed_what_is_live_is_not_served(
     store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path
 ) -> None:
-    two = write_parquet(bundled[bundled["ticker"].isin(["PETR4", "VALE3"])], tmp_path / "two.parquet")
+    two = write_parquet(
+        bundled[bundled["ticker"].isin(["PETR4", "VALE3"])], tmp_path / "two.parquet"
+    )
     summary = publish(store, two)
     assert summary["published"] is False
     assert "needs features v2-2000000" in str(summary["reason"])
     assert Release(store).state().snapshot is None
 
 
-def test_once_published_a_version_with_other_features_is_refused(store: FolderStorage, tmp_path: Path) -> None:
+def test_once_published_a_version_with_other_features_is_refused(
+    store: FolderStorage, tmp_path: Path
+) -> None:
     publish(store)
     file = tmp_path / "model.onnx"
     file.write_text("other")
@@ -154,11 +173,15 @@ def test_nothing_is_published_before_a_version_is_saved(tmp_path: Path) -> None:
     assert store.list() == ["runs/first/params.json"]
 
 
-def test_a_version_with_another_liquidity_limit_goes_live_when_its_features_are_published(store: FolderStorage) -> None:
+def test_a_version_with_another_liquidity_limit_goes_live_when_its_features_are_published(
+    store: FolderStorage,
+) -> None:
     """Saving cannot promote it on the snapshot that is served; publishing makes one that fits both, and does."""
     publish(store)
     first = Release(store).state().live["models/rf"]
-    params = PipelineParams.of(SMALL, end="2023-06-30", lookback=8, min_turnover=50_000_000, model_dir="wide")
+    params = PipelineParams.of(
+        SMALL, end="2023-06-30", lookback=8, min_turnover=50_000_000, model_dir="wide"
+    )
     records = run_pipeline(Run.create(store, "wide", params), settings=Settings(storage=store.url))
     saved, published = records[Step.SAVE_MODEL].summary, records[Step.PUBLISH_SERVING].summary
     assert "v2-50000000" in saved["pending"]
@@ -167,7 +190,9 @@ def test_a_version_with_another_liquidity_limit_goes_live_when_its_features_are_
     assert Release(store).state().live == {"models/rf": first, "wide/rf": saved["model_version"]}
 
 
-def test_new_quotes_are_served_without_a_run(store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path) -> None:
+def test_new_quotes_are_served_without_a_run(
+    store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path
+) -> None:
     older = write_parquet(bundled[bundled["date"] <= "2023-12-27"], tmp_path / "older.parquet")
     assert publish(store, older)["as_of"] == "2023-12-27"
     live = Release(store).state().live
@@ -182,7 +207,9 @@ def test_new_quotes_are_served_without_a_run(store: FolderStorage, bundled: pd.D
     assert store.read(KEY) == before
 
 
-def test_the_first_refresh_after_a_change_of_the_features_code_goes_on_serving_what_is_live(store: FolderStorage) -> None:
+def test_the_first_refresh_after_a_change_of_the_features_code_goes_on_serving_what_is_live(
+    store: FolderStorage,
+) -> None:
     version = Release(store).state().live["models/rf"]
     key = f"models/models/rf/{version}/manifest.json"
     manifest = from_json(store.read(key), key)
@@ -191,7 +218,11 @@ def test_the_first_refresh_after_a_change_of_the_features_code_goes_on_serving_w
     assert refresh(Settings(storage=store.url))["published"] is True
     live = Live(store)
     answer = Predictor(live, lambda: date(2023, 12, 28)).predict("PETR4")
-    assert (answer["model_version"], answer["degraded"], answer["message"]) == (version, True, OTHER_FEATURES)
+    assert (answer["model_version"], answer["degraded"], answer["message"]) == (
+        version,
+        True,
+        OTHER_FEATURES,
+    )
 
 
 def test_a_refresh_of_the_same_lake_makes_nothing_again_and_one_of_another_does(
@@ -219,7 +250,9 @@ def test_a_refresh_of_the_same_lake_makes_nothing_again_and_one_of_another_does(
     assert Release(store).state().snapshot == second["snapshot"]
 
 
-def test_rows_alone_are_kept_where_no_model_of_sequences_is_fed(store: FolderStorage, tmp_path: Path) -> None:
+def test_rows_alone_are_kept_where_no_model_of_sequences_is_fed(
+    store: FolderStorage, tmp_path: Path
+) -> None:
     publish(store)
     assert served(store, tmp_path).lookback == 1
     manifests = [{"model_type": kind, "params": {"lookback": 8}} for kind in ("rf", "lstm")]

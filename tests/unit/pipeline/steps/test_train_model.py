@@ -11,20 +11,27 @@ from small_run import NETWORK, SMALL
 from b3shared.core.config import Settings
 from b3shared.dataset.table import Dataset
 from b3shared.models.base import METADATA_FILE, model_class
-from b3shared.params.run import PipelineParams, Step
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline
 from b3shared.pipeline.artifacts import last_of_each, newest_covered
 from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.runs.run import Run
 from b3shared.storage import FolderStorage
 
-PARAMS = {"tickers": SMALL["tickers"], "model_type": "lstm", "features": "v1", "max_gap": 5} | NETWORK | {"epochs": 1}
+PARAMS = (
+    {"tickers": SMALL["tickers"], "model_type": "lstm", "features": "v1", "max_gap": 5}
+    | NETWORK
+    | {"epochs": 1}
+)
 
 
 @pytest.fixture(scope="module")
 def suspended(eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run through the refit on quotes in which every ticker lacks features for twelve sessions shortly before the end."""
-    gone = eight["date"].isin(np.unique(eight["date"])[-15:-7])  # and the volatility of the open for four more
+    gone = eight["date"].isin(
+        np.unique(eight["date"])[-15:-7]
+    )  # and the volatility of the open for four more
     folder = tmp_path_factory.mktemp("suspended")
     quotes = write_parquet(eight.assign(open=eight["open"].mask(gone)), folder / "quotes.parquet")
     run = Run.create(FolderStorage(folder / "store"), "first", PipelineParams.of(PARAMS))
@@ -41,7 +48,9 @@ def test_a_network_is_saved_though_no_ticker_s_newest_row_ends_a_whole_window(
     trained = suspended.fetch(step, tmp_path)
     model = model_class("lstm").load(trained, suspended.params)
     assert not model.covers(data, last_of_each(data.ticker)).any()
-    assert json.loads((trained / METADATA_FILE).read_text(encoding="utf-8"))["parity"]["rows"] == len(SMALL["tickers"])
+    assert json.loads((trained / METADATA_FILE).read_text(encoding="utf-8"))["parity"][
+        "rows"
+    ] == len(SMALL["tickers"])
 
 
 def test_the_export_is_checked_on_the_newest_row_of_every_ticker_that_the_model_covers(

@@ -7,15 +7,15 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from paths import SHARED_DATA
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.core.errors import InvalidQuotesError, OutOfMemoryError
+from b3shared.quotes.corporate_actions.candidates import suspicious_rows
 from b3shared.quotes.corporate_actions.detection import detect_actions
 from b3shared.quotes.lake.lake import relation_of
-from b3shared.quotes.corporate_actions.candidates import suspicious_rows
 from b3shared.quotes.lake.parquet import write_parquet
 
-DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 ALL = 10**9
 """Rows at once, so that everything is looked at together."""
 
@@ -26,7 +26,9 @@ def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def suspects(connection: duckdb.DuckDBPyConnection, relation: str, at_once: int) -> list[pd.DataFrame]:
+def suspects(
+    connection: duckdb.DuckDBPyConnection, relation: str, at_once: int
+) -> list[pd.DataFrame]:
     return list(suspicious_rows(connection, relation, at_once))
 
 
@@ -35,8 +37,8 @@ def suspects(connection: duckdb.DuckDBPyConnection, relation: str, at_once: int)
     [
         (BUNDLED_QUOTES, 15, 1),
         (BUNDLED_QUOTES, 1_000, 7_000),
-        (DATA / "b3_daily.parquet", 60, 20_000),
-        (DATA / "b3_cotahist_days.parquet", 1_000, 500),
+        (SHARED_DATA / "b3_daily.parquet", 60, 20_000),
+        (SHARED_DATA / "b3_cotahist_days.parquet", 1_000, 500),
     ],
 )
 def test_real_quotes_show_the_same_whatever_is_looked_at_together(
@@ -56,7 +58,9 @@ def test_real_quotes_show_the_same_whatever_is_looked_at_together(
     )  # of columns that a part has no value of
     once = detect_actions(connection, "quotes", ALL)
     assert len(once)
-    pd.testing.assert_frame_equal(detect_actions(connection, "quotes", at_once), once, check_exact=True)
+    pd.testing.assert_frame_equal(
+        detect_actions(connection, "quotes", at_once), once, check_exact=True
+    )
 
 
 def fallen_market(sessions: int = 80, tickers: int = 40) -> pd.DataFrame:
@@ -68,7 +72,14 @@ def fallen_market(sessions: int = 80, tickers: int = 40) -> pd.DataFrame:
         close = 30 * np.exp(np.cumsum(rng.normal(0, 0.002, sessions)))
         close[60:] *= 0.5 if number == tickers - 1 else 0.88
         frames.append(
-            pd.DataFrame({"ticker": f"AA{number:02}3", "date": days, "close": close.round(2), "open": close.round(2)})
+            pd.DataFrame(
+                {
+                    "ticker": f"AA{number:02}3",
+                    "date": days,
+                    "close": close.round(2),
+                    "open": close.round(2),
+                }
+            )
         )
     return pd.concat(frames, ignore_index=True)
 
@@ -88,12 +99,14 @@ def test_a_fall_of_the_whole_market_is_known_where_tickers_are_looked_at_one_by_
 def test_memory_is_bounded_by_what_is_looked_at_together(tmp_path: Path) -> None:
     """Three hundred thousand rows with all columns that are used do not fit into 32 MB at once, and do in parts."""
     with duckdb.connect(config={"threads": 2}) as connection:
-        wide = "'ON  ED  NM' AS type, 'BR' || ticker || 'ACNOR1' AS isin, 100 + year(date) AS dismes"
-        copies = (
-            f"SELECT * REPLACE (chr(65 + copy::INT) || ticker[2:] AS ticker) FROM '{BUNDLED_QUOTES}', range(4) AS c(copy)"
+        wide = (
+            "'ON  ED  NM' AS type, 'BR' || ticker || 'ACNOR1' AS isin, 100 + year(date) AS dismes"
         )
+        copies = f"SELECT * REPLACE (chr(65 + copy::INT) || ticker[2:] AS ticker) FROM '{BUNDLED_QUOTES}', range(4) AS c(copy)"
         columns = "ticker, date, open, high, low, close, volume"
-        connection.execute(f"COPY (SELECT {columns}, {wide} FROM ({copies})) TO '{tmp_path}/wide.parquet'")
+        connection.execute(
+            f"COPY (SELECT {columns}, {wide} FROM ({copies})) TO '{tmp_path}/wide.parquet'"
+        )
     relation = relation_of([tmp_path / "wide.parquet"])
     config = {"threads": 1, "memory_limit": "32MB", "temp_directory": str(tmp_path / "spill")}
     with duckdb.connect(config=config) as connection:
@@ -102,7 +115,9 @@ def test_memory_is_bounded_by_what_is_looked_at_together(tmp_path: Path) -> None
         detect_actions(connection, relation, 20_000)
 
 
-def test_nothing_is_left_in_the_connection_whatever_happens(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+def test_nothing_is_left_in_the_connection_whatever_happens(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
     quotes = fallen_market(tickers=2)
     bad = write_parquet(quotes.assign(date="yesterday"), tmp_path / "bad.parquet")
     with pytest.raises(InvalidQuotesError, match="yesterday"):

@@ -8,55 +8,23 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted_actions import PLANTED, applied, day, split, walk
 
 from b3shared.core.errors import InvalidQuotesError
-from b3shared.quotes.corporate_actions.table import ACTION_TYPES, MINIMAL_CONFIDENCE
-from b3shared.quotes.corporate_actions.detection import LONGEST_HOLE, detect_actions, detect_in
 from b3shared.quotes.corporate_actions.candidates import LATE_LISTING
+from b3shared.quotes.corporate_actions.detection import LONGEST_HOLE, detect_actions, detect_in
+from b3shared.quotes.corporate_actions.table import ACTION_TYPES
 
-PLANTED = 120
 """Session of a walk on which something happens."""
 
 
-def walk(
-    seed: int = 0, volatility: float = 0.02, sessions: int = 160, ticker: str = "PETR4", price: float = 30.0
+def marked(
+    frame: pd.DataFrame, mark: str, at: int = PLANTED, *, rises: bool = True
 ) -> pd.DataFrame:
-    """Quotes of a random walk, rounded to the cent, with volume that varies by half."""
-    rng = np.random.default_rng(seed)
-    close = price * np.exp(np.cumsum(rng.normal(0, volatility, sessions)))
-    before = np.concatenate([[price], close[:-1]])
-    open_ = before * np.exp(rng.normal(0, volatility / 3, sessions))
-    spread = np.exp(np.abs(rng.normal(0, volatility / 2, sessions)))
-    frame = pd.DataFrame({"ticker": ticker, "date": pd.bdate_range("2022-01-03", periods=sessions).astype("datetime64[s]")})
-    prices = {"open": open_, "close": close, "high": np.maximum(open_, close) * spread}
-    prices["low"] = np.minimum(open_, close) / spread
-    volume = np.round(1e6 * np.exp(rng.normal(0, 0.5, sessions)))
-    return frame.assign(**{k: np.maximum(np.round(v, 2), 0.01) for k, v in prices.items()}, volume=volume)
-
-
-def split(frame: pd.DataFrame, factor: float, at: int = PLANTED) -> pd.DataFrame:
-    """The same quotes if from a session on one share were ``factor`` shares."""
-    out, rest = frame.copy(), np.arange(len(frame)) >= at
-    for column in ("open", "high", "low", "close"):
-        out[column] = np.where(rest, np.maximum(np.round(out[column] / factor, 2), 0.01), out[column])
-    return out.assign(volume=np.where(rest, np.round(out["volume"] * factor), out["volume"]))
-
-
-def marked(frame: pd.DataFrame, mark: str, at: int = PLANTED, *, rises: bool = True) -> pd.DataFrame:
     """Quotes with the exchange's own fields: DISMES that rises and a mark that stays for five sessions."""
     row = np.arange(len(frame))
     kind = np.where((row >= at) & (row < at + 5), f"PN  {mark:<4}N2", "PN      N2")
     return frame.assign(type=kind, isin="BRPETRACNPR6", dismes=100 + (row >= at) * rises)
-
-
-def applied(actions: pd.DataFrame) -> list[tuple[str, str, float]]:
-    """(ticker, date, factor) of the detections that a read would apply."""
-    sure = actions[(actions["confidence"] >= MINIMAL_CONFIDENCE) & (actions["factor"] != 1)]
-    return [(t, str(d.date()), f) for t, d, f in zip(sure["ticker"], sure["date"], sure["factor"], strict=True)]
-
-
-def day(frame: pd.DataFrame, at: int = PLANTED) -> str:
-    return str(frame["date"].iloc[at].date())
 
 
 LIVELY = st.floats(0.008, 0.03)
@@ -64,16 +32,25 @@ LIVELY = st.floats(0.008, 0.03)
 
 @settings(max_examples=25, deadline=None)
 @given(
-    st.integers(0, 10_000), LIVELY, st.sampled_from([2.0, 3.0, 4.0, 5.0, 10.0, 100.0, 1 / 2, 1 / 4, 1 / 5, 1 / 10, 1 / 100])
+    st.integers(0, 10_000),
+    LIVELY,
+    st.sampled_from([2.0, 3.0, 4.0, 5.0, 10.0, 100.0, 1 / 2, 1 / 4, 1 / 5, 1 / 10, 1 / 100]),
 )
-def test_a_planted_split_is_found_with_its_factor(seed: int, volatility: float, factor: float) -> None:
+def test_a_planted_split_is_found_with_its_factor(
+    seed: int, volatility: float, factor: float
+) -> None:
     price = 3_000.0 if factor >= 10 else 30.0 if factor > 0.1 else 5.0
     frame = split(walk(seed, volatility, price=price), factor)
     found = detect_in(frame)
     [(ticker, date, detected)] = applied(found)
     assert (ticker, date) == ("PETR4", day(frame))
-    near = sorted({2.0, 3.0, 4.0, 5.0, 10.0, 100.0}, key=lambda f: abs(np.log(f / max(detected, 1 / detected))))[0]
-    assert near == pytest.approx(max(factor, 1 / factor)), "an action closer to another usual factor"
+    near = sorted(
+        {2.0, 3.0, 4.0, 5.0, 10.0, 100.0},
+        key=lambda f: abs(np.log(f / max(detected, 1 / detected))),
+    )[0]
+    assert near == pytest.approx(max(factor, 1 / factor)), (
+        "an action closer to another usual factor"
+    )
     assert abs(np.log(detected / factor)) < np.log(1.25)
 
 
@@ -97,7 +74,9 @@ def spiked(frame: pd.DataFrame, factor: float) -> pd.DataFrame:
     return out
 
 
-@given(st.integers(0, 10_000), st.floats(0.008, 0.02), st.sampled_from([0.1, 0.5, 2.0, 3.0, 7.0, 10.0]))
+@given(
+    st.integers(0, 10_000), st.floats(0.008, 0.02), st.sampled_from([0.1, 0.5, 2.0, 3.0, 7.0, 10.0])
+)
 @settings(max_examples=60, deadline=None)
 def test_a_price_that_goes_back_is_no_split(seed: int, volatility: float, factor: float) -> None:
     assert applied(detect_in(spiked(walk(seed, volatility), factor))) == []
@@ -128,7 +107,9 @@ def test_a_price_that_is_stuck_for_some_sessions_and_goes_back_is_no_action(
 
 
 @pytest.mark.parametrize("sessions", [1, 2, 5])
-def test_a_split_after_which_the_price_stands_still_is_found_when_it_moves_on(sessions: int) -> None:
+def test_a_split_after_which_the_price_stands_still_is_found_when_it_moves_on(
+    sessions: int,
+) -> None:
     frame = split(walk(volatility=0.01), 2.0)
     frame = stuck(frame, 0.5, sessions)
     assert applied(detect_in(frame)) == [("PETR4", day(frame), 2.0)]
@@ -139,21 +120,32 @@ def paid(frame: pd.DataFrame, part: float, listed: int = 0, at: int = PLANTED) -
     amount = round(part * frame["close"].iloc[at - 1], 4)
     out, rest = frame.assign(dividend=0.0), np.arange(len(frame)) >= at
     for column in ("open", "high", "low", "close"):
-        out[column] = np.where(rest, np.maximum(np.round(out[column] * (1 - part), 2), 0.01), out[column])
+        out[column] = np.where(
+            rest, np.maximum(np.round(out[column] * (1 - part), 2), 0.01), out[column]
+        )
     out.loc[at + listed, "dividend"] = amount
     return out
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10_000), st.floats(0.008, 0.02), st.floats(0.05, 0.9), st.sampled_from([-1, 0, 1]))
-def test_a_fall_that_a_listed_payout_explains_is_no_split(seed: int, volatility: float, part: float, listed: int) -> None:
+@given(
+    st.integers(0, 10_000),
+    st.floats(0.008, 0.02),
+    st.floats(0.05, 0.9),
+    st.sampled_from([-1, 0, 1]),
+)
+def test_a_fall_that_a_listed_payout_explains_is_no_split(
+    seed: int, volatility: float, part: float, listed: int
+) -> None:
     assert applied(detect_in(paid(walk(seed, volatility, price=300.0), part, listed))) == []
 
 
 def test_the_same_fall_without_a_listed_payout_is_taken_for_one() -> None:
     frame = paid(walk(price=300.0), 0.5)
     assert applied(detect_in(frame)) == []
-    assert [found[:2] for found in applied(detect_in(frame.drop(columns=["dividend"])))] == [("PETR4", day(frame))]
+    assert [found[:2] for found in applied(detect_in(frame.drop(columns=["dividend"])))] == [
+        ("PETR4", day(frame))
+    ]
     for beside in (-3, 3):  # too far away to be this one
         assert applied(detect_in(paid(walk(price=300.0), 0.5, beside))) == applied(
             detect_in(frame.drop(columns=["dividend"]))
@@ -162,9 +154,18 @@ def test_the_same_fall_without_a_listed_payout_is_taken_for_one() -> None:
 
 @pytest.mark.parametrize(
     ("part", "factor", "listed"),
-    [(0.02, 4.0, -1), (0.02, 4.0, 0), (0.02, 4.0, 1), (0.3, 2.0, 0), (0.5, 10.0, 0), (0.825, 1 / 25, 0)],
+    [
+        (0.02, 4.0, -1),
+        (0.02, 4.0, 0),
+        (0.02, 4.0, 1),
+        (0.3, 2.0, 0),
+        (0.5, 10.0, 0),
+        (0.825, 1 / 25, 0),
+    ],
 )
-def test_what_a_listed_payout_leaves_unexplained_is_the_split(part: float, factor: float, listed: int) -> None:
+def test_what_a_listed_payout_leaves_unexplained_is_the_split(
+    part: float, factor: float, listed: int
+) -> None:
     """CSAN3 2021 paid 1 % and split in four on one day, BRPR3 2023 paid 82 % and grouped 25 into one."""
     frame = paid(split(walk(price=300.0, volatility=0.01), factor), part, listed)
     found = detect_in(frame)
@@ -194,11 +195,15 @@ def test_a_spike_of_the_newest_day_is_less_certain_than_a_level_that_stayed() ->
     settled = detect_in(frame)
     one, other = (f[f["factor"] != 1].iloc[0] for f in (newest, settled))
     assert one["confidence"] < other["confidence"]
-    assert [json.loads(row["evidence"])["confirmed_by_next_session"] for row in (one, other)] == [False, True]
+    assert [json.loads(row["evidence"])["confirmed_by_next_session"] for row in (one, other)] == [
+        False,
+        True,
+    ]
 
 
 def test_a_crash_on_huge_volume_that_goes_on_all_day_is_no_split_when_dismes_stands_still() -> None:
-    # As AMER3 on 2023-01-12: 12.00 to 2.72 on 251 million shares, ten times the usual, DISMES unchanged.
+    # As AMER3 on 2023-01-12: 12.00 to 2.72 on 251 million shares, ten times the usual, DISMES
+    # unchanged.
     frame = split(walk(1, 0.03, price=12.0), 4.41)
     row = frame.index == PLANTED
     frame.loc[row, "volume"] = 2.5e8
@@ -219,7 +224,9 @@ def jump(factor: float, times_volume: float, seed: int, volatility: float = 0.02
     return after
 
 
-@pytest.mark.parametrize(("factor", "times_volume", "spread"), [(2, 8, 1.03), (4, 8, 1.03), (5, 10, 1.2), (10, 10, 1.2)])
+@pytest.mark.parametrize(
+    ("factor", "times_volume", "spread"), [(2, 8, 1.03), (4, 8, 1.03), (5, 10, 1.2), (10, 10, 1.2)]
+)
 @pytest.mark.parametrize("volatility", [0.02, 0.03])
 def test_nor_is_a_crash_to_a_round_part_of_the_price(
     factor: float, times_volume: float, spread: float, volatility: float
@@ -228,17 +235,26 @@ def test_nor_is_a_crash_to_a_round_part_of_the_price(
         frame = jump(factor, times_volume, seed, volatility)
         frame.loc[PLANTED, "high"] *= spread
         frame.loc[PLANTED, "low"] /= spread
-        assert applied(detect_in(frame.assign(dismes=117, type="ON      NM", isin="BRAMERACNOR6"))) == []
+        assert (
+            applied(detect_in(frame.assign(dismes=117, type="ON      NM", isin="BRAMERACNOR6")))
+            == []
+        )
 
 
 @pytest.mark.parametrize("mark", ["ED", "EJ", "ES", "EC", "EA", "EDJ"])
-@pytest.mark.parametrize(("part", "times_volume"), [(0.8, 1), (0.67, 1), (0.5, 1), (0.5, 8), (0.25, 8)])
-def test_a_fall_on_the_ex_date_of_another_right_is_no_split(mark: str, part: float, times_volume: float) -> None:
+@pytest.mark.parametrize(
+    ("part", "times_volume"), [(0.8, 1), (0.67, 1), (0.5, 1), (0.5, 8), (0.25, 8)]
+)
+def test_a_fall_on_the_ex_date_of_another_right_is_no_split(
+    mark: str, part: float, times_volume: float
+) -> None:
     for seed in range(4):
         assert applied(detect_in(marked(jump(1 / part, times_volume, seed), mark))) == []
 
 
-@pytest.mark.parametrize(("mark", "factor"), [("EB", 2.0), ("EB", 1.25), ("EDB", 3.0), ("EG", 0.1), ("EX", 2.0)])
+@pytest.mark.parametrize(
+    ("mark", "factor"), [("EB", 2.0), ("EB", 1.25), ("EDB", 3.0), ("EG", 0.1), ("EX", 2.0)]
+)
 def test_a_marked_action_is_found_beside_other_rights(mark: str, factor: float) -> None:
     for seed in range(4):
         frame = marked(split(walk(seed, 0.01, price=60.0), factor), mark)
@@ -253,7 +269,9 @@ def test_dismes_that_rose_speaks_for_an_action_and_one_that_stood_still_against_
         found = detect_in(quotes)
         return float(found.loc[found["kind"] != "ex_mark", "confidence"].sum())
 
-    still, unknown, risen = (confidence(q) for q in (frame.assign(dismes=117), frame, frame.assign(dismes=117 + rose)))
+    still, unknown, risen = (
+        confidence(q) for q in (frame.assign(dismes=117), frame, frame.assign(dismes=117 + rose))
+    )
     assert still < 0.1 * unknown
     assert risen > unknown
 
@@ -287,7 +305,10 @@ def test_a_mark_that_stays_counts_once_and_anew_when_dismes_rises_under_it() -> 
     frame = marked(walk(), "EJ")
     assert detect_in(frame)["date"].dt.date.astype(str).tolist() == [day(frame)]
     frame["dismes"] += np.arange(len(frame)) >= PLANTED + 2
-    assert detect_in(frame)["date"].dt.date.astype(str).tolist() == [day(frame), day(frame, PLANTED + 2)]
+    assert detect_in(frame)["date"].dt.date.astype(str).tolist() == [
+        day(frame),
+        day(frame, PLANTED + 2),
+    ]
 
 
 def test_a_rise_of_dismes_whose_mark_is_gone_is_an_ex_date_of_a_right_without_a_name() -> None:
@@ -299,7 +320,10 @@ def test_a_rise_of_dismes_whose_mark_is_gone_is_an_ex_date_of_a_right_without_a_
 def test_without_dismes_the_first_session_of_a_mark_is_its_ex_date() -> None:
     frame = marked(walk(), "ED").drop(columns=["dismes", "isin"])
     found = detect_in(frame)
-    assert (found["kind"].tolist(), found["date"].dt.date.astype(str).tolist()) == (["ex_mark"], [day(frame)])
+    assert (found["kind"].tolist(), found["date"].dt.date.astype(str).tolist()) == (
+        ["ex_mark"],
+        [day(frame)],
+    )
 
 
 def test_a_fall_of_the_whole_market_is_no_split_of_anybody() -> None:
@@ -309,9 +333,9 @@ def test_a_fall_of_the_whole_market_is_no_split_of_anybody() -> None:
     assert applied(detect_in(together)) == []
     ticker = crash[0]["ticker"].iloc[0]
     shared = detect_in(together)
-    assert alone["confidence"].max() > shared[shared["ticker"] == ticker]["confidence"].max() or ticker not in set(
-        shared["ticker"]
-    )
+    assert alone["confidence"].max() > shared[shared["ticker"] == ticker][
+        "confidence"
+    ].max() or ticker not in set(shared["ticker"])
 
 
 def test_what_the_market_fell_is_not_counted_into_the_factor() -> None:
@@ -367,7 +391,9 @@ def test_rows_of_other_tickers_order_and_twins_change_nothing() -> None:
         *[(at, 10.0, []) for at in (0, -1, 1, -2, 2, 3, -LATE_LISTING, LATE_LISTING)],
         *[(at, 10.0, [10.0]) for at in (-LATE_LISTING - 1, LATE_LISTING + 1)],
         *[(at, 9.0, []) for at in (-2, 3)],  # about the same: the price of a session lies between
-        *[(at, factor, [10.0]) for at in (-2, 3) for factor in (0.1, 2.0, 1.1, 0.0, -10.0, None)],  # another action, or none
+        *[
+            (at, factor, [10.0]) for at in (-2, 3) for factor in (0.1, 2.0, 1.1, 0.0, -10.0, None)
+        ],  # another action, or none
     ],
 )
 def test_a_split_that_the_quotes_list_themselves_is_not_detected_once_more(
@@ -392,7 +418,9 @@ def test_what_comes_later_than_two_sessions_changes_no_verdict() -> None:
     pd.testing.assert_frame_equal(whole[whole["factor"] == 2], cut[cut["factor"] == 2])
 
 
-def test_the_table_has_its_columns_even_without_a_row_and_a_relation_that_is_no_quotes_is_refused() -> None:
+def test_the_table_has_its_columns_even_without_a_row_and_a_relation_that_is_no_quotes_is_refused() -> (
+    None
+):
     empty = detect_in(walk().iloc[:0])
     assert (list(empty.columns), len(empty)) == (list(ACTION_TYPES), 0)
     with pytest.raises(InvalidQuotesError, match="lacks close"):

@@ -1,24 +1,18 @@
 """What a list says of a day explains its move first; a price that is stuck at a wrong level is no action."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from planted_actions import PLANTED, applied, day, split, walk
 
 from b3shared.quotes.corporate_actions.detection import detect_in
 from b3shared.quotes.ingest.import_quotes import fill_lake
-from b3shared.quotes.sources.parquet import QuoteQuery, open_source
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.sources import open_source
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import open_storage
-
-_spec = importlib.util.spec_from_file_location("detection_quotes", Path(__file__).with_name("test_detection.py"))
-assert _spec
-assert _spec.loader
-_quotes = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_quotes)
-walk, split, applied, day, PLANTED = _quotes.walk, _quotes.split, _quotes.applied, _quotes.day, _quotes.PLANTED
 
 PRICES = ["open", "high", "low", "close"]
 
@@ -29,13 +23,17 @@ def paid(frame: pd.DataFrame, part: float, listed: int = 0) -> pd.DataFrame:
     cash = round(part * float(frame["close"].iloc[PLANTED - 1]), 4)
     out = frame.copy()
     for column in PRICES:
-        out[column] = np.where(rest, np.maximum(np.round(out[column] * (1 - part), 2), 0.01), out[column])
+        out[column] = np.where(
+            rest, np.maximum(np.round(out[column] * (1 - part), 2), 0.01), out[column]
+        )
     return out.assign(dividend=np.where(np.arange(len(frame)) == PLANTED + listed, cash, 0.0))
 
 
 @pytest.mark.parametrize("factor", [4.0, 2.0, 1 / 10, 1 / 25], ids=["4", "2", "tenth", "25th"])
 @pytest.mark.parametrize("part", [0.1, 0.3, 0.8], ids=str)
-def test_a_split_beside_a_payout_of_the_same_day_is_found_with_its_own_factor(factor: float, part: float) -> None:
+def test_a_split_beside_a_payout_of_the_same_day_is_found_with_its_own_factor(
+    factor: float, part: float
+) -> None:
     frame = split(paid(walk(3, 0.012, price=60.0), part), factor)
     assert applied(detect_in(frame)) == [("PETR4", day(frame), pytest.approx(factor))]
 
@@ -46,7 +44,9 @@ def test_a_small_payout_does_not_hide_a_split_of_the_day_beside_it() -> None:
     assert applied(detect_in(frame)) == [("PETR4", day(frame), 2.0)]
 
 
-@pytest.mark.parametrize("cash", [0.0, -5.0, float("nan"), 1e6], ids=["none", "negative", "nan", "more than the price"])
+@pytest.mark.parametrize(
+    "cash", [0.0, -5.0, float("nan"), 1e6], ids=["none", "negative", "nan", "more than the price"]
+)
 def test_a_payout_that_cannot_be_explains_nothing(cash: float) -> None:
     frame = split(walk(5, 0.015), 2.0)
     frame["dividend"] = np.where(np.arange(len(frame)) == PLANTED, cash, 0.0)
@@ -54,7 +54,9 @@ def test_a_payout_that_cannot_be_explains_nothing(cash: float) -> None:
 
 
 def test_in_a_lake_a_listed_payout_of_half_the_price_is_adjusted_once(tmp_path: Path) -> None:
-    frames = [paid(walk(seed, 0.015, ticker=f"AA{letter}X3"), 0.5) for seed, letter in enumerate("ABCDEF")]
+    frames = [
+        paid(walk(seed, 0.015, ticker=f"AA{letter}X3"), 0.5) for seed, letter in enumerate("ABCDEF")
+    ]
     quotes = write_parquet(pd.concat(frames, ignore_index=True), tmp_path / "quotes.parquet")
     fill_lake(open_source(quotes), open_storage(tmp_path / "store"))
     found = open_source(str(tmp_path / "store" / "lake" / "quotes")).read(QuoteQuery())
@@ -85,6 +87,8 @@ def test_a_price_that_is_stuck_at_its_right_level_hides_no_split() -> None:
 def test_a_share_that_is_stuck_before_its_split_is_split() -> None:
     frame = walk(7, 0.015)
     frame.loc[PLANTED - 3 : PLANTED - 1, PRICES] = float(frame["close"].iloc[PLANTED - 3])
-    frame.loc[PLANTED:, PRICES] *= float(frame["close"].iloc[PLANTED - 3] / walk(7, 0.015)["close"].iloc[PLANTED - 1])
+    frame.loc[PLANTED:, PRICES] *= float(
+        frame["close"].iloc[PLANTED - 3] / walk(7, 0.015)["close"].iloc[PLANTED - 1]
+    )
     frame[PRICES] = frame[PRICES].round(2)
     assert applied(detect_in(split(frame, 2.0))) == [("PETR4", day(frame), 2.0)]

@@ -8,14 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from b3shared.quotes.corporate_actions.table import MINIMAL_CONFIDENCE
 from b3shared.quotes.corporate_actions.detection import detect_actions, detect_in
+from b3shared.quotes.corporate_actions.table import MINIMAL_CONFIDENCE
 
 
 def applied(actions: pd.DataFrame) -> list[tuple[str, str, float]]:
     """(ticker, date, factor) of the detections that a read would apply."""
     sure = actions[(actions["confidence"] >= MINIMAL_CONFIDENCE) & (actions["factor"] != 1)]
-    return [(t, str(d.date()), f) for t, d, f in zip(sure["ticker"], sure["date"], sure["factor"], strict=True)]
+    return [
+        (t, str(d.date()), f)
+        for t, d, f in zip(sure["ticker"], sure["date"], sure["factor"], strict=True)
+    ]
 
 
 def excerpt(folder: Path, file: str, ticker: str, first: str, last: str) -> pd.DataFrame:
@@ -35,12 +38,21 @@ def excerpt(folder: Path, file: str, ticker: str, first: str, last: str) -> pd.D
         ("ENEV3", "2016-05-12", 0.01),
         ("CASH3", "2023-06-01", 0.1),
         ("IRBR3", "2023-01-25", 1 / 30),
-        ("PRIO3", "2014-08-11", 0.1),  # the vendor's list lacks these two; its adjusted prices have them
+        (
+            "PRIO3",
+            "2014-08-11",
+            0.1,
+        ),  # the vendor's list lacks these two; its adjusted prices have them
         ("COGN3", "2014-09-15", 4.0),
     ],
 )
-def test_real_splits_are_found_from_prices_and_volumes(shared_data: Path, ticker: str, ex_date: str, factor: float) -> None:
-    first, last = pd.Timestamp(ex_date) - pd.Timedelta(days=200), pd.Timestamp(ex_date) + pd.Timedelta(days=40)
+def test_real_splits_are_found_from_prices_and_volumes(
+    shared_data: Path, ticker: str, ex_date: str, factor: float
+) -> None:
+    first, last = (
+        pd.Timestamp(ex_date) - pd.Timedelta(days=200),
+        pd.Timestamp(ex_date) + pd.Timedelta(days=40),
+    )
     frame = excerpt(shared_data, "b3_daily.parquet", ticker, str(first.date()), str(last.date()))
     assert applied(detect_in(frame)) == [(ticker, ex_date, pytest.approx(factor))]
 
@@ -51,13 +63,21 @@ def test_csan3_s_payout_and_split_of_one_day_are_told_apart(shared_data: Path, l
     frame = excerpt(shared_data, "b3_daily.parquet", "CSAN3", "2020-10-01", "2021-06-10")
     frame = frame.assign(dividend=np.where(frame["date"] == listed, 1.0306, 0.0))
     assert applied(detect_in(frame)) == [("CSAN3", "2021-05-06", 4.0)]
-    assert applied(detect_in(frame.assign(split_factor=np.where(frame["date"] == listed, 4.0, 1.0)))) == []
+    assert (
+        applied(detect_in(frame.assign(split_factor=np.where(frame["date"] == listed, 4.0, 1.0))))
+        == []
+    )
 
 
-def test_syne3_s_great_payout_that_is_listed_on_the_session_before_is_no_split(shared_data: Path) -> None:
+def test_syne3_s_great_payout_that_is_listed_on_the_session_before_is_no_split(
+    shared_data: Path,
+) -> None:
     frame = excerpt(shared_data, "b3_daily.parquet", "SYNE3", "2021-06-01", "2022-02-10")
     day = "2021-12-20"
-    told = {listed: detect_in(frame if listed else frame.drop(columns=["dividend"])) for listed in (True, False)}
+    told = {
+        listed: detect_in(frame if listed else frame.drop(columns=["dividend"]))
+        for listed in (True, False)
+    }
     assert day in set(told[False]["date"].astype(str))
     assert day not in set(told[True]["date"].astype(str))
 
@@ -71,11 +91,17 @@ def test_syne3_s_great_payout_that_is_listed_on_the_session_before_is_no_split(s
         ("IRBR3", "2020-01-01", "2020-07-31"),  # -32 % and more in days
         ("PETR4", "2019-10-01", "2020-06-30"),  # -30 % with the whole market
         ("MRFG3", "2021-06-01", "2022-02-28"),  # a payment that the price does not show
-        ("BRAP4", "2021-10-15", "2022-02-28"),  # shares of another company were distributed: no split factor fits
+        (
+            "BRAP4",
+            "2021-10-15",
+            "2022-02-28",
+        ),  # shares of another company were distributed: no split factor fits
         ("QUAL3", "2019-03-01", "2019-10-31"),  # +37 % in a day
     ],
 )
-def test_real_crashes_surges_and_bad_ticks_are_no_splits(shared_data: Path, ticker: str, first: str, last: str) -> None:
+def test_real_crashes_surges_and_bad_ticks_are_no_splits(
+    shared_data: Path, ticker: str, first: str, last: str
+) -> None:
     assert applied(detect_in(excerpt(shared_data, "b3_daily.parquet", ticker, first, last))) == []
 
 
@@ -108,5 +134,7 @@ def test_on_consecutive_official_days_every_ex_mark_lies_where_dismes_changed_an
         ).df()
     marks = found[found["kind"] == "ex_mark"][["ticker", "date"]]
     assert len(marks) > 100
-    assert set(marks.itertuples(index=False, name=None)) == set(changed.itertuples(index=False, name=None))
+    assert set(marks.itertuples(index=False, name=None)) == set(
+        changed.itertuples(index=False, name=None)
+    )
     assert applied(found) == [("GSHP3", "2020-01-13", pytest.approx(1 / 30))]

@@ -8,15 +8,17 @@ import pytest
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.params.run import PipelineParams
-from b3shared.storage.database import connect
+from b3shared.quotes.corporate_actions.listed_splits import untraced_splits
+from b3shared.quotes.corporate_actions.overrides import OVERRIDES
 from b3shared.quotes.ingest.import_quotes import fill_lake
 from b3shared.quotes.ingest.ingest import Ingest
-from b3shared.quotes.corporate_actions.listed_splits import untraced_splits
-from b3shared.quotes.loading.load import load_quotes, read_quotes
-from b3shared.quotes.corporate_actions.overrides import OVERRIDES
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery, open_source
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.loading.load import load_quotes, read_quotes
+from b3shared.quotes.sources import open_source
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import open_storage
+from b3shared.storage.database import connect
 
 PRICES = ["open", "high", "low", "close"]
 
@@ -44,7 +46,9 @@ def left(frame: pd.DataFrame, tmp_path: Path) -> int:
     return listed(read_quotes(source, QuoteQuery())[0])
 
 
-def with_split(frame: pd.DataFrame, day: str, factor: float, move: float | None = None) -> pd.DataFrame:
+def with_split(
+    frame: pd.DataFrame, day: str, factor: float, move: float | None = None
+) -> pd.DataFrame:
     """One ticker's quotes with a split listed on a day on which its close moved by so much."""
     own = frame[(frame["ticker"] == "WEGE3") & (frame["split_factor"] == 1)].reset_index(drop=True)
     own = own[own["date"] > "2022-01-01"].reset_index(drop=True)
@@ -56,12 +60,16 @@ def with_split(frame: pd.DataFrame, day: str, factor: float, move: float | None 
     return own
 
 
-def test_every_listed_split_of_prices_as_traded_is_applied(raw: pd.DataFrame, tmp_path: Path) -> None:
+def test_every_listed_split_of_prices_as_traded_is_applied(
+    raw: pd.DataFrame, tmp_path: Path
+) -> None:
     assert listed(raw) > 20
     assert left(raw, tmp_path) == listed(raw)
 
 
-def test_no_listed_split_of_adjusted_prices_is_applied(adjusted: pd.DataFrame, tmp_path: Path) -> None:
+def test_no_listed_split_of_adjusted_prices_is_applied(
+    adjusted: pd.DataFrame, tmp_path: Path
+) -> None:
     source = ParquetSource(write_parquet(adjusted, tmp_path / "quotes.parquet"))
     quotes = load_quotes(source, PipelineParams())
     (found,) = [f for f in quotes.findings if f.kind == "split_without_trace"]
@@ -70,7 +78,9 @@ def test_no_listed_split_of_adjusted_prices_is_applied(adjusted: pd.DataFrame, t
     assert "split_factor" in found.examples[0]
 
 
-def test_a_real_split_on_a_day_of_a_crash_or_a_rally_stays(raw: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_real_split_on_a_day_of_a_crash_or_a_rally_stays(
+    raw: pd.DataFrame, tmp_path: Path
+) -> None:
     for move in (0.25, -0.25):  # beside the split, the price as traded moves so
         crash = with_split(raw, "2023-03-15", 2.0, (1 + move) / 2 - 1)
         assert left(crash, tmp_path) == 1
@@ -82,7 +92,9 @@ def test_a_lone_small_bonus_stays_whatever_its_day_did(raw: pd.DataFrame, tmp_pa
         assert left(with_split(raw, "2023-03-15", 1.05, move), tmp_path) == 1
 
 
-def test_a_small_bonus_goes_where_the_other_splits_are_adjusted(adjusted: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_small_bonus_goes_where_the_other_splits_are_adjusted(
+    adjusted: pd.DataFrame, tmp_path: Path
+) -> None:
     bonus = with_split(adjusted, "2023-03-15", 1.05, 0.0).assign(ticker="XXXX3")
     assert left(pd.concat([adjusted, bonus], ignore_index=True), tmp_path) == 0
 
@@ -92,7 +104,9 @@ def test_one_wrong_row_among_real_splits_goes_alone(raw: pd.DataFrame, tmp_path:
     assert left(pd.concat([raw, wrong], ignore_index=True), tmp_path) == listed(raw)
 
 
-def test_a_split_on_a_session_without_a_trade_is_judged_by_the_next_one(raw: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_split_on_a_session_without_a_trade_is_judged_by_the_next_one(
+    raw: pd.DataFrame, tmp_path: Path
+) -> None:
     split = with_split(raw, "2023-03-15", 4.0, -0.75)
     at = split.index[split["split_factor"] != 1]
     split.loc[at, "volume"] = 0
@@ -101,7 +115,9 @@ def test_a_split_on_a_session_without_a_trade_is_judged_by_the_next_one(raw: pd.
     assert left(split.assign(**dict.fromkeys(PRICES, split["close"][0])), tmp_path) == 0
 
 
-def test_a_split_that_the_user_gives_is_applied_without_a_trace(raw: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_split_that_the_user_gives_is_applied_without_a_trace(
+    raw: pd.DataFrame, tmp_path: Path
+) -> None:
     storage = open_storage(tmp_path)
     split = with_split(raw, "2023-03-15", 4.0)
     fill_lake(ParquetSource(write_parquet(split, tmp_path / "quotes.parquet")), storage)
@@ -125,10 +141,16 @@ def test_a_split_that_the_user_gives_is_applied_without_a_trace(raw: pd.DataFram
     ],
     ids=["as traded", "adjusted"],
 )
-def test_ten_years_of_a_vendor_are_told_apart(shared_data: Path, file: str, columns: str, applied: int, of: int) -> None:
+def test_ten_years_of_a_vendor_are_told_apart(
+    shared_data: Path, file: str, columns: str, applied: int, of: int
+) -> None:
     """The one that goes lists a factor of 0.001 beside no jump; the four that stay fell by their factor."""
     with connect() as connection:
-        quotes = f"(SELECT ticker, date, close, volume, {columns} FROM '{shared_data / file}.parquet')"
+        quotes = (
+            f"(SELECT ticker, date, close, volume, {columns} FROM '{shared_data / file}.parquet')"
+        )
         found = untraced_splits(connection, quotes)
-        (total,) = connection.execute(f"SELECT count(*) FROM {quotes} WHERE split_factor <> 1").fetchall()[0]
+        (total,) = connection.execute(
+            f"SELECT count(*) FROM {quotes} WHERE split_factor <> 1"
+        ).fetchall()[0]
     assert (total - len(found), total) == (applied, of)

@@ -9,13 +9,17 @@ import pytest
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.params.run import PipelineParams
-from b3shared.pipeline.steps.publish_serving import _stored
+from b3shared.pipeline.serving_snapshot import store_snapshot
+from b3shared.quotes.corporate_actions.overrides import OVERRIDES
 from b3shared.quotes.ingest.import_quotes import fill_lake
 from b3shared.quotes.ingest.ingest import Ingest
 from b3shared.quotes.lake.lake import LAKE, write_lake
 from b3shared.quotes.loading.load import load_quotes, read_quotes
-from b3shared.quotes.corporate_actions.overrides import OVERRIDES
-from b3shared.quotes.sources.parquet import DuckDBSource, ParquetSource, QuoteQuery, QuoteSource, open_source
+from b3shared.quotes.sources import open_source
+from b3shared.quotes.sources.base import QuoteSource
+from b3shared.quotes.sources.duckdb import DuckDBSource
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage, open_storage
 
@@ -24,18 +28,27 @@ from b3shared.storage import FolderStorage, open_storage
 def unlisted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled quotes without their splits; dividends are listed."""
     file = tmp_path_factory.mktemp("unlisted") / "quotes.parquet"
-    duckdb.execute(f"COPY (SELECT * EXCLUDE (split_factor) FROM '{BUNDLED_QUOTES}') TO '{file}' (FORMAT parquet)")
+    duckdb.execute(
+        f"COPY (SELECT * EXCLUDE (split_factor) FROM '{BUNDLED_QUOTES}') TO '{file}' (FORMAT parquet)"
+    )
     return file
 
 
 def splits(source: QuoteSource) -> pd.DataFrame:
     frame = load_quotes(source, PipelineParams()).frame
-    return frame.loc[frame["split_factor"] != 1, ["ticker", "date", "split_factor"]].reset_index(drop=True)
+    return frame.loc[frame["split_factor"] != 1, ["ticker", "date", "split_factor"]].reset_index(
+        drop=True
+    )
 
 
-def test_quotes_read_directly_have_the_splits_that_a_lake_of_them_has(unlisted: Path, tmp_path: Path) -> None:
+def test_quotes_read_directly_have_the_splits_that_a_lake_of_them_has(
+    unlisted: Path, tmp_path: Path
+) -> None:
     fill_lake(ParquetSource(unlisted), open_storage(tmp_path))
-    direct, by_lake = splits(ParquetSource(unlisted)), splits(open_source(f"{tmp_path}/lake/quotes"))
+    direct, by_lake = (
+        splits(ParquetSource(unlisted)),
+        splits(open_source(f"{tmp_path}/lake/quotes")),
+    )
     assert len(direct) > 15
     pd.testing.assert_frame_equal(direct, by_lake)
     with duckdb.connect(str(tmp_path / "b3.duckdb")) as connection:
@@ -44,8 +57,14 @@ def test_quotes_read_directly_have_the_splits_that_a_lake_of_them_has(unlisted: 
 
 
 def test_most_splits_that_the_vendor_lists_are_found_and_few_others(unlisted: Path) -> None:
-    found, listed = (set(splits(ParquetSource(path)).itertuples(index=False)) for path in (unlisted, BUNDLED_QUOTES))
-    days = [{(row.ticker, row.date) for row in rows} for rows in (found, {r for r in listed if not 0.75 < r[2] < 1.35})]
+    found, listed = (
+        set(splits(ParquetSource(path)).itertuples(index=False))
+        for path in (unlisted, BUNDLED_QUOTES)
+    )
+    days = [
+        {(row.ticker, row.date) for row in rows}
+        for rows in (found, {r for r in listed if not 0.75 < r[2] < 1.35})
+    ]
     assert len(days[0] & days[1]) >= 0.9 * len(days[1])
 
 
@@ -62,8 +81,12 @@ def test_a_part_of_the_quotes_has_the_splits_of_the_whole(unlisted: Path) -> Non
     whole = splits(source)
     params = PipelineParams(tickers=("MGLU3", "WEGE3"))
     part = load_quotes(source, params).frame
-    some = part.loc[part["split_factor"] != 1, ["ticker", "date", "split_factor"]].reset_index(drop=True)
-    pd.testing.assert_frame_equal(some, whole[whole["ticker"].isin(params.tickers)].reset_index(drop=True))
+    some = part.loc[part["split_factor"] != 1, ["ticker", "date", "split_factor"]].reset_index(
+        drop=True
+    )
+    pd.testing.assert_frame_equal(
+        some, whole[whole["ticker"].isin(params.tickers)].reset_index(drop=True)
+    )
     assert len(some)
 
 
@@ -82,20 +105,28 @@ def test_what_is_served_has_the_splits_too(tmp_path: Path) -> None:
     where = f"WHERE date <= DATE '{day}' + 7"
     listed, unlisted = tmp_path / "listed.parquet", tmp_path / "unlisted.parquet"
     duckdb.execute(f"COPY (SELECT * {quotes} {where}) TO '{listed}' (FORMAT parquet)")
-    duckdb.execute(f"COPY (SELECT * EXCLUDE (split_factor) {quotes} {where}) TO '{unlisted}' (FORMAT parquet)")
+    duckdb.execute(
+        f"COPY (SELECT * EXCLUDE (split_factor) {quotes} {where}) TO '{unlisted}' (FORMAT parquet)"
+    )
 
     storage, params = open_storage(tmp_path), PipelineParams().model_dump(mode="json")
     volatility = []
     for path in (listed, unlisted):
-        about = _stored(storage, open_source(path), [{"model_type": "rf", "params": params}], tmp_path)
+        about = store_snapshot(
+            storage, open_source(path), [{"model_type": "rf", "params": params}], tmp_path
+        )
         served = Snapshot.load(storage.download(about["snapshot"], tmp_path / "served.npz"))
         volatility.append(served.volatility[served.ticker.tolist().index(ticker)])
     assert volatility[1] == pytest.approx(volatility[0], rel=0.05)
 
 
-def test_a_lake_with_actions_and_listed_splits_that_all_have_a_trace_is_read(tmp_path: Path) -> None:
+def test_a_lake_with_actions_and_listed_splits_that_all_have_a_trace_is_read(
+    tmp_path: Path,
+) -> None:
     storage = FolderStorage(tmp_path / "store")
-    quotes = ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=("VALE3", "PETR4"), start=date(2023, 1, 2)))
+    quotes = ParquetSource(BUNDLED_QUOTES).read(
+        QuoteQuery(tickers=("VALE3", "PETR4"), start=date(2023, 1, 2))
+    )
     write_lake(quotes, storage)
     storage.put(OVERRIDES, b"ticker,date,dividend\nPETR4,2023-06-01,1.5\n")
     Ingest(storage).actions()

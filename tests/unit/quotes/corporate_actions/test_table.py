@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b3shared.core.errors import InvalidActionsError
+from b3shared.features.adjustment import forward_factors
 from b3shared.quotes.corporate_actions.table import (
     ACTION_TYPES,
     MINIMAL_CONFIDENCE,
@@ -17,7 +18,6 @@ from b3shared.quotes.corporate_actions.table import (
     sorted_actions,
     with_actions,
 )
-from b3shared.features.adjustment import forward_factors
 from b3shared.quotes.loading.cleaning import clean
 from b3shared.quotes.schema import QUOTE_TYPES
 
@@ -26,7 +26,12 @@ def quotes(**columns: list[object]) -> pd.DataFrame:
     """Rows in the schema: ticker and date as given, prices of 10.0, no action of their own."""
     size = len(next(iter(columns.values())))
     frame = pd.DataFrame({name: [None] * size for name in QUOTE_TYPES})
-    frame["ticker"], frame["split_factor"], frame["dividend"], frame["volume"] = "PETR4", 1.0, 0.0, 100
+    frame["ticker"], frame["split_factor"], frame["dividend"], frame["volume"] = (
+        "PETR4",
+        1.0,
+        0.0,
+        100,
+    )
     for column in ("open", "high", "low", "close"):
         frame[column] = 10.0
     for name, values in columns.items():
@@ -37,8 +42,17 @@ def quotes(**columns: list[object]) -> pd.DataFrame:
 
 def actions(*rows: dict[str, object]) -> pd.DataFrame:
     """A table of actions: splits by 2 of PETR4 detected with confidence 1, but for what is given."""
-    base = {"ticker": "PETR4", "kind": "split", "factor": 2.0, "dividend": 0.0, "confidence": 1.0, "evidence": "{}"}
-    table = pd.DataFrame([base | {"source": "detected"} | row for row in rows], columns=list(ACTION_TYPES))
+    base = {
+        "ticker": "PETR4",
+        "kind": "split",
+        "factor": 2.0,
+        "dividend": 0.0,
+        "confidence": 1.0,
+        "evidence": "{}",
+    }
+    table = pd.DataFrame(
+        [base | {"source": "detected"} | row for row in rows], columns=list(ACTION_TYPES)
+    )
     return sorted_actions(table) if rows else no_actions()
 
 
@@ -50,21 +64,31 @@ def splits(frame: pd.DataFrame) -> list[float]:
 
 
 def test_an_action_reaches_the_row_of_its_ticker_and_day() -> None:
-    frame = quotes(ticker=["PETR4", "PETR4", "VALE3"], date=["2023-01-02", "2023-01-03", "2023-01-03"])
+    frame = quotes(
+        ticker=["PETR4", "PETR4", "VALE3"], date=["2023-01-02", "2023-01-03", "2023-01-03"]
+    )
     assert splits(with_actions(frame, actions({"date": "2023-01-03"}))) == [1.0, 2.0, 1.0]
     assert splits(frame) == [1.0, 1.0, 1.0]
 
 
 def test_rows_in_any_order_get_their_own_actions_and_keep_their_order() -> None:
-    frame = quotes(ticker=["VALE3", "PETR4", "PETR4"], date=["2023-01-02", "2023-01-03", "2023-01-02"])
-    table = actions({"date": "2023-01-03"}, {"ticker": "VALE3", "date": "2023-01-02", "factor": 0.1})
+    frame = quotes(
+        ticker=["VALE3", "PETR4", "PETR4"], date=["2023-01-02", "2023-01-03", "2023-01-02"]
+    )
+    table = actions(
+        {"date": "2023-01-03"}, {"ticker": "VALE3", "date": "2023-01-02", "factor": 0.1}
+    )
     out = with_actions(frame, table)
     assert splits(out) == [0.1, 2.0, 1.0]
     assert out["ticker"].tolist() == ["VALE3", "PETR4", "PETR4"]
 
 
 def test_an_action_on_a_day_without_a_quote_goes_to_the_next_row() -> None:
-    assert splits(with_actions(quotes(date=DAYS), actions({"date": "2023-01-04"}))) == [1.0, 1.0, 2.0]
+    assert splits(with_actions(quotes(date=DAYS), actions({"date": "2023-01-04"}))) == [
+        1.0,
+        1.0,
+        2.0,
+    ]
 
 
 @pytest.mark.parametrize("day", ["2022-12-30", "2023-01-06"])
@@ -74,15 +98,20 @@ def test_an_action_before_the_first_row_or_after_the_last_is_left_out(day: str) 
 
 def test_what_quotes_carry_themselves_stays() -> None:
     frame = quotes(date=DAYS, split_factor=[1.0, 3.0, 1.0], dividend=[0.0, 0.0, 0.4])
-    table = actions({"date": DAYS[1]}, {"date": DAYS[2], "factor": 1.0, "dividend": 0.5, "kind": "dividend"})
+    table = actions(
+        {"date": DAYS[1]}, {"date": DAYS[2], "factor": 1.0, "dividend": 0.5, "kind": "dividend"}
+    )
     out = with_actions(frame, table)
     assert splits(out) == [1.0, 3.0, 1.0]
     assert out["dividend"].tolist() == [0.0, 0.0, 0.4]
 
 
 def test_two_actions_of_one_row_compound_and_dividends_count_for_the_shares_of_before() -> None:
-    # One share pays 0.50 and becomes two; the next day, without a trade, each of the two pays 0.20 and becomes three.
-    table = actions({"date": DAYS[1], "dividend": 0.5}, {"date": "2023-01-04", "factor": 3.0, "dividend": 0.2})
+    # One share pays 0.50 and becomes two; the next day, without a trade, each of the two pays 0.20
+    # and becomes three.
+    table = actions(
+        {"date": DAYS[1], "dividend": 0.5}, {"date": "2023-01-04", "factor": 3.0, "dividend": 0.2}
+    )
     out = with_actions(quotes(date=[DAYS[0], DAYS[2]]), table)
     assert splits(out) == [1.0, 6.0]
     assert out["dividend"].tolist() == [0.0, pytest.approx(0.9)]
@@ -93,7 +122,11 @@ def test_an_uncertain_detection_is_told_and_not_applied() -> None:
     out = with_actions(quotes(date=DAYS), doubtful)
     assert splits(out) == [1.0, 1.0, 1.0]
     assert out.attrs["suspected_actions"] == {("PETR4", np.datetime64(DAYS[1])): 2.0}
-    assert splits(with_actions(quotes(date=DAYS), doubtful, minimal_confidence=0.1)) == [1.0, 2.0, 1.0]
+    assert splits(with_actions(quotes(date=DAYS), doubtful, minimal_confidence=0.1)) == [
+        1.0,
+        2.0,
+        1.0,
+    ]
 
 
 def test_other_facts_about_the_quotes_are_kept_and_ex_marks_change_no_number() -> None:
@@ -128,7 +161,9 @@ def test_a_detected_split_explains_its_jump_and_a_suspected_one_is_named_as_such
 
     def found(table: pd.DataFrame) -> dict[str, tuple[str, ...]]:
         kept = {f.kind: f.examples for f in clean(with_actions(frame, table))[1]}
-        return {kind: kept[kind] for kind in ("unexplained_jump", "suspected_action") if kind in kept}
+        return {
+            kind: kept[kind] for kind in ("unexplained_jump", "suspected_action") if kind in kept
+        }
 
     sure, unsure = {"date": DAYS[1]}, {"date": DAYS[1], "confidence": 0.2}
     tripled = "PETR4 2023-01-05: move 2.0"
@@ -141,7 +176,9 @@ def test_a_detected_split_explains_its_jump_and_a_suspected_one_is_named_as_such
 
 
 @given(st.lists(st.sampled_from([0.1, 0.5, 2.0, 3.0]), min_size=1, max_size=6), st.integers(0, 3))
-def test_adjusted_prices_of_a_constant_value_are_constant_whatever_days_lack(factors: list[float], lacking: int) -> None:
+def test_adjusted_prices_of_a_constant_value_are_constant_whatever_days_lack(
+    factors: list[float], lacking: int
+) -> None:
     days = pd.bdate_range("2023-01-02", periods=len(factors) + 1)
     close = 10.0 / np.cumprod([1.0, *factors])
     kept = [0, *range(1 + min(lacking, len(factors) - 1), len(days))]
@@ -160,16 +197,24 @@ def given_rows(*rows: dict[str, object]) -> pd.DataFrame:
 
 def test_a_given_factor_takes_the_place_of_the_detection() -> None:
     detected = actions({"date": DAYS[1], "confidence": 0.1}, {"date": DAYS[2]})
-    out = apply_overrides(detected, given_rows({"ticker": "petr4", "date": DAYS[1], "split_factor": 3}))
-    assert out[["date", "factor", "confidence", "source"]].astype({"date": str}).to_numpy().tolist() == [
+    out = apply_overrides(
+        detected, given_rows({"ticker": "petr4", "date": DAYS[1], "split_factor": 3})
+    )
+    assert out[["date", "factor", "confidence", "source"]].astype(
+        {"date": str}
+    ).to_numpy().tolist() == [
         [DAYS[1], 3.0, 1.0, "given"],
         [DAYS[2], 2.0, 1.0, "detected"],
     ]
 
 
 def test_reject_strikes_the_detection_and_leaves_the_ex_mark() -> None:
-    detected = actions({"date": DAYS[1]}, {"date": DAYS[1], "kind": "ex_mark", "factor": 1.0}, {"date": DAYS[2]})
-    out = apply_overrides(detected, given_rows({"ticker": "PETR4", "date": DAYS[1], "reject": True}))
+    detected = actions(
+        {"date": DAYS[1]}, {"date": DAYS[1], "kind": "ex_mark", "factor": 1.0}, {"date": DAYS[2]}
+    )
+    out = apply_overrides(
+        detected, given_rows({"ticker": "PETR4", "date": DAYS[1], "reject": True})
+    )
     assert out["kind"].tolist() == ["ex_mark", "split"]
     assert splits(with_actions(quotes(date=DAYS), out)) == [1.0, 1.0, 2.0]
 
@@ -184,7 +229,9 @@ def test_reject_strikes_the_detection_and_leaves_the_ex_mark() -> None:
         ({"split_factor": 2}, "split"),
     ],
 )
-def test_given_actions_are_of_the_kind_that_their_numbers_say(said: dict[str, object], kind: str) -> None:
+def test_given_actions_are_of_the_kind_that_their_numbers_say(
+    said: dict[str, object], kind: str
+) -> None:
     out = apply_overrides(no_actions(), given_rows({"ticker": "PETR4", "date": DAYS[1]} | said))
     assert out["kind"].tolist() == [kind]
     read = with_actions(quotes(date=DAYS), out).iloc[1]
@@ -212,24 +259,41 @@ BASE = {"ticker": "PETR4", "date": "2023-01-03", "split_factor": 2.0}
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([BASE | {"factor": 2}], "have factor; the columns are ticker, date, split_factor, dividend, reject"),
+        (
+            [BASE | {"factor": 2}],
+            "have factor; the columns are ticker, date, split_factor, dividend, reject",
+        ),
         ([{"ticker": "PETR4", "split_factor": 2.0}], "lack date"),
         ([BASE | {"ticker": "PETR4F"}], "ticker = 'PETR4F': a ticker such as PETR4"),
         ([BASE | {"ticker": None}], "ticker = None"),
         ([BASE | {"date": "3/1/2023"}], "date = '3/1/2023': a day as YYYY-MM-DD is needed"),
-        ([BASE | {"split_factor": 0.0}], "split_factor = 0.0: a number from 1e-08 to 1e+08 is allowed"),
+        (
+            [BASE | {"split_factor": 0.0}],
+            "split_factor = 0.0: a number from 1e-08 to 1e+08 is allowed",
+        ),
         ([BASE | {"split_factor": -2.0}], "split_factor = -2.0"),
         ([BASE | {"split_factor": np.inf}], "split_factor = inf"),
         ([BASE | {"split_factor": "two"}], "split_factor = 'two'"),
         ([BASE | {"dividend": -0.1}], "dividend = -0.1: a number from 0"),
         ([BASE | {"reject": "maybe"}], "reject = 'maybe': true or false"),
         ([BASE | {"reject": True}], "true leaves no room"),
-        ([{"ticker": "PETR4", "date": "2023-01-03", "reject": False}], "give a split_factor, a dividend, or reject"),
-        ([BASE | {"split_factor": 9e-9}], "split_factor = 9e-09: a number from 1e-08 to 1e+08 is allowed"),
-        ([BASE, {"ticker": "petr4 ", "date": "2023-01-03", "reject": True}], "another row says what happened then"),
+        (
+            [{"ticker": "PETR4", "date": "2023-01-03", "reject": False}],
+            "give a split_factor, a dividend, or reject",
+        ),
+        (
+            [BASE | {"split_factor": 9e-9}],
+            "split_factor = 9e-09: a number from 1e-08 to 1e+08 is allowed",
+        ),
+        (
+            [BASE, {"ticker": "petr4 ", "date": "2023-01-03", "reject": True}],
+            "another row says what happened then",
+        ),
     ],
 )
-def test_an_override_that_cannot_be_meant_is_refused_by_row_and_value(rows: list[dict[str, object]], words: str) -> None:
+def test_an_override_that_cannot_be_meant_is_refused_by_row_and_value(
+    rows: list[dict[str, object]], words: str
+) -> None:
     with pytest.raises(InvalidActionsError) as caught:
         apply_overrides(actions({"date": DAYS[1]}), given_rows(*rows))
     assert words in str(caught.value)
@@ -264,19 +328,30 @@ def test_a_date_that_is_no_day_is_refused_by_row_and_value(moment: object) -> No
     assert caught.value.details == {"row": 2}
 
 
-@pytest.mark.parametrize("day", [" 2023-01-03 ", date(2023, 1, 3), pd.Timestamp("2023-01-03"), np.datetime64("2023-01-03")])
+@pytest.mark.parametrize(
+    "day",
+    [" 2023-01-03 ", date(2023, 1, 3), pd.Timestamp("2023-01-03"), np.datetime64("2023-01-03")],
+)
 def test_a_day_as_text_or_as_a_date_is_that_day(day: object) -> None:
     table = given_rows(BASE | {"date": day, "split_factor": 8.0})
-    assert splits(with_actions(quotes(date=DAYS), apply_overrides(actions({"date": DAYS[1]}), table))) == [1.0, 8.0, 1.0]
+    assert splits(
+        with_actions(quotes(date=DAYS), apply_overrides(actions({"date": DAYS[1]}), table))
+    ) == [1.0, 8.0, 1.0]
 
 
 def test_a_fault_is_named_with_its_row() -> None:
-    with pytest.raises(InvalidActionsError, match=r"overrides row 2 \(VALE3 2023-01-03\): split_factor = 0.0"):
-        apply_overrides(no_actions(), given_rows(BASE, BASE | {"ticker": "VALE3", "split_factor": 0.0}))
+    with pytest.raises(
+        InvalidActionsError, match=r"overrides row 2 \(VALE3 2023-01-03\): split_factor = 0.0"
+    ):
+        apply_overrides(
+            no_actions(), given_rows(BASE, BASE | {"ticker": "VALE3", "split_factor": 0.0})
+        )
 
 
 def test_payouts_of_one_day_are_added_and_equal_ones_are_instalments() -> None:
-    table = given_rows(*[{"ticker": "CMIG4", "date": DAYS[1], "dividend": amount} for amount in (0.30, 0.12, 0.12)])
+    table = given_rows(
+        *[{"ticker": "CMIG4", "date": DAYS[1], "dividend": amount} for amount in (0.30, 0.12, 0.12)]
+    )
     out = apply_overrides(no_actions(), table)
     assert out[["kind", "factor"]].to_numpy().tolist() == [["dividend", 1.0]]
     assert out["dividend"].tolist() == pytest.approx([0.54])
@@ -286,12 +361,16 @@ def test_grouping_and_split_of_one_day_multiply_beside_a_payout_per_old_share() 
     """VIVT3 2025-04-14: 40 into 1, then 1 into 80; one share of before became two."""
     rows = [{"split_factor": 0.025}, {"split_factor": 80.0}, {"dividend": 0.6}]
     table = given_rows(*[{"ticker": "PETR4", "date": DAYS[1]} | row for row in rows])
-    read = with_actions(quotes(date=DAYS), apply_overrides(actions({"date": DAYS[1]}), table)).iloc[1]
+    read = with_actions(quotes(date=DAYS), apply_overrides(actions({"date": DAYS[1]}), table)).iloc[
+        1
+    ]
     assert (read["split_factor"], read["dividend"]) == (pytest.approx(2.0), pytest.approx(0.6))
 
 
 def test_a_factor_of_millions_to_one_is_taken() -> None:
-    out = apply_overrides(no_actions(), given_rows({"ticker": "PETR4", "date": DAYS[1], "split_factor": 3e-7}))
+    out = apply_overrides(
+        no_actions(), given_rows({"ticker": "PETR4", "date": DAYS[1], "split_factor": 3e-7})
+    )
     assert out[["kind", "factor"]].to_numpy().tolist() == [["reverse_split", 3e-7]]
 
 
@@ -302,4 +381,6 @@ def test_a_rejection_that_is_said_twice_is_one() -> None:
 
 def test_no_overrides_change_nothing() -> None:
     table = actions({"date": DAYS[1]})
-    pd.testing.assert_frame_equal(apply_overrides(table, pd.DataFrame(columns=["ticker", "date", "reject"])), table)
+    pd.testing.assert_frame_equal(
+        apply_overrides(table, pd.DataFrame(columns=["ticker", "date", "reject"])), table
+    )

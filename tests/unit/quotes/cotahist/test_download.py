@@ -26,8 +26,8 @@ from b3shared.core.errors import (
     UnreadableFileError,
 )
 from b3shared.quotes.cotahist.download import Patience, QuoteServer
-from b3shared.quotes.ingest.ingest import Ingest
 from b3shared.quotes.cotahist.periods import annual, daily
+from b3shared.quotes.ingest.ingest import Ingest
 from b3shared.storage import FolderStorage
 
 DAY = date(2020, 1, 6)
@@ -56,7 +56,9 @@ def says(body: bytes, status: int = 200, kind: str = "application/zip", **header
     def answer(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         sent = {"Content-Type": kind, "Content-Length": str(len(body))}
-        for name, value in (sent | {name.replace("_", "-"): value for name, value in headers.items()}).items():
+        for name, value in (
+            sent | {name.replace("_", "-"): value for name, value in headers.items()}
+        ).items():
             handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(body)
@@ -146,10 +148,18 @@ TWICE = zipped(cotahist([Quote(DAY), Quote(DAY)], 2020, records=3), "COTAHIST_A2
 CONTRADICTION = zipped(cotahist([Quote(DAY), Quote(DAY, close=11.0)], 2020), "COTAHIST_A2020.TXT")
 
 FAULTS = {
-    "truncated zip": (says(GOOD[: len(GOOD) * 2 // 3]), UnreadableFileError, "damaged or truncated"),
+    "truncated zip": (
+        says(GOOD[: len(GOOD) * 2 // 3]),
+        UnreadableFileError,
+        "damaged or truncated",
+    ),
     "wrong member": (says(two_members()), UnreadableFileError, "no COTAHIST file"),
     "web page as zip": (says(b"<html>Access denied</html>"), UnreadableFileError, "web page"),
-    "web page by type": (says(b"ok", kind="text/html; charset=utf-8"), UnreadableFileError, "web page"),
+    "web page by type": (
+        says(b"ok", kind="text/html; charset=utf-8"),
+        UnreadableFileError,
+        "web page",
+    ),
     "another type": (says(b"%PDF-1.7"), UnreadableFileError, "PDF"),
     "another year": (says(OTHER_YEAR), InvalidCotahistError, "2021"),
     "another year in disguise": (says(DISGUISED), InvalidCotahistError, "2021"),
@@ -164,7 +174,11 @@ FAULTS = {
     "slow to end": (drips, SourceUnavailableError, "not done after"),
     "too large by its word": (says(b"", Content_Length="9" * 12), UnreadableFileError, "allowed"),
     "empty": (says(b""), SourceUnavailableError, "empty"),
-    "asks for an hour": (says(b"", status=429, Retry_After="3600"), SourceUnavailableError, "3600 s"),
+    "asks for an hour": (
+        says(b"", status=429, Retry_After="3600"),
+        SourceUnavailableError,
+        "3600 s",
+    ),
 }
 
 
@@ -181,7 +195,9 @@ def test_a_fault_is_named_and_the_lake_stays(storage: FolderStorage, fault: str)
     answer, error, words = FAULTS[fault]
     before = lake(storage)
     with exchange(answer) as server:
-        served = client(server, attempts=3, read_seconds=0.3, total_seconds=0.5, max_bytes=10_000_000)
+        served = client(
+            server, attempts=3, read_seconds=0.3, total_seconds=0.5, max_bytes=10_000_000
+        )
         with pytest.raises(error, match=words) as raised:
             Ingest(storage, served).period(YEAR)
     assert lake(storage) == before
@@ -190,12 +206,18 @@ def test_a_fault_is_named_and_the_lake_stays(storage: FolderStorage, fault: str)
     assert len(records) == (error is not NotPublishedError)
 
 
-@pytest.mark.parametrize(("answer", "words"), [(drips, "not done after"), (hangs, "timed out"), (says(b"", 503), "503")])
-def test_the_time_that_a_caller_has_bounds_all_attempts_together(tmp_path: Path, answer: Answer, words: str) -> None:
+@pytest.mark.parametrize(
+    ("answer", "words"), [(drips, "not done after"), (hangs, "timed out"), (says(b"", 503), "503")]
+)
+def test_the_time_that_a_caller_has_bounds_all_attempts_together(
+    tmp_path: Path, answer: Answer, words: str
+) -> None:
     waits: list[float] = []
     with exchange(answer) as server:
         served = client(server, waits, attempts=4, read_seconds=60.0, total_seconds=600.0)
-        with pytest.raises(SourceUnavailableError, match=f"{words}.*attempt 1; no time for another in 1 s"):
+        with pytest.raises(
+            SourceUnavailableError, match=f"{words}.*attempt 1; no time for another in 1 s"
+        ):
             served.download(YEAR, tmp_path, within=0.6)
         assert len(server.asked) == 1
     assert (waits, list(tmp_path.iterdir())) == ([], [])
@@ -221,7 +243,10 @@ def test_what_has_no_length_is_counted_while_it_comes(storage: FolderStorage) ->
         with suppress(OSError):
             handler.wfile.write(b"PK\x03\x04" + bytes(3_000_000))
 
-    with exchange(endless) as server, pytest.raises(UnreadableFileError, match="1,000,000 are allowed"):
+    with (
+        exchange(endless) as server,
+        pytest.raises(UnreadableFileError, match="1,000,000 are allowed"),
+    ):
         Ingest(storage, client(server, max_bytes=1_000_000)).period(YEAR)
 
 
@@ -229,7 +254,10 @@ def test_a_day_is_asked_for_by_its_name_and_a_redirect_is_followed(storage: Fold
     there = zipped(cotahist([Quote(DAY)], 2020, "20200106"), "COTAHIST_D06012020.TXT")
     with exchange(says(b"", 302, Location="/elsewhere.ZIP"), says(there)) as server:
         done = Ingest(storage, client(server)).period(daily(DAY))
-        assert [path for path, _ in server.asked] == ["/SerHist/COTAHIST_D06012020.ZIP", "/elsewhere.ZIP"]
+        assert [path for path, _ in server.asked] == [
+            "/SerHist/COTAHIST_D06012020.ZIP",
+            "/elsewhere.ZIP",
+        ]
     assert (done.first_session, done.last_session) == ("2020-01-06", "2020-01-06")
 
 
@@ -241,14 +269,17 @@ def test_nobody_there_is_an_unavailable_source(storage: FolderStorage) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["file:///{period}", "http://x/A2020", "http://x/{year}", "http://{period}/{period}", ""]
+    "address",
+    ["file:///{period}", "http://x/A2020", "http://x/{year}", "http://{period}/{period}", ""],
 )
 def test_an_address_without_a_place_for_the_period_is_refused(address: str) -> None:
     with pytest.raises(InvalidParameterError, match="period"):
         QuoteServer(address)
 
 
-def test_the_error_of_one_file_is_ours_whatever_came(storage: FolderStorage, tmp_path: Path) -> None:
+def test_the_error_of_one_file_is_ours_whatever_came(
+    storage: FolderStorage, tmp_path: Path
+) -> None:
     for number, junk in enumerate((b"PK\x03\x04junk", b"\x1f\x8bjunk", b"00junk\r\n", b"")):
         path = tmp_path / f"{number}.ZIP"
         path.write_bytes(junk)

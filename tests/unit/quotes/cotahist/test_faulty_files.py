@@ -12,15 +12,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from b3shared.core.errors import B3Error, InvalidCotahistError, NoQuotesError, SourceUnavailableError, UnreadableFileError
+from b3shared.core.errors import (
+    B3Error,
+    InvalidCotahistError,
+    NoQuotesError,
+    SourceUnavailableError,
+    UnreadableFileError,
+)
+from b3shared.quotes.cotahist.archive import Limits
+from b3shared.quotes.cotahist.periods import named_period
 from b3shared.quotes.cotahist.reader import CotahistFile, CotahistReport
-from b3shared.quotes.cotahist.archive import Limits, named_period
 
 PAGE = b"\xef\xbb\xbf\r\n<!DOCTYPE html><html><head><title>404</title></head><body>not found</body></html>"
-SOUND = maker.text([maker.record("PETR4"), maker.record("VALE3"), maker.record("PETR4F", market="020")])
+SOUND = maker.text(
+    [maker.record("PETR4"), maker.record("VALE3"), maker.record("PETR4F", market="020")]
+)
 
 
-def read(path: Path, *, partial: bool = False, limits: Limits | None = None) -> tuple[pd.DataFrame, CotahistReport]:
+def read(
+    path: Path, *, partial: bool = False, limits: Limits | None = None
+) -> tuple[pd.DataFrame, CotahistReport]:
     with CotahistFile.open(path, partial=partial, limits=limits) as file:
         frames = list(file.chunks(1 << 20))
         return pd.concat(frames, ignore_index=True), file.report
@@ -36,9 +47,13 @@ def changed(record: str, at: int, by: str) -> str:
     return record[:at] + by + record[at + len(by) :]
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, lambda data: zip_of({"COTAHIST_A2020.TXT": data})])
+@pytest.mark.parametrize(
+    "pack", [bytes, gzip.compress, lambda data: zip_of({"COTAHIST_A2020.TXT": data})]
+)
 def test_a_web_page_instead_of_a_file_is_called_so(tmp_path: Path, pack) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(UnreadableFileError, match=r"is an HTML page, not a COTAHIST file.*<!DOCTYPE html>"):
+    with pytest.raises(
+        UnreadableFileError, match=r"is an HTML page, not a COTAHIST file.*<!DOCTYPE html>"
+    ):
         read(write(tmp_path, pack(PAGE), "COTAHIST_A2020.ZIP"))
 
 
@@ -93,11 +108,16 @@ def patched(data: bytes, offset: int, value: bytes) -> bytes:
     [
         ({}, "holds no COTAHIST files.*It holds nothing"),
         ({"prices.csv": b"a,b"}, "holds no COTAHIST files.*'prices.csv'"),
-        ({"XCOTAHIST_A2020.TXT": SOUND, "b.txt": b""}, "no COTAHIST files.*'XCOTAHIST_A2020.TXT', 'b.txt'"),
+        (
+            {"XCOTAHIST_A2020.TXT": SOUND, "b.txt": b""},
+            "no COTAHIST files.*'XCOTAHIST_A2020.TXT', 'b.txt'",
+        ),
         ({"COTAHIST_A2019.TXT": SOUND, "COTAHIST_A2020.TXT": SOUND}, "holds 2 COTAHIST files"),
     ],
 )
-def test_a_zip_needs_exactly_one_right_member(tmp_path: Path, members: dict[str, bytes], words: str) -> None:
+def test_a_zip_needs_exactly_one_right_member(
+    tmp_path: Path, members: dict[str, bytes], words: str
+) -> None:
     with pytest.raises(UnreadableFileError, match=words):
         read(write(tmp_path, zip_of(members), "COTAHIST_A2020.ZIP"))
 
@@ -105,12 +125,16 @@ def test_a_zip_needs_exactly_one_right_member(tmp_path: Path, members: dict[str,
 def test_a_truncated_zip_is_called_so_wherever_it_is_cut(tmp_path: Path) -> None:
     whole = zip_of({"COTAHIST_A2020.TXT": SOUND})
     for cut in (len(whole) // 4, len(whole) // 2, len(whole) - 10, len(whole) - 1):
-        with pytest.raises(UnreadableFileError, match=r"COTAHIST_A2020.ZIP is damaged or truncated"):
+        with pytest.raises(
+            UnreadableFileError, match=r"COTAHIST_A2020.ZIP is damaged or truncated"
+        ):
             read(write(tmp_path, whole[:cut], "COTAHIST_A2020.ZIP"))
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_a_truncated_gzip_is_called_so_even_if_a_part_was_asked_for(tmp_path: Path, partial: bool) -> None:
+def test_a_truncated_gzip_is_called_so_even_if_a_part_was_asked_for(
+    tmp_path: Path, partial: bool
+) -> None:
     whole = gzip.compress(SOUND)
     for cut in (10, len(whole) // 2, len(whole) - 8, len(whole) - 1):
         with pytest.raises(UnreadableFileError, match="is damaged or truncated"):
@@ -126,8 +150,13 @@ def test_a_zip_with_another_checksum_or_encryption_is_refused(tmp_path: Path) ->
 
 
 def test_a_declared_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    declared = patched(zip_of({"COTAHIST_A2020.TXT": SOUND}), 22, (4_000_000_000).to_bytes(4, "little"))
-    with pytest.raises(UnreadableFileError, match="holds 4,000,000,000 bytes of text or more; 2,470,000,000 are allowed"):
+    declared = patched(
+        zip_of({"COTAHIST_A2020.TXT": SOUND}), 22, (4_000_000_000).to_bytes(4, "little")
+    )
+    with pytest.raises(
+        UnreadableFileError,
+        match="holds 4,000,000,000 bytes of text or more; 2,470,000,000 are allowed",
+    ):
         read(write(tmp_path, declared, "COTAHIST_A2020.ZIP"))
 
 
@@ -152,7 +181,10 @@ def test_a_line_without_an_end_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("COTAHIST_A2019.TXT", r"should hold 2019-01-01 to 2019-12-31 by its name, but its header is of the year 2020"),
+        (
+            "COTAHIST_A2019.TXT",
+            r"should hold 2019-01-01 to 2019-12-31 by its name, but its header is of the year 2020",
+        ),
         ("COTAHIST_D31022020.TXT", "names no period"),
         ("COTAHIST_M132020.TXT", "names no period"),
     ],
@@ -163,14 +195,21 @@ def test_the_name_and_the_header_must_agree(tmp_path: Path, name: str, words: st
 
 
 def test_an_archive_with_another_years_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidCotahistError, match=r"COTAHIST_A2021.ZIP .* holds COTAHIST_A2020.TXT .*another period"):
+    with pytest.raises(
+        InvalidCotahistError,
+        match=r"COTAHIST_A2021.ZIP .* holds COTAHIST_A2020.TXT .*another period",
+    ):
         read(write(tmp_path, zip_of({"COTAHIST_A2020.TXT": SOUND}), "COTAHIST_A2021.ZIP"))
 
 
-@pytest.mark.parametrize("name", ["COTAHIST_A2020.TXT", "COTAHIST_M012020.TXT", "COTAHIST_D02012020.TXT"])
+@pytest.mark.parametrize(
+    "name", ["COTAHIST_A2020.TXT", "COTAHIST_M012020.TXT", "COTAHIST_D02012020.TXT"]
+)
 def test_records_of_another_period_fail_the_file(tmp_path: Path, name: str) -> None:
     records = [maker.record(f"A{number:04d}", "20190202") for number in range(200)]
-    with pytest.raises(InvalidCotahistError, match=r"101 unusable lines .*line 2: date: '20190202' lies outside"):
+    with pytest.raises(
+        InvalidCotahistError, match=r"101 unusable lines .*line 2: date: '20190202' lies outside"
+    ):
         read(write(tmp_path, maker.text(records), name))
 
 
@@ -180,12 +219,18 @@ def test_a_missing_or_wrong_trailer_needs_the_word_partial(tmp_path: Path) -> No
     cases = {
         sound[: -2 * 247]: r"ends after 2 lines without a trailer",
         sound[:-247]: r"ends after 3 lines without a trailer",
-        sound.replace(b"20201230" + b"00000000004", b"20201230" + b"00000000005"): r"has 4 lines .* which counts 5",
-        sound.replace(maker.record("VALE3").encode() + b"\r\n", b""): r"has 3 lines .* which counts 4",
+        sound.replace(
+            b"20201230" + b"00000000004", b"20201230" + b"00000000005"
+        ): r"has 4 lines .* which counts 5",
+        sound.replace(
+            maker.record("VALE3").encode() + b"\r\n", b""
+        ): r"has 3 lines .* which counts 4",
     }
     for data, words in cases.items():
         path = write(tmp_path, data)
-        with pytest.raises(InvalidCotahistError, match=words + r".*must be said to be one \(--partial\)"):
+        with pytest.raises(
+            InvalidCotahistError, match=words + r".*must be said to be one \(--partial\)"
+        ):
             read(path)
         frame, report = read(path, partial=True)
         assert frame["ticker"].tolist() == ["PETR4", "VALE3"][: len(frame)]
@@ -194,17 +239,24 @@ def test_a_missing_or_wrong_trailer_needs_the_word_partial(tmp_path: Path) -> No
 
 
 def test_a_cut_line_and_a_strange_trailer_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidCotahistError, match=r"without a trailer.*line 4: 100 characters, 245 are needed"):
+    with pytest.raises(
+        InvalidCotahistError, match=r"without a trailer.*line 4: 100 characters, 245 are needed"
+    ):
         read(write(tmp_path, SOUND[: 3 * 247 + 100]))
     strange = SOUND.replace(b"99COTAHIST.2020", b"99COTAHIST.2019")
-    with pytest.raises(InvalidCotahistError, match=r"without a trailer.*line 5: a trailer of another file"):
+    with pytest.raises(
+        InvalidCotahistError, match=r"without a trailer.*line 5: a trailer of another file"
+    ):
         read(write(tmp_path, strange))
 
 
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (changed(maker.record(), 108, "00000000030.7"), r"prices: '.*00000000030\.7.*' is not a number"),
+        (
+            changed(maker.record(), 108, "00000000030.7"),
+            r"prices: '.*00000000030\.7.*' is not a number",
+        ),
         (changed(maker.record(), 56, "-"), "prices: .* is not a number"),
         (changed(maker.record(), 147, "  123"), "trades: '  123' is not a number"),
         (changed(maker.record(), 152, "x"), "volume: .* is not a number"),
@@ -214,7 +266,10 @@ def test_a_cut_line_and_a_strange_trailer_are_named(tmp_path: Path) -> None:
         (maker.record(day="20200230"), "date: '20200230' is no day"),
         (maker.record(day="20200100"), "date: '20200100' is no day"),
         (maker.record(day="20201301"), "date: '20201301' is no day"),
-        (maker.record(day="20190102"), "date: '20190102' lies outside the file's period, 2020-01-01 to 2020-12-31"),
+        (
+            maker.record(day="20190102"),
+            "date: '20190102' lies outside the file's period, 2020-01-01 to 2020-12-31",
+        ),
         (maker.record(day="20210101"), "date: '20210101' lies outside"),
         (maker.record(factor=0), "quotation factor: 0 is not allowed"),
         (maker.record(company="A\0B"), "a control character in a text field"),
@@ -227,8 +282,12 @@ def test_a_cut_line_and_a_strange_trailer_are_named(tmp_path: Path) -> None:
         ("", "0 characters, 245 are needed"),
     ],
 )
-def test_a_bad_line_is_left_out_with_its_number_and_a_reason(tmp_path: Path, bad: str, reason: str) -> None:
-    frame, report = read(write(tmp_path, maker.text([maker.record("VALE3"), bad, maker.record("ITUB4")])))
+def test_a_bad_line_is_left_out_with_its_number_and_a_reason(
+    tmp_path: Path, bad: str, reason: str
+) -> None:
+    frame, report = read(
+        write(tmp_path, maker.text([maker.record("VALE3"), bad, maker.record("ITUB4")]))
+    )
     assert frame["ticker"].tolist() == ["VALE3", "ITUB4"]
     ((number, said),) = report.rejected
     assert number == 3
@@ -260,14 +319,17 @@ def test_more_than_one_bad_line_in_a_hundred_fails_the_file(tmp_path: Path) -> N
     _, report = read(write(tmp_path, maker.text(good + bad[:20])))
     assert len(report.rejected) == 20
     with pytest.raises(
-        InvalidCotahistError, match="30 unusable lines up to line 2,032, 20 are allowed; line 2002: quotation"
+        InvalidCotahistError,
+        match="30 unusable lines up to line 2,032, 20 are allowed; line 2002: quotation",
     ):
         read(write(tmp_path, maker.text(good + bad)))
 
 
 def test_a_file_without_a_cash_record_has_no_quotes(tmp_path: Path) -> None:
     with pytest.raises(NoQuotesError, match=r"no record of the cash market.*'070': 1.*'CR\$': 1"):
-        read(write(tmp_path, maker.text([maker.record(market="070"), maker.record(currency="CR$")])))
+        read(
+            write(tmp_path, maker.text([maker.record(market="070"), maker.record(currency="CR$")]))
+        )
     with pytest.raises(NoQuotesError):
         read(write(tmp_path, maker.text([])))
 
@@ -295,8 +357,12 @@ def test_the_name_states_the_period(name: str, period: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_damage_anywhere_is_an_error_or_harmless(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    pack = data.draw(st.sampled_from([bytes, gzip.compress, lambda text: zip_of({"COTAHIST_A2020.TXT": text})]))
+def test_damage_anywhere_is_an_error_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    pack = data.draw(
+        st.sampled_from([bytes, gzip.compress, lambda text: zip_of({"COTAHIST_A2020.TXT": text})])
+    )
     whole = pack(SOUND)
     damaged = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -315,14 +381,26 @@ def test_damage_anywhere_is_an_error_or_harmless(tmp_path_factory: pytest.TempPa
 def test_a_zip_whose_unpacking_has_no_bound_is_refused(tmp_path: Path, method: int) -> None:
     with zipfile.ZipFile(tmp_path / "COTAHIST_A2020.ZIP", "w", method) as archive:
         archive.writestr("COTAHIST_A2020.TXT", SOUND)
-    with pytest.raises(UnreadableFileError, match=rf"packed by method {method}; stored \(0\) and deflate \(8\)"):
+    with pytest.raises(
+        UnreadableFileError, match=rf"packed by method {method}; stored \(0\) and deflate \(8\)"
+    ):
         read(tmp_path / "COTAHIST_A2020.ZIP")
 
 
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"], ids=["bare", "with a mark of order"])
-@pytest.mark.parametrize("company", ["PETROBRÁS", "AÇÃO É", "\N{REPLACEMENT CHARACTER}NIBANCO"], ids=["one", "four", "lost"])
-def test_a_file_saved_as_utf8_is_read_as_the_exchange_s_own(tmp_path: Path, company: str, bom: bytes) -> None:
-    records = [maker.record("PETR4", company=company), maker.record("VALE3"), maker.record("ITUB4", company=company)]
+@pytest.mark.parametrize(
+    "company",
+    ["PETROBRÁS", "AÇÃO É", "\N{REPLACEMENT CHARACTER}NIBANCO"],
+    ids=["one", "four", "lost"],
+)
+def test_a_file_saved_as_utf8_is_read_as_the_exchange_s_own(
+    tmp_path: Path, company: str, bom: bytes
+) -> None:
+    records = [
+        maker.record("PETR4", company=company),
+        maker.record("VALE3"),
+        maker.record("ITUB4", company=company),
+    ]
     own = "".join(line + "\r\n" for line in [maker.header(), *records, maker.trailer(5)])
     (tmp_path / "latin").mkdir()
     expected, _ = read(write(tmp_path / "latin", own.encode("latin-1", "replace")))

@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paths import DATA
 
 from b3shared.core.errors import InvalidCotahistError
 from b3shared.quotes.cotahist.reader import CotahistFile, CotahistReport
 from b3shared.quotes.schema import QUOTE_TYPES
 
-SAMPLE = Path(__file__).parents[2] / "data" / "cotahist" / "COTAHIST_D04022022_subset.TXT.gz"
+SAMPLE = DATA / "cotahist" / "COTAHIST_D04022022_subset.TXT.gz"
 SUBSETS = ("COTAHIST_A2020_30012020_cash010.TXT.gz", "COTAHIST_EXAMPLE_17042026.TXT")
 FILES = (
     *SUBSETS,
@@ -26,7 +27,9 @@ FILES = (
 )
 
 
-def read(path: Path, *, partial: bool = False, size: int = 1 << 20) -> tuple[pd.DataFrame, CotahistReport]:
+def read(
+    path: Path, *, partial: bool = False, size: int = 1 << 20
+) -> tuple[pd.DataFrame, CotahistReport]:
     with CotahistFile.open(path, partial=partial) as file:
         frames = list(file.chunks(size))
         return pd.concat(frames, ignore_index=True), file.report
@@ -69,12 +72,16 @@ def test_the_quotes_are_those_of_the_official_table(shared_data: Path, name: str
     frame = frame.sort_values(["ticker", "date"], ignore_index=True)
     assert len(frame) == len(official)
     for column in frame.columns:
-        pd.testing.assert_series_equal(frame[column], official[column], check_dtype=False, check_exact=True)
+        pd.testing.assert_series_equal(
+            frame[column], official[column], check_dtype=False, check_exact=True
+        )
 
 
 def test_a_table_has_the_columns_of_the_schema_and_the_distribution_number() -> None:
     frame, report = read(SAMPLE, partial=True)
-    assert list(frame.columns) == [c for c in QUOTE_TYPES if c not in ("split_factor", "dividend")] + ["dismes"]
+    assert list(frame.columns) == [
+        c for c in QUOTE_TYPES if c not in ("split_factor", "dividend")
+    ] + ["dismes"]
     petrobras = frame.set_index("ticker").loc["PETR4"]
     assert petrobras["close"] == 32.63
     assert petrobras["company"] == "PETROBRAS"
@@ -114,19 +121,28 @@ def test_a_file_may_be_plain_gzip_or_zip_whatever_its_name(tmp_path: Path) -> No
         write(tmp_path, data, "plain.zip"),
         write(tmp_path, gzip.compress(data), "COTAHIST_A2020.TXT"),
         write(tmp_path, gzip.compress(data[:300]) + gzip.compress(data[300:]), "two-members.gz"),
-        maker.zipped(tmp_path / "upload", {"folder/": b"", "folder/COTAHIST_A2020.TXT": data, "LEIAME.TXT": b"read me"}),
+        maker.zipped(
+            tmp_path / "upload",
+            {"folder/": b"", "folder/COTAHIST_A2020.TXT": data, "LEIAME.TXT": b"read me"},
+        ),
         maker.zipped(tmp_path / "old.zip", {"COTAHIST.A2020": data}),
         maker.zipped(tmp_path / "lower.zip", {"cotahist_a2020.txt": data}),
     ]
     for path in paths:
         frame, report = read(path)
         assert list(frame["close"]) == [30.70]
-        assert report.kind == ("annual" if "A2020" in f"{report.file} {report.member}".upper() else "daily")
+        assert report.kind == (
+            "annual" if "A2020" in f"{report.file} {report.member}".upper() else "daily"
+        )
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("COTAHIST_D02012020.TXT", "daily"), ("COTAHIST_M012020.TXT", "monthly"), ("COTAHIST_A2020.TXT", "annual")],
+    [
+        ("COTAHIST_D02012020.TXT", "daily"),
+        ("COTAHIST_M012020.TXT", "monthly"),
+        ("COTAHIST_A2020.TXT", "annual"),
+    ],
 )
 def test_the_kind_is_what_the_name_states(tmp_path: Path, name: str, kind: str) -> None:
     with CotahistFile.open(write(tmp_path, maker.text([maker.record()]), name)) as file:
@@ -161,7 +177,12 @@ def test_other_markets_and_other_currencies_are_left_out_and_counted(tmp_path: P
 
 @pytest.mark.parametrize("size", [1, 300, 1 << 20])
 def test_repeated_lines_collapse_wherever_the_blocks_end(tmp_path: Path, size: int) -> None:
-    records = [maker.record("PETR4"), maker.record("VALE3"), maker.record("PETR4"), maker.record("PETR4")]
+    records = [
+        maker.record("PETR4"),
+        maker.record("VALE3"),
+        maker.record("PETR4"),
+        maker.record("PETR4"),
+    ]
     frame, report = read(write(tmp_path, maker.text(records)), size=size)
     assert list(frame["ticker"]) == ["PETR4", "VALE3"]
     assert report.duplicates == 2
@@ -170,14 +191,19 @@ def test_repeated_lines_collapse_wherever_the_blocks_end(tmp_path: Path, size: i
 @pytest.mark.parametrize("size", [1, 300, 1 << 20])
 def test_lines_that_contradict_each_other_are_named(tmp_path: Path, size: int) -> None:
     records = [maker.record("PETR4"), maker.record("VALE3"), maker.record("PETR4", dismes=219)]
-    with pytest.raises(InvalidCotahistError, match="lines 2 and 4 both quote PETR4 on 2020-01-02 and differ"):
+    with pytest.raises(
+        InvalidCotahistError, match="lines 2 and 4 both quote PETR4 on 2020-01-02 and differ"
+    ):
         read(write(tmp_path, maker.text(records)), size=size)
 
 
 def test_more_tickers_than_are_kept_at_first(tmp_path: Path) -> None:
     tickers = [f"A{number:04d}" for number in range(2500)]
     records = [maker.record(ticker, maker.weekday(day)) for day in (0, 1) for ticker in tickers]
-    frame, report = read(write(tmp_path, maker.text([*records, maker.record("A0001"), maker.record("A2400")])), size=100_000)
+    frame, report = read(
+        write(tmp_path, maker.text([*records, maker.record("A0001"), maker.record("A2400")])),
+        size=100_000,
+    )
     assert len(frame) == 5000
     assert report.duplicates == 2
     assert report.sessions == (date(2020, 1, 2), date(2020, 1, 3))
@@ -193,7 +219,9 @@ def test_the_report_waits_for_the_end_and_the_file_is_read_once(tmp_path: Path) 
 
 
 price = st.integers(0, 10**13 - 1)
-letters = st.text(st.characters(codec="latin-1", min_codepoint=33, exclude_characters="\x7f\x85\xa0"), min_size=1)
+letters = st.text(
+    st.characters(codec="latin-1", min_codepoint=33, exclude_characters="\x7f\x85\xa0"), min_size=1
+)
 row = st.fixed_dictionaries(
     {
         "ticker": st.from_regex(r"[A-Z0-9]{4,12}", fullmatch=True),
@@ -225,6 +253,8 @@ def test_what_was_written_is_what_is_read(
     rows = [{**rows[0], "market": "010"}, *rows[1:]]
     data = maker.text([maker.record(**values) for values in rows], end=end)
     frame, report = read(write(tmp_path_factory.mktemp("cotahist"), data), size=size)
-    pd.testing.assert_frame_equal(frame, pd.DataFrame(maker.read_slowly(data)), check_dtype=False, rtol=1e-15, atol=0)
+    pd.testing.assert_frame_equal(
+        frame, pd.DataFrame(maker.read_slowly(data)), check_dtype=False, rtol=1e-15, atol=0
+    )
     assert frame["volume"].tolist() == [r["volume"] for r in rows if r["market"] == "010"]
     assert report.lines == report.trailer_count == len(rows) + 2

@@ -12,15 +12,18 @@ from cotahist_text import Quote, annual, daily
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.core.errors import InvalidActionsError, InvalidParameterError, NoQuotesError
 from b3shared.params.run import PipelineParams
-from b3shared.quotes.corporate_actions.table import with_actions
 from b3shared.quotes.corporate_actions.detection import detect_in
+from b3shared.quotes.corporate_actions.overrides import OVERRIDES
+from b3shared.quotes.corporate_actions.table import with_actions
 from b3shared.quotes.ingest.import_quotes import fill_lake
 from b3shared.quotes.ingest.ingest import Ingest
-from b3shared.quotes.lake.lake import LAKE, Lake, LakeSource
-from b3shared.quotes.loading.load import load_quotes
-from b3shared.quotes.corporate_actions.overrides import OVERRIDES
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery, open_source
+from b3shared.quotes.lake.lake import LAKE, Lake
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.loading.load import load_quotes
+from b3shared.quotes.sources import open_source
+from b3shared.quotes.sources.lake import LakeSource
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import FolderStorage, Storage
 
 TICKERS = ("MGLU3", "PETR4", "VALE3")
@@ -55,7 +58,11 @@ def splits(frame: pd.DataFrame) -> list[list[object]]:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize("replace", [False, True])
@@ -88,7 +95,9 @@ def test_files_of_the_exchange_that_come_later_do_not_hide_what_lacks(
     assert MGLU3_SPLIT in splits(frame)
 
 
-def test_a_source_that_lists_its_splits_is_believed(storage: Storage, listed: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_source_that_lists_its_splits_is_believed(
+    storage: Storage, listed: pd.DataFrame, tmp_path: Path
+) -> None:
     source = ParquetSource(write_parquet(listed, tmp_path / "listed.parquet"))
     filled = fill_lake(source, storage)
     assert filled.detected is False
@@ -103,11 +112,15 @@ def test_actions_of_a_lake_are_looked_for_anew_in_the_quotes_that_take_their_pla
     listing = ParquetSource(write_parquet(listed, tmp_path / "listed.parquet"))
     assert fill_lake(listing, storage).detected is True
     quotes = listing.read(QuoteQuery())
-    pd.testing.assert_frame_equal(lake_of(storage).read(QuoteQuery()), with_actions(quotes, detect_in(quotes)))
+    pd.testing.assert_frame_equal(
+        lake_of(storage).read(QuoteQuery()), with_actions(quotes, detect_in(quotes))
+    )
     assert Ingest(storage).actions() is False, "nothing is behind"
 
 
-def test_a_source_without_quotes_is_named_and_the_lake_stays(storage: Storage, bare: ParquetSource, tmp_path: Path) -> None:
+def test_a_source_without_quotes_is_named_and_the_lake_stays(
+    storage: Storage, bare: ParquetSource, tmp_path: Path
+) -> None:
     fill_lake(bare, storage)
     before = {key: storage.sha256(key) for key in storage.list()}
     rowless = tmp_path / "rowless.parquet"
@@ -125,8 +138,15 @@ def test_a_source_without_quotes_is_named_and_the_lake_stays(storage: Storage, b
 def ingested(storage: FolderStorage, tmp_path: Path) -> Path:
     """The folder of a storage whose lake has DISMES, a split and an override: what reading the quotes would lose."""
     days = [day.date() for day in pd.bdate_range("2020-01-02", periods=30)]
-    quotes = [Quote(d, f"AB{n:02}3", 20 + (i * 7 + n) % 3 / 10) for i, d in enumerate(days) for n in range(8)]
-    quotes += [Quote(d, "PETR4", (40 + i % 3) / (1 + (i >= 20)), dismes=100 + (i >= 20)) for i, d in enumerate(days)]
+    quotes = [
+        Quote(d, f"AB{n:02}3", 20 + (i * 7 + n) % 3 / 10)
+        for i, d in enumerate(days)
+        for n in range(8)
+    ]
+    quotes += [
+        Quote(d, "PETR4", (40 + i % 3) / (1 + (i >= 20)), dismes=100 + (i >= 20))
+        for i, d in enumerate(days)
+    ]
     storage.put(OVERRIDES, f"ticker,date,dividend\nAB003,{days[5]},0.5\n".encode())
     Ingest(storage).file(annual(tmp_path, 2020, quotes))
     assert len(splits(lake_of(storage).read(QuoteQuery()))) == 1
@@ -134,17 +154,28 @@ def ingested(storage: FolderStorage, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("replace", [False, True])
-@pytest.mark.parametrize("place", ["lake/quotes", "lake/quotes/year=2020", "lake", ".", "file", "elsewhere/../lake/quotes/"])
-def test_the_lake_itself_is_refused_as_its_own_source(ingested: Path, place: str, replace: bool) -> None:
+@pytest.mark.parametrize(
+    "place",
+    ["lake/quotes", "lake/quotes/year=2020", "lake", ".", "file", "elsewhere/../lake/quotes/"],
+)
+def test_the_lake_itself_is_refused_as_its_own_source(
+    ingested: Path, place: str, replace: bool
+) -> None:
     (ingested / "elsewhere").mkdir()
-    source = next((ingested / LAKE).glob("year=2020/*")) if place == "file" else f"{ingested}/{place}"
+    source = (
+        next((ingested / LAKE).glob("year=2020/*")) if place == "file" else f"{ingested}/{place}"
+    )
     before = content(ingested)
-    with pytest.raises(InvalidParameterError, match=f"^quotes = {source}: this is the lake that is to be filled"):
+    with pytest.raises(
+        InvalidParameterError, match=f"^quotes = {source}: this is the lake that is to be filled"
+    ):
         fill_lake(open_source(source), FolderStorage(ingested), replace=replace)
     assert content(ingested) == before
 
 
-def test_files_that_a_user_put_into_the_lake_are_its_own_too(storage: FolderStorage, bare: ParquetSource) -> None:
+def test_files_that_a_user_put_into_the_lake_are_its_own_too(
+    storage: FolderStorage, bare: ParquetSource
+) -> None:
     storage.upload(bare.path, f"{LAKE}/year=2020/mine.parquet")
     with pytest.raises(InvalidParameterError, match="this is the lake that is to be filled"):
         fill_lake(open_source(f"{storage.url}/{LAKE}"), storage)
@@ -152,19 +183,27 @@ def test_files_that_a_user_put_into_the_lake_are_its_own_too(storage: FolderStor
 
 
 @pytest.mark.parametrize("place", ["lake/quotes", "lake/quotes/year=2020", ""])
-def test_another_lake_is_refused_with_the_way_to_copy_it(ingested: Path, tmp_path: Path, place: str) -> None:
+def test_another_lake_is_refused_with_the_way_to_copy_it(
+    ingested: Path, tmp_path: Path, place: str
+) -> None:
     target = FolderStorage(tmp_path / "target")
-    with pytest.raises(InvalidParameterError, match=r"this is a lake already.*copy the folder lake/"):
+    with pytest.raises(
+        InvalidParameterError, match=r"this is a lake already.*copy the folder lake/"
+    ):
         fill_lake(open_source(ingested / place), target)
     assert target.list() == []
 
 
 def test_a_lake_on_s3_is_refused_before_it_is_read(storage: Storage) -> None:
-    with pytest.raises(InvalidParameterError, match=r"^quotes = s3://b3-bucket/lake/quotes: this is a lake already"):
+    with pytest.raises(
+        InvalidParameterError, match=r"^quotes = s3://b3-bucket/lake/quotes: this is a lake already"
+    ):
         fill_lake(open_source("s3://b3-bucket/lake/quotes"), storage)
 
 
-def test_a_lake_that_was_copied_as_the_refusal_says_is_the_same_lake(ingested: Path, tmp_path: Path) -> None:
+def test_a_lake_that_was_copied_as_the_refusal_says_is_the_same_lake(
+    ingested: Path, tmp_path: Path
+) -> None:
     target = FolderStorage(tmp_path / "target")
     shutil.copytree(ingested / "lake", tmp_path / "target" / "lake")
     source = lake_of(FolderStorage(ingested))
@@ -175,17 +214,30 @@ def test_a_lake_that_was_copied_as_the_refusal_says_is_the_same_lake(ingested: P
 # -- the user's word on it
 
 
-@pytest.mark.parametrize("moment", ["2020-10-14T03:00:00", "2020-10-14T00:00:00Z", "2020-10-14T00:00:00-03:00", "2020"])
-def test_an_override_with_a_time_is_refused_and_the_lake_stays(storage: Storage, bare: ParquetSource, moment: str) -> None:
+@pytest.mark.parametrize(
+    "moment", ["2020-10-14T03:00:00", "2020-10-14T00:00:00Z", "2020-10-14T00:00:00-03:00", "2020"]
+)
+def test_an_override_with_a_time_is_refused_and_the_lake_stays(
+    storage: Storage, bare: ParquetSource, moment: str
+) -> None:
     fill_lake(bare, storage)
     before = Lake(storage).manifest()
-    storage.put(OVERRIDES, f"ticker,date,split_factor,dividend,reject\nMGLU3,{moment},4,,\n".encode())
-    with pytest.raises(InvalidActionsError, match=f"overrides row 1 .*date = '{moment}': a day as YYYY-MM-DD is needed"):
+    storage.put(
+        OVERRIDES, f"ticker,date,split_factor,dividend,reject\nMGLU3,{moment},4,,\n".encode()
+    )
+    with pytest.raises(
+        InvalidActionsError,
+        match=f"overrides row 1 .*date = '{moment}': a day as YYYY-MM-DD is needed",
+    ):
         Ingest(storage).actions()
     assert Lake(storage).manifest() == before
 
 
-def test_an_override_of_the_day_takes_the_place_of_the_detection(storage: Storage, bare: ParquetSource) -> None:
+def test_an_override_of_the_day_takes_the_place_of_the_detection(
+    storage: Storage, bare: ParquetSource
+) -> None:
     storage.put(OVERRIDES, b"ticker,date,split_factor\nMGLU3, 2020-10-14 ,5\n")
     fill_lake(bare, storage)
-    assert [row[2] for row in splits(lake_of(storage).read(QuoteQuery())) if row[:2] == MGLU3_SPLIT[:2]] == [5.0]
+    assert [
+        row[2] for row in splits(lake_of(storage).read(QuoteQuery())) if row[:2] == MGLU3_SPLIT[:2]
+    ] == [5.0]

@@ -15,11 +15,12 @@ from cotahist_text import Quote, annual, daily
 from dying_storage import Dying
 
 from b3shared.core.errors import B3Error
-from b3shared.quotes.ingest.ingest import Ingest
-from b3shared.quotes.lake.lake import LAKE, Lake, LakeSource, write_lake
-from b3shared.quotes.lake.manifest import KEY
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES
-from b3shared.quotes.sources.parquet import QuoteQuery
+from b3shared.quotes.ingest.ingest import Ingest
+from b3shared.quotes.lake.lake import LAKE, Lake, write_lake
+from b3shared.quotes.lake.manifest import KEY
+from b3shared.quotes.sources.lake import LakeSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import FolderStorage, Storage
 
 YEARS = (2018, 2019, 2020)
@@ -54,18 +55,29 @@ def files(tmp_path: Path) -> Path:
     folder = tmp_path / "files"
     folder.mkdir()
     for number, year in enumerate(YEARS):
-        days = [day.date() for day in pd.bdate_range(f"{year}-01-02" if year == 2020 else f"{year}-12-02", periods=15)]
+        days = [
+            day.date()
+            for day in pd.bdate_range(
+                f"{year}-01-02" if year == 2020 else f"{year}-12-02", periods=15
+            )
+        ]
         quotes = []
         for n, day in enumerate(days):
             splits = number + (n >= 8)
-            quotes.append(Quote(day, "PETR4", (80 + n % 3) / 2**splits, 1000 * 2**splits, dismes=100 + splits))
-            quotes.append(Quote(day, "NEWA3" if year == 2020 else "OLDA3", 9.0, isin="BRXXXXACNOR1"))
+            quotes.append(
+                Quote(day, "PETR4", (80 + n % 3) / 2**splits, 1000 * 2**splits, dismes=100 + splits)
+            )
+            quotes.append(
+                Quote(day, "NEWA3" if year == 2020 else "OLDA3", 9.0, isin="BRXXXXACNOR1")
+            )
             quotes += [Quote(day, f"AB{k:02}3", 20 + (n * 7 + k) % 3 / 10) for k in range(8)]
         annual(folder, year, quotes)
     return folder
 
 
-def test_actions_detected_in_quotes_are_not_applied_to_others_that_take_their_place(files: Path, tmp_path: Path) -> None:
+def test_actions_detected_in_quotes_are_not_applied_to_others_that_take_their_place(
+    files: Path, tmp_path: Path
+) -> None:
     """Of years that are written anew, such as with quotes that are adjusted already; others and the user's word stay."""
     storage = FolderStorage(tmp_path / "store")
     storage.put(OVERRIDES, b"ticker,date,dividend\nAB003,2019-12-03,0.5\n")
@@ -102,7 +114,9 @@ def told_of(storage: Storage) -> tuple[list[list[object]], set[str]]:
     if "split_factor" in frame.attrs["missing"]:
         return [], set(frame["ticker"])
     acted = frame[frame["split_factor"] != 1]
-    return acted[["ticker", "date", "split_factor"]].astype(str).to_numpy().tolist(), set(frame["ticker"])
+    return acted[["ticker", "date", "split_factor"]].astype(str).to_numpy().tolist(), set(
+        frame["ticker"]
+    )
 
 
 def expected(years: Iterable[int]) -> tuple[list[list[object]], set[str]]:
@@ -126,7 +140,9 @@ def test_a_folder_is_looked_through_once_whatever_its_files(storage: Counting, f
     assert told_of(storage) == expected(YEARS)
 
 
-def test_what_changes_nothing_looks_for_nothing_and_fetches_no_other_year(storage: Counting, files: Path) -> None:
+def test_what_changes_nothing_looks_for_nothing_and_fetches_no_other_year(
+    storage: Counting, files: Path
+) -> None:
     list(Ingest(storage).folder(files))
     before = {key: storage.sha256(key) for key in storage.list()}
     storage.downloads.clear()
@@ -148,22 +164,35 @@ def test_a_single_file_brings_its_actions_in_the_same_step(storage: Counting, fi
     assert told_of(storage) == expected(YEARS)
 
 
-def test_readers_between_two_files_of_a_batch_have_the_former_actions(storage: Counting, files: Path) -> None:
+def test_readers_between_two_files_of_a_batch_have_the_former_actions(
+    storage: Counting, files: Path
+) -> None:
     list(Ingest(storage).folder(files))
     former = Lake(storage).manifest()
     last = date(2020, 1, 22)
-    split = [Quote(last, "AB003", 2.0, 10_000, dismes=101), *(Quote(last, f"AB{k:02}3", 20.0) for k in range(1, 8))]
+    split = [
+        Quote(last, "AB003", 2.0, 10_000, dismes=101),
+        *(Quote(last, f"AB{k:02}3", 20.0) for k in range(1, 8)),
+    ]
     Ingest(storage).file(daily(files, last, split, created="20210104"), more=True)
     now = Lake(storage).manifest()
-    assert (now.actions, now.renames, now.detected_from) == (former.actions, former.renames, former.detected_from)
+    assert (now.actions, now.renames, now.detected_from) == (
+        former.actions,
+        former.renames,
+        former.detected_from,
+    )
     assert told_of(storage) == expected(YEARS)
-    assert Ingest(storage).file(annual_of(files, 2018)).changed is True, "it changes nothing, but makes up for the other"
+    assert Ingest(storage).file(annual_of(files, 2018)).changed is True, (
+        "it changes nothing, but makes up for the other"
+    )
     splits, names = expected(YEARS)
     assert told_of(storage) == ([["AB003", str(last), "10.0"], *splits], names)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after it"])
-def test_after_a_crash_anywhere_in_a_batch_any_call_makes_up_for_it(tmp_path: Path, files: Path, after: bool) -> None:
+def test_after_a_crash_anywhere_in_a_batch_any_call_makes_up_for_it(
+    tmp_path: Path, files: Path, after: bool
+) -> None:
     Ingest(FolderStorage(tmp_path / "base")).file(annual_of(files, 2018))
     states = []
     for at in count(1):
@@ -175,7 +204,9 @@ def test_after_a_crash_anywhere_in_a_batch_any_call_makes_up_for_it(tmp_path: Pa
             died = True
         there = list(Lake(storage).manifest().years)
         splits, _ = told_of(storage)
-        assert splits == expected(there if not died or 2020 in there else [2018])[0], "the former, or all"
+        assert splits == expected(there if not died or 2020 in there else [2018])[0], (
+            "the former, or all"
+        )
         states.append((len(there), len(splits)))
         calls: list[Callable[[], object]] = [
             lambda storage=storage: list(Ingest(storage).folder(files)),
@@ -192,7 +223,9 @@ def test_after_a_crash_anywhere_in_a_batch_any_call_makes_up_for_it(tmp_path: Pa
     assert states.count((2, 1)) >= 3, "each of the calls found actions behind the quotes"
 
 
-def test_a_refused_file_leaves_no_actions_behind_the_files_before_it(storage: Counting, files: Path) -> None:
+def test_a_refused_file_leaves_no_actions_behind_the_files_before_it(
+    storage: Counting, files: Path
+) -> None:
     list(Ingest(storage).folder(files))
     fresh, told = FolderStorage(Path(storage.url).parent / "fresh"), Told()
     annual(files, 2021, [Quote(date(2021, 1, 4), close=1.0), Quote(date(2021, 1, 4), close=2.0)])
@@ -232,7 +265,9 @@ def test_other_code_or_another_word_of_the_user_is_a_reason_to_look_again(
     assert looks()
 
 
-def test_the_users_word_on_a_tickers_old_name_counts_and_what_changes_nothing_is_told(files: Path, storage: Storage) -> None:
+def test_the_users_word_on_a_tickers_old_name_counts_and_what_changes_nothing_is_told(
+    files: Path, storage: Storage
+) -> None:
     rows = {
         "olda3,2018-12-04,2,,": None,
         "AB003,2019-12-03,,0.5,": None,
@@ -242,7 +277,9 @@ def test_the_users_word_on_a_tickers_old_name_counts_and_what_changes_nothing_is
         "ZZZZ3,2019-12-03,2,,": "ZZZZ3 2019-12-03: the lake has no quote of it",
         "AB023,2030-01-02,2,,": "AB023 2030-01-02: its quotes are of 2018-12-03 to 2020-01-22",
     }
-    storage.put(OVERRIDES, "\n".join(["ticker,date,split_factor,dividend,reject", *rows, ""]).encode())
+    storage.put(
+        OVERRIDES, "\n".join(["ticker,date,split_factor,dividend,reject", *rows, ""]).encode()
+    )
     ingest = Ingest(storage)
     list(ingest.folder(files))
     assert ingest.without_effect == [told for told in rows.values() if told]

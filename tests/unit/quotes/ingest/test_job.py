@@ -22,6 +22,9 @@ from b3shared.core.errors import (
     SourceUnavailableError,
     UnreadableFileError,
 )
+from b3shared.quotes.calendar import sessions
+from b3shared.quotes.corporate_actions.overrides import OVERRIDES
+from b3shared.quotes.cotahist.periods import annual, covering, period_name, period_of
 from b3shared.quotes.ingest.job import (
     INGEST_SECONDS,
     LOOK_BACK,
@@ -30,12 +33,10 @@ from b3shared.quotes.ingest.job import (
     ingest_quotes,
     missing_days,
 )
-from b3shared.quotes.calendar import sessions
-from b3shared.quotes.lake.lake import LAKE, Lake, LakeSource, write_lake
-from b3shared.quotes.corporate_actions.overrides import OVERRIDES
-from b3shared.quotes.cotahist.periods import annual, covering, period_name, period_of
-from b3shared.quotes.sources.parquet import QuoteQuery
+from b3shared.quotes.lake.lake import LAKE, Lake, write_lake
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.sources.lake import LakeSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.services import B3IngestionService
 from b3shared.storage import FolderStorage
 
@@ -96,7 +97,9 @@ def test_years_are_fetched_oldest_first_and_a_slice_leaves_the_rest(world: World
     told = []
     for _ in range(3):
         answer = ingest_quotes(IngestRequest.of(left), world.settings, more_time=lambda: False)
-        told.append((answer["status"], answer["changed"], [file["name"] for file in answer["files"]]))
+        told.append(
+            (answer["status"], answer["changed"], [file["name"] for file in answer["files"]])
+        )
         left = answer["request"]
     assert told == [
         ("partial", True, ["COTAHIST_A2019.ZIP"]),
@@ -126,7 +129,9 @@ def test_corporate_actions_are_looked_for_once_all_slices_are_done(world: World)
     left: Any = {"years": [2019, 2020, 2021]}
     for slice_ in range(3):
         assert looked == []
-        answer = ingest_quotes(IngestRequest.of(left), world.settings, more_time=lambda: False, progress=told)
+        answer = ingest_quotes(
+            IngestRequest.of(left), world.settings, more_time=lambda: False, progress=told
+        )
         left = answer["request"]
         assert (Lake(world.storage).manifest().actions is not None) == (slice_ == 2)
     assert looked == [2], "on the way from the second change to the third: with the last quotes"
@@ -134,14 +139,21 @@ def test_corporate_actions_are_looked_for_once_all_slices_are_done(world: World)
     assert looked == [2], "nothing changed"
 
 
-@pytest.mark.parametrize("event", [{"periods": ["A2019"]}, {"periods": ["D04012021"], "optional": True}, {"since": today()}])
-def test_the_next_request_completes_what_slices_without_an_end_have_left(world: World, event: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "event",
+    [{"periods": ["A2019"]}, {"periods": ["D04012021"], "optional": True}, {"since": today()}],
+)
+def test_the_next_request_completes_what_slices_without_an_end_have_left(
+    world: World, event: dict[str, Any]
+) -> None:
     for year in (2019, 2020):
         world.publish(f"A{year}", date(year, 1, 4))
     ingest_quotes(asking(years=[2019, 2020]), world.settings, more_time=lambda: False)
     assert Lake(world.storage).manifest().actions is None
     answer = ingest_quotes(asking(**event), world.settings)
-    assert (answer["status"], answer["changed"]) == ("done", True), "so that predictions are refreshed"
+    assert (answer["status"], answer["changed"]) == ("done", True), (
+        "so that predictions are refreshed"
+    )
     assert Lake(world.storage).manifest().actions is not None
     assert ingest_quotes(asking(**event), world.settings)["changed"] is False
 
@@ -153,7 +165,9 @@ def test_a_request_that_fails_on_its_way_completes_what_it_has_brought(world: Wo
     assert Lake(world.storage).manifest().actions is not None
 
 
-def test_what_the_lake_lacks_is_asked_for_and_a_day_that_is_not_there_is_no_error(world: World) -> None:
+def test_what_the_lake_lacks_is_asked_for_and_a_day_that_is_not_there_is_no_error(
+    world: World,
+) -> None:
     last = sessions(today() - timedelta(days=30), today() - timedelta(days=1)).tolist()[-4:]
     world.publish(f"D{last[0]:%d%m%Y}", last[0])
     ingest_quotes(asking(periods=[f"D{last[0]:%d%m%Y}"]), world.settings)
@@ -172,9 +186,12 @@ def test_what_the_lake_lacks_is_asked_for_and_a_day_that_is_not_there_is_no_erro
 def put(world: World, folder: str, day: date, *tickers: str) -> dict[str, Any]:
     """A file of a day into the bucket; what the ingest of it answers."""
     key = f"inputs/cotahist/{folder}COTAHIST_D{day:%d%m%Y}.TXT"
-    world.storage.put(key, cotahist([Quote(day, ticker) for ticker in tickers], day.year, created=f"{day:%Y%m%d}"))
+    world.storage.put(
+        key, cotahist([Quote(day, ticker) for ticker in tickers], day.year, created=f"{day:%Y%m%d}")
+    )
     return ingest_quotes(
-        IngestRequest.of({"detail-type": "Object Created", "detail": {"object": {"key": key}}}), world.settings
+        IngestRequest.of({"detail-type": "Object Created", "detail": {"object": {"key": key}}}),
+        world.settings,
     )
 
 
@@ -195,14 +212,18 @@ def test_a_day_of_which_only_a_subset_is_known_is_lacking_and_is_fetched(world: 
     assert last not in missing_days(lake), "a subset takes nothing from what is known as a whole"
 
 
-def test_a_subset_of_a_late_day_does_not_hide_the_days_between_it_and_the_last_whole_one(world: World) -> None:
+def test_a_subset_of_a_late_day_does_not_hide_the_days_between_it_and_the_last_whole_one(
+    world: World,
+) -> None:
     days = sessions(today() - timedelta(days=90), today() - timedelta(days=1)).tolist()
     put(world, "", days[0], "PETR4")
     put(world, "partial/", days[-1], "VALE3")
     assert set(days[1:]) <= set(missing_days(LakeSource(f"{world.settings.storage}/{LAKE}")))
 
 
-def test_a_lake_of_subsets_only_lacks_the_fortnight_before_its_newest_and_all_after_it(world: World) -> None:
+def test_a_lake_of_subsets_only_lacks_the_fortnight_before_its_newest_and_all_after_it(
+    world: World,
+) -> None:
     days = sessions(today() - timedelta(days=90), today()).tolist()
     part = days[-5]
     put(world, "partial/", part, "VALE3")
@@ -211,14 +232,21 @@ def test_a_lake_of_subsets_only_lacks_the_fortnight_before_its_newest_and_all_af
 
 
 @pytest.mark.parametrize("manifest", [False, True], ids=["a folder", "with a manifest"])
-def test_a_day_of_a_lake_from_another_source_is_present_whatever_subset_follows(world: World, manifest: bool) -> None:
+def test_a_day_of_a_lake_from_another_source_is_present_whatever_subset_follows(
+    world: World, manifest: bool
+) -> None:
     first, part = recent(2)
-    own = pd.DataFrame({"ticker": ["PETR4"] * 2, "date": pd.to_datetime([first, part]), "close": [10.0, 11.0]})
+    own = pd.DataFrame(
+        {"ticker": ["PETR4"] * 2, "date": pd.to_datetime([first, part]), "close": [10.0, 11.0]}
+    )
     for year, rows in own.groupby(own["date"].dt.year):
         if manifest:
             write_lake(rows, world.storage)
         else:
-            world.storage.upload(write_parquet(rows, world.folder / f"{year}.parquet"), f"{LAKE}/year={year}/own.parquet")
+            world.storage.upload(
+                write_parquet(rows, world.folder / f"{year}.parquet"),
+                f"{LAKE}/year={year}/own.parquet",
+            )
     lake = LakeSource(f"{world.settings.storage}/{LAKE}")
     before = missing_days(lake)
     assert not {first, part} & set(before)
@@ -236,7 +264,9 @@ def test_what_is_left_of_a_functions_time_beyond_the_ingest_is_the_downloads(wor
 
 
 def recent(count: int) -> list[date]:
-    days: list[date] = sessions(today() - timedelta(days=30), today() - timedelta(days=1)).tolist()[-count:]
+    days: list[date] = sessions(today() - timedelta(days=30), today() - timedelta(days=1)).tolist()[
+        -count:
+    ]
     return days
 
 
@@ -249,7 +279,9 @@ def test_one_bad_day_does_not_keep_the_newer_ones_from_the_lake(world: World, sl
     world.publish(f"D{newer:%d%m%Y}", newer)
     answer = ingest_quotes(asking(), world.settings, more_time=lambda: not slices)
     while answer["status"] == "partial":
-        answer = ingest_quotes(IngestRequest.of(answer["request"]), world.settings, more_time=lambda: not slices)
+        answer = ingest_quotes(
+            IngestRequest.of(answer["request"]), world.settings, more_time=lambda: not slices
+        )
     (failed,) = answer["failed"]
     assert (failed["period"], failed["code"]) == (f"D{bad:%d%m%Y}", "UNREADABLE_FILE")
     assert "web page" in failed["message"]
@@ -261,7 +293,9 @@ def test_one_bad_day_does_not_keep_the_newer_ones_from_the_lake(world: World, sl
         ingest_quotes(asking(periods=[f"D{bad:%d%m%Y}"]), world.settings)
 
 
-def test_a_table_of_the_user_that_cannot_be_read_is_told_and_the_older_days_are_in_the_lake(world: World) -> None:
+def test_a_table_of_the_user_that_cannot_be_read_is_told_and_the_older_days_are_in_the_lake(
+    world: World,
+) -> None:
     days = recent(3)
     world.publish(f"D{days[0]:%d%m%Y}", days[0])
     ingest_quotes(asking(periods=[f"D{days[0]:%d%m%Y}"]), world.settings)
@@ -278,7 +312,12 @@ def test_a_server_that_gives_nothing_at_all_is_an_error_to_be_retried(world: Wor
     world.publish(f"D{first:%d%m%Y}", first)
     ingest_quotes(asking(periods=[f"D{first:%d%m%Y}"]), world.settings)
     with pytest.raises(SourceUnavailableError):
-        ingest_quotes(asking(), replace(world.settings, cotahist_address=f"{world.settings.cotahist_address}?status=403"))
+        ingest_quotes(
+            asking(),
+            replace(
+                world.settings, cotahist_address=f"{world.settings.cotahist_address}?status=403"
+            ),
+        )
 
 
 def test_a_year_or_a_day_that_is_asked_for_by_name_must_be_there(world: World) -> None:
@@ -290,7 +329,9 @@ def test_a_year_or_a_day_that_is_asked_for_by_name_must_be_there(world: World) -
 
 def test_a_month_that_is_not_there_yet_is_fetched_by_its_days(world: World) -> None:
     days = [f"D{day:%d%m%Y}" for day in sessions(date(2020, 3, 1), date(2020, 3, 31)).tolist()]
-    answer = ingest_quotes(asking(periods=["M032020"], optional=True), world.settings, more_time=lambda: False)
+    answer = ingest_quotes(
+        asking(periods=["M032020"], optional=True), world.settings, more_time=lambda: False
+    )
     assert (answer["status"], answer["not_published"]) == ("partial", ["M032020"])
     assert answer["request"] == {"periods": days, "optional": True, "changed": False, "failed": []}
 
@@ -308,25 +349,42 @@ def test_a_person_gets_word_of_every_file(world: World) -> None:
         world.publish(f"A{year}", date(year, 1, 4))
     words: list[dict[str, Any]] = []
     service = B3IngestionService(world.settings, words.append)
-    assert [file["last_session"] for file in service.ingest_published([2019, 2020])] == ["2019-01-04", "2020-01-04"]
+    assert [file["last_session"] for file in service.ingest_published([2019, 2020])] == [
+        "2019-01-04",
+        "2020-01-04",
+    ]
     assert {"step": "A2020", "phase": "downloading"} in words
     assert Lake(world.storage).manifest().sequence == 2
 
 
 def test_an_object_in_the_bucket_is_taken_in_whole_or_as_a_part(world: World) -> None:
     day = date(2020, 1, 6)
-    world.storage.put("inputs/cotahist/COTAHIST_A2020.TXT", cotahist([Quote(day), Quote(day, "VALE3")], 2020))
-    world.storage.put("inputs/cotahist/partial/COTAHIST_A2020.TXT", cotahist([Quote(day, close=11.0)], 2020, records=9))
+    world.storage.put(
+        "inputs/cotahist/COTAHIST_A2020.TXT", cotahist([Quote(day), Quote(day, "VALE3")], 2020)
+    )
+    world.storage.put(
+        "inputs/cotahist/partial/COTAHIST_A2020.TXT",
+        cotahist([Quote(day, close=11.0)], 2020, records=9),
+    )
     for key in world.storage.list("inputs/"):
-        event = {"detail-type": "Object Created", "source": "aws.s3", "detail": {"object": {"key": key}}}
+        event = {
+            "detail-type": "Object Created",
+            "source": "aws.s3",
+            "detail": {"object": {"key": key}},
+        }
         assert ingest_quotes(IngestRequest.of(event), world.settings)["changed"] is True
     frame = LakeSource(f"{world.settings.storage}/{LAKE}").read(QuoteQuery())
     assert frame[["ticker", "close"]].to_numpy().tolist() == [["PETR4", 11.0], ["VALE3", 10.0]]
 
 
 @pytest.mark.parametrize("name", ["", "README.txt", "partial/"])
-def test_an_object_that_is_no_file_of_quotes_by_its_name_is_left_alone(world: World, name: str) -> None:
-    event = {"detail-type": "Object Created", "detail": {"object": {"key": f"inputs/cotahist/{name}"}}}
+def test_an_object_that_is_no_file_of_quotes_by_its_name_is_left_alone(
+    world: World, name: str
+) -> None:
+    event = {
+        "detail-type": "Object Created",
+        "detail": {"object": {"key": f"inputs/cotahist/{name}"}},
+    }
     answer = ingest_quotes(IngestRequest.of(event), world.settings)
     assert (answer["status"], answer["changed"], answer["failed"]) == ("done", False, [])
     assert "is no COTAHIST file by its name" in answer["reason"]
@@ -356,7 +414,14 @@ def test_what_is_no_request_is_refused(event: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "event", [{"years": [2020, 1993]}, {"periods": ["M061993"]}, {"years": [2999]}, {"periods": ["A20"]}, {"key": "runs/x"}]
+    "event",
+    [
+        {"years": [2020, 1993]},
+        {"periods": ["M061993"]},
+        {"years": [2999]},
+        {"periods": ["A20"]},
+        {"key": "runs/x"},
+    ],
 )
 def test_what_the_exchange_cannot_have_is_refused(world: World, event: Any) -> None:
     with pytest.raises(InvalidParameterError):
@@ -367,7 +432,8 @@ def test_what_the_exchange_cannot_have_is_refused(world: World, event: Any) -> N
 def test_years_of_another_currency_are_refused_before_any_file_is_fetched(world: World) -> None:
     world.publish("A2020", date(2020, 1, 6))
     with pytest.raises(
-        InvalidParameterError, match=r"year = 1990: 1994 to \d+ are allowed; prices of before are not in R\$"
+        InvalidParameterError,
+        match=r"year = 1990: 1994 to \d+ are allowed; prices of before are not in R\$",
     ):
         list(B3IngestionService(world.settings).ingest_published([2020, 1990]))
     assert world.asked == []
@@ -386,7 +452,9 @@ def test_few_days_are_daily_files_and_many_are_months_and_years() -> None:
     assert names([*march, date(2021, 1, 4)]) == ["M032020", "D04012021"]
     assert names([]) == []
     month = sessions(today().replace(day=1), today()).tolist()
-    assert all(name.startswith("D") for name in names(month)), "the month that is going on has no file of its own"
+    assert all(name.startswith("D") for name in names(month)), (
+        "the month that is going on has no file of its own"
+    )
 
 
 @pytest.mark.parametrize("name", ["A2020", "M022020", "D29022020"])
@@ -394,7 +462,9 @@ def test_a_period_has_one_name(name: str) -> None:
     assert period_name(period_of(name)) == name
 
 
-@pytest.mark.parametrize("name", ["", "A20201", "M132020", "D31022020", "a2020", "COTAHIST_A2020", "../A2020"])
+@pytest.mark.parametrize(
+    "name", ["", "A20201", "M132020", "D31022020", "a2020", "COTAHIST_A2020", "../A2020"]
+)
 def test_what_is_no_period_is_refused(name: str) -> None:
     with pytest.raises(InvalidParameterError, match="period"):
         period_of(name)
@@ -405,5 +475,8 @@ def test_the_address_is_the_exchanges_unless_a_mirror_is_set() -> None:
     mirror = "https://mirror.example/{period}.zip"
     assert Settings.from_environment({"B3_COTAHIST_ADDRESS": mirror}).cotahist_address == mirror
     with pytest.raises(InvalidParameterError, match="period"):
-        ingest_quotes(IngestRequest(years=[2020]), replace(Settings(), cotahist_address="https://mirror.example/"))
+        ingest_quotes(
+            IngestRequest(years=[2020]),
+            replace(Settings(), cotahist_address="https://mirror.example/"),
+        )
     assert annual(2020).first == date(2020, 1, 1)

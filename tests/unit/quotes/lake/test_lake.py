@@ -18,10 +18,13 @@ from b3shared.core.errors import (
     InvalidQuotesError,
     NoQuotesError,
 )
-from b3shared.quotes.lake.lake import ATTEMPTS, Draft, Lake, LakeSource, replace_lake, write_lake
+from b3shared.quotes.lake.lake import ATTEMPTS, Draft, Lake, replace_lake, write_lake
 from b3shared.quotes.lake.manifest import Manifest
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery, open_source
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.sources import open_source
+from b3shared.quotes.sources.lake import LakeSource
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import S3Storage, Storage, open_storage
 
 TICKERS = ("PETR4", "VALE3")
@@ -44,7 +47,11 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     if request.param == "folder":
         yield open_storage(tmp_path / "lake")
         return
-    for name, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}.items():
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
@@ -63,8 +70,12 @@ def lake(storage: Storage, raw: pd.DataFrame) -> LakeSource:
     return lake_of(storage)
 
 
-@pytest.mark.parametrize("query", QUERIES, ids=lambda q: f"{q.start} to {q.end}, {','.join(q.tickers)}")
-def test_a_lake_answers_as_the_one_file_with_the_same_rows(lake: LakeSource, query: QuoteQuery) -> None:
+@pytest.mark.parametrize(
+    "query", QUERIES, ids=lambda q: f"{q.start} to {q.end}, {','.join(q.tickers)}"
+)
+def test_a_lake_answers_as_the_one_file_with_the_same_rows(
+    lake: LakeSource, query: QuoteQuery
+) -> None:
     expected = ParquetSource(BUNDLED_QUOTES).read(query)
     found = lake.read(query)
     pd.testing.assert_frame_equal(found, expected)
@@ -74,11 +85,15 @@ def test_a_lake_answers_as_the_one_file_with_the_same_rows(lake: LakeSource, que
 
 def test_a_lake_is_one_file_a_year_under_its_prefix(storage: Storage, raw: pd.DataFrame) -> None:
     keys = write_lake(raw, storage)
-    assert [key.rpartition("/")[0] for key in keys] == [f"lake/quotes/year={year}" for year in range(2019, 2024)]
+    assert [key.rpartition("/")[0] for key in keys] == [
+        f"lake/quotes/year={year}" for year in range(2019, 2024)
+    ]
     assert storage.list() == ["lake/quotes/manifest.json", *keys]
     (key,) = write_lake(raw[raw["date"] >= "2023-01-01"], storage, "elsewhere")
     assert key == f"elsewhere/year=2023/000001-{storage.sha256(key)[:16]}.parquet"
-    assert lake_of(storage, "elsewhere").read(QuoteQuery())["date"].min() == pd.Timestamp("2023-01-02")
+    assert lake_of(storage, "elsewhere").read(QuoteQuery())["date"].min() == pd.Timestamp(
+        "2023-01-02"
+    )
 
 
 def test_only_the_years_of_the_query_are_fetched(storage: Storage, lake: LakeSource) -> None:
@@ -88,13 +103,20 @@ def test_only_the_years_of_the_query_are_fetched(storage: Storage, lake: LakeSou
     assert lake.newest() == date(2023, 12, 28)
     assert len(lake.read(QuoteQuery(date(2021, 1, 1), date(2021, 12, 31)))) == 2 * 247
     assert len(lake.read(QuoteQuery(start=date(2023, 12, 28)))) == 2
-    for query in (QuoteQuery(end=date(2021, 12, 31)), QuoteQuery(date(2021, 6, 1), date(2022, 1, 1))):
+    for query in (
+        QuoteQuery(end=date(2021, 12, 31)),
+        QuoteQuery(date(2021, 6, 1), date(2022, 1, 1)),
+    ):
         with pytest.raises(ArtifactCorruptError, match="SHA-256"):
             lake.read(query)
 
 
-@pytest.mark.parametrize("query", [QuoteQuery(start=date(2030, 1, 1)), QuoteQuery(end=date(2001, 1, 1))])
-def test_a_query_outside_the_lake_gives_no_row_but_the_schema(lake: LakeSource, query: QuoteQuery) -> None:
+@pytest.mark.parametrize(
+    "query", [QuoteQuery(start=date(2030, 1, 1)), QuoteQuery(end=date(2001, 1, 1))]
+)
+def test_a_query_outside_the_lake_gives_no_row_but_the_schema(
+    lake: LakeSource, query: QuoteQuery
+) -> None:
     found = lake.read(query)
     assert found.empty
     assert list(found.columns) == list(lake.read(QUERIES[3]).columns)
@@ -115,7 +137,9 @@ def test_an_empty_lake_and_a_missing_bucket_are_told_apart(storage: Storage) -> 
             LakeSource("s3://b3-other-bucket/lake").newest()
 
 
-def test_a_newest_year_without_rows_is_an_error_not_a_date(storage: Storage, raw: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_newest_year_without_rows_is_an_error_not_a_date(
+    storage: Storage, raw: pd.DataFrame, tmp_path: Path
+) -> None:
     rowless = tmp_path / "rowless.parquet"
     duckdb.execute(f"COPY (FROM '{BUNDLED_QUOTES}' LIMIT 0) TO '{rowless}' (FORMAT parquet)")
     storage.upload(rowless, "lake/quotes/year=2023/quotes.parquet")
@@ -123,25 +147,35 @@ def test_a_newest_year_without_rows_is_an_error_not_a_date(storage: Storage, raw
         lake_of(storage).newest()
 
 
-def test_a_year_of_the_future_hides_no_session_and_is_read_to_be_counted(storage: Storage, raw: pd.DataFrame) -> None:
+def test_a_year_of_the_future_hides_no_session_and_is_read_to_be_counted(
+    storage: Storage, raw: pd.DataFrame
+) -> None:
     typo = raw.head(1).assign(date=pd.Timestamp("2099-01-04").as_unit("s"))
     write_lake(pd.concat([raw, typo]), storage)
     lake = lake_of(storage)
     assert lake.newest() == date(2023, 12, 28)
-    assert lake.read(QuoteQuery(start=date(2023, 12, 28)))["date"].dt.year.tolist() == [2023, 2099, 2023]
+    assert lake.read(QuoteQuery(start=date(2023, 12, 28)))["date"].dt.year.tolist() == [
+        2023,
+        2099,
+        2023,
+    ]
     write_lake(typo, storage, "only")
     with pytest.raises(NoQuotesError, match="only holds no rows dated up to today"):
         lake_of(storage, "only").newest()
 
 
-def test_an_empty_newest_year_hides_no_session(storage: Storage, lake: LakeSource, tmp_path: Path) -> None:
+def test_an_empty_newest_year_hides_no_session(
+    storage: Storage, lake: LakeSource, tmp_path: Path
+) -> None:
     rowless = tmp_path / "rowless.parquet"
     duckdb.execute(f"COPY (FROM '{BUNDLED_QUOTES}' LIMIT 0) TO '{rowless}' (FORMAT parquet)")
     storage.upload(rowless, "lake/quotes/year=2024/quotes.parquet")
     assert lake.newest() == date(2023, 12, 28)
 
 
-def test_rows_without_a_date_are_kept_with_the_newest_year(storage: Storage, raw: pd.DataFrame) -> None:
+def test_rows_without_a_date_are_kept_with_the_newest_year(
+    storage: Storage, raw: pd.DataFrame
+) -> None:
     undated = raw.head(2).assign(date=pd.NaT).astype({"date": "datetime64[s]"})
     assert len(write_lake(pd.concat([raw, undated]), storage)) == 5
     found = lake_of(storage).read(QuoteQuery(start=date(2023, 1, 1)))
@@ -152,26 +186,43 @@ def test_rows_without_a_date_are_kept_with_the_newest_year(storage: Storage, raw
 def test_replacing_leaves_exactly_the_new_quotes_and_nothing_else_is_touched(
     storage: Storage, lake: LakeSource, raw: pd.DataFrame, tmp_path: Path
 ) -> None:
-    others = ["lake/quotes/README", "lake/quotes/year=2019/_SUCCESS", "lake/quotes-old/year=2019/quotes.parquet"]
+    others = [
+        "lake/quotes/README",
+        "lake/quotes/year=2019/_SUCCESS",
+        "lake/quotes-old/year=2019/quotes.parquet",
+    ]
     for key in others:
         storage.put(key, b"of somebody else")
     others_part = "lake/quotes/year=2022/part-1.parquet"
     storage.put(others_part, b"of another writer")
-    new = ParquetSource(write_parquet(raw[raw["date"].dt.year.isin([2021, 2022])], tmp_path / "new.parquet"))
+    new = ParquetSource(
+        write_parquet(raw[raw["date"].dt.year.isin([2021, 2022])], tmp_path / "new.parquet")
+    )
     keys = replace_lake(new.read(QuoteQuery()), storage)
-    assert [key.rpartition("/")[0] for key in keys] == [f"lake/quotes/year={year}" for year in (2021, 2022)]
+    assert [key.rpartition("/")[0] for key in keys] == [
+        f"lake/quotes/year={year}" for year in (2021, 2022)
+    ]
     assert Lake(storage).manifest().keys() == {key.removeprefix("lake/quotes/") for key in keys}
     pd.testing.assert_frame_equal(lake.read(QuoteQuery()), new.read(QuoteQuery()))
     replace_lake(
         ParquetSource(BUNDLED_QUOTES).read(QuoteQuery()), storage
     )  # and now nobody reads what the one before replaced
-    named = {"manifest.json", *Lake(storage).manifest().keys(), *Lake(storage).manifest().superseded}
-    assert set(storage.list("lake/quotes/")) == {f"lake/quotes/{key}" for key in named} | {*others[:2], others_part}
+    named = {
+        "manifest.json",
+        *Lake(storage).manifest().keys(),
+        *Lake(storage).manifest().superseded,
+    }
+    assert set(storage.list("lake/quotes/")) == {f"lake/quotes/{key}" for key in named} | {
+        *others[:2],
+        others_part,
+    }
 
 
 def test_text_for_a_date_is_named(storage: Storage, tmp_path: Path) -> None:
     file = tmp_path / "q.parquet"
-    duckdb.execute(f"COPY (SELECT 'PETR4' AS ticker, 'yesterday' AS date, 10.0 AS close) TO '{file}' (FORMAT parquet)")
+    duckdb.execute(
+        f"COPY (SELECT 'PETR4' AS ticker, 'yesterday' AS date, 10.0 AS close) TO '{file}' (FORMAT parquet)"
+    )
     storage.upload(file, "lake/quotes/year=2023/quotes.parquet")
     for ask in (lake_of(storage).newest, lambda: lake_of(storage).read(QuoteQuery())):
         with pytest.raises(InvalidQuotesError, match="yesterday"):
@@ -184,7 +235,9 @@ def test_writing_replaces_a_year_as_a_whole_and_leaves_the_others(
     part = tmp_path / "part.parquet"
     wege3 = f"FROM '{BUNDLED_QUOTES}' WHERE ticker = 'WEGE3' AND year(date) = 2022"
     duckdb.execute(f"COPY ({wege3}) TO '{part}' (FORMAT parquet)")
-    storage.upload(part, "lake/quotes/year=2022/part-1.parquet")  # of somebody who does not know of the manifest
+    storage.upload(
+        part, "lake/quotes/year=2022/part-1.parquet"
+    )  # of somebody who does not know of the manifest
     before = {key: storage.sha256(key) for key in storage.list()}
     assert "WEGE3" not in set(lake.read(QuoteQuery(date(2022, 1, 1), date(2022, 12, 31)))["ticker"])
     petr4 = raw[(raw["ticker"] == "PETR4") & (raw["date"].dt.year == 2022)].assign(close=1.0)
@@ -192,7 +245,9 @@ def test_writing_replaces_a_year_as_a_whole_and_leaves_the_others(
     assert key.startswith("lake/quotes/year=2022/")
     found = lake.read(QuoteQuery())
     in_2022 = found["date"].dt.year == 2022
-    pd.testing.assert_frame_equal(found[in_2022].reset_index(drop=True), petr4.reset_index(drop=True))
+    pd.testing.assert_frame_equal(
+        found[in_2022].reset_index(drop=True), petr4.reset_index(drop=True)
+    )
     expected = raw[raw["date"].dt.year != 2022].reset_index(drop=True)
     pd.testing.assert_frame_equal(found[~in_2022].reset_index(drop=True), expected)
     after = {key: storage.sha256(key) for key in storage.list()}
@@ -200,7 +255,9 @@ def test_writing_replaces_a_year_as_a_whole_and_leaves_the_others(
     assert [key for key in before if before[key] != after[key]] == ["lake/quotes/manifest.json"]
 
 
-def test_the_same_rows_are_the_same_bytes_and_no_rows_write_nothing(storage: Storage, raw: pd.DataFrame) -> None:
+def test_the_same_rows_are_the_same_bytes_and_no_rows_write_nothing(
+    storage: Storage, raw: pd.DataFrame
+) -> None:
     keys = write_lake(raw, storage)
     before = {key: storage.sha256(key) for key in storage.list()}
     assert write_lake(raw.copy(), storage) == keys
@@ -236,7 +293,9 @@ def appending(lake: Lake, ticker: str) -> Callable[[Manifest, Path], Draft]:
     return draft
 
 
-def test_a_writer_whom_two_others_overtake_before_it_fetches_begins_anew(storage: Storage, raw: pd.DataFrame) -> None:
+def test_a_writer_whom_two_others_overtake_before_it_fetches_begins_anew(
+    storage: Storage, raw: pd.DataFrame
+) -> None:
     """What the manifest at hand names is gone then; nothing of theirs is lost, and nothing of its own."""
     of_2021 = raw[raw["date"].dt.year == 2021]
     write_lake(of_2021, storage)
@@ -255,7 +314,9 @@ def test_a_writer_whom_two_others_overtake_before_it_fetches_begins_anew(storage
     assert set(found["ticker"]) == {*TICKERS, "RIVA3", "RIVB3", "MINE3"}
     assert len(found) == len(of_2021) + 3
     kept = after.keys() | set(after.superseded)
-    assert set(storage.list("lake/quotes/")) == {f"lake/quotes/{key}" for key in {"manifest.json", *kept}}
+    assert set(storage.list("lake/quotes/")) == {
+        f"lake/quotes/{key}" for key in {"manifest.json", *kept}
+    }
 
 
 def test_a_writer_whom_others_always_overtake_says_so(storage: Storage, raw: pd.DataFrame) -> None:
@@ -274,7 +335,9 @@ def test_a_writer_whom_others_always_overtake_says_so(storage: Storage, raw: pd.
     assert seen == [1 + 2 * n for n in range(ATTEMPTS)]
 
 
-def test_a_file_that_is_gone_though_nobody_changed_the_lake_is_named_at_once(storage: Storage, raw: pd.DataFrame) -> None:
+def test_a_file_that_is_gone_though_nobody_changed_the_lake_is_named_at_once(
+    storage: Storage, raw: pd.DataFrame
+) -> None:
     of_2021 = raw[raw["date"].dt.year == 2021]
     [key] = write_lake(of_2021, storage)
     storage.delete(key)
@@ -291,7 +354,10 @@ def test_a_file_that_is_gone_though_nobody_changed_the_lake_is_named_at_once(sto
 
 @pytest.mark.parametrize("write", [write_lake, replace_lake])
 def test_what_reading_filled_in_is_no_fact_of_the_lake(
-    storage: Storage, raw: pd.DataFrame, tmp_path: Path, write: Callable[[pd.DataFrame, Storage], list[str]]
+    storage: Storage,
+    raw: pd.DataFrame,
+    tmp_path: Path,
+    write: Callable[[pd.DataFrame, Storage], list[str]],
 ) -> None:
     lacking = ["company", "open", "split_factor", "dividend"]
     source = ParquetSource(write_parquet(raw.drop(columns=lacking), tmp_path / "lacking.parquet"))
@@ -303,8 +369,12 @@ def test_what_reading_filled_in_is_no_fact_of_the_lake(
     assert set(lacking) <= set(found.attrs["missing"])
 
 
-def test_what_was_given_since_the_reading_is_kept(storage: Storage, raw: pd.DataFrame, tmp_path: Path) -> None:
-    given = ParquetSource(write_parquet(raw.drop(columns=["dividend", "open"]), tmp_path / "q.parquet")).read(QuoteQuery())
+def test_what_was_given_since_the_reading_is_kept(
+    storage: Storage, raw: pd.DataFrame, tmp_path: Path
+) -> None:
+    given = ParquetSource(
+        write_parquet(raw.drop(columns=["dividend", "open"]), tmp_path / "q.parquet")
+    ).read(QuoteQuery())
     known = given.assign(dividend=raw["dividend"], open=raw["open"])
     write_lake(known, storage)
     found = lake_of(storage).read(QuoteQuery())

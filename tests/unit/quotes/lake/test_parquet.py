@@ -14,19 +14,34 @@ def types(path: Path) -> dict[str, str]:
 
 
 def test_the_same_rows_give_the_same_bytes(bundled: pd.DataFrame, tmp_path: Path) -> None:
-    first, second = (write_parquet(bundled.head(5000), tmp_path / name).read_bytes() for name in ("a.parquet", "b.parquet"))
+    first, second = (
+        write_parquet(bundled.head(5000), tmp_path / name).read_bytes()
+        for name in ("a.parquet", "b.parquet")
+    )
     assert first == second
 
 
 def test_a_text_column_without_a_value_is_text_still(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"ticker": ["PETR4", "VALE3"], "isin": [None, None], "it's": pd.Series([None, None], dtype="str")})
+    frame = pd.DataFrame(
+        {
+            "ticker": ["PETR4", "VALE3"],
+            "isin": [None, None],
+            "it's": pd.Series([None, None], dtype="str"),
+        }
+    )
     path = write_parquet(frame, tmp_path / "it's.parquet")
-    assert types(Path(str(path).replace("'", "''"))) == {"ticker": "VARCHAR", "isin": "VARCHAR", "it's": "VARCHAR"}
+    assert types(Path(str(path).replace("'", "''"))) == {
+        "ticker": "VARCHAR",
+        "isin": "VARCHAR",
+        "it's": "VARCHAR",
+    }
 
 
 def test_an_empty_table_of_actions_stands_beside_a_full_one(tmp_path: Path) -> None:
     override = pd.DataFrame({"ticker": ["PETR4"], "date": ["2023-01-02"], "split_factor": [2.0]})
-    none = pd.DataFrame({name: pd.Series(dtype=_DTYPES[kind]) for name, kind in ACTION_TYPES.items()})
+    none = pd.DataFrame(
+        {name: pd.Series(dtype=_DTYPES[kind]) for name, kind in ACTION_TYPES.items()}
+    )
     write_parquet(none, tmp_path / "1.parquet")
     write_parquet(apply_overrides(none, override), tmp_path / "2.parquet")
     found = duckdb.sql(f"SELECT ticker, factor FROM '{tmp_path}/*.parquet'").fetchall()

@@ -95,7 +95,11 @@ def test_a_session_of_today_at_the_exchange_is_no_future_date() -> None:
 
 
 def test_a_row_with_several_faults_is_counted_once() -> None:
-    frame = quotes(ticker=[None, "PETR4F", "PETR4"], date=[None, "2099-01-01", "2023-01-04"], volume=[0, 0, 1000])
+    frame = quotes(
+        ticker=[None, "PETR4F", "PETR4"],
+        date=[None, "2099-01-01", "2023-01-04"],
+        volume=[0, 0, 1000],
+    )
     assert kinds(frame) == {"no_date": (1, "dropped"), "future_date": (1, "dropped")}
 
 
@@ -107,13 +111,20 @@ def test_holes_in_columns_that_features_need_are_kept_and_counted_a_column() -> 
     assert len(cleaned) == 3
     assert [(f.kind, f.rows, f.action, f.examples) for f in findings] == [
         ("missing_value", 1, "kept", ("PETR4 2023-01-03: no open",)),
-        ("missing_value", 2, "kept", ("PETR4 2023-01-03: no volume", "PETR4 2023-01-04: no volume")),
+        (
+            "missing_value",
+            2,
+            "kept",
+            ("PETR4 2023-01-03: no volume", "PETR4 2023-01-04: no volume"),
+        ),
     ]
 
 
 def test_of_two_rows_for_one_day_the_last_stays() -> None:
     cleaned, findings = clean(
-        quotes(date=["2023-01-02", "2023-01-03", "2023-01-03"], close=[10.0, 9.9, 10.0], low=[9.0] * 3)
+        quotes(
+            date=["2023-01-02", "2023-01-03", "2023-01-03"], close=[10.0, 9.9, 10.0], low=[9.0] * 3
+        )
     )
     assert cleaned["close"].tolist() == [10.0, 10.0]
     assert {f.kind: f.rows for f in findings}["duplicate"] == 1
@@ -122,7 +133,9 @@ def test_of_two_rows_for_one_day_the_last_stays() -> None:
 @pytest.mark.parametrize("bad", [{"volume": 0}, {"close": np.nan}, {"high": 9.0}])
 @pytest.mark.parametrize("position", [1, 2])
 def test_a_bad_twin_takes_no_good_row_with_it(bad: dict[str, float], position: int) -> None:
-    frame = quotes(date=["2023-01-02", "2023-01-03", "2023-01-03", "2023-01-04"]).astype({"volume": float})
+    frame = quotes(date=["2023-01-02", "2023-01-03", "2023-01-03", "2023-01-04"]).astype(
+        {"volume": float}
+    )
     for column, value in bad.items():
         frame.loc[position, column] = value
     cleaned, findings = clean(frame)
@@ -132,10 +145,14 @@ def test_a_bad_twin_takes_no_good_row_with_it(bad: dict[str, float], position: i
     assert "duplicate" not in {f.kind for f in findings}
 
 
-@pytest.mark.parametrize("volume", [[1000, 0, 1000, 1000], [1000, 1000, 0, 1000], [1000, 0, 0, 1000]])
+@pytest.mark.parametrize(
+    "volume", [[1000, 0, 1000, 1000], [1000, 1000, 0, 1000], [1000, 0, 0, 1000]]
+)
 def test_the_actions_of_a_day_count_once_however_many_of_its_twins_go(volume: list[int]) -> None:
     days = ["2023-01-02", "2023-01-03", "2023-01-03", "2023-01-04"]
-    frame = quotes(date=days, volume=volume, split_factor=[1.0, 2.0, 2.0, 1.0], dividend=[0.0, 0.5, 0.5, 0.0])
+    frame = quotes(
+        date=days, volume=volume, split_factor=[1.0, 2.0, 2.0, 1.0], dividend=[0.0, 0.5, 0.5, 0.0]
+    )
     cleaned, _ = clean(frame)
     assert cleaned["split_factor"].prod() == 2.0
     assert cleaned["dividend"].sum() == 0.5
@@ -150,9 +167,15 @@ def test_actions_of_a_dropped_row_pass_to_the_next_row_of_the_ticker() -> None:
 
 
 def test_actions_do_not_pass_to_another_ticker_nor_twice_from_a_duplicate() -> None:
-    frame = quotes(ticker=["PETR3", "PETR3", "PETR4"], volume=[1000, 0, 1000], split_factor=[1.0, 2.0, 1.0])
+    frame = quotes(
+        ticker=["PETR3", "PETR3", "PETR4"], volume=[1000, 0, 1000], split_factor=[1.0, 2.0, 1.0]
+    )
     assert clean(frame)[0]["split_factor"].tolist() == [1.0, 1.0]
-    twice = quotes(date=["2023-01-02", "2023-01-03", "2023-01-03"], split_factor=[1.0, 2.0, 2.0], close=[10.0, 5.0, 5.0])
+    twice = quotes(
+        date=["2023-01-02", "2023-01-03", "2023-01-03"],
+        split_factor=[1.0, 2.0, 2.0],
+        close=[10.0, 5.0, 5.0],
+    )
     twice = flat(twice)
     assert clean(twice)[0]["split_factor"].tolist() == [1.0, 2.0]
 
@@ -162,7 +185,10 @@ def test_impossible_actions_are_cleared_but_the_row_stays() -> None:
     cleaned, _ = clean(frame)
     assert cleaned["split_factor"].tolist() == [1.0] * 4
     assert cleaned["dividend"].tolist() == [0.0] * 4
-    assert kinds(frame) == {"impossible_split": (1, "cleared"), "impossible_dividend": (2, "cleared")}
+    assert kinds(frame) == {
+        "impossible_split": (1, "cleared"),
+        "impossible_dividend": (2, "cleared"),
+    }
 
 
 def test_an_empty_side_of_the_book_is_no_price() -> None:
@@ -185,7 +211,10 @@ def test_a_split_explains_a_jump_and_a_crash_is_only_reported() -> None:
 
 def test_gaps_are_counted_in_sessions_of_the_market() -> None:
     frame = quotes(
-        ticker=["ITUB4"] * 3 + ["PETR4"] * 2, date=["2023-01-02", "2023-01-03", "2023-01-04", "2023-01-02", "2023-01-04"]
+        ticker=["ITUB4"] * 3 + ["PETR4"] * 2,
+        date=["2023-01-02", "2023-01-03", "2023-01-04", "2023-01-02", "2023-01-04"],
     )
     _, findings = clean(frame)
-    assert [(f.kind, f.rows, f.examples) for f in findings] == [("gap", 1, ("PETR4 2023-01-04: missing_sessions 1",))]
+    assert [(f.kind, f.rows, f.examples) for f in findings] == [
+        ("gap", 1, ("PETR4 2023-01-04: missing_sessions 1",))
+    ]

@@ -10,18 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b3shared.core.config import BUNDLED_QUOTES
-from b3shared.core.errors import InvalidParameterError, NoQuotesError, TooLittleHistoryError, UnknownTickerError
+from b3shared.core.errors import (
+    InvalidParameterError,
+    NoQuotesError,
+    TooLittleHistoryError,
+    UnknownTickerError,
+)
 from b3shared.params.run import PipelineParams
-from b3shared.quotes.loading.load import load_quotes, period_start
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.loading.load import load_quotes, period_start
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 
 SOURCE = ParquetSource(BUNDLED_QUOTES)
 
 
 def cut(tmp_path: Path, sql: str) -> ParquetSource:
     path = tmp_path / "cut.parquet"
-    duckdb.execute(f"COPY (SELECT * FROM '{BUNDLED_QUOTES}' q WHERE {sql}) TO '{path}' (FORMAT parquet)")
+    duckdb.execute(
+        f"COPY (SELECT * FROM '{BUNDLED_QUOTES}' q WHERE {sql}) TO '{path}' (FORMAT parquet)"
+    )
     return ParquetSource(path)
 
 
@@ -32,7 +40,11 @@ def test_rows_read_are_kept_or_counted_as_dropped() -> None:
     assert report["rows"] == len(quotes.frame)
     assert report["dropped"] == {"zero_volume": 3}
     assert report["missing_columns"] == ["avg", "best_buy", "best_sell", "trades", "turnover"]
-    assert (report["first_session"], report["last_session"], report["tickers"]) == ("2019-01-02", "2023-12-28", 60)
+    assert (report["first_session"], report["last_session"], report["tickers"]) == (
+        "2019-01-02",
+        "2023-12-28",
+        60,
+    )
 
 
 def test_the_bundled_sample_is_what_the_notice_says() -> None:
@@ -43,7 +55,8 @@ def test_the_bundled_sample_is_what_the_notice_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("period", "start"), [("1y", date(2022, 12, 29)), ("18m", date(2022, 6, 29)), ("30d", date(2023, 11, 29))]
+    ("period", "start"),
+    [("1y", date(2022, 12, 29)), ("18m", date(2022, 6, 29)), ("30d", date(2023, 11, 29))],
 )
 def test_a_period_counts_back_from_its_end(period: str, start: date) -> None:
     assert period_start(date(2023, 12, 28), period) == start
@@ -54,7 +67,9 @@ def test_every_period_of_every_day_begins_on_a_day(end: date, period: str) -> No
     assert date.min <= period_start(end, period) <= end
 
 
-def test_a_period_before_all_quotes_is_told_and_a_longer_one_than_there_are_dates_is_all_of_them() -> None:
+def test_a_period_before_all_quotes_is_told_and_a_longer_one_than_there_are_dates_is_all_of_them() -> (
+    None
+):
     with pytest.raises(NoQuotesError, match="from 0001-01-01 to 0004-01-01"):
         load_quotes(SOURCE, PipelineParams(end=date(4, 1, 1)))
     everything = load_quotes(SOURCE, PipelineParams(start=date(1990, 1, 1))).frame
@@ -87,13 +102,17 @@ def test_no_ticker_with_enough_history_says_how_much_there_is_and_is_needed() ->
         load_quotes(SOURCE, PipelineParams.of(period="1y"))
 
 
-def test_dates_before_the_data_an_unknown_ticker_and_only_bad_rows_are_named(tmp_path: Path) -> None:
+def test_dates_before_the_data_an_unknown_ticker_and_only_bad_rows_are_named(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(NoQuotesError, match="no quote from 2001-01-01 to 2001-12-31"):
         load_quotes(SOURCE, PipelineParams.of(start="2001-01-01", end="2001-12-31"))
     with pytest.raises(UnknownTickerError, match="XXXX3"):
         load_quotes(SOURCE, PipelineParams.of(tickers=["PETR4", "XXXX3"]))
     path = tmp_path / "halted.parquet"
-    duckdb.execute(f"COPY (SELECT * REPLACE (0 AS volume) FROM '{BUNDLED_QUOTES}') TO '{path}' (FORMAT parquet)")
+    duckdb.execute(
+        f"COPY (SELECT * REPLACE (0 AS volume) FROM '{BUNDLED_QUOTES}') TO '{path}' (FORMAT parquet)"
+    )
     with pytest.raises(NoQuotesError, match="74454 zero_volume"):
         load_quotes(ParquetSource(path), PipelineParams())
 
@@ -104,7 +123,9 @@ def changed(tmp_path: Path, replace: str, where: str, more: str = "false") -> Pa
     rows = f"SELECT *, false AS second FROM '{BUNDLED_QUOTES}' UNION ALL SELECT *, true FROM '{BUNDLED_QUOTES}' WHERE {more}"
     column, value = replace.split("=")
     new = f"CASE WHEN {where} THEN {value} ELSE {column} END AS {column}"
-    duckdb.execute(f"COPY (SELECT * EXCLUDE (second) REPLACE ({new}) FROM ({rows})) TO '{path}' (FORMAT parquet)")
+    duckdb.execute(
+        f"COPY (SELECT * EXCLUDE (second) REPLACE ({new}) FROM ({rows})) TO '{path}' (FORMAT parquet)"
+    )
     return ParquetSource(path)
 
 
@@ -112,7 +133,12 @@ DAY = "ticker = 'PETR4' AND date = DATE '2023-06-01'"
 
 
 @pytest.mark.parametrize(
-    ("replace", "kind"), [("date=DATE '2099-01-01'", "future_date"), ("date=NULL", "no_date"), ("ticker=NULL", "no_ticker")]
+    ("replace", "kind"),
+    [
+        ("date=DATE '2099-01-01'", "future_date"),
+        ("date=NULL", "no_date"),
+        ("ticker=NULL", "no_ticker"),
+    ],
 )
 @pytest.mark.parametrize("params", [{}, {"tickers": ["PETR4", "VALE3"]}])
 def test_a_row_of_no_day_or_no_ticker_is_counted_and_changes_nothing_else(
@@ -128,9 +154,16 @@ def test_a_row_of_no_day_or_no_ticker_is_counted_and_changes_nothing_else(
 
 def test_a_future_row_outside_the_period_is_not_read(tmp_path: Path) -> None:
     source = changed(tmp_path, "date=DATE '2099-01-01'", "second", DAY)
-    assert load_quotes(source, PipelineParams.of(end="2023-12-28")).report["dropped"] == {"zero_volume": 3}
-    with pytest.raises(NoQuotesError, match="no quote of PETR4 from 2001-01-01 to 2001-12-31; its newest is of 2023-12-28"):
-        load_quotes(source, PipelineParams.of(start="2001-01-01", end="2001-12-31", tickers=["PETR4"]))
+    assert load_quotes(source, PipelineParams.of(end="2023-12-28")).report["dropped"] == {
+        "zero_volume": 3
+    }
+    with pytest.raises(
+        NoQuotesError,
+        match="no quote of PETR4 from 2001-01-01 to 2001-12-31; its newest is of 2023-12-28",
+    ):
+        load_quotes(
+            source, PipelineParams.of(start="2001-01-01", end="2001-12-31", tickers=["PETR4"])
+        )
 
 
 def test_undated_rows_alone_are_no_quotes_of_a_period(tmp_path: Path) -> None:
@@ -146,9 +179,15 @@ def test_a_bad_twin_of_a_good_row_costs_no_day(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(found.frame, expected.frame)
 
 
-def test_a_year_without_volume_is_reported_and_only_bad_rows_name_the_tickers(tmp_path: Path) -> None:
+def test_a_year_without_volume_is_reported_and_only_bad_rows_name_the_tickers(
+    tmp_path: Path,
+) -> None:
     source = changed(tmp_path, "volume=NULL", "year(date) = 2022")
-    (finding,) = (f for f in load_quotes(source, PipelineParams()).report["findings"] if f["kind"] == "missing_value")
+    (finding,) = (
+        f
+        for f in load_quotes(source, PipelineParams()).report["findings"]
+        if f["kind"] == "missing_value"
+    )
     assert (finding["rows"], finding["action"]) == (
         len(SOURCE.read(QuoteQuery(date(2022, 1, 1), date(2022, 12, 31)))),
         "kept",
@@ -179,4 +218,6 @@ def test_parameters_that_mean_nothing_are_refused(params: dict[str, object]) -> 
 def test_a_table_written_twice_has_the_same_bytes(tmp_path: Path, eight: pd.DataFrame) -> None:
     first, second = (write_parquet(eight, tmp_path / f"{n}.parquet").read_bytes() for n in (1, 2))
     assert first == second
-    pd.testing.assert_frame_equal(load_quotes(ParquetSource(tmp_path / "1.parquet"), PipelineParams()).frame, eight)
+    pd.testing.assert_frame_equal(
+        load_quotes(ParquetSource(tmp_path / "1.parquet"), PipelineParams()).frame, eight
+    )

@@ -9,10 +9,12 @@ import pytest
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.core.errors import B3Error
 from b3shared.params.run import PipelineParams
-from b3shared.quotes.lake.lake import LakeSource, write_lake
+from b3shared.quotes.lake.lake import write_lake
 from b3shared.quotes.loading.load import load_quotes
 from b3shared.quotes.loading.shards import cut, load_shards
-from b3shared.quotes.sources.parquet import ParquetSource, QuoteQuery
+from b3shared.quotes.sources.lake import LakeSource
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import FolderStorage
 
 FAULTS = """
@@ -35,8 +37,12 @@ def dirty(tmp_path_factory: pytest.TempPathFactory) -> ParquetSource:
     path = tmp_path_factory.mktemp("dirty") / "quotes.parquet"
     with duckdb.connect() as connection:
         connection.execute(f"CREATE TABLE q AS FROM '{BUNDLED_QUOTES}'")
-        holes = "(ticker = 'LREN3' AND month(date) = 4) OR (ticker = 'GGBR4' AND date > '2023-06-01')"
-        connection.execute(f"COPY (SELECT * FROM q WHERE NOT ({holes}) UNION ALL {FAULTS}) TO '{path}' (FORMAT parquet)")
+        holes = (
+            "(ticker = 'LREN3' AND month(date) = 4) OR (ticker = 'GGBR4' AND date > '2023-06-01')"
+        )
+        connection.execute(
+            f"COPY (SELECT * FROM q WHERE NOT ({holes}) UNION ALL {FAULTS}) TO '{path}' (FORMAT parquet)"
+        )
     return ParquetSource(path)
 
 
@@ -45,11 +51,15 @@ def rows_of(files: list[Path]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("shard_rows", [4_000, 30_000, 10**9])
-def test_rows_and_report_are_those_of_one_load(dirty: ParquetSource, tmp_path: Path, shard_rows: int) -> None:
+def test_rows_and_report_are_those_of_one_load(
+    dirty: ParquetSource, tmp_path: Path, shard_rows: int
+) -> None:
     params = PipelineParams(max_missing_sessions=20)
     whole, loaded = load_quotes(dirty, params), load_shards(dirty, params, tmp_path, shard_rows)
     assert loaded.report == whole.report
-    assert {"gap", "closed_day", "duplicate", "no_ticker", "unexplained_jump"} <= {f.kind for f in whole.findings}
+    assert {"gap", "closed_day", "duplicate", "no_ticker", "unexplained_jump"} <= {
+        f.kind for f in whole.findings
+    }
     pd.testing.assert_frame_equal(rows_of(loaded.files), whole.frame, check_dtype=False)
     shards = [ParquetSource(file).read(QuoteQuery()) for file in loaded.files]
     assert all(len(shard) <= shard_rows for shard in shards)
@@ -62,12 +72,16 @@ def test_splits_in_shards_are_those_of_one_load(tmp_path: Path, listed: str) -> 
     later = "(product(split_factor) OVER (PARTITION BY ticker ORDER BY date DESC) / split_factor)"
     adjusted = ", ".join(f"{name} / {later} AS {name}" for name in ("open", "high", "low", "close"))
     columns = f"* REPLACE ({adjusted})" if listed == "adjusted" else "* EXCLUDE (split_factor)"
-    duckdb.execute(f"COPY (SELECT {columns} FROM '{BUNDLED_QUOTES}') TO '{tmp_path}/quotes.parquet' (FORMAT parquet)")
+    duckdb.execute(
+        f"COPY (SELECT {columns} FROM '{BUNDLED_QUOTES}') TO '{tmp_path}/quotes.parquet' (FORMAT parquet)"
+    )
     source, params = ParquetSource(tmp_path / "quotes.parquet"), PipelineParams()
     whole, loaded = load_quotes(source, params), load_shards(source, params, tmp_path, 5_000)
     assert loaded.report == whole.report
     pd.testing.assert_frame_equal(rows_of(loaded.files), whole.frame, check_dtype=False)
-    assert ("split_without_trace" if listed == "adjusted" else "detected_split") in {f.kind for f in whole.findings}
+    assert ("split_without_trace" if listed == "adjusted" else "detected_split") in {
+        f.kind for f in whole.findings
+    }
 
 
 def test_no_ticker_is_in_two_shards(dirty: ParquetSource, tmp_path: Path) -> None:
@@ -85,7 +99,9 @@ def test_no_ticker_is_in_two_shards(dirty: ParquetSource, tmp_path: Path) -> Non
         {"max_missing_sessions": 0},
     ],
 )
-def test_what_one_load_refuses_shards_refuse_in_the_same_words(tmp_path: Path, params: dict) -> None:
+def test_what_one_load_refuses_shards_refuse_in_the_same_words(
+    tmp_path: Path, params: dict
+) -> None:
     path = tmp_path / "holed.parquet"
     duckdb.execute(
         f"COPY (FROM '{BUNDLED_QUOTES}' WHERE date NOT BETWEEN '2022-05-02' AND '2022-05-06') TO '{path}' (FORMAT parquet)"
@@ -96,7 +112,10 @@ def test_what_one_load_refuses_shards_refuse_in_the_same_words(tmp_path: Path, p
     with pytest.raises(B3Error) as sharded:
         load_shards(source, asked, tmp_path, 5_000)
     assert type(sharded.value) is type(whole.value)
-    assert (sharded.value.message, sharded.value.details) == (whole.value.message, whole.value.details)
+    assert (sharded.value.message, sharded.value.details) == (
+        whole.value.message,
+        whole.value.details,
+    )
 
 
 def test_a_lakes_files_are_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +123,11 @@ def test_a_lakes_files_are_fetched_once(tmp_path: Path, monkeypatch: pytest.Monk
     write_lake(ParquetSource(BUNDLED_QUOTES).read(QuoteQuery()), storage, "lake/quotes")
     fetched: list[str] = []
     receive = FolderStorage._receive
-    monkeypatch.setattr(FolderStorage, "_receive", lambda self, key, path: (fetched.append(key), receive(self, key, path)))
+    monkeypatch.setattr(
+        FolderStorage,
+        "_receive",
+        lambda self, key, path: (fetched.append(key), receive(self, key, path)),
+    )
     source = LakeSource(str(tmp_path / "lake" / "lake" / "quotes"))
     source.newest()
     before = len(fetched)
@@ -119,4 +142,8 @@ def test_a_lakes_files_are_fetched_once(tmp_path: Path, monkeypatch: pytest.Monk
 def test_shards_hold_whole_tickers_and_at_most_so_many_rows() -> None:
     counts = pd.DataFrame({"ticker": ["A", "B", "C", "D", None], "rows": [4, 5, 20, 1, 3]})
     queries = cut(QuoteQuery(), counts, 10)
-    assert [(q.first_ticker, q.before_ticker) for q in queries] == [(None, "C"), ("C", "D"), ("D", None)]
+    assert [(q.first_ticker, q.before_ticker) for q in queries] == [
+        (None, "C"),
+        ("C", "D"),
+        ("D", None),
+    ]

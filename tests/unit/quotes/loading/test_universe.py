@@ -8,15 +8,16 @@ import pandas as pd
 import pytest
 
 from b3shared.core.errors import InvalidParameterError
+from b3shared.core.vocabulary import SHARES, Instrument
 from b3shared.features.build import build_features
-from b3shared.params.run import STEP_PARAMS, PipelineParams, Step
+from b3shared.params.run import PipelineParams
+from b3shared.params.steps import STEP_PARAMS, Step
+from b3shared.pipeline.serving_snapshot import build_snapshot
+from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.quotes.loading.load import load_quotes
-from b3shared.quotes.schema import SHARES, Instrument
 from b3shared.quotes.loading.universe import are_of, select
 from b3shared.quotes.sources.parquet import ParquetSource
-from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.registry.compatibility import Universe, offer_name, universe_of
-from b3shared.serving.snapshot import Snapshot
 
 KINDS: dict[str, tuple[str | None, str | None]] = {
     "ABEV3": ("02", "ON"),
@@ -33,7 +34,9 @@ KINDS: dict[str, tuple[str | None, str | None]] = {
 
 def of_kinds() -> pd.DataFrame:
     bdi, especi = zip(*KINDS.values(), strict=True)
-    frame = pd.DataFrame({"ticker": list(KINDS), "bdi_code": bdi, "type": especi, "date": pd.Timestamp("2023-01-02")})
+    frame = pd.DataFrame(
+        {"ticker": list(KINDS), "bdi_code": bdi, "type": especi, "date": pd.Timestamp("2023-01-02")}
+    )
     frame.attrs["missing"] = ["avg"]
     return frame
 
@@ -43,7 +46,9 @@ def with_fund(eight: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """The quotes of eight tickers, of which one is a real-estate fund by its BDI code and ESPECI; and its name."""
     fund = str(eight["ticker"].iloc[-1])
     own = eight["ticker"] == fund
-    return eight.assign(bdi_code=eight["bdi_code"].mask(own, "12"), type=eight["type"].mask(own, "CI")), fund
+    return eight.assign(
+        bdi_code=eight["bdi_code"].mask(own, "12"), type=eight["type"].mask(own, "CI")
+    ), fund
 
 
 @pytest.fixture
@@ -61,7 +66,9 @@ def source(with_fund: tuple[pd.DataFrame, str], tmp_path: Path) -> ParquetSource
         (None, list(KINDS)),
     ],
 )
-def test_rows_of_the_named_kinds_and_of_unknown_kind_stay(instruments: tuple[str, ...] | None, left: list[str]) -> None:
+def test_rows_of_the_named_kinds_and_of_unknown_kind_stay(
+    instruments: tuple[str, ...] | None, left: list[str]
+) -> None:
     frame = of_kinds()
     kept, findings = select(frame, instruments)
     assert kept["ticker"].tolist() == left
@@ -92,12 +99,20 @@ def test_a_ticker_that_was_asked_for_is_never_left_out_silently(
 ) -> None:
     _, fund = with_fund
     share = str(with_fund[0]["ticker"].iloc[0])
-    with pytest.raises(InvalidParameterError, match=f"{fund}: fii: not among instruments = ordinary, preferred, unit"):
+    with pytest.raises(
+        InvalidParameterError,
+        match=f"{fund}: fii: not among instruments = ordinary, preferred, unit",
+    ):
         load_quotes(source, PipelineParams(tickers=(fund, share)))
-    assert load_quotes(source, PipelineParams(tickers=(fund,), instruments=("fii",))).report["tickers"] == 1
+    assert (
+        load_quotes(source, PipelineParams(tickers=(fund,), instruments=("fii",))).report["tickers"]
+        == 1
+    )
 
 
-@pytest.mark.parametrize("given", ["unit,ordinary,preferred", ["unit", "preferred", "ordinary", "unit"], SHARES])
+@pytest.mark.parametrize(
+    "given", ["unit,ordinary,preferred", ["unit", "preferred", "ordinary", "unit"], SHARES]
+)
 def test_the_order_and_form_in_which_kinds_are_named_does_not_matter(given: object) -> None:
     assert PipelineParams.of(instruments=given).instruments == SHARES
 
@@ -119,19 +134,25 @@ def test_each_universe_has_a_name_of_its_own_and_old_versions_keep_theirs() -> N
     assert names[:3] == ["v2-2000000", "v2-2000000-shares", "v2-2000000-ordinary"]
     assert len(set(names)) == len(names)
     assert offer_name("v2", universe_of({"min_turnover": 2e6})) == "v2-2000000"
-    assert universe_of(PipelineParams().model_dump(mode="json")) == Universe(PipelineParams().min_turnover)
+    assert universe_of(PipelineParams().model_dump(mode="json")) == Universe(
+        PipelineParams().min_turnover
+    )
 
 
-def test_a_version_is_ranked_among_the_kinds_that_it_learnt_among(with_fund: tuple[pd.DataFrame, str]) -> None:
+def test_a_version_is_ranked_among_the_kinds_that_it_learnt_among(
+    with_fund: tuple[pd.DataFrame, str],
+) -> None:
     frame, fund = with_fund
     params = [PipelineParams(), PipelineParams(instruments=None)]
     shares, everybody = (universe_of(p.model_dump(mode="json")) for p in params)
-    snapshot = Snapshot.of(frame, 1, {shares, everybody})
+    snapshot = build_snapshot(frame, 1, {shares, everybody})
     of_shares, of_all = (snapshot.windows[offer_name("v2", u)][:, -1] for u in (shares, everybody))
     own = snapshot.ticker == fund
     assert np.isnan(of_shares[own]).all()
     assert np.isfinite(of_all[own]).all()
-    learnt = build_features(frame[are_of(frame, SHARES)].reset_index(drop=True), "v2", params[0].min_turnover)
+    learnt = build_features(
+        frame[are_of(frame, SHARES)].reset_index(drop=True), "v2", params[0].min_turnover
+    )
     panel = learnt.shared.panel
     last = panel.newest
     np.testing.assert_array_equal(of_shares[~own], learnt.X[last].astype(np.float32))

@@ -18,8 +18,11 @@ from b3shared.core.errors import InvalidQuotesError, NoQuotesError, SourceUnavai
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.lake.lake import write_lake
 from b3shared.quotes.loading.load import load_quotes
-from b3shared.quotes.schema import DEFAULTS, QUOTE_TYPES
-from b3shared.quotes.sources.parquet import PRECOMPUTED, DuckDBSource, ParquetSource, QuoteQuery, open_source
+from b3shared.quotes.schema import DEFAULTS, PRECOMPUTED, QUOTE_TYPES
+from b3shared.quotes.sources import open_source
+from b3shared.quotes.sources.duckdb import DuckDBSource
+from b3shared.quotes.sources.parquet import ParquetSource
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import open_storage
 
 WEEK = QuoteQuery(date(2023, 12, 20), date(2023, 12, 28), ("PETR4", "VALE3"))
@@ -33,7 +36,10 @@ def duckdb_file(path: Path, table: str, sql: str) -> Path:
 
 def test_every_source_has_the_same_columns_in_the_same_order(tmp_path: Path) -> None:
     file = duckdb_file(tmp_path / "b3.duckdb", "b3_hist", f"FROM '{BUNDLED_QUOTES}'")
-    from_parquet, from_duckdb = ParquetSource(BUNDLED_QUOTES).read(WEEK), DuckDBSource(file).read(WEEK)
+    from_parquet, from_duckdb = (
+        ParquetSource(BUNDLED_QUOTES).read(WEEK),
+        DuckDBSource(file).read(WEEK),
+    )
     assert list(from_parquet.columns) == list(QUOTE_TYPES)
     pd.testing.assert_frame_equal(from_parquet, from_duckdb)
 
@@ -44,7 +50,9 @@ def test_a_folder_of_files_reads_as_the_one_file(tmp_path: Path) -> None:
     )
     assert len(list(tmp_path.glob("year=*"))) == 5
     everything = QuoteQuery()
-    pd.testing.assert_frame_equal(ParquetSource(tmp_path).read(everything), ParquetSource(BUNDLED_QUOTES).read(everything))
+    pd.testing.assert_frame_equal(
+        ParquetSource(tmp_path).read(everything), ParquetSource(BUNDLED_QUOTES).read(everything)
+    )
 
 
 def test_the_query_limits_period_and_tickers_and_rows_come_sorted() -> None:
@@ -52,7 +60,9 @@ def test_the_query_limits_period_and_tickers_and_rows_come_sorted() -> None:
     assert set(frame["ticker"]) == {"PETR4", "VALE3"}
     assert frame["date"].min() == pd.Timestamp("2023-12-20")
     assert frame["date"].max() == pd.Timestamp("2023-12-28")
-    assert frame[["ticker", "date"]].equals(frame[["ticker", "date"]].sort_values(["ticker", "date"]))
+    assert frame[["ticker", "date"]].equals(
+        frame[["ticker", "date"]].sort_values(["ticker", "date"])
+    )
 
 
 def test_what_a_source_lacks_is_null_and_reported() -> None:
@@ -67,9 +77,13 @@ def test_newest_is_the_last_session() -> None:
 
 def quote_rows(path: Path, *rows: tuple[object, ...]) -> ParquetSource:
     """A file of rows (ticker, date, close, volume)."""
-    values = ", ".join("(" + ", ".join("NULL" if v is None else repr(v) for v in row) + ")" for row in rows)
+    values = ", ".join(
+        "(" + ", ".join("NULL" if v is None else repr(v) for v in row) + ")" for row in rows
+    )
     columns = "ticker::VARCHAR AS ticker, date::DATE AS date, close::DOUBLE AS close, volume::BIGINT AS volume"
-    duckdb.execute(f"COPY (SELECT {columns} FROM (VALUES {values}) t(ticker, date, close, volume)) TO '{path}'")
+    duckdb.execute(
+        f"COPY (SELECT {columns} FROM (VALUES {values}) t(ticker, date, close, volume)) TO '{path}'"
+    )
     return ParquetSource(path)
 
 
@@ -78,22 +92,35 @@ def test_newest_ignores_rows_of_the_future_but_not_of_today(tmp_path: Path) -> N
     old = ("PETR4", "2023-01-04", 10.0, 1)
     tomorrow = ("PETR4", str(today() + timedelta(days=1)), 10.0, 1)
     assert quote_rows(tmp_path / "a.parquet", old, typo, tomorrow).newest() == date(2023, 1, 4)
-    assert quote_rows(tmp_path / "b.parquet", old, typo, ("PETR4", day, 10.0, 1)).newest() == today()
-    with pytest.raises(NoQuotesError, match=rf"c\.parquet holds no rows dated up to today \({day}\)"):
+    assert (
+        quote_rows(tmp_path / "b.parquet", old, typo, ("PETR4", day, 10.0, 1)).newest() == today()
+    )
+    with pytest.raises(
+        NoQuotesError, match=rf"c\.parquet holds no rows dated up to today \({day}\)"
+    ):
         quote_rows(tmp_path / "c.parquet", typo, ("PETR4", None, 10.0, 1)).newest()
 
 
 def test_rows_without_a_date_or_a_ticker_come_along_to_be_counted(tmp_path: Path) -> None:
     undated, nameless = ("PETR4", None, 1.0, 1), (None, "2023-01-04", 2.0, 1)
-    others = [("VALE3", None, 3.0, 1), (None, "2022-01-04", 4.0, 1), ("VALE3", "2023-01-04", 5.0, 1)]
-    source = quote_rows(tmp_path / "q.parquet", undated, nameless, *others, ("PETR4", "2023-01-04", 6.0, 1))
+    others = [
+        ("VALE3", None, 3.0, 1),
+        (None, "2022-01-04", 4.0, 1),
+        ("VALE3", "2023-01-04", 5.0, 1),
+    ]
+    source = quote_rows(
+        tmp_path / "q.parquet", undated, nameless, *others, ("PETR4", "2023-01-04", 6.0, 1)
+    )
     found = source.read(QuoteQuery(date(2023, 1, 1), date(2023, 12, 31), ("PETR4",)))
     assert sorted(found["close"]) == [1.0, 2.0, 6.0]
 
 
-def test_of_rows_for_one_day_the_one_with_most_volume_is_last_whatever_their_order(tmp_path: Path) -> None:
+def test_of_rows_for_one_day_the_one_with_most_volume_is_last_whatever_their_order(
+    tmp_path: Path,
+) -> None:
     twins = [
-        ("PETR4", "2023-01-04", close, volume) for close, volume in ((3.0, None), (2.0, 0), (1.0, 7), (0.5, 7), (9.0, 5))
+        ("PETR4", "2023-01-04", close, volume)
+        for close, volume in ((3.0, None), (2.0, 0), (1.0, 7), (0.5, 7), (9.0, 5))
     ]
     for n, rows in enumerate(permutations(twins)):
         if n % 10 == 0:
@@ -133,7 +160,9 @@ def test_a_table_of_features_passes_them_through(tmp_path: Path) -> None:
     assert frame[list(PRECOMPUTED)].iloc[0].tolist() == [n + 0.5 for n in range(len(PRECOMPUTED))]
 
 
-def test_the_references_own_feature_sample_is_refused_for_its_missing_close(tmp_path: Path, shared_data: Path) -> None:
+def test_the_references_own_feature_sample_is_refused_for_its_missing_close(
+    tmp_path: Path, shared_data: Path
+) -> None:
     sample = shared_data / "manoelsilva" / "b3_featured.csv"
     file = duckdb_file(tmp_path / "b3.duckdb", "b3_featured", f"FROM '{sample}'")
     with pytest.raises(InvalidQuotesError, match="lacks close"):
@@ -159,7 +188,9 @@ def test_the_references_raw_sample_is_read(tmp_path: Path, shared_data: Path) ->
         ("'PETR4' AS ticker, DATE '2023-01-02' AS date, 1.0 AS close, 'many' AS volume", "'many'"),
     ],
 )
-def test_wrong_columns_and_text_for_numbers_are_named(tmp_path: Path, columns: str, message: str) -> None:
+def test_wrong_columns_and_text_for_numbers_are_named(
+    tmp_path: Path, columns: str, message: str
+) -> None:
     file = tmp_path / "q.parquet"
     duckdb.execute(f"COPY (SELECT {columns}) TO '{file}' (FORMAT parquet)")
     with pytest.raises(InvalidQuotesError, match=message):
@@ -179,7 +210,9 @@ def test_missing_empty_and_foreign_files_are_told_apart(tmp_path: Path) -> None:
         open_source(empty).newest()
     page = tmp_path / "page.parquet"
     page.write_text("<html>not found</html>")
-    with pytest.raises(InvalidQuotesError, match="cannot be read as quotes: it is not a Parquet file"):
+    with pytest.raises(
+        InvalidQuotesError, match="cannot be read as quotes: it is not a Parquet file"
+    ):
         open_source(page).newest()
     truncated = tmp_path / "truncated.parquet"
     truncated.write_bytes(BUNDLED_QUOTES.read_bytes()[:10_000])
@@ -203,17 +236,24 @@ def test_a_table_name_cannot_carry_sql() -> None:
 def test_a_file_name_is_never_a_pattern(tmp_path: Path, name: str) -> None:
     for number, other in enumerate((name, "q1.parquet", "all2.parquet", "qx.parquet")):
         file = duckdb_parquet(
-            tmp_path / other, f"SELECT 'PETR4' AS ticker, DATE '2023-12-28' AS date, {number + 1.0} AS close"
+            tmp_path / other,
+            f"SELECT 'PETR4' AS ticker, DATE '2023-12-28' AS date, {number + 1.0} AS close",
         )
     assert file.exists()
     assert ParquetSource(tmp_path / name).read(QuoteQuery())["close"].tolist() == [1.0]
 
 
-@pytest.mark.parametrize("name", ["set [2023]", "a*b", "h{1}", "back\\s"], ids=["brackets", "star", "braces", "backslash"])
+@pytest.mark.parametrize(
+    "name",
+    ["set [2023]", "a*b", "h{1}", "back\\s"],
+    ids=["brackets", "star", "braces", "backslash"],
+)
 def test_a_folder_name_is_never_a_pattern(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name / "year=2023"
     folder.mkdir(parents=True)
-    duckdb_parquet(folder / "x.parquet", "SELECT 'PETR4' AS ticker, DATE '2023-12-28' AS date, 1.0 AS close")
+    duckdb_parquet(
+        folder / "x.parquet", "SELECT 'PETR4' AS ticker, DATE '2023-12-28' AS date, 1.0 AS close"
+    )
     assert len(ParquetSource(tmp_path / name).read(QuoteQuery())) == 1
 
 
@@ -233,7 +273,10 @@ def duckdb_parquet(path: Path, sql: str) -> Path:
 def test_text_is_refused_with_the_way_to_convert_it(tmp_path: Path, ending: str) -> None:
     file = tmp_path / f"quotes{ending}"
     file.write_text("ticker;date;close\nPETR4;28/12/2023;37,24\n")
-    with pytest.raises(InvalidQuotesError, match=rf"not a Parquet file; CSV .*read_csv\('{file.name}'\).*decimal_separator"):
+    with pytest.raises(
+        InvalidQuotesError,
+        match=rf"not a Parquet file; CSV .*read_csv\('{file.name}'\).*decimal_separator",
+    ):
         open_source(file).newest()
     with pytest.raises((NoQuotesError, InvalidQuotesError), match="CSV"):
         open_source(tmp_path).newest()
@@ -244,7 +287,11 @@ def test_the_way_to_convert_a_csv_file_works(tmp_path: Path) -> None:
     told = f"read_csv('{tmp_path}/quotes.csv', delim=';', decimal_separator=',', dateformat='%d/%m/%Y')"
     duckdb.sql(f"COPY (FROM {told}) TO '{tmp_path}/quotes.parquet'")
     row = open_source(tmp_path / "quotes.parquet").read(QuoteQuery()).iloc[0]
-    assert (row["ticker"], row["close"], row["date"]) == ("PETR4", 37.24, pd.Timestamp("2023-12-28"))
+    assert (row["ticker"], row["close"], row["date"]) == (
+        "PETR4",
+        37.24,
+        pd.Timestamp("2023-12-28"),
+    )
 
 
 @pytest.mark.parametrize("asked", [None, "b3_hist", "B3_Hist", "main.b3_hist"])
@@ -270,11 +317,14 @@ def test_a_table_in_two_schemas_is_ambiguous_until_one_is_named(tmp_path: Path) 
         connection.execute(f"CREATE VIEW old.B3_HIST AS FROM '{BUNDLED_QUOTES}' LIMIT 5")
     for asked in (None, "b3_hist"):
         with pytest.raises(
-            InvalidQuotesError, match=r"has main\.b3_hist and old\.B3_HIST; name one with path#schema\.table"
+            InvalidQuotesError,
+            match=r"has main\.b3_hist and old\.B3_HIST; name one with path#schema\.table",
         ):
             DuckDBSource(file, asked).read(QuoteQuery())
     assert len(DuckDBSource(file, "old.b3_hist").read(QuoteQuery())) == 5
-    with pytest.raises(InvalidQuotesError, match=r"no table quotes; .* It has main\.b3_hist, old\.B3_HIST"):
+    with pytest.raises(
+        InvalidQuotesError, match=r"no table quotes; .* It has main\.b3_hist, old\.B3_HIST"
+    ):
         DuckDBSource(file, "quotes").read(QuoteQuery())
 
 
@@ -286,9 +336,13 @@ NUMBERS = [name for name, kind in QUOTE_TYPES.items() if kind in ("DOUBLE", "BIG
 def test_what_is_no_number_is_a_hole(tmp_path: Path, column: str, value: str) -> None:
     plain = dict.fromkeys(NUMBERS, "1.0") | {column: f"CAST('{value}' AS DOUBLE)"}
     columns = ", ".join(f"{number} AS {name}" for name, number in plain.items())
-    file = duckdb_parquet(tmp_path / "q.parquet", f"SELECT 'PETR4' AS ticker, DATE '2023-12-28' AS date, {columns}")
+    file = duckdb_parquet(
+        tmp_path / "q.parquet", f"SELECT 'PETR4' AS ticker, DATE '2023-12-28' AS date, {columns}"
+    )
     read = ParquetSource(file).read(QuoteQuery())[column].iloc[0]
-    if column in DEFAULTS:  # none is listed; an infinite one is a fault, which the quality check reports
+    if (
+        column in DEFAULTS
+    ):  # none is listed; an infinite one is a fault, which the quality check reports
         assert read == (float(DEFAULTS[column]) if value == "nan" else float(value))
     else:
         assert pd.isna(read)
@@ -296,8 +350,14 @@ def test_what_is_no_number_is_a_hole(tmp_path: Path, column: str, value: str) ->
 
 def test_a_hole_written_as_nan_is_a_missing_value(tmp_path: Path) -> None:
     hole = "CASE WHEN ticker = 'PETR4' AND date = '2023-06-01' THEN CAST('nan' AS DOUBLE) ELSE volume END"
-    file = duckdb_parquet(tmp_path / "q.parquet", f"SELECT * REPLACE ({hole} AS volume) FROM '{BUNDLED_QUOTES}'")
-    (found,) = [f for f in load_quotes(ParquetSource(file), PipelineParams()).findings if f.kind == "missing_value"]
+    file = duckdb_parquet(
+        tmp_path / "q.parquet", f"SELECT * REPLACE ({hole} AS volume) FROM '{BUNDLED_QUOTES}'"
+    )
+    (found,) = [
+        f
+        for f in load_quotes(ParquetSource(file), PipelineParams()).findings
+        if f.kind == "missing_value"
+    ]
     assert (found.rows, found.action) == (1, "kept")
     assert found.examples[0].startswith("PETR4 2023-06-01: no volume")
 
@@ -314,7 +374,8 @@ READ_ALL = """
 import json, sys
 from pathlib import Path
 from b3shared.quotes.ingest.import_quotes import fill_lake
-from b3shared.quotes.sources.parquet import QuoteQuery, open_source
+from b3shared.quotes.sources import open_source
+from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import open_storage
 
 folder = Path(sys.argv[1])
@@ -353,5 +414,8 @@ def test_a_moment_is_of_the_same_session_on_every_machine(tmp_path: Path, zone: 
 def test_tickers_of_a_vendor_are_refused_with_an_example_and_its_right_form(tmp_path: Path) -> None:
     sql = f"SELECT * REPLACE (ticker || '.SA' AS ticker) FROM '{BUNDLED_QUOTES}' WHERE ticker = 'PETR4'"
     source = ParquetSource(duckdb_parquet(tmp_path / "q.parquet", sql))
-    with pytest.raises(NoQuotesError, match=r"not_a_cash_equity \(such as PETR4\.SA .*such as PETR4, got 'PETR4\.SA'"):
+    with pytest.raises(
+        NoQuotesError,
+        match=r"not_a_cash_equity \(such as PETR4\.SA .*such as PETR4, got 'PETR4\.SA'",
+    ):
         load_quotes(source, PipelineParams())

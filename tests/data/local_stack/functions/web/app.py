@@ -6,7 +6,11 @@ import time
 
 def handler(event, context):
     if event["rawPath"] != "/answer":
-        return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": json.dumps(event)}
+        return {
+            "statusCode": 200,
+            "headers": {"content-type": "application/json"},
+            "body": json.dumps(event),
+        }
     wanted = json.loads(event["body"])
     time.sleep(wanted.pop("sleep", 0))
     if "raise" in wanted:

@@ -1,0 +1,44 @@
+"""Errors as HTTP answers: status and body."""
+
+from typing import Any
+
+HTTP_STATUS = {
+    "INVALID_PARAMETER": 422,
+    "UNKNOWN_TICKER": 404,
+    "UNKNOWN_MODEL": 404,
+    "UNKNOWN_RUN": 404,
+    "ARTIFACT_NOT_FOUND": 404,
+    "NOT_PUBLISHED": 404,
+    "CONFLICT": 409,
+    "SUPERSEDED": 409,
+    "STEP_NOT_READY": 409,
+    "INCOMPATIBLE_FEATURES": 409,
+    "BODY_TOO_LARGE": 413,
+    "INVALID_QUOTES": 422,
+    "INVALID_ACTIONS": 422,
+    "NO_QUOTES": 422,
+    "UNREADABLE_FILE": 422,
+    "INVALID_COTAHIST": 422,
+    "MISSING_SESSIONS": 422,
+    "TOO_LITTLE_HISTORY": 422,
+    "SINGLE_CLASS": 422,
+    "MODEL_TOO_LARGE": 422,
+    "TOO_MANY_SLICES": 422,
+    "TOO_MANY_RUNS": 429,
+    "SOURCE_UNAVAILABLE": 503,
+    "INCOMPLETE_INGEST": 503,
+    "NOTHING_LIVE": 503,
+    "DISK_FULL": 507,
+    "OUT_OF_MEMORY": 507,
+}
+"""HTTP status of an error code; what is not listed is our fault, 500."""
+
+
+def error_body(code: str, message: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The one form of every error."""
+    return {
+        "status": "error",
+        "code": code,
+        "message": message,
+        **({"details": details} if details else {}),
+    }

@@ -1,1 +1,0 @@
-"""Starting, following and steering runs: what the control API and the scheduled starter do."""

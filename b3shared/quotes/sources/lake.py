@@ -1,0 +1,135 @@
+"""The deployment's lake as a source."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from b3shared.core.clock import today
+from b3shared.core.errors import ArtifactNotFoundError, NoQuotesError
+from b3shared.quotes.corporate_actions.splits import Splits, no_splits
+from b3shared.quotes.corporate_actions.table import no_actions, with_actions
+from b3shared.quotes.lake.lake import ACTIONS_TABLE, Lake, relation_of
+from b3shared.quotes.lake.manifest import LakeFile, Manifest
+from b3shared.quotes.lake.merge import NO_WHOLE_FILE, SESSION_CREATED
+from b3shared.quotes.sources.base import DuckDBReader
+from b3shared.quotes.sources.query import QuoteQuery, typed
+from b3shared.storage import open_storage
+from b3shared.storage.database import connect, parquet_files
+
+
+class LakeSource(DuckDBReader):
+    """Quotes of a lake; only the years that a query needs are fetched, all of them of one state of the lake.
+
+    Args:
+        location: storage address of the lake's own prefix, such as ``s3://bucket/lake/quotes``.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.name = location
+        self._lake = Lake(open_storage(location), "")
+
+    def newest(self) -> date:
+        """The last session of the lake up to today."""
+        for year in sorted(self._years(self._lake.manifest()), reverse=True):
+            if year > today().year:
+                continue
+            if found := self._newest(QuoteQuery(date(year, 1, 1), date(year, 12, 31))):
+                return found
+        raise self._no_quotes()
+
+    def whole_days(self, start: date, end: date) -> list[date]:
+        """Those of :meth:`days` that not only subsets of the exchange's files tell of."""
+        day = typed("date")
+        with self._relation(QuoteQuery(start, end)) as (connection, relation):
+            known = SESSION_CREATED in self._columns(connection, relation)
+            whole = (
+                f"AND {SESSION_CREATED} IS DISTINCT FROM DATE '{NO_WHOLE_FILE}'" if known else ""
+            )
+            sql = f"SELECT DISTINCT {day} AS day FROM {relation} WHERE {day} BETWEEN ? AND ? {whole} ORDER BY day"
+            return [found.date() for found in self._fetch(connection, sql, [start, end])["day"]]
+
+    def newest_whole(self) -> date:
+        """The last of :meth:`whole_days` up to today; without one, the last session of all."""
+        for year in sorted(self._years(self._lake.manifest()), reverse=True):
+            if days := self.whole_days(date(year, 1, 1), min(date(year, 12, 31), today())):
+                return days[-1]
+        return self.newest()
+
+    def state(self) -> str | None:
+        """The content of the lake as a hash; None for one with files that only a folder names, which may change."""
+        return self._lake.manifest().content()
+
+    def _years(self, manifest: Manifest) -> Mapping[int, tuple[LakeFile, ...]]:
+        if not manifest.years:
+            raise NoQuotesError(
+                f"{self.name} holds no year=YYYY/*.parquet: put quotes into the lake first"
+            )
+        return manifest.years
+
+    @contextmanager
+    def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        with tempfile.TemporaryDirectory(prefix="b3-lake-") as folder, connect() as connection:
+            quotes, actions, renames = self._fetched(query, Path(folder))
+            if actions:
+                connection.execute(
+                    f"CREATE TABLE {ACTIONS_TABLE} AS FROM read_parquet({parquet_files([actions])})"
+                )
+            yield connection, relation_of(quotes, renames)
+
+    def _fetched(
+        self, query: QuoteQuery, folder: Path
+    ) -> tuple[list[Path], Path | None, Path | None]:
+        """The files of the years of a query, the corporate actions and the renamed tickers, from one manifest."""
+        first, last = (query.start or date.min).year, (query.end or date.max).year
+        manifest = self._lake.manifest()
+        while True:
+            years = self._years(manifest)
+            wanted = [
+                file for year, files in years.items() if first <= year <= last for file in files
+            ]
+            try:  # a query outside the lake reads no row of its newest year
+                quotes = [self._lake.fetch(file, folder) for file in wanted or years[max(years)]]
+                others = (manifest.actions, manifest.renames)
+                actions, renames = (
+                    self._lake.fetch(file, folder) if file else None for file in others
+                )
+                return quotes, actions, renames
+            except ArtifactNotFoundError:  # the lake changed twice since its manifest was read
+                before, manifest = manifest, self._lake.manifest()
+                if manifest == before:
+                    raise
+
+    def _completed(
+        self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame
+    ) -> pd.DataFrame:
+        """Quotes with the lake's corporate actions where they have none of their own."""
+        if not connection.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [ACTIONS_TABLE]
+        ).fetchone():
+            return frame
+        out = with_actions(frame, connection.table(ACTIONS_TABLE).df())
+        out.attrs["missing"] = [name for name in frame.attrs["missing"] if name != "split_factor"]
+        return out
+
+    def _splits(
+        self, connection: duckdb.DuckDBPyConnection, relation: str, *, listed: bool
+    ) -> Splits:
+        """Actions of the lake are in its quotes when they are read; what the user gave has the last word."""
+        if not connection.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [ACTIONS_TABLE]
+        ).fetchone():
+            return super()._splits(connection, relation, listed=listed)
+        if not listed:
+            return Splits(no_actions(), no_splits())
+        untraced = super()._splits(connection, relation, listed=True).untraced
+        given = connection.execute(
+            f"SELECT ticker, date FROM {ACTIONS_TABLE} WHERE source = 'given'"
+        ).fetchall()
+        named = zip(untraced["ticker"], untraced["date"].dt.date, strict=True)
+        days = {(ticker, pd.Timestamp(day).date()) for ticker, day in given}
+        return Splits(no_actions(), untraced.loc[[row not in days for row in named]])
