@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from b3shared.core.errors import InvalidParameterError
-from b3shared.core.vocabulary import SHARES, Instrument
+from b3shared.core.vocabulary import MAX_GAP, SHARES, Instrument
 from b3shared.params.messages import explain, wrong_names
 from b3shared.params.models import (
     FAMILIES,
@@ -30,7 +30,6 @@ from b3shared.params.models import (
     nested,
 )
 from b3shared.params.steps import STEP_PARAMS, Step
-from b3shared.quotes.schema import MAX_GAP
 
 MODEL_TYPES: dict[str, str] = {
     "rf": "rf",
