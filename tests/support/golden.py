@@ -171,7 +171,8 @@ def main() -> int:
             changed = differences(golden, now)
             if changed and version <= number:
                 print(
-                    f"{name}: {', '.join(changed)} changed: raise {name.upper()}_VERSION above {number} first"
+                    f"{name}: {', '.join(changed)} changed: "
+                    f"raise {name.upper()}_VERSION above {number} first"
                 )
                 return 1
             if not changed and version == number:

@@ -1,4 +1,4 @@
-"""What a program looks up and writes, its libraries in C included; it has a home and folders of its own."""
+"""Records what a program looks up and writes, its libraries in C included."""
 
 import functools
 import os
@@ -18,7 +18,7 @@ USERS_OWN = ("AWS_", "B3_", "XDG_", "MPL", "ORT_")
 
 @functools.cache
 def library() -> Path | None:
-    """The compiled recorder; None where no program can be recorded: another system than Linux, or no C compiler."""
+    """The compiled recorder; None where there is no Linux or no C compiler."""
     compiler = shutil.which("cc")
     if sys.platform != "linux" or compiler is None:
         return None

@@ -1,4 +1,4 @@
-"""A store that an earlier version of the code made is served, promoted from and resumed by today's."""
+"""Today's code serves, promotes from and resumes a store that an earlier version made."""
 
 import tarfile
 from datetime import date
