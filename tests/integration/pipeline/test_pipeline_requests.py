@@ -25,7 +25,7 @@ def split_run(api):
         ("load-data", {"test_size": 3}, "test_size = 3"),
         ("load-data", {"tickers": ["PETR4", 5]}, "tickers"),
         ("load-data", {"tickers": [["PETR4"]]}, "tickers"),
-        ("load-data", {"rf": 5}, "rf = 5"),
+        ("load-data", {"rf": 5}, "rf must be the model's parameters by name, got 5"),
         ("load-data", {"run_id": "Not Allowed"}, "run_id 'Not Allowed'"),
         ("load-data", {"run_id": 5}, "run_id = 5"),
         (
