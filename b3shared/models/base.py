@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -133,10 +133,13 @@ class Model(ABC):
 
     summary: dict[str, Any]
 
-    model_type: ClassVar[str]
-
     def __init__(self, params: PipelineParams) -> None:
         self.params = params
+
+    @property
+    def model_type(self) -> str:
+        """The model type under which the catalogue has the class."""
+        return self.params.model_type
 
     @abstractmethod
     def fit(

@@ -17,6 +17,9 @@ from b3shared.params.base import Params
 from b3shared.params.lstm import LSTMParams
 from b3shared.params.random_forest import RandomForestParams
 
+SERVED_SUFFIXES = (".onnx", ".json")
+"""Suffixes of the files that serve a model, from which the trained model's file differs."""
+
 DEFAULT_MODEL_TYPE = "rf"
 """The model type where a caller names none."""
 
@@ -71,8 +74,11 @@ def register(spec: ModelSpec) -> None:
     """Add a model to the catalogue.
 
     Raises:
-        ValueError: One of its names, or of its parameters' names, is another model's.
+        ValueError: One of its names, or of its parameters' names, is another model's; or its file
+            ends like one of those that serve a model.
     """
+    if spec.suffix in SERVED_SUFFIXES:
+        raise ValueError(f"file must not end in {' or '.join(SERVED_SUFFIXES)}, got {spec.file!r}")
     for other in CATALOGUE.values():
         same = set(other.names) & set(spec.names)
         same |= other.params.model_fields.keys() & spec.params.model_fields.keys()

@@ -44,8 +44,6 @@ class LSTMModel(Model):
         (features,) float64 permutation importance. summary: JSON-able record of the training.
     """
 
-    model_type = "lstm"
-
     network: MultiTaskLSTM
     calibration: Calibration
     scale: ReturnScale

@@ -52,8 +52,6 @@ class RandomForestModel(Model):
         JSON-able record of the training.
     """
 
-    model_type = "rf"
-
     estimator: RandomForestClassifier
     calibration: Calibration
     chosen: dict[str, Any]
