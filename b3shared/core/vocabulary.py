@@ -18,3 +18,11 @@ BUY, HOLD, SELL = range(3)
 
 
 UNLABELLED = -1
+
+
+MAX_GAP = 5
+"""Default of the parameter ``max_gap``.
+
+Sessions of the exchange from a row of a ticker to its next, at most, for the two to belong to one
+history.
+"""

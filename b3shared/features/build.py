@@ -17,6 +17,7 @@ import pandas as pd
 
 from b3shared.core.arrays import Array, FloatArray
 from b3shared.core.errors import InvalidQuotesError
+from b3shared.core.vocabulary import MAX_GAP
 from b3shared.features.cross_section import (
     MARKET,
     MIN_CROSS_SECTION,
@@ -28,7 +29,7 @@ from b3shared.features.cross_section import (
 from b3shared.features.formulas import BOOK, V1, V2_BASE, formulas
 from b3shared.features.panel import Panel
 from b3shared.features.series import Series
-from b3shared.quotes.schema import MAX_GAP, PRECOMPUTED
+from b3shared.quotes.schema import PRECOMPUTED
 
 __all__ = [
     "MARKET",

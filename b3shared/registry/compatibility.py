@@ -7,9 +7,8 @@ from typing import Any
 
 from b3shared.core.serialization import from_json
 from b3shared.core.versions import features_version_of
-from b3shared.core.vocabulary import SHARES
+from b3shared.core.vocabulary import MAX_GAP, SHARES
 from b3shared.params.models import model_spec, nested
-from b3shared.quotes.schema import MAX_GAP
 from b3shared.storage import Storage
 
 FEATURE_SETS = ("v1", "v2")
