@@ -32,7 +32,8 @@ class LSTMParams(Params):
         default=1.0,
         gt=0,
         le=1000,
-        description="weight of the action's focal loss; not 0: the head that decides would stay untrained",
+        description="weight of the action's focal loss; not 0: the head that decides would stay "
+        "untrained",
     )
     loss_weight_return: float = Field(
         default=0.3, ge=0, le=1000, description="weight of the return's loss"
@@ -52,7 +53,8 @@ class LSTMParams(Params):
     )
     oversample: bool | Literal["sqrt"] = Field(
         default=False,
-        description="rare classes are drawn more often: as often as others (true), or half way (sqrt)",
+        description="rare classes are drawn more often: as often as others (true), or half way "
+        "(sqrt)",
     )
     early_stopping_patience: int = Field(
         default=5, ge=1, le=1000, description="epochs without a better validation loss"
@@ -75,7 +77,8 @@ class LSTMParams(Params):
     )
     price_col: Literal["close"] = Field(
         default="close",
-        description="column whose return is forecast; labels, features and last_price are of the close",
+        description="column whose return is forecast; labels, features and last_price are of the "
+        "close",
     )
     max_slices: int = Field(
         default=48, ge=1, le=1000, description="calls of the trainer that one training may take"

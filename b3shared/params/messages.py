@@ -13,7 +13,7 @@ def wrong_names(errors: Iterable[ErrorDetails]) -> list[str]:
 
 
 def explain(errors: Iterable[ErrorDetails], schemas: Mapping[str, Any]) -> str:
-    """Say all that is wrong with parameters, one phrase each.
+    """Say all that is wrong with parameters, such as "horizon must be an integer >= 1, got 0".
 
     Args:
         errors: pydantic's.
@@ -28,7 +28,7 @@ def explain(errors: Iterable[ErrorDetails], schemas: Mapping[str, Any]) -> str:
         elif name not in schemas:
             phrase = _unknown(name, sorted(schemas))
         else:
-            phrase = f"{_worded(error)} ({_about(schemas[name])})"
+            phrase = _refused(error, schemas[name])
         phrases.setdefault(name, phrase)  # each branch of a union has an error of its own
     return "; ".join(phrases.values())
 
@@ -40,15 +40,17 @@ def explain_event(errors: Iterable[ErrorDetails]) -> str:
     )
 
 
-def _worded(error: ErrorDetails) -> str:
-    """Say what is wrong with one value: its name, the value, and pydantic's reason."""
-    return f"{_name(error)} = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+def _refused(error: ErrorDetails, schema: Mapping[str, Any]) -> str:
+    """Say what a parameter must be, what came instead, and what the parameter is for."""
+    name, *rest = error["loc"]
+    places = [f" at position {part}" for part in rest if isinstance(part, int)]
+    described = f" ({schema['description']})" if "description" in schema else ""
+    return f"{name} must be {_allowed(schema)}, got {error['input']!r}{''.join(places)}{described}"
 
 
 def _name(error: ErrorDetails) -> str:
-    """Name the parameter, with the position in a list, without the branches of a union."""
-    first, *rest = error["loc"] or ("parameters",)
-    return ".".join([str(first), *(str(part) for part in rest if isinstance(part, int))])
+    """Name the parameter, without the branches of a union."""
+    return str(error["loc"][0]) if error["loc"] else "parameters"
 
 
 def _unknown(name: str, known: list[str]) -> str:
@@ -59,30 +61,23 @@ def _unknown(name: str, known: list[str]) -> str:
 
 _KINDS = {
     "integer": "an integer",
-    "number": "a number",
+    "number": "a finite number",
     "string": "text",
     "boolean": "true or false",
     "null": "null",
 }
 _LIMITS = {
-    "minimum": "of at least",
-    "exclusiveMinimum": "over",
-    "maximum": "at most",
-    "exclusiveMaximum": "under",
+    "minimum": ">=",
+    "exclusiveMinimum": ">",
+    "maximum": "<=",
+    "exclusiveMaximum": "<",
     "pattern": "matching",
 }
-"""Limits of JSON Schema in words."""
-
-
-def _about(schema: Mapping[str, Any]) -> str:
-    """Say what a parameter may be, and what it is for."""
-    allowed = f"allowed is {_allowed(schema)}"
-    described = schema.get("description")
-    return f"{allowed}: {described}" if described else allowed
+"""JSON Schema's types and limits -> words."""
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
-    """Say what a JSON schema allows."""
+    """Say what a JSON schema allows, such as "an integer >= 1 and <= 60"."""
     if "const" in schema:
         return repr(schema["const"])
     if "enum" in schema:

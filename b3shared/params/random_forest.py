@@ -56,5 +56,5 @@ class RandomForestParams(Params):
     @model_validator(mode="after")
     def _n_jobs_is_not_zero(self) -> Self:
         if self.n_jobs == 0:
-            raise ValueError("n_jobs: 0 is not allowed; use -1 for one thread per core or 1 to 64")
+            raise ValueError("n_jobs must be 1 to 64, or -1 for one thread per core, got 0")
         return self

@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from b3shared.core.errors import InvalidParameterError
-from b3shared.core.vocabulary import SHARES, Instrument
+from b3shared.core.vocabulary import MAX_GAP, SHARES, Instrument
 from b3shared.params.base import Params
 from b3shared.params.messages import explain, wrong_names
 from b3shared.params.models import (
@@ -34,7 +34,6 @@ from b3shared.params.models import (
     nested,
 )
 from b3shared.params.steps import STEP_PARAMS, Step
-from b3shared.quotes.schema import MAX_GAP
 
 NAMESPACE_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
 RUN_ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,47}$"
@@ -68,8 +67,9 @@ class PipelineParams(Params):
     )
     instruments: tuple[Instrument, ...] | None = Field(
         default=SHARES,
-        description="kinds of paper to learn from and to rank against each other; None is every kind. Funds and BDRs are "
-        "not among them: they follow a portfolio or a foreign market. Quotes of unknown kind always count",
+        description="kinds of paper to learn from and to rank against each other; None is every "
+        "kind. Funds and BDRs are not among them: they follow a portfolio or a foreign market. "
+        "Quotes of unknown kind always count",
     )
     start: date | None = Field(
         default=None, description="first session; None leaves it to `period`"
@@ -115,8 +115,9 @@ class PipelineParams(Params):
         default=MAX_GAP,
         ge=1,
         le=252,
-        description="sessions of the exchange from a row of a ticker to its next, at most: 5 lets 4 be missing, 1 none. No "
-        "feature, label or window reaches over a longer hole; the ticker's history begins anew after it",
+        description="sessions of the exchange from a row of a ticker to its next, at most: 5 lets "
+        "4 be missing, 1 none. No feature, label or window reaches over a longer hole; the "
+        "ticker's history begins anew after it",
     )
     lookback: int = Field(
         default=32,
@@ -135,8 +136,8 @@ class PipelineParams(Params):
     # -- model
     decision: Literal["lift", "argmax"] = Field(
         default="lift",
-        description="what proposes the action: the class of greatest probability over its base rate, "
-        "or the most probable; a side that the figures contradict is a hold",
+        description="what proposes the action: the class of greatest probability over its base "
+        "rate, or the most probable; a side that the figures contradict is a hold",
     )
     refit: bool = Field(
         default=True,
@@ -150,7 +151,8 @@ class PipelineParams(Params):
     model_dir: str = Field(
         default="models",
         pattern=NAMESPACE_PATTERN,
-        description="namespace in the registry; predictions over HTTP are those of namespace models",
+        description="namespace in the registry; predictions over HTTP are those of namespace "
+        "models",
     )
     model_name: str | None = Field(
         default=None,
@@ -161,8 +163,9 @@ class PipelineParams(Params):
         default=0.0,
         ge=0,
         le=1,
-        description="log-loss gain that a challenger must show, lower bound, to replace what is live; a live version "
-        "of another features' version is replaced by one whose log loss is not greater",
+        description="log-loss gain that a challenger must show, lower bound, to replace what is "
+        "live; a live version of another features' version is replaced by one whose log loss is "
+        "not greater",
     )
 
     @model_validator(mode="before")
@@ -173,7 +176,7 @@ class PipelineParams(Params):
     @field_validator("instruments", mode="before")
     @classmethod
     def _in_order(cls, value: object) -> object:
-        """Each kind once, in the order of the schema; unknown ones stay for the type to refuse."""
+        """Keep each kind once, in the schema's order; unknown ones stay for the type to refuse."""
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",")]
         if isinstance(value, list | tuple) and all(v in get_args(Instrument) for v in value):
@@ -195,18 +198,17 @@ class PipelineParams(Params):
             raise ValueError(f"{', '.join(sorted(unknown))}: unknown parameter")
         if self.test_size + self.val_size > 0.8:
             raise ValueError(
-                f"test_size + val_size = {self.test_size + self.val_size:.2f} leaves under 20 % to train; at most 0.8"
+                "test_size + val_size must be <= 0.8, so that 20 % remain to train, "
+                f"got {self.test_size + self.val_size:.2f}"
             )
         if self.start and self.end and self.start >= self.end:
-            raise ValueError(f"start {self.start} is not before end {self.end}")
+            raise ValueError(f"start must be before end {self.end}, got {self.start}")
         if self.instruments is not None and not self.instruments:
-            raise ValueError("instruments: an empty list selects nothing; None is every kind")
+            raise ValueError("instruments must name a kind, or be null for every kind, got []")
         if self.tickers is not None and not self.tickers:
-            raise ValueError(
-                "tickers: an empty list selects nothing; leave it out for every ticker"
-            )
+            raise ValueError("tickers must name a ticker, or be null for every ticker, got []")
         if self.signal_lag and self.label != "signal":
-            raise ValueError(f"signal_lag belongs to label 'signal', not to {self.label!r}")
+            raise ValueError(f"signal_lag must be 0 with label {self.label!r}: it is of 'signal'")
         spec = model_spec(self.model_type)
         if self.model_name and not self.model_name.endswith(spec.suffix):
             raise ValueError(
@@ -247,7 +249,7 @@ class PipelineParams(Params):
 
     @property
     def min_history(self) -> int:
-        """Sessions a ticker needs to take part: a year for the features, the window, the outcome."""
+        """Sessions that a ticker needs: a year for the features, the window, the outcome."""
         return 252 + self.lookback + self.horizon
 
     @classmethod
@@ -289,7 +291,7 @@ class PipelineParams(Params):
 
 
 _NEVER_RECORDED = frozenset({"interval_level"})
-"""Parameters of the run that records of most models do not have; see ``PipelineParams.owned_by``."""
+"""Parameters of the run that records of most models lack; see ``PipelineParams.owned_by``."""
 
 
 def flat_schemas() -> dict[str, Any]:

@@ -65,7 +65,7 @@ def test_another_steps_parameter_may_stand_there_if_it_changes_nothing(run, body
         ({"n_jobs": 2}, "belongs to train_model"),
         ({"rf": {"n_jobs": 2}}, "belongs to train_model"),
         ({"colour": "red"}, "colour: unknown parameter"),
-        ({"test_size": 2}, "test_size = 2"),
+        ({"test_size": 2}, "test_size must be"),
         ({"rf": {"tickers": ["PETR4"]}}, "tickers"),
         ({"rf": 5}, "rf must be the model's parameters by name, got 5"),
     ],
