@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from b3shared.params.models import LSTMParams
+from b3shared.params.lstm import LSTMParams
 from b3shared.params.run import flat_schemas
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,7 +18,7 @@ BEGIN, END = (
     "<!-- end of parameters -->\n",
 )
 
-OF_THE_RUN = ("lookback", "horizon", "max_gap")
+OF_THE_RUN = ("lookback", "horizon", "max_gap", "interval_level")
 """Parameters of the run that its windows depend on; the first two the reference project counts among the network's."""
 
 

@@ -19,7 +19,7 @@ from b3shared.cli import output as terminal
 from b3shared.cli.main import SHOWN, copy_report, parse_params
 from b3shared.core.config import Settings
 from b3shared.core.errors import B3Error
-from b3shared.models import MODELS
+from b3shared.params.models import model_types
 from b3shared.params.steps import Step
 from b3shared.quotes.ingest.import_quotes import fill_lake
 from b3shared.quotes.sources import open_source
@@ -63,7 +63,7 @@ def main() -> int:
             for note in filled.notes():
                 print(f"note: {note}")
             params = parse_params(options.params)
-            for model_type in [params["model_type"]] if "model_type" in params else MODELS:
+            for model_type in [params["model_type"]] if "model_type" in params else model_types():
                 if not _run(
                     stack, storage, params | {"model_type": model_type}, options.report, warehouse
                 ):

@@ -271,8 +271,7 @@ class Control:
         if needed is None:
             return None
         state = run.state()
-        order = list(Step)
-        for earlier in order[: order.index(needed) + 1]:
+        for earlier in (*needed.earlier, needed):
             if state[earlier].status != "done":
                 word = "is out of date" if state[earlier].status == "stale" else "has not run"
                 raise StepNotReadyError(

@@ -14,7 +14,13 @@ from b3shared.cli.errors import CODE, outside_error, was_interrupted
 from b3shared.core.clock import today
 from b3shared.core.config import Settings
 from b3shared.core.errors import B3Error, InvalidParameterError
-from b3shared.params.run import MODEL_TYPES, PipelineParams
+from b3shared.params.models import (
+    DEFAULT_MODEL_TYPE,
+    accepted_names,
+    model_spec,
+    model_types,
+)
+from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline.export_run import export_run
 from b3shared.quotes.corporate_actions.rename_table import RENAMES
@@ -164,9 +170,9 @@ def _parser() -> argparse.ArgumentParser:
 def _model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model-type",
-        default="rf",
-        type=lambda name: MODEL_TYPES.get(name, name),
-        help="rf or lstm",
+        default=DEFAULT_MODEL_TYPE,
+        type=lambda name: model_spec(name).name if name.lower() in accepted_names() else name,
+        help=" or ".join(model_types()),
     )
     parser.add_argument("--model-dir", default="models", help="namespace in the registry")
 

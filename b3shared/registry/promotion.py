@@ -3,7 +3,7 @@
 from typing import Any
 
 from b3shared.core.errors import IncompatibleFeaturesError
-from b3shared.params.run import MODEL_TYPES
+from b3shared.params.models import model_spec
 from b3shared.registry.compatibility import (
     learned_from_other_features,
     needed_lookback,
@@ -42,7 +42,7 @@ def promote(
             version needs, or its features are of another version than those that it learned from.
         ConflictError: Another version is live than ``expected``, or the race was lost.
     """
-    kind = MODEL_TYPES.get(model_type, model_type)
+    kind = model_spec(model_type).name
     manifest = Registry(storage, namespace).manifest(kind, version)
     release = Release(storage)
     snapshot = release.state().snapshot

@@ -100,7 +100,7 @@ class Release:
 
         Args:
             namespace: of the registry.
-            model_type: as in :data:`b3shared.params.run.MODEL_TYPES`.
+            model_type: as in :func:`b3shared.params.models.model_spec`.
             version: a registered one.
             who: who asks; goes into the event.
             why: the reason; goes into the event.

@@ -14,7 +14,8 @@ from b3shared.core.errors import (
     UnknownModelError,
 )
 from b3shared.core.serialization import file_sha256, from_json, iso_date, to_json, utc_now
-from b3shared.params.run import MODEL_TYPES, NAMESPACE_PATTERN
+from b3shared.params.models import model_spec, model_types
+from b3shared.params.run import NAMESPACE_PATTERN
 from b3shared.storage import Storage
 
 Manifest = dict[str, Any]
@@ -52,7 +53,7 @@ class Registry:
         The same model and ``train_end`` again are the same version; what was stored first stays.
 
         Args:
-            model_type: as in :data:`b3shared.params.run.MODEL_TYPES`.
+            model_type: as in :func:`b3shared.params.models.model_spec`.
             files: the model's local files, with different names: they make the version what it is.
             beside: further files to keep with it, such as its evaluation. They name their run, so
                 those of an equal model may differ; the first ones stay.
@@ -176,7 +177,7 @@ class Registry:
     def types(self) -> list[str]:
         """The model types that have a version, sorted."""
         names = self.storage.folders(f"models/{self.namespace}/")
-        return [name for name in names if name in MODEL_TYPES and self.versions(name)]
+        return [name for name in names if name in model_types() and self.versions(name)]
 
     def _key(self, model_type: str, version: str, name: str) -> str:
         return f"models/{self.namespace}/{model_type}/{version}/{name}"
@@ -207,11 +208,7 @@ class Registry:
 
 def checked_model_type(name: str) -> str:
     """The model type that a name means (``random_forest`` is ``rf``); InvalidParameterError for an unknown one."""
-    if name.lower() not in MODEL_TYPES:
-        raise InvalidParameterError(
-            f"model_type {name!r}: allowed are {', '.join(MODEL_TYPES)}", parameters=["model_type"]
-        )
-    return MODEL_TYPES[name.lower()]
+    return model_spec(name).name
 
 
 def _hash(document: dict[str, Any]) -> str:

@@ -24,7 +24,8 @@ from b3shared.core.vocabulary import CLASSES
 from b3shared.features.build import Features, build_features
 from b3shared.models.base import Forecast, Progress
 from b3shared.models.scorer import Scorer
-from b3shared.params.run import MODEL_TYPES, PipelineParams
+from b3shared.params.models import DEFAULT_MODEL_TYPE, model_spec
+from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline
 from b3shared.pipeline.artifacts import last_of_each
@@ -120,7 +121,7 @@ class B3Model:
         new_data: pd.DataFrame,
         model_dir: str = "models",
         *,
-        model_type: str = "rf",
+        model_type: str = DEFAULT_MODEL_TYPE,
         model_version: str | None = None,
         tickers: str | Iterable[str] | None = None,
     ) -> pd.DataFrame:
@@ -132,7 +133,7 @@ class B3Model:
                 tickers mean something else than what the model learnt. Tickers and kinds of paper
                 that it did not learn among are left out.
             model_dir: namespace of the registry.
-            model_type: "rf" or "lstm", or another name of these.
+            model_type: of the catalogue (:mod:`b3shared.params.models`), or an alias.
             model_version: a version; None is the live one.
             tickers: answer these only, such as ``["PETR4", "VALE3"]`` or ``"PETR4"``.
 
@@ -184,7 +185,7 @@ class B3Model:
         self,
         model_dir: str = "models",
         *,
-        model_type: str = "rf",
+        model_type: str = DEFAULT_MODEL_TYPE,
         model_version: str | None = None,
         tickers: str | Iterable[str] | None = None,
     ) -> pd.DataFrame:
@@ -195,7 +196,7 @@ class B3Model:
 
         Args:
             model_dir: namespace of the registry.
-            model_type: "rf" or "lstm", or another name of these.
+            model_type: of the catalogue (:mod:`b3shared.params.models`), or an alias.
             model_version: a version; None is the live one.
             tickers: that must be among them.
 
@@ -242,7 +243,7 @@ class B3Model:
 
     def _manifest(self, model_dir: str, model_type: str, version: str | None) -> dict[str, Any]:
         """Of a version, or of the live one."""
-        kind = MODEL_TYPES.get(model_type, model_type)
+        kind = model_spec(model_type).name
         return Registry(self.storage, model_dir).manifest(
             kind, version or Release(self.storage).live(model_dir, kind)
         )

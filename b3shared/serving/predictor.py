@@ -10,6 +10,7 @@ from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.core.errors import TooLittleHistoryError, UnknownTickerError
 from b3shared.core.vocabulary import CLASSES
 from b3shared.models.base import Forecast
+from b3shared.params.models import DEFAULT_MODEL_TYPE
 from b3shared.registry.compatibility import learned_from_other_features
 from b3shared.registry.versions import checked_model_type
 from b3shared.serving.explanation import explain
@@ -36,7 +37,7 @@ class Predictor:
         self.live, self.today = live, today
 
     def predict(
-        self, ticker: str, model_type: str = "rf", model_version: str | None = None
+        self, ticker: str, model_type: str = DEFAULT_MODEL_TYPE, model_version: str | None = None
     ) -> dict[str, Any]:
         """The whole answer for one ticker.
 
@@ -65,7 +66,7 @@ class Predictor:
     def batch(
         self,
         tickers: Sequence[str] | None,
-        model_type: str = "rf",
+        model_type: str = DEFAULT_MODEL_TYPE,
         model_version: str | None = None,
     ) -> dict[str, Any]:
         """One short row per ticker, and the reason for every ticker without a forecast.

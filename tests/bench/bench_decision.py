@@ -20,7 +20,7 @@ from b3shared.core.config import Settings
 from b3shared.core.vocabulary import BUY, CLASSES, SELL, UNLABELLED
 from b3shared.dataset.table import Dataset
 from b3shared.evaluation import metrics as m
-from b3shared.models import MODELS
+from b3shared.params.models import model_types
 from b3shared.models.base import METADATA_FILE
 from b3shared.models.decision import decide, propose
 from b3shared.params.run import PipelineParams
@@ -40,7 +40,7 @@ def newest_runs(storage: Storage) -> dict[str, Run]:
 def trained_runs(storage: Storage) -> dict[str, Run]:
     """Model type -> a new run of the bundled sample with default parameters, up to its training."""
     settings, runs = Settings(storage=storage.url), {}
-    for model_type in MODELS:
+    for model_type in model_types():
         runs[model_type] = Run.create(
             storage, new_run_id(), PipelineParams.of(model_type=model_type)
         )

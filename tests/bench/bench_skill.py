@@ -215,7 +215,7 @@ def rule_by_thresholds(
         data.future_return[test],
         data.close[test],
         shares,
-        model.params.lstm.interval_level,
+        model.params.interval_level,
     )
     for way, actions in ways.items():
         card = Scorecard.of(outcome, actions)
@@ -244,7 +244,7 @@ def scored(
         data.future_return[test],
         data.close[test],
         metrics.class_shares(data.label[train]),
-        params.lstm.interval_level,
+        params.interval_level,
     )
     free = [
         kind(data, train, test, params)
@@ -328,7 +328,7 @@ def figures(
         return lines
     return [
         *lines,
-        f"coverage asked for (%)            {100 * params.lstm.interval_level:.1f}",
+        f"coverage asked for (%)            {100 * params.interval_level:.1f}",
         line("coverage (%)", "interval_coverage", "persistence", ".2f", 100, gained=False),
         line("mean width (%)", "interval_width", "persistence", ".3f", 100, gained=False),
         line("interval score (%)", "interval_score", "persistence", ".4f", 100),

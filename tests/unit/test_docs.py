@@ -9,7 +9,7 @@ import pytest
 from paths import ROOT
 
 from b3shared.cli.main import _parser
-from b3shared.params.models import LSTMParams
+from b3shared.params.lstm import LSTMParams
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.requests import StepRequest
 from b3shared.quotes.ingest.job import IngestRequest
@@ -57,6 +57,7 @@ def test_the_table_has_every_parameter_with_its_default() -> None:
         "lookback": PipelineParams().lookback,
         "horizon": PipelineParams().horizon,
         "max_gap": PipelineParams().max_gap,
+        "interval_level": PipelineParams().interval_level,
         **LSTMParams().model_dump(),
     }
     assert list(rows) == list(defaults)

@@ -19,6 +19,7 @@ from b3shared.core.errors import (
     NotPublishedError,
     SourceUnavailableError,
 )
+from b3shared.params.messages import explain_event
 from b3shared.quotes.calendar import sessions
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES
 from b3shared.quotes.corporate_actions.rename_table import RENAMES
@@ -99,10 +100,9 @@ class IngestRequest(BaseModel):
                 return cls(key=key, partial=key.startswith(PARTIAL_INPUTS))
             return cls.model_validate(event)._checked()
         except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors()
-            )
-            raise InvalidParameterError(f"not a request for quotes: {wrong}") from error
+            raise InvalidParameterError(
+                f"not a request for quotes: {explain_event(error.errors())}"
+            ) from error
         except KeyError as error:
             raise InvalidParameterError(f"not an event of a bucket: {error} is missing") from error
 

@@ -22,10 +22,10 @@ def split_run(api):
     ("path", "body", "word"),
     [
         ("load-data", {"colour": "red"}, "colour: unknown parameter"),
-        ("load-data", {"test_size": 3}, "test_size = 3"),
+        ("load-data", {"test_size": 3}, "test_size must be"),
         ("load-data", {"tickers": ["PETR4", 5]}, "tickers"),
         ("load-data", {"tickers": [["PETR4"]]}, "tickers"),
-        ("load-data", {"rf": 5}, "rf = 5"),
+        ("load-data", {"rf": 5}, "rf must be the model's parameters by name, got 5"),
         ("load-data", {"run_id": "Not Allowed"}, "run_id 'Not Allowed'"),
         ("load-data", {"run_id": 5}, "run_id = 5"),
         (
@@ -34,7 +34,7 @@ def split_run(api):
             "wait_seconds must be a number of seconds >= 0, got 'long'",
         ),
         ("load-data", {"wait_seconds": -1}, "wait_seconds must be"),
-        ("complete-pipeline", {"model_type": "svm"}, "model_type = 'svm'"),
+        ("complete-pipeline", {"model_type": "svm"}, "model_type must be 'rf' or 'lstm'"),
         ("complete-pipeline", {"model_name": "../x.joblib"}, "model_name"),
         ("models/rf/promote", {}, "model_version must be"),
         ("models/svm/promote", {"model_version": "20231228-00000000"}, "model_type"),

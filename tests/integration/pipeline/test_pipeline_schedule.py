@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from waiting import until
 
-from b3shared.models import MODELS
+from b3shared.params.models import model_types
 from b3shared.params.run import PipelineParams
 from b3shared.runs.run import Run, list_runs
 
@@ -54,10 +54,12 @@ def test_every_type_of_model_has_its_schedule(faulty):
         schedule["Name"]
         for schedule in faulty.stack.client("scheduler").list_schedules()["Schedules"]
     ]
-    assert {name.rpartition("-retrain-")[2] for name in names if "-retrain-" in name} == set(MODELS)
+    assert {name.rpartition("-retrain-")[2] for name in names if "-retrain-" in name} == set(
+        model_types()
+    )
 
 
-@pytest.mark.parametrize("model_type", sorted(MODELS))
+@pytest.mark.parametrize("model_type", sorted(model_types()))
 def test_a_scheduled_run_that_failed_says_why(faulty, model_type):
     status = faulty.api.status(f"scheduled-{model_type}-2024w01")
     assert status["steps"]["load_data"]["error"]["code"] == "NO_QUOTES"

@@ -567,7 +567,7 @@ def test_a_registered_version_can_be_chosen_and_an_unknown_one_not(
     assert tiny.batch(["PETR4"], model_version=other)["model_version"] == other
     with pytest.raises(UnknownModelError, match=f"{live['model_version']} is live"):
         tiny.predict("PETR4", model_version="20200101-00000000")
-    with pytest.raises(InvalidParameterError, match="'svm': allowed are rf"):
+    with pytest.raises(InvalidParameterError, match="must be one of rf, .* got 'svm'"):
         tiny.predict("PETR4", model_type="svm")
 
 
