@@ -15,6 +15,7 @@ from b3shared.core.errors import (
 )
 from b3shared.core.serialization import file_sha256, from_json, iso_date, to_json, utc_now
 from b3shared.params.run import MODEL_TYPES, NAMESPACE_PATTERN
+from b3shared.registry.key import ModelKey, checked_model_type
 from b3shared.storage import Storage
 
 Manifest = dict[str, Any]
@@ -113,7 +114,7 @@ class Registry:
     def versions(self, model_type: str) -> list[Manifest]:
         """The manifests of all versions of a type, newest ``train_end`` first, then newest registration."""
         model_type = checked_model_type(model_type)
-        names = self.storage.folders(f"models/{self.namespace}/{model_type}/")
+        names = self.storage.folders(f"models/{ModelKey(self.namespace, model_type)}/")
         found = [manifest for name in names if (manifest := self._read(model_type, name))]
         return sorted(found, key=lambda m: (m["train_end"], m["created_at"]), reverse=True)
 
@@ -132,7 +133,7 @@ class Registry:
         kind = checked_model_type(model_type)
         hint = "" if known is None else f"; known are {', '.join(known) or 'none'}"
         return UnknownModelError(
-            f"{self.namespace}/{kind} has no version {version!r}{hint}",
+            f"{ModelKey(self.namespace, kind)} has no version {version!r}{hint}",
             model_type=kind,
             version=version,
             **({} if known is None else {"known": known}),
@@ -179,7 +180,7 @@ class Registry:
         return [name for name in names if name in MODEL_TYPES and self.versions(name)]
 
     def _key(self, model_type: str, version: str, name: str) -> str:
-        return f"models/{self.namespace}/{model_type}/{version}/{name}"
+        return f"models/{ModelKey(self.namespace, model_type)}/{version}/{name}"
 
     def _file_key(self, model_type: str, version: str, name: str, facts: dict[str, Any]) -> str:
         folder = facts.get("folder")
@@ -203,15 +204,6 @@ class Registry:
                 f"{model_type} {version} is registered with other files", version=version
             )
         return stored is not None
-
-
-def checked_model_type(name: str) -> str:
-    """The model type that a name means (``random_forest`` is ``rf``); InvalidParameterError for an unknown one."""
-    if name.lower() not in MODEL_TYPES:
-        raise InvalidParameterError(
-            f"model_type {name!r}: allowed are {', '.join(MODEL_TYPES)}", parameters=["model_type"]
-        )
-    return MODEL_TYPES[name.lower()]
 
 
 def _hash(document: dict[str, Any]) -> str:

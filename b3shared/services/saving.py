@@ -9,7 +9,8 @@ import pandas as pd
 from b3shared.core.config import Settings
 from b3shared.core.versions import features_version_of
 from b3shared.models.base import Model, model_class
-from b3shared.params.run import MODEL_TYPES, PipelineParams
+from b3shared.params.run import PipelineParams
+from b3shared.registry.key import checked_model_type
 from b3shared.registry.manifest import Lineage, build_manifest
 from b3shared.registry.release import Release
 from b3shared.registry.versions import Registry
@@ -86,7 +87,7 @@ class B3ModelSavingService:
             UnknownModelError: No such version.
             ArtifactCorruptError: A file is not what was registered.
         """
-        kind = MODEL_TYPES.get(model_type, model_type)
+        kind = checked_model_type(model_type)
         registry = Registry(self.storage, model_dir)
         version = model_version or Release(self.storage).live(model_dir, kind)
         params = PipelineParams.of(registry.manifest(kind, version)["params"])

@@ -17,8 +17,8 @@ from b3shared.core.errors import (
     NothingLiveError,
     UnknownModelError,
 )
-from b3shared.core.serialization import from_json
-from b3shared.registry.release import KEY
+from b3shared.registry.key import ModelKey
+from b3shared.registry.release import Release
 from b3shared.registry.versions import Registry
 from b3shared.serving.background import Task, begin, within
 from b3shared.serving.snapshot import Snapshot
@@ -175,7 +175,7 @@ class Live:
             return self._asked(model_type, name)
         raise NothingLiveError(
             self._served.doubts.get(model_type)
-            or f"no version of {self.namespace}/{model_type} is live yet: run the pipeline "
+            or f"no version of {ModelKey(self.namespace, model_type)} is live yet: run the pipeline "
             f"(POST /api/b3/complete-pipeline with model_type {model_type}), or promote a registered version"
         )
 
@@ -215,41 +215,34 @@ class Live:
 
     def _follow(self, before: _Served) -> _Served:
         """What is to be served now, given what was served before."""
-        etag = before.etag
-        found = (
-            self.storage.read_if_changed(KEY, etag) if etag else self.storage.read_versioned(KEY)
-        )
-        if found is None:
+        state = Release(self.storage).changed_since(before.etag)
+        if state is None:
             return before
 
-        release = from_json(found[0], KEY)
-        key = release["snapshot"]
-        snapshot, broken = self._snapshot(key, before)
-        named = {
-            full.split("/")[1]: full
-            for full in release["live"]
-            if full.startswith(f"{self.namespace}/")
-        }
-
+        snapshot, broken = self._snapshot(state.snapshot, before)
         pairs: dict[str, Pair] = {}
+        skill: dict[str, str] = {}
         doubts: dict[str, str] = {}
-        for kind, full in named.items():
-            pair, doubt = self._pair(kind, release["live"][full], snapshot, before)
+        for key, name in state.live.items():
+            if key.namespace != self.namespace:
+                continue
+
+            pair, doubt = self._pair(key, name, snapshot, before)
             if pair:
-                pairs[kind] = pair
+                pairs[key.model_type] = pair
             if doubt:
-                doubts[kind] = doubt
+                doubts[key.model_type] = doubt
+            else:
+                skill[key.model_type] = state.skill[key]
 
         return _Served(
             snapshot=snapshot,
-            snapshot_key=before.snapshot_key if broken else key,
+            snapshot_key=before.snapshot_key if broken else state.snapshot,
             pairs=pairs,
-            skill={
-                kind: release["skill"][full] for kind, full in named.items() if kind not in doubts
-            },
+            skill=skill,
             doubts=doubts,
             broken=broken,
-            etag=None if broken or doubts else found[1],
+            etag=None if broken or doubts else state.etag,
         )
 
     def _snapshot(self, key: str | None, before: _Served) -> tuple[Snapshot | None, str | None]:
@@ -274,19 +267,19 @@ class Live:
             return before.snapshot, reason
 
     def _pair(
-        self, kind: str, name: str, snapshot: Snapshot | None, before: _Served
+        self, key: ModelKey, name: str, snapshot: Snapshot | None, before: _Served
     ) -> tuple[Pair | None, str | None]:
         """What is to answer for a type, and why it is not what the release names."""
-        old = before.pairs.get(kind)
+        old = before.pairs.get(key.model_type)
         version: Version | None = None
         try:
-            version = old[1] if old and old[1].name == name else self._read(kind, name)
+            version = old[1] if old and old[1].name == name else self._read(key.model_type, name)
             if snapshot is None:
                 return None, None
             check_together(snapshot, version, cold=old is None)
             return (snapshot, version), None
         except Exception as error:
-            doubt = _why_broken(f"{self.namespace}/{kind}", name, error, old)
+            doubt = _why_broken(key, name, error, old)
             _LOG.error("%s: %s", doubt, error)
 
         if old is None:
@@ -338,7 +331,7 @@ def _unchecked(reason: str) -> str:
     return f"what is live could not be checked ({reason}); this was live before"
 
 
-def _why_broken(key: str, name: str, error: Exception, before: Pair | None) -> str:
+def _why_broken(key: ModelKey, name: str, error: Exception, before: Pair | None) -> str:
     reason = f"version {name} of {key} is live but cannot be served ({type(error).__name__})"
     return (
         f"{reason}: {before[1].name} answers instead"

@@ -11,7 +11,7 @@ from b3shared.core.errors import TooLittleHistoryError, UnknownTickerError
 from b3shared.core.vocabulary import CLASSES
 from b3shared.models.base import Forecast
 from b3shared.registry.compatibility import learned_from_other_features
-from b3shared.registry.versions import checked_model_type
+from b3shared.registry.key import ModelKey, checked_model_type
 from b3shared.serving.explanation import explain
 from b3shared.serving.live import Live
 from b3shared.serving.rows import check_fits, check_usable, expected, find
@@ -154,7 +154,7 @@ class Predictor:
             "sequence_length": of_window[0],
             "features_count": of_window[1],
             "model_type": kind,
-            "model_source": f"models/{self.live.namespace}/{kind}/{version.name}",
+            "model_source": f"models/{ModelKey(self.live.namespace, kind)}/{version.name}",
             "model_version": version.name,
             "target": version.manifest.get("target"),
             "skill": skill,

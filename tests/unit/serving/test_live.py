@@ -27,7 +27,8 @@ from b3shared.core.errors import (
     UnknownModelError,
 )
 from b3shared.registry.promotion import promote, rollback
-from b3shared.registry.release import KEY, Release
+from b3shared.registry.release import Release
+from b3shared.registry.release_state import KEY
 from b3shared.serving.live import CHECK_SECONDS, HUNG_SECONDS, KEPT_VERSIONS, RETRY_SECONDS, Live
 from b3shared.storage import FolderStorage
 
