@@ -114,9 +114,8 @@ class Predictor:
 
     def _ask(self, model_type: str, model_version: str | None) -> tuple[str, Snapshot, Version]:
         """Type, snapshot and version of a request."""
-        self.live.refresh()
         kind = checked_model_type(model_type)
-        snapshot, version = self.live.pair(kind, model_version)
+        snapshot, version = self.live.ask(kind, model_version)
         check_fits(snapshot, version)
         return kind, snapshot, version
 
