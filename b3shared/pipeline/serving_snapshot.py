@@ -140,7 +140,7 @@ def newest_windows(features: Features, lookback: int) -> tuple[FloatArray, IntAr
     """
     panel = features.shared.panel
     newest = panel.newest
-    kept = features.eligible
+    kept = features.eligible.copy()
     kept[newest] = True
     rows = np.flatnonzero(kept)
     line = panel.code[rows]
