@@ -411,7 +411,7 @@ def test_rollback_still_walks_back_when_the_first_promotions_are_forgotten(
 def test_the_oldest_event_still_tells_what_was_live_before_it(
     folder_storage, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("b3shared.registry.release.MAX_EVENTS", 1)
+    monkeypatch.setattr("b3shared.registry.release_state.MAX_EVENTS", 1)
     first, second, *_ = register(folder_storage, tmp_path)
     release = Release(folder_storage)
     release.promote("models", "rf", first, **WHO)
