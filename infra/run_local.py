@@ -23,6 +23,7 @@ from b3shared.params.models import model_types
 from b3shared.params.steps import Step
 from b3shared.quotes.ingest.import_quotes import fill_lake
 from b3shared.quotes.sources import open_source
+from b3shared.registry.key import ModelKey
 from b3shared.registry.release import Release
 from b3shared.runs.failures import message_of
 from b3shared.runs.run import Run
@@ -186,7 +187,8 @@ def _tell(run: Run, report: Path) -> None:
     print(f"\n{terminal.comparison(metrics)}\n\n{metrics['headline']}")
     for warning in metrics["warnings"]:
         print(f"warning: {warning}")
-    live = Release(run.storage).state().live.get(f"{run.params.model_dir}/{run.params.model_type}")
+    key = ModelKey(run.params.model_dir, run.params.model_type)
+    live = Release(run.storage).state().live.get(key)
     print(
         f"\n{terminal.standing(records, live=live == records[Step.SAVE_MODEL].summary['model_version'])}"
     )

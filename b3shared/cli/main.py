@@ -28,6 +28,7 @@ from b3shared.quotes.ingest.import_quotes import fill_lake
 from b3shared.quotes.lake.lake import LAKE
 from b3shared.quotes.sources import open_source
 from b3shared.quotes.sources.lake import LakeSource
+from b3shared.registry.key import ModelKey
 from b3shared.registry.promotion import promote, rollback
 from b3shared.registry.release import Release
 from b3shared.registry.versions import Registry
@@ -310,7 +311,8 @@ def _lake(options: argparse.Namespace) -> None:
 
 def _models(options: argparse.Namespace) -> None:
     model = B3Model(options.quotes, options.storage)
-    live = Release(model.storage).state().live.get(f"{options.model_dir}/{options.model_type}")
+    key = ModelKey(options.model_dir, options.model_type)
+    live = Release(model.storage).state().live.get(key)
     for manifest in Registry(model.storage, options.model_dir).versions(options.model_type):
         mark = "*" if manifest["version"] == live else " "
         skill = manifest.get("evaluated", {}).get("skill", "not evaluated")

@@ -117,10 +117,12 @@ class Features:
         """(rows,) bool; liquid, and of known volatility: what an answer may be about if its features are known."""
         return np.asarray(self.liquid & np.isfinite(self.shared.panel.rows(self.shared.volatility)))
 
-    @property
+    @cached_property
     def eligible(self) -> Array:
-        """(rows,) bool; counted and complete: the rows that models are trained on, and that their windows are made of."""
-        return np.asarray(self.counted & self.complete)
+        """(rows,) bool, read-only; counted and complete: the rows that models train on."""
+        rows = np.asarray(self.counted & self.complete)
+        rows.setflags(write=False)
+        return rows
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from b3shared.core.vocabulary import CLASSES
 from b3shared.features.build import Features, build_features
 from b3shared.models.base import Forecast, Progress
 from b3shared.models.scorer import Scorer
-from b3shared.params.models import DEFAULT_MODEL_TYPE, model_spec
+from b3shared.params.models import DEFAULT_MODEL_TYPE
 from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline
@@ -32,6 +32,7 @@ from b3shared.pipeline.artifacts import last_of_each
 from b3shared.pipeline.serving_snapshot import newest_windows
 from b3shared.quotes.loading.universe import are_among
 from b3shared.registry.compatibility import learned_from_other_features, universe_of
+from b3shared.registry.key import ModelKey
 from b3shared.registry.release import Release
 from b3shared.registry.versions import Registry
 from b3shared.runs.run import Run, StepRecord, new_run_id
@@ -113,8 +114,8 @@ class B3Model:
             metrics = json.loads(path.read_text(encoding="utf-8"))
         saved = records[Step.SAVE_MODEL].summary
         version = saved["model_version"]
-        live = Release(self.storage).state().live.get(f"{p.model_dir}/{p.model_type}") == version
-        return RunResult(run.run_id, records, metrics, version, live, saved["decision"])
+        live = Release(self.storage).state().live.get(ModelKey(p.model_dir, p.model_type))
+        return RunResult(run.run_id, records, metrics, version, live == version, saved["decision"])
 
     def predict(
         self,
@@ -243,9 +244,8 @@ class B3Model:
 
     def _manifest(self, model_dir: str, model_type: str, version: str | None) -> dict[str, Any]:
         """Of a version, or of the live one."""
-        kind = model_spec(model_type).name
         return Registry(self.storage, model_dir).manifest(
-            kind, version or Release(self.storage).live(model_dir, kind)
+            model_type, version or Release(self.storage).live(model_dir, model_type)
         )
 
 

@@ -20,9 +20,9 @@ from b3shared.core.config import Settings
 from b3shared.core.vocabulary import BUY, CLASSES, SELL, UNLABELLED
 from b3shared.dataset.table import Dataset
 from b3shared.evaluation import metrics as m
-from b3shared.params.models import model_types
 from b3shared.models.base import METADATA_FILE
 from b3shared.models.decision import decide, propose
+from b3shared.params.models import model_types
 from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline.artifacts import PREDICTIONS, load_predictions

@@ -3,9 +3,12 @@
 import json
 
 from b3shared.params.steps import Step
+from b3shared.registry.key import ModelKey
 from b3shared.registry.release import Release
 from b3shared.registry.versions import Registry
 from b3shared.serving.snapshot import Snapshot
+
+RF = ModelKey("models", "rf")
 
 ARTIFACTS = {
     Step.LOAD_DATA: {"quotes.parquet"},
@@ -72,7 +75,7 @@ def test_the_version_is_registered_whole_and_can_be_fetched(full_run, storage, t
 
 def test_a_version_is_live_and_the_snapshot_serves_it(full_run, storage, tmp_path):
     state = Release(storage).state()
-    assert state.live["models/rf"] in [
+    assert state.live[RF] in [
         manifest["version"] for manifest in Registry(storage, "models").versions("rf")
     ]
     assert state.snapshot.startswith("serving/snapshots/2023-12-28-")

@@ -48,6 +48,15 @@ def test_of_every_bundled_ticker_it_is_what_the_training_table_has(bundled: pd.D
     assert compared > 55
 
 
+def test_making_windows_leaves_the_features_as_they_were(eight: pd.DataFrame) -> None:
+    features = build_features(eight, "v1", 1e13)
+    assert not features.eligible.any()
+    newest_windows(features, 4)
+    assert not features.eligible.any()
+    with pytest.raises(ValueError, match="read-only"):
+        features.eligible[0] = True
+
+
 def gathered(data: Dataset, rows: np.ndarray, lookback: int) -> np.ndarray:
     """(rows, lookback, features): what the training reads."""
     out = np.empty((lookback, len(rows), data.X.shape[1]), dtype=np.float32)
