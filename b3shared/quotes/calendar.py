@@ -97,6 +97,12 @@ class Attendance:
         )
 
     @classmethod
+    def from_counts(cls, counts: pd.DataFrame) -> "Attendance":
+        """Of ``date`` and ``rows`` alone, which a source can count without reading its quotes."""
+        days = counts["date"].to_numpy().astype("datetime64[D]")
+        return cls(days, counts["rows"].to_numpy(), {})
+
+    @classmethod
     def joined(cls, parts: Sequence["Attendance"]) -> "Attendance":
         """Of the tickers of all parts; no ticker is in two of them, and they come in the tickers' order."""
         days, place = np.unique(np.concatenate([part.days for part in parts]), return_inverse=True)
@@ -138,15 +144,14 @@ def closed_days(
     return mask, [Finding("unknown_session", rows, "kept", examples)]
 
 
-def calendar_findings(days: Array, quotes: pd.DataFrame | Attendance) -> list[Finding]:
+def calendar_findings(days: Array, market: Attendance) -> list[Finding]:
     """Sessions that are missing or thin, half-days, and tickers that stopped trading.
 
     Args:
         days: datetime64[D], every day of the period on which the source has any row at all,
             whatever its ticker.
-        quotes: clean quotes, or who has rows when among them.
+        market: of the clean quotes.
     """
-    market = quotes if isinstance(quotes, Attendance) else Attendance.of(quotes)
     missing = missing_sessions(days)
     first, last = _date(days.min()), _date(days.max())
     present, counts = market.days, market.tickers

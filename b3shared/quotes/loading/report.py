@@ -1,5 +1,6 @@
 """What a load kept of a table of quotes, in numbers that add up over its parts."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from b3shared.core.arrays import Array
 from b3shared.core.errors import TooLittleHistoryError
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.findings import Finding
+from b3shared.quotes.schema import CASH_EQUITY
 
 FEW_ROWS = 1_000
 """Rows of a ticker under which the load warns: its own figures will be noise."""
@@ -105,3 +107,21 @@ def load_report(
         "corporate_actions": {"splits": facts.splits, "dividends": facts.dividends},
         "findings": [f.to_json() for f in findings if f.rows],
     }
+
+
+def describe_dropped(findings: Sequence[Finding]) -> str:
+    """Say how many rows were dropped for which reason, with an example of each.
+
+    Where tickers are not written as the exchange writes them, the text says how they should look.
+    """
+    dropped = [f for f in findings if f.action == "dropped" and f.rows]
+    reasons = ", ".join(f"{f.rows} {f.kind} (such as {f.examples[0]})" for f in dropped)
+    odd = [f for f in dropped if f.kind == "not_a_cash_equity"]
+    return reasons + (f"; {_ticker_form(odd[0].examples[0].split(' ')[0])}" if odd else "")
+
+
+def _ticker_form(ticker: str) -> str:
+    """Say how a ticker that is not one of the exchange's should look."""
+    plain = ticker.upper().split(".")[0]
+    example = plain if re.fullmatch(CASH_EQUITY, plain) else "PETR4"
+    return f"tickers must be as the exchange writes them, such as {example}, got {ticker!r}"
