@@ -19,7 +19,7 @@ FEW_ROWS = 1_000
 
 
 @dataclass(frozen=True)
-class Facts:
+class LoadSummary:
     """Of the clean quotes of some tickers.
 
     Attributes:
@@ -39,7 +39,7 @@ class Facts:
     known: frozenset[str]
 
     @classmethod
-    def joined(cls, parts: Sequence["Facts"]) -> "Facts":
+    def from_parts(cls, parts: Sequence["LoadSummary"]) -> "LoadSummary":
         """Of the tickers of all parts, which come in the tickers' order."""
         return cls(
             {ticker: rows for part in parts for ticker, rows in part.sessions.items()},
@@ -52,15 +52,15 @@ class Facts:
         )
 
 
-def with_history(frame: pd.DataFrame, params: PipelineParams) -> tuple[pd.DataFrame, Facts]:
-    """The rows of the tickers with enough history (fresh index), and the facts."""
+def with_history(frame: pd.DataFrame, params: PipelineParams) -> tuple[pd.DataFrame, LoadSummary]:
+    """The rows of the tickers with enough history (fresh index), and the summary."""
     missing = frame.attrs.get("missing", [])
     sessions = frame.groupby("ticker", sort=True).size()
     kept = frame[frame["ticker"].isin(sessions.index[sessions >= params.min_history])].reset_index(
         drop=True
     )
     kept.attrs = {"missing": missing}
-    return kept, Facts(
+    return kept, LoadSummary(
         {str(ticker): int(rows) for ticker, rows in sessions.items()},
         np.unique(kept["date"].to_numpy().astype("datetime64[D]")),
         tuple(kept.columns),
@@ -72,39 +72,44 @@ def with_history(frame: pd.DataFrame, params: PipelineParams) -> tuple[pd.DataFr
 
 
 def load_report(
-    facts: Facts, findings: list[Finding], params: PipelineParams, *, source: str, rows_read: int
+    summary: LoadSummary,
+    findings: list[Finding],
+    params: PipelineParams,
+    *,
+    source: str,
+    rows_read: int,
 ) -> dict[str, Any]:
     """What was loaded and left out, as JSON types.
 
     Raises:
         TooLittleHistoryError: No ticker has enough history.
     """
-    short = {ticker: rows for ticker, rows in facts.sessions.items() if rows < params.min_history}
-    kept = {ticker: rows for ticker, rows in facts.sessions.items() if ticker not in short}
+    short = {ticker: rows for ticker, rows in summary.sessions.items() if rows < params.min_history}
+    kept = {ticker: rows for ticker, rows in summary.sessions.items() if ticker not in short}
     if not kept:
-        longest = max(facts.sessions, key=lambda ticker: facts.sessions[ticker])
+        longest = max(summary.sessions, key=lambda ticker: summary.sessions[ticker])
         raise TooLittleHistoryError(
             f"no ticker has {params.min_history} sessions (252 + lookback {params.lookback} + horizon {params.horizon}); "
-            f"the longest, {longest}, has {facts.sessions[longest]}: choose a longer period or a smaller lookback",
+            f"the longest, {longest}, has {summary.sessions[longest]}: choose a longer period or a smaller lookback",
             needed=params.min_history,
-            longest=facts.sessions[longest],
+            longest=summary.sessions[longest],
         )
     return {
         "source": source,
-        "first_session": str(facts.days[0]),
-        "last_session": str(facts.days[-1]),
-        "sessions": len(facts.days),
+        "first_session": str(summary.days[0]),
+        "last_session": str(summary.days[-1]),
+        "sessions": len(summary.days),
         "rows_read": rows_read,
         "rows": sum(kept.values()),
-        "columns": list(facts.columns),
+        "columns": list(summary.columns),
         "tickers": len(kept),
-        "missing_columns": list(facts.missing),
-        "empty_columns": [column for column in facts.columns if column not in facts.known],
+        "missing_columns": list(summary.missing),
+        "empty_columns": [column for column in summary.columns if column not in summary.known],
         "dropped": {f.kind: f.rows for f in findings if f.action == "dropped"}
         | ({"too_little_history": sum(short.values())} if short else {}),
         "tickers_with_too_little_history": short,
         "tickers_with_few_rows": {ticker: rows for ticker, rows in kept.items() if rows < FEW_ROWS},
-        "corporate_actions": {"splits": facts.splits, "dividends": facts.dividends},
+        "corporate_actions": {"splits": summary.splits, "dividends": summary.dividends},
         "findings": [f.to_json() for f in findings if f.rows],
     }
 

@@ -17,12 +17,12 @@ import pandas as pd
 from b3shared.core.arrays import Array
 from b3shared.core.errors import InvalidQuotesError
 from b3shared.params.run import PipelineParams
-from b3shared.quotes.calendar import Attendance, calendar_findings, check_complete
+from b3shared.quotes.calendar import TradingActivity, calendar_findings, check_complete
 from b3shared.quotes.corporate_actions.splits import Splits
 from b3shared.quotes.findings import Finding, added
 from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.quotes.loading.cleaning import clean_part, gaps
-from b3shared.quotes.loading.report import Facts, load_report, with_history
+from b3shared.quotes.loading.report import LoadSummary, load_report, with_history
 from b3shared.quotes.loading.scope import Scope
 from b3shared.quotes.loading.universe import select
 from b3shared.quotes.sources.base import QuoteSource
@@ -99,7 +99,7 @@ def load_each[T](
         tickers = opened.counts(scope.query, "ticker")
         scope.check_known(set(tickers.loc[tickers["dated"] > 0, "ticker"].dropna()))
 
-        market = Attendance.from_counts(opened.counts(scope.query, "date"))
+        market = TradingActivity.from_counts(opened.counts(scope.query, "date"))
         splits = opened.splits(scope.query)
         shards = [
             _Shard.load(number, opened.read(query), splits, params, market, keep)
@@ -110,10 +110,10 @@ def load_each[T](
     findings = _joined_findings(shards)
     _check_selection(scope, shards, rows_read, findings)
 
-    active = [shard.attendance for shard in shards if len(shard.attendance.newest)]
-    findings += calendar_findings(days, Attendance.joined(active))
-    facts = Facts.joined([shard.facts for shard in shards])
-    report = load_report(facts, findings, params, source=source.name, rows_read=rows_read)
+    active = [shard.activity for shard in shards if len(shard.activity.newest_days)]
+    findings += calendar_findings(days, TradingActivity.from_parts(active))
+    summary = LoadSummary.from_parts([shard.summary for shard in shards])
+    report = load_report(summary, findings, params, source=source.name, rows_read=rows_read)
     return Loaded([shard.kept for shard in shards if shard.kept is not None], findings, report)
 
 
@@ -156,8 +156,8 @@ class _Shard[T]:
 
     Attributes:
         kept: what ``keep`` returned; None where no ticker has enough history.
-        facts: of what was kept.
-        attendance: of the rows of the run's instruments.
+        summary: of what was kept.
+        activity: of the rows of the run's instruments.
         split_findings: of the splits that were added or removed.
         cleaning_findings: in the order of :func:`clean_part`.
         other_instruments: of the rows that the selection of instruments left out.
@@ -168,8 +168,8 @@ class _Shard[T]:
     """
 
     kept: T | None
-    facts: Facts
-    attendance: Attendance
+    summary: LoadSummary
+    activity: TradingActivity
     split_findings: list[Finding]
     cleaning_findings: list[Finding]
     other_instruments: list[Finding]
@@ -185,7 +185,7 @@ class _Shard[T]:
         raw: pd.DataFrame,
         splits: Splits,
         params: PipelineParams,
-        market: Attendance,
+        market: TradingActivity,
         keep: Callable[[int, pd.DataFrame], T],
     ) -> "_Shard[T]":
         """Clean and filter the rows of a shard, and keep what is left."""
@@ -194,11 +194,11 @@ class _Shard[T]:
         sizes = frame.groupby("ticker", sort=True).size()
 
         chosen, other_instruments = select(frame, params.instruments)
-        kept, facts = with_history(chosen, params)
+        kept, summary = with_history(chosen, params)
         return cls(
             kept=keep(number, kept) if len(kept) else None,
-            facts=facts,
-            attendance=Attendance.of(chosen),
+            summary=summary,
+            activity=TradingActivity.from_frame(chosen),
             split_findings=split_findings,
             cleaning_findings=cleaning_findings,
             other_instruments=other_instruments,
@@ -234,5 +234,5 @@ def _check_selection[T](
     """Refuse a load whose selection lost a requested ticker, or that has no row left."""
     excluded = {ticker for shard in shards for ticker in shard.excluded}
     scope.check_selected(excluded, [f for f in findings if f.kind == "other_instrument"])
-    if not any(len(shard.attendance.newest) for shard in shards):
+    if not any(len(shard.activity.newest_days) for shard in shards):
         raise scope.nothing_left(rows_read, findings)
