@@ -96,18 +96,27 @@ def _unsaid(error: Exception, folder: Path) -> bool:
     return isinstance(error, OSError | RuntimeError) and shutil.disk_usage(folder).free < _LEAST
 
 
-def disk_full(who: str, folder: Path) -> DiskFullError:
-    """The error of a full disk.
+_SCRATCH_ADVICE = (
+    "On AWS raise the template's ScratchSize (MB, up to 10240); elsewhere make room there, "
+    "or point TMPDIR to a larger disk"
+)
+
+
+def disk_full(
+    who: str, folder: Path, *, what: str = "temporary files", advice: str = _SCRATCH_ADVICE
+) -> DiskFullError:
+    """Return the error for a full disk.
 
     Args:
         who: what needed the disk.
-        folder: for temporary files, on that disk.
+        folder: an existing folder on that disk.
+        what: what was to be written.
+        advice: what the user can do.
     """
     disk = shutil.disk_usage(folder)
     free, total = (round(size / 2**20, 1) for size in (disk.free, disk.total))
     return DiskFullError(
-        f"{who}: no space left for temporary files: {free:,} of {total:,} MiB are free in {folder}. On AWS raise the "
-        "template's ScratchSize (MB, up to 10240); elsewhere make room there, or point TMPDIR to a larger disk",
+        f"{who}: no space left for {what}: {free:,} of {total:,} MiB are free in {folder}. {advice}",
         who=who,
         folder=str(folder),
         free_mib=free,

@@ -20,7 +20,8 @@ from b3shared.features.panel import Panel
 from b3shared.features.series import Series
 from b3shared.quotes.calendar import sessions_after
 from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.loading.load import period_start, read_quotes
+from b3shared.quotes.loading.load import read_quotes
+from b3shared.quotes.loading.scope import period_start
 from b3shared.quotes.loading.universe import are_among
 from b3shared.quotes.sources import open_source
 from b3shared.quotes.sources.base import QuoteSource
