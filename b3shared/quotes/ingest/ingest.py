@@ -21,11 +21,15 @@ from b3shared.core.serialization import file_sha256, from_json, to_json, utc_now
 from b3shared.core.tempdir import scratch
 from b3shared.core.versions import DETECTION_VERSION
 from b3shared.quotes.corporate_actions.detection import detect_actions
-from b3shared.quotes.corporate_actions.overrides import OVERRIDES, read_overrides, without_effect
-from b3shared.quotes.corporate_actions.rename_findings import possible_renames
+from b3shared.quotes.corporate_actions.overrides import (
+    OVERRIDES,
+    apply_overrides,
+    read_overrides,
+    without_effect,
+)
+from b3shared.quotes.corporate_actions.possible_renames import possible_renames
 from b3shared.quotes.corporate_actions.rename_table import RENAMES, read_renames
 from b3shared.quotes.corporate_actions.renames import renamed_tickers
-from b3shared.quotes.corporate_actions.table import apply_overrides
 from b3shared.quotes.cotahist.download import QuoteServer
 from b3shared.quotes.cotahist.periods import Period, period_name
 from b3shared.quotes.cotahist.reader import CotahistFile, CotahistReport
