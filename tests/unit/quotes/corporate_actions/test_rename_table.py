@@ -17,7 +17,8 @@ from b3shared.quotes.corporate_actions.rename_table import RENAMES, read_renames
 from b3shared.quotes.corporate_actions.renames import Renamed, renamed_tickers
 from b3shared.quotes.ingest.import_quotes import fill_lake
 from b3shared.quotes.ingest.ingest import Ingest
-from b3shared.quotes.ingest.job import IngestRequest, ingest_quotes
+from b3shared.quotes.ingest.job import ingest_quotes
+from b3shared.quotes.ingest.request import IngestRequest
 from b3shared.quotes.lake.lake import LAKE
 from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.quotes.sources.lake import LakeSource
