@@ -17,8 +17,8 @@ from b3shared.features.assembly import TableJoin, table_part
 from b3shared.features.build import build_features, coverage_of
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.corporate_actions.detection import detect_in
-from b3shared.quotes.corporate_actions.isin_renames import rename_candidates
-from b3shared.quotes.corporate_actions.table import apply_overrides
+from b3shared.quotes.corporate_actions.overrides import apply_overrides
+from b3shared.quotes.corporate_actions.renames import rename_candidates
 from b3shared.quotes.loading.cleaning import clean
 from b3shared.quotes.sources.parquet import ParquetSource
 from b3shared.quotes.sources.query import QuoteQuery

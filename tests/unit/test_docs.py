@@ -12,7 +12,7 @@ from b3shared.cli.main import _parser
 from b3shared.params.lstm import LSTMParams
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.requests import StepRequest
-from b3shared.quotes.ingest.job import IngestRequest
+from b3shared.quotes.ingest.request import IngestRequest
 from infra.parameter_table import BEGIN, END, table, written
 
 DOCUMENTS = [

@@ -12,7 +12,7 @@ from pipeline_client import Client, storage_of
 from pipeline_world import FOREST, TICKERS, faulty_template
 
 from b3shared.core.config import BUNDLED_QUOTES
-from b3shared.quotes.lake.lake import write_lake
+from b3shared.quotes.lake.write import write_lake
 from b3shared.quotes.sources.parquet import ParquetSource
 from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import Storage

@@ -19,7 +19,7 @@ from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline
 from b3shared.pipeline.checkpoint import StepCheckpoint
 from b3shared.pipeline.runner import checkpoint_key
-from b3shared.quotes.lake.lake import write_lake
+from b3shared.quotes.lake.write import write_lake
 from b3shared.quotes.sources.parquet import ParquetSource
 from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.registry.versions import Registry

@@ -10,7 +10,7 @@ from pipeline_world import TICKERS
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.params.steps import Step
-from b3shared.quotes.lake.lake import write_lake
+from b3shared.quotes.lake.write import write_lake
 from b3shared.quotes.sources.parquet import ParquetSource
 from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.runs.run import Run

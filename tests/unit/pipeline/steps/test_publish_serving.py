@@ -18,8 +18,9 @@ from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline, run_step
 from b3shared.pipeline.serving_snapshot import _lookback, build_snapshot, refresh
-from b3shared.quotes.lake.lake import LAKE, write_lake
+from b3shared.quotes.lake.lake import LAKE
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.lake.write import write_lake
 from b3shared.registry.compatibility import Universe
 from b3shared.registry.key import ModelKey
 from b3shared.registry.promotion import promote

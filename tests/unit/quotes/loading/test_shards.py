@@ -9,7 +9,7 @@ import pytest
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.core.errors import B3Error
 from b3shared.params.run import PipelineParams
-from b3shared.quotes.lake.lake import write_lake
+from b3shared.quotes.lake.write import write_lake
 from b3shared.quotes.loading.load import load_quotes
 from b3shared.quotes.loading.shards import cut, load_shards
 from b3shared.quotes.sources.lake import LakeSource
