@@ -83,7 +83,7 @@ def build_snapshot(frame: pd.DataFrame, lookback: int, universes: Collection[Uni
             continue
 
         name = offer_name(feature_set, universe)
-        places = np.searchsorted(panel.tickers, features.shared.panel.tickers)
+        places = np.searchsorted(panel.tickers, features.series.panel.tickers)
         rows, sessions = newest_windows(features, lookback)
         names[name] = features.names
         windows[name] = _among_all(rows, places, len(panel.tickers), np.nan)
@@ -139,7 +139,7 @@ def newest_windows(features: Features, lookback: int) -> tuple[FloatArray, IntAr
         and (tickers, lookback) int32, the number of each slot's session in the calendar of the
         quotes, -1 where there is no row.
     """
-    panel = features.shared.panel
+    panel = features.series.panel
     newest = panel.newest
     kept = features.eligible.copy()
     kept[newest] = True

@@ -304,7 +304,7 @@ class _Newest:
                 f"{len(usable)} tickers with complete features: the model learnt ranks among about "
                 f"{manifest['cross_section']}; give at least half as many"
             )
-        volatility = features.shared.panel.rows(features.shared.volatility)[usable]
+        volatility = features.series.panel.rows(features.series.volatility)[usable]
         X = windows[whole] if of_sequences else windows[whole, -1]
         return cls(manifest, params, frame, features, X, volatility, frame.iloc[usable])
 
@@ -321,7 +321,7 @@ class _Newest:
             for n, value in zip(self.features.names, self.features.X[at], strict=True)
             if not np.isfinite(value)
         ]
-        series = self.features.shared
+        series = self.features.series
         turnover = float(series.panel.rows(series.median_turnover())[at])
         since_hole = int(series.panel.position[at]) + 1
         return why_not_usable(ticker, turnover, self.params, missing, len(own), since_hole)

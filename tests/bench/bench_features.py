@@ -75,7 +75,7 @@ def with_pandas(frame: pd.DataFrame) -> pd.DataFrame:
 def ours(frame: pd.DataFrame) -> pd.DataFrame:
     """The same from this project."""
     features = build_features(frame, "v2", 2_000_000)
-    labels = build_labels(features.shared, PipelineParams())
+    labels = build_labels(features.series, PipelineParams())
     return pd.DataFrame(features.X, columns=list(features.names)).assign(label=labels.label)
 
 

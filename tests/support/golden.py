@@ -13,8 +13,10 @@ from paths import DATA
 
 from b3shared.core.versions import DETECTION_VERSION, FEATURES_VERSION
 from b3shared.dataset.table import Dataset
-from b3shared.features.assembly import TableJoin, table_part
-from b3shared.features.build import build_features, coverage_of
+from b3shared.features.assembly import TableJoin
+from b3shared.features.build import build_features
+from b3shared.features.ticker_features import Coverage
+from b3shared.features.training_table import table_part
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.corporate_actions.detection import detect_in
 from b3shared.quotes.corporate_actions.overrides import apply_overrides
@@ -82,7 +84,7 @@ def features() -> Values:
 
 def _joined(frame: pd.DataFrame, params: PipelineParams) -> Dataset:
     """The training table of two shards of tickers, as a large run makes it."""
-    coverage = coverage_of(frame)
+    coverage = Coverage.from_frame(frame)
     first = frame["ticker"] < "IRBR3"
     parts = [
         table_part(frame[half].reset_index(drop=True), params, coverage) for half in (first, ~first)
