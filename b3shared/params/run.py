@@ -57,7 +57,9 @@ Ticker = Annotated[str, Field(pattern=r"^[A-Z0-9]{4,12}$")]
 class PipelineParams(Params):
     """What one run does. Frozen; written to the run when it starts and again to every step that used it."""
 
-    model_type: Annotated[Literal["rf", "lstm"], BeforeValidator(_model_type)] = "rf"
+    model_type: Annotated[Literal["rf", "lstm"], BeforeValidator(_model_type)] = Field(
+        default="rf", description="Random Forest or LSTM"
+    )
     # -- quotes
     tickers: tuple[Ticker, ...] | None = Field(
         default=None, description="only these; None is every ticker"
@@ -87,8 +89,14 @@ class PipelineParams(Params):
         default=10, ge=0, le=10_000, description="sessions of the exchange that the source may lack"
     )
     # -- features and labels
-    features: Literal["v1", "v2"] = "v2"
-    label: Literal["direction", "triple_barrier", "signal"] = "direction"
+    features: Literal["v1", "v2"] = Field(
+        default="v2", description="feature set; v2 adds ranks among tickers and the market"
+    )
+    label: Literal["direction", "triple_barrier", "signal"] = Field(
+        default="direction",
+        description="what is learned: where the price stands after `horizon` sessions, which barrier "
+        "it touches first, or the rule of the reference project",
+    )
     horizon: int = Field(
         default=2,
         ge=1,
@@ -138,7 +146,9 @@ class PipelineParams(Params):
         default=True,
         description="serve the evaluated configuration trained again on all labelled rows",
     )
-    random_state: int = Field(default=42, ge=0, le=2**32 - 1)
+    random_state: int = Field(
+        default=42, ge=0, le=2**32 - 1, description="seed; equal seeds give equal models"
+    )
     rf: RandomForestParams = RandomForestParams()
     lstm: LSTMParams = LSTMParams()
     # -- registry
