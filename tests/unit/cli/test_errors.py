@@ -12,19 +12,15 @@ from pathlib import Path
 import duckdb
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from command_line import WORDS
 from paths import ROOT
-from small_run import SMALL
 
 from b3shared.cli import main as cli
-from b3shared.cli.errors import outside_error, was_interrupted
+from b3shared.cli.errors import system_reason, was_interrupted
 from b3shared.core.errors import NoQuotesError
 from b3shared.pipeline.export_run import EVALUATIONS, REQUESTS
 from b3shared.services import B3Model
 
-WORDS = [
-    f"{name}={','.join(value) if isinstance(value, list) else value}"
-    for name, value in SMALL.items()
-]
 CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -202,7 +198,7 @@ def test_errors_of_the_world_are_a_line_and_those_of_the_program_are_not(
     error: Exception, said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", "/tmp")
-    line = outside_error(error, ("/store", "/quotes.parquet"))
+    line = system_reason(error, ("/store", "/quotes.parquet"))
     assert line is None if said is None else str(line).startswith(said)
 
 
