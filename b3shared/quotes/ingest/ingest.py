@@ -18,7 +18,7 @@ from b3shared.core.errors import (
     UnreadableFileError,
 )
 from b3shared.core.serialization import file_sha256, from_json, to_json, utc_now
-from b3shared.core.tempdir import scratch
+from b3shared.core.tempdir import temporary_directory
 from b3shared.core.versions import DETECTION_VERSION
 from b3shared.quotes.corporate_actions.detection import detect_actions
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES, read_overrides, without_effect
@@ -192,7 +192,7 @@ class Ingest:
 
     def key(self, key: str, *, partial: bool = False) -> Ingested:
         """Bring in a file that lies in the storage."""
-        with scratch(WHO) as folder:
+        with temporary_directory(WHO) as folder:
             path = self._storage.download(key, Path(folder, key.rpartition("/")[2]))
             return self.file(path, partial=partial, source=f"{self._storage.url}/{key}")
 
@@ -211,7 +211,7 @@ class Ingest:
         if self._server is None:
             raise SourceUnavailableError("no address of the exchange's files is set")
         self._tell({"step": period_name(period), "phase": "downloading"})
-        with scratch(WHO) as folder:
+        with temporary_directory(WHO) as folder:
             try:
                 path = self._server.download(period, folder, within)
             except NotPublishedError:
@@ -251,7 +251,7 @@ class Ingest:
     def _ingest(
         self, path: Path, record: "_Record", *, partial: bool, force: bool, more: bool
     ) -> Ingested:
-        with scratch(WHO) as folder, StagedQuotes(folder) as staged:
+        with temporary_directory(WHO) as folder, StagedQuotes(folder) as staged:
             report = self._staged(path, partial, staged)
             standing = Standing(
                 report.created, whole_days=not partial and not report.rejected, force=force

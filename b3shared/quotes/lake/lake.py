@@ -8,7 +8,7 @@ import pandas as pd
 
 from b3shared.core.errors import ArtifactNotFoundError, ConflictError
 from b3shared.core.serialization import file_sha256
-from b3shared.core.tempdir import scratch
+from b3shared.core.tempdir import temporary_directory
 from b3shared.quotes.corporate_actions.table import sorted_actions
 from b3shared.quotes.lake.manifest import (
     LakeFile,
@@ -106,7 +106,7 @@ class Lake:
         for _ in range(ATTEMPTS):
             before = self.manifest()
             try:
-                with scratch("lake") as folder:
+                with temporary_directory("lake") as folder:
                     after = self._uploaded(before, make(before, folder))
                 if after is before:
                     return before, after

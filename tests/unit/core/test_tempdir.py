@@ -31,7 +31,7 @@ from b3shared.core.errors import (
     OutOfMemoryError,
     SourceUnavailableError,
 )
-from b3shared.core.tempdir import in_scratch, scratch
+from b3shared.core.tempdir import temporary_cache, temporary_directory
 from b3shared.dataset.npz import write_npz
 from b3shared.models.base import Unfinished
 from b3shared.params.run import PipelineParams
@@ -53,7 +53,7 @@ def test_what_libraries_keep_while_it_lasts_goes_unless_somebody_said_where(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TOLD", "/somewhere")
     monkeypatch.delenv("UNTOLD", raising=False)
-    with pytest.raises(ZeroDivisionError), in_scratch("TOLD", "UNTOLD"):  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), temporary_cache("TOLD", "UNTOLD"):  # noqa: PT012
         assert os.environ["TOLD"] == "/somewhere"
         (Path(os.environ["UNTOLD"]) / "kept").write_text("x")
         raise ZeroDivisionError
@@ -105,7 +105,7 @@ def test_whoever_writes_to_a_full_disk_the_error_has_a_name(
         pytest.raises(
             DiskFullError, match=r"^split_data: .* of 1\.0 MiB are free in .*ScratchSize"
         ) as caught,
-        scratch("split_data") as folder,
+        temporary_directory("split_data") as folder,
     ):
         write(folder)
     assert caught.value.details["folder"] == str(disk)
@@ -130,7 +130,7 @@ def test_an_artifact_that_does_not_fit_is_told_by_the_same_name(
             storage.put("a/b", VALUES.tobytes() * 8)
         with (
             pytest.raises(DiskFullError, match=r"^evaluate_model: "),
-            scratch("evaluate_model") as folder,
+            temporary_directory("evaluate_model") as folder,
         ):
             storage.download("a/b", folder / "b")
 
@@ -162,14 +162,14 @@ def test_only_a_full_disk_is_called_one(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for error in (OSError(errno.EIO, os.strerror(errno.EIO)), OSError("no number"), RuntimeError("x"), NoQuotesError("x"),
                   Unfinished({}), KeyboardInterrupt()):  # fmt: skip
-        with pytest.raises(type(error)) as caught, scratch("load_data"):
+        with pytest.raises(type(error)) as caught, temporary_directory("load_data"):
             raise error
         assert caught.value is error
 
 
 def test_an_error_of_ours_that_a_full_disk_led_to_is_called_by_its_cause() -> None:
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with pytest.raises(DiskFullError), scratch("load_data"):
+    with pytest.raises(DiskFullError), temporary_directory("load_data"):
         raise SourceUnavailableError("not to be read") from full
 
 
@@ -187,7 +187,7 @@ def test_too_little_memory_is_said_with_what_to_do(what: str) -> None:
         pytest.raises(
             OutOfMemoryError, match=r"load_data: the memory is too small: .* more memory"
         ),
-        scratch("load_data"),
+        temporary_directory("load_data"),
     ):
         exhaust()
     assert HTTP_STATUS[OutOfMemoryError.code] == 507
