@@ -1,4 +1,4 @@
-"""The documents say what the code does: parameters, commands, events, and links that lead somewhere."""
+"""The documents agree with the code: parameters, commands, events, links."""
 
 import json
 import re
@@ -24,7 +24,7 @@ LSTM = (ROOT / "docs" / "LSTM.md").read_text(encoding="utf-8")
 
 
 def anchors(path: Path) -> set[str]:
-    """What may stand after # in a link to a document: its headings, as GitHub makes addresses of them."""
+    """Return the anchors of a document's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -23,7 +23,7 @@ def served(ticker: str, **more: object) -> dict[str, object]:
     )
 
 
-def test_an_expected_price_stands_with_its_interval_beside_the_close() -> None:
+def test_expected_price_and_interval_follow_the_close() -> None:
     interval = {"price_low": 35.0, "price_high": 39.5}
     table = forecasts.served_forecast_table(
         {
@@ -65,13 +65,14 @@ def test_a_model_without_expected_prices_has_no_column_for_them() -> None:
 
 READING = [
     "",
-    "skill weak: the model shows a little skill on the test dates, but it does not surely beat every baseline",
+    "skill weak: the model shows a little skill on the test dates, but it does not surely beat "
+    "every baseline",
     "data of 2023-12-28: 727 sessions of the exchange since then",
     "buy or sell is a leaning to the more probable side; hold may still be more probable than both",
 ]
 
 
-def test_skill_age_and_how_to_read_stand_below_served_forecasts() -> None:
+def test_notes_follow_served_forecasts() -> None:
     older = served("VALE3", as_of="2023-12-20", data_age_sessions=731)
     answer = {
         "predictions": [older, served("PETR4", data_age_sessions=727)],
@@ -81,7 +82,7 @@ def test_skill_age_and_how_to_read_stand_below_served_forecasts() -> None:
     assert forecasts.served_forecast_table(answer).split("\n")[3:] == READING
 
 
-def test_skill_age_and_how_to_read_stand_below_forecasts_of_the_python_api() -> None:
+def test_notes_follow_forecasts_of_the_python_api() -> None:
     row = {"action": "buy", "buy": 0.34, "hold": 0.42, "sell": 0.24, "last_price": 37.2}
     dates = pd.to_datetime(["2023-12-20", "2023-12-28"])
     answer = pd.DataFrame([row, row], index=["PETR4", "VALE3"]).assign(as_of=dates)
@@ -99,18 +100,18 @@ def test_skill_age_and_how_to_read_stand_below_forecasts_of_the_python_api() -> 
         (1234, "data of 2023-12-28: 1,234 sessions of the exchange since then"),
     ],
 )
-def test_the_age_is_told_in_sessions(age: int, said: str) -> None:
+def test_the_age_of_quotes_is_counted_in_sessions(age: int, said: str) -> None:
     assert said in forecasts.reading_notes("none", "2023-12-28", age)
 
 
-def test_a_version_without_an_evaluation_is_shown() -> None:
+def test_a_version_without_an_evaluation_has_unknown_skill() -> None:
     assert (
         forecasts.reading_notes(None, "2023-12-28", 0)[0]
         == "skill unknown: the model was not evaluated"
     )
 
 
-def test_no_forecast_has_nothing_to_read() -> None:
+def test_without_a_forecast_there_are_no_notes() -> None:
     error = {"ticker": "XXXX3", "code": "UNKNOWN_TICKER", "message": "there are no quotes of XXXX3"}
     said = forecasts.served_forecast_table({"predictions": [], "errors": [error], "skill": "weak"})
     assert said.endswith("there are no quotes of XXXX3")

@@ -18,7 +18,7 @@ def preprocessed(left_out: dict[str, int]) -> StepRecord:
     return StepRecord.model_construct(step=Step.PREPROCESS_DATA, summary=summary)
 
 
-def test_preprocessing_tells_how_many_rows_were_left_out_and_why() -> None:
+def test_preprocessing_lists_how_many_rows_were_left_out_and_why() -> None:
     said = step_summary(
         preprocessed(
             {
@@ -52,7 +52,7 @@ def test_a_hole_in_a_column_is_a_note_with_the_count_and_the_column() -> None:
     ]
 
 
-def test_a_training_says_how_far_it_is_and_how_well_it_goes() -> None:
+def test_progress_of_a_training_has_its_epoch_and_its_losses() -> None:
     words = {
         "phase": "train",
         "done": 3,
@@ -65,7 +65,7 @@ def test_a_training_says_how_far_it_is_and_how_well_it_goes() -> None:
     assert output.progress_text({"phase": "search"}) == "search"
 
 
-def test_the_baselines_are_named_as_a_person_writes_them() -> None:
+def test_baselines_are_named_by_their_titles() -> None:
     figures = {"accuracy": 0.35, "macro_f1": 0.34, "directional_accuracy": 0.5}
     metrics = {"model": {"test": figures}, "baselines": {"yesterdays_label": {"figures": figures}}}
     assert output.comparison(metrics).split("\n")[2].startswith("yesterday's label ")
@@ -79,7 +79,7 @@ def test_the_baselines_are_named_as_a_person_writes_them() -> None:
         ({"live": False, "pending": None}, "kept"),
     ],
 )
-def test_what_becomes_of_a_version_is_shown(facts: dict[str, object], said: str) -> None:
+def test_the_state_of_a_saved_version_is_shown(facts: dict[str, object], said: str) -> None:
     summary = {"model_version": "20231228-1", "decision": "the reason", **facts}
     assert (
         step_summary(StepRecord.model_construct(step=Step.SAVE_MODEL, summary=summary))
@@ -123,7 +123,7 @@ def test_what_becomes_of_a_version_is_shown(facts: dict[str, object], said: str)
         ),
     ],
 )
-def test_what_became_of_a_version_is_told_by_what_is_live_now(
+def test_the_status_of_a_version_depends_on_what_is_live_now(
     saved: dict[str, object], published: dict[str, object], live: bool, said: str
 ) -> None:
     summaries = {
@@ -137,6 +137,6 @@ def test_what_became_of_a_version_is_told_by_what_is_live_now(
     assert output.version_status(records, live=live) == said
 
 
-def test_many_names_are_told_by_the_first_and_a_count() -> None:
+def test_many_names_are_shortened_to_the_first_and_a_count() -> None:
     assert output.first_names(["a", "b"], shown=2) == "a, b"
     assert output.first_names(["a", "b", "c"], shown=2) == "a, b and 1 more"
