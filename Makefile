@@ -24,7 +24,7 @@ ARGS ?=
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
 
-setup: $(VENV)/.ready  ## the virtual environment with the locked requirements
+setup: $(VENV)/.installed  ## the virtual environment: the locked requirements, the command b3
 
 $(VENV)/.ready: requirements/dev.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.12 or 3.13 is needed; none was found. Name one with PYTHON=/path/to/python"; exit 1; }
@@ -32,6 +32,11 @@ $(VENV)/.ready: requirements/dev.txt
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv
 	@$(PY) -m uv pip install --quiet --python $(PY) $(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND)) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# The project itself, as it stands in this folder: `b3` then works from any folder.
+$(VENV)/.installed: pyproject.toml $(VENV)/.ready
+	@$(PY) -m uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # The SAM CLI pins versions of its own, so it lives apart.
@@ -86,10 +91,10 @@ sizes: setup  ## unzipped sizes of what was built; fails above the bar
 	@$(PY) -m infra.packaging.sizes
 
 lock: setup  ## write the hashed lock files again from requirements/*.in
-	@cd requirements && for name in dev common data ml lstm torch report serving local sam; do \
+	@cd requirements && for name in dev common data ml lstm torch report serving cli local sam; do \
 		constraint=$$([[ $$name == dev || $$name == sam ]] || echo "-c dev.txt"); \
 		../$(PY) -m uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \
 			--no-header $$constraint $$name.in -o $$name.txt || exit 1; done
 
 clean:  ## remove what make made (not STATE_DIR)
-	@rm -rf $(VENV) $(SAM_VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .aws-sam
+	@rm -rf $(VENV) $(SAM_VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .aws-sam

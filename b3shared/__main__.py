@@ -1,19 +1,18 @@
-"""``python -m b3shared``: the product on the command line."""
+"""The command ``b3``, also as ``python -m b3shared``."""
 
 import sys
 
 
-def _main() -> int:
+def main() -> int:
+    """Run the command line; return the exit status."""
     try:
-        from b3shared.cli.main import (
-            main,
-        )  # takes a second, in which somebody may think better of it
+        from b3shared.cli.main import main as run  # takes a moment, in which Ctrl-C may come
 
-        return main()
+        return run()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    sys.exit(main())

@@ -1,10 +1,9 @@
-"""``make run``: the whole product on this machine, as on AWS; the same template, the same state machine, the same handlers.
+"""``make run``: the whole product on this machine, from the template that AWS gets.
 
 Starts the emulator, deploys ``template.yaml``, fills the lake, runs the state machine for each type
-of model (or the one that is asked for), says what came of it, and serves.
+of model (or the one that is asked for), prints the result, and serves.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -13,11 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import requests
 
-from b3shared.cli import output as terminal
-from b3shared.cli.main import SHOWN, copy_report, parse_params
-from b3shared.core.config import Settings
+from b3shared.cli import forecasts, output
+from b3shared.cli.errors import describe
+from b3shared.cli.parameters import ParameterCommand, given_parameters, parameter_options
+from b3shared.cli.report import copy_report
+from b3shared.core.config import BUNDLED_QUOTES, Settings
 from b3shared.core.errors import B3Error
 from b3shared.params.models import model_types
 from b3shared.params.steps import Step
@@ -39,71 +41,88 @@ PARAMETERS = {
     "ApiTimeout": "900",
     "RetrainSchedule": "cron(0 6 ? * SUN *)",
 }
+"""Of the template, for this machine."""
+
+
+@click.command(cls=ParameterCommand, context_settings={"max_content_width": 100})
+@click.option(
+    "--data",
+    default=str(BUNDLED_QUOTES),
+    metavar="PATH",
+    help="Quotes: a Parquet file or folder, or a DuckDB file; default: those of the checkout.",
+)
+@click.option(
+    "--state-dir",
+    metavar="FOLDER",
+    help="Keep the bucket here between runs; default: nothing is kept.",
+)
+@click.option("--port", type=int, default=5000, show_default=True, help="Port of the HTTP API.")
+@click.option("--serve/--no-serve", default=True, help="Serve when the result is printed, or end.")
+@click.option(
+    "--report",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=ROOT / "artifacts" / "report",
+    metavar="FOLDER",
+    help="Where the reports go; default: artifacts/report of the checkout.",
+)
+@parameter_options
+def run_local(
+    data: str,
+    state_dir: str | None,
+    port: int,
+    serve: bool,
+    report: Path,
+    words: tuple[str, ...],
+    **options: Any,
+) -> int:
+    """Deploy to an emulator on this machine, train, evaluate, forecast, serve."""
+    started = time.monotonic()
+    warehouse = warehouse_of(Settings.from_environment())
+    stack = LocalStack(
+        ROOT / "template.yaml",
+        PARAMETERS | {"Warehouse": warehouse},
+        port=port if serve else 0,
+        state_dir=state_dir,
+    )
+    with stack:
+        seconds = time.monotonic() - started
+        print(f"stack      deployed from template.yaml in {seconds:.1f} s, API {stack.api_url}")
+        _use(stack)
+        storage = open_storage(f"s3://{stack.outputs['BucketName']}")
+        _fill_lake(data, storage)
+
+        params = given_parameters(words, options)
+        for model_type in [params["model_type"]] if "model_type" in params else model_types():
+            wanted = params | {"model_type": model_type}
+            if not _run(stack, storage, wanted, report, warehouse):
+                return 1
+
+        print(f"\nall done   in {time.monotonic() - started:.0f} s")
+        if serve:
+            _serve(stack)
+        return 0
 
 
 def main() -> int:
-    """Run until Ctrl-C, or until the result is printed; returns the exit status."""
-    options = _options()
-    started = time.monotonic()
+    """Run until Ctrl-C, or until the result is printed; return the exit status."""
     try:
-        warehouse = warehouse_of(Settings.from_environment())
-        stack = LocalStack(
-            ROOT / "template.yaml",
-            PARAMETERS | {"Warehouse": warehouse},
-            port=options.port if options.serve else 0,
-            state_dir=options.state_dir,
-        )
-        with stack:
-            print(
-                f"stack      deployed from template.yaml in {time.monotonic() - started:.1f} s, API {stack.api_url}"
-            )
-            _use(stack)
-            storage = open_storage(f"s3://{stack.outputs['BucketName']}")
-            filled = fill_lake(open_source(options.data), storage, replace=True)
-            print(f"lake       {options.data} in {len(filled.keys)} yearly files")
-            for note in filled.notes():
-                print(f"note: {note}")
-            params = parse_params(options.params)
-            for model_type in [params["model_type"]] if "model_type" in params else model_types():
-                if not _run(
-                    stack, storage, params | {"model_type": model_type}, options.report, warehouse
-                ):
-                    return 1
-            print(f"\nall done   in {time.monotonic() - started:.0f} s")
-            if options.serve:
-                _serve(stack)
-            return 0
-    except (LocalStackError, B3Error) as error:
-        print(f"{getattr(error, 'code', 'LOCAL_STACK')}: {error}", file=sys.stderr)
+        return int(run_local.main(prog_name="make run", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except LocalStackError as error:
+        print(f"LOCAL_STACK: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except B3Error as error:
+        print(describe(error, ()), file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
         print("\nstopped")
         return 0
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
-    parser.add_argument(
-        "--data", default=str(ROOT / "data" / "quotes.parquet"), help="quotes: Parquet or DuckDB"
-    )
-    parser.add_argument(
-        "--state-dir",
-        default=None,
-        help="keep the bucket here between runs; default: nothing is kept",
-    )
-    parser.add_argument("--port", type=int, default=5000, help="port of the HTTP API")
-    parser.add_argument(
-        "--no-serve", dest="serve", action="store_false", help="end when the result is printed"
-    )
-    parser.add_argument(
-        "--report", type=Path, default=ROOT / "artifacts" / "report", help="folder for the reports"
-    )
-    parser.add_argument("params", nargs="*", metavar="name=value", help="parameters of the run")
-    return parser.parse_intermixed_args()
-
-
 def warehouse_of(settings: Settings) -> str:
-    """The template's parameter Warehouse as the settings have it: the functions run in folders of their own."""
+    """Return the template's parameter Warehouse: absolute, since functions run in other folders."""
     place = settings.warehouse
     return place if not place or is_motherduck(place) else str(Path(place).absolute())
 
@@ -120,10 +139,17 @@ def _use(stack: LocalStack) -> None:
     os.environ.update(isolated)
 
 
+def _fill_lake(data: str, storage: Storage) -> None:
+    filled = fill_lake(open_source(data), storage, replace=True)
+    print(f"lake       {data} in {len(filled.keys)} yearly files")
+    for note in filled.notes():
+        print(f"  note: {note}")
+
+
 def _run(
     stack: LocalStack, storage: Storage, params: dict[str, Any], reports: Path, warehouse: str
 ) -> bool:
-    """One run of the state machine, followed and told; whether it came to its end."""
+    """Run the state machine once, show its progress and result; return whether it succeeded."""
     answer = requests.post(f"{stack.api_url}/api/b3/complete-pipeline", json=params, timeout=60)
     body = answer.json()
     if answer.status_code != 202:
@@ -131,84 +157,78 @@ def _run(
         return False
     run = Run.open(storage, body["run_id"])
     print(f"\nrun        {run.run_id}, model type {run.params.model_type}")
-    if (ended := _followed(stack, run, body["execution_arn"])) is None:
+    if (ended := _follow(stack, run, body["execution_arn"])) is None:
         return False
+
     report = reports / run.params.model_type
-    _tell(run, report)
+    print(f"\n{_outcome(run, report)}")
     if warehouse:
-        print(exported(warehouse, ended))
-    _predict(stack, run)
+        print(export_status(warehouse, ended))
+    _show_forecasts(stack, run)
     print(f"\nreport     {report / 'report.html'}")
     return True
 
 
-def exported(warehouse: str, ended: dict[str, Any]) -> str:
-    """What came of the export at the end of an execution, of its output."""
+def export_status(warehouse: str, ended: dict[str, Any]) -> str:
+    """Return what an execution's output says of its export to the warehouse."""
     if "exported" in ended:
-        return terminal.exported(warehouse, ended["exported"])
-    return f"warning: the run is not in the warehouse: {message_of(ended['unexported'])}"
+        return output.export_summary(warehouse, ended["exported"])
+    return output.export_warning(message_of(ended["unexported"]))
 
 
-def _followed(stack: LocalStack, run: Run, execution: str) -> dict[str, Any] | None:
-    """Tell of a run until it ends; the execution's output, None if it failed."""
-    display, told = terminal.ProgressDisplay(), set[Step]()
+def _follow(stack: LocalStack, run: Run, execution: str) -> dict[str, Any] | None:
+    """Show a run's progress until it ends; return the execution's output, None if it failed."""
+    display = output.ProgressDisplay()
+    shown: set[Step] = set()
     machine = stack.client("stepfunctions")
     while True:
         described = machine.describe_execution(executionArn=execution)
-        status = described["status"]
         state = run.state()
         for step in Step:
             record = state[step].record
-            if state[step].status == "done" and record and step not in told:
+            if state[step].status == "done" and record and step not in shown:
                 display.finished(record, before=False)
-                told.add(step)
-            elif (now := state[step].progress) and step not in told:
-                display.progress({"step": str(step), **now})
-        if status != "RUNNING":
+                shown.add(step)
+            elif (progress := state[step].progress) and step not in shown:
+                display.progress({"step": str(step), **progress})
+
+        if (status := described["status"]) != "RUNNING":
             break
         time.sleep(0.5)
+
     if status == "SUCCEEDED":
-        output: dict[str, Any] = json.loads(described["output"])
-        return output
-    error = next(
-        (s.error for s in state.values() if s.error), {"code": status, "message": "see the logs"}
-    )
+        ended: dict[str, Any] = json.loads(described["output"])
+        return ended
+    errors = (step.error for step in state.values() if step.error)
+    error = next(errors, {"code": status, "message": "see the logs"})
     print(f"{error['code']}: {error['message']}", file=sys.stderr)
     return None
 
 
-def _tell(run: Run, report: Path) -> None:
-    """The evaluation beside the baselines, and what became of the version; the report is copied to a folder."""
+def _outcome(run: Run, report: Path) -> str:
+    """Return the result of a run as text; its report is copied to a folder."""
     records: dict[Step, Any] = {step: state.record for step, state in run.state().items()}
-    print()
-    for note in terminal.findings(records[Step.LOAD_DATA].summary):
-        print(f"note: {note}")
-    metrics = copy_report(run, report)
-    print(f"\n{terminal.comparison(metrics)}\n\n{metrics['headline']}")
-    for warning in metrics["warnings"]:
-        print(f"warning: {warning}")
-    key = ModelKey(run.params.model_dir, run.params.model_type)
-    live = Release(run.storage).state().live.get(key)
-    print(
-        f"\n{terminal.standing(records, live=live == records[Step.SAVE_MODEL].summary['model_version'])}"
+    live = (
+        Release(run.storage).state().live.get(ModelKey(run.params.model_dir, run.params.model_type))
     )
+    version = records[Step.SAVE_MODEL].summary["model_version"]
+    return output.outcome(records, copy_report(run, report), live=live == version)
 
 
-def _predict(stack: LocalStack, run: Run) -> None:
-    """Forecasts of a few tickers, asked for as the front end does."""
-    wanted = {"tickers": list(run.params.tickers or SHOWN)[:5], "model_type": run.params.model_type}
+def _show_forecasts(stack: LocalStack, run: Run) -> None:
+    """Print forecasts of a few tickers, asked for over HTTP as the front end does."""
+    tickers = list(run.params.tickers or forecasts.SHOWN)[: len(forecasts.SHOWN)]
+    wanted = {"tickers": tickers, "model_type": run.params.model_type}
     answer = requests.post(f"{stack.api_url}/api/b3/predict/batch", json=wanted, timeout=60).json()
-    if answer["status"] != "success":
+    if answer["status"] == "success":
+        print(f"\n{forecasts.served_forecast_table(answer)}")
+    else:
         print(f"\n{answer['code']}: {answer['message']}")
-        return
-    print(f"\n{terminal.served_forecasts(answer)}")
 
 
 def _serve(stack: LocalStack) -> None:
-    print(
-        f"serving    {stack.api_url}/swagger   (predictions, runs, versions)\nCtrl-C ends it.",
-        flush=True,
-    )
+    print(f"serving    {stack.api_url}/swagger   (predictions, runs, versions)")
+    print("Ctrl-C ends it.", flush=True)
     threading.Event().wait()
 
 

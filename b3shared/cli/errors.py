@@ -1,52 +1,70 @@
-"""Errors of the world outside: the machine's, DuckDB's, those of AWS.
-
-What they are to a person, in one line.
-"""
+"""Errors as one line for a person: ours by code, and those of the machine, DuckDB and AWS."""
 
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 
+import click
 import duckdb
 
-CODE = "SYSTEM_ERROR"
+from b3shared.cli.extras import missing_package
+from b3shared.core.errors import B3Error
 
-_OF_DUCKDB = (duckdb.IOException, duckdb.OutOfMemoryException)
-_OF_AWS = ("botocore.exceptions", "boto3.exceptions")
+SYSTEM_ERROR = "SYSTEM_ERROR"
+"""Code of an error from outside the program: a disk, a permission, the network."""
+
+_DUCKDB_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException)
+_AWS_MODULES = ("botocore.exceptions", "boto3.exceptions")
+"""Compared by name: boto3 is not imported where only folders are used."""
 
 
 def was_interrupted(error: BaseException) -> bool:
-    """Whether Ctrl-C is behind an error: DuckDB makes errors of its own of it, and what meets those makes others."""
-    return any(
-        isinstance(found, KeyboardInterrupt | duckdb.InterruptException) for found in _chain(error)
-    )
+    """Return whether Ctrl-C led to an error: DuckDB, for one, raises an error of its own."""
+    interrupts = (KeyboardInterrupt, click.Abort, duckdb.InterruptException)
+    return any(isinstance(found, interrupts) for found in _chain(error))
 
 
-def outside_error(error: BaseException, places: Sequence[str]) -> str | None:
-    """What went wrong outside, in one line that names the thing; None for an error that is the program's own.
+def describe(error: BaseException, places: Sequence[str]) -> str | None:
+    """Return an error as ``CODE: message`` in one line; None for a fault of the program itself.
 
     Args:
         error: any.
-        places: where is read and written, for an error that does not say.
+        places: where is read and written, for an error that does not name its file.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        error = missing_package(error) or error
+    if isinstance(error, B3Error):
+        return f"{error.code}: {error.message}"
+    reason = system_reason(error, places)
+    return None if reason is None else f"{SYSTEM_ERROR}: {reason}"
+
+
+def system_reason(error: BaseException, places: Sequence[str]) -> str | None:
+    """Return what failed outside the program, in one line; None for any other error.
+
+    Args:
+        error: any.
+        places: where is read and written, for an error that does not name its file.
     """
     if isinstance(error, OSError):
-        return _of_system(error, places)
+        return _os_reason(error, places)
     if isinstance(error, MemoryError):
         return "the memory is full"
-    if isinstance(error, _OF_DUCKDB):
+    if isinstance(error, _DUCKDB_ERRORS):
         return str(error).splitlines()[0]
-    if any(
-        kind.__module__ in _OF_AWS for kind in type(error).__mro__
-    ):  # boto3 is not there where only folders are used
+    if any(kind.__module__ in _AWS_MODULES for kind in type(error).__mro__):
         remote = [place for place in places if place.startswith("s3://")]
         return f"{' or '.join(remote) or 'AWS'}: {' '.join(str(error).split())}"
     return None
 
 
-def _of_system(error: OSError, places: Sequence[str]) -> str:
+def _os_reason(error: OSError, places: Sequence[str]) -> str:
     reason = error.strerror or str(error)
+    if isinstance(error.filename, str | bytes):
+        return f"{os.fsdecode(error.filename)}: {reason}"
     if error.filename is not None:
-        return f"{os.fsdecode(error.filename) if not isinstance(error.filename, int) else error.filename}: {reason}"
+        return f"{error.filename}: {reason}"
+
     local = [place for place in places if "://" not in place]
     return f"{' or '.join([*local, tempfile.gettempdir()])}: {reason}"
 

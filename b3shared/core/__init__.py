@@ -1,1 +1,1 @@
-"""What every part needs and what needs no part: errors, settings, time, text, arrays, names of classes."""
+"""Basics that every folder uses and that import no other: errors, settings, clock, JSON, arrays."""

@@ -1,12 +1,12 @@
-"""The exchange's clock."""
+"""The date at the exchange."""
 
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 ZONE = ZoneInfo("America/Sao_Paulo")
-"""Where the exchange is; its sessions, days and weeks are those of this zone, whatever the machine's own."""
+"""Time zone of the exchange: its sessions, days and weeks do not depend on the machine's zone."""
 
 
 def today() -> date:
-    """The current date at the exchange."""
+    """Return the current date at the exchange."""
     return datetime.now(ZONE).date()

@@ -13,13 +13,23 @@ from typing import Literal
 from b3shared.core.errors import InvalidParameterError
 
 BUNDLED_QUOTES = Path(__file__).resolve().parents[2] / "data" / "quotes.parquet"
-"""The real quotes that come with the project: 60 liquid tickers, 2019 to 2023."""
+"""The real quotes that a checkout has: 60 liquid tickers, 2019 to 2023. A wheel is without them."""
+
+NO_BUNDLED_QUOTES = (
+    "an installed package has no quotes of its own: name some with --quotes PATH on the command "
+    "line, B3Model(quotes=...) in Python, or B3_QUOTES in the environment; `b3 ingest` fetches "
+    "those of the exchange"
+)
+"""What to do where :data:`BUNDLED_QUOTES` is the default and is not there."""
 
 COTAHIST_ADDRESS = "https://bvmf.bmfbovespa.com.br/InstDados/SerHist/COTAHIST_{period}.ZIP"
 """The exchange's own address of its files of historical quotes."""
 
 SHARD_ROWS = 1_000_000
-"""A million rows with all columns take 1.0 GiB to clean and 1.1 GiB to make a table of; the functions have 1.7 and 2.9."""
+"""A million rows with all columns take 1.0 GiB to clean and 1.1 GiB to make a table of.
+
+The functions that do so have 1.7 and 2.9 GiB.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,14 +69,14 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the settings; what is not set has its default.
+        """Read the settings; a variable that is not set has its default.
 
         Raises:
             InvalidParameterError: ``environment`` is neither AWS nor LOCAL.
         """
         environment = _environment(environ)
         if environment not in ("AWS", "LOCAL"):
-            raise InvalidParameterError(f"environment = {environment!r}: AWS and LOCAL are allowed")
+            raise InvalidParameterError(f"environment must be AWS or LOCAL, got {environment!r}")
         return cls(
             environment="AWS" if environment == "AWS" else "LOCAL",
             storage=environ.get("B3_STORAGE") or cls.storage,
@@ -119,5 +129,5 @@ def _environment(environ: Mapping[str, str]) -> str:
 def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
     text = environ.get(name) or str(default)
     if not text.isascii() or not text.isdigit() or not int(text):
-        raise InvalidParameterError(f"{name} = {text!r}: a whole number of at least 1 is allowed")
+        raise InvalidParameterError(f"{name} must be an integer >= 1, got {text!r}")
     return int(text)

@@ -1,15 +1,22 @@
-"""One class per situation. ``code`` is stable and public: the API, the run's step files and the alarms use it."""
+"""Errors: one class per situation, each with a stable, public code.
+
+The code is in answers of the API, in the step files of a run and in the log. HTTP statuses by code
+are in :mod:`b3shared.api.errors`.
+"""
 
 from typing import Any, ClassVar
 
 
 class B3Error(Exception):
-    """Base of every error this project raises on purpose.
+    """Base of every error that this project raises on purpose.
 
     Args:
-        message: What happened, naming the value and what is allowed.
-        **details: Machine-readable facts (JSON types) that go into the run's record beside the
-        message.
+        message: what happened, with the value and what is allowed.
+        **details: facts as JSON types, kept in the run's record beside the message.
+
+    Attributes:
+        code: name of the situation; unique, stable and public.
+        retryable: whether the same call may succeed later.
     """
 
     code: ClassVar[str] = "B3_ERROR"
@@ -28,31 +35,31 @@ class InvalidParameterError(B3Error):
 
 
 class InvalidQuotesError(B3Error):
-    """Quotes lack a needed column, hold text where a number belongs, or are otherwise not quotes."""
+    """Quotes lack a required column, hold text instead of a number, or are not quotes at all."""
 
     code = "INVALID_QUOTES"
 
 
 class InvalidActionsError(B3Error):
-    """A user's table of corporate actions has a row that cannot be meant."""
+    """A user's table of corporate actions has an impossible row."""
 
     code = "INVALID_ACTIONS"
 
 
 class NoQuotesError(B3Error):
-    """The source answered, but nothing is left of it: an empty file, or filters that no row passes."""
+    """The source has no quotes: it is empty, or no row passes the filters."""
 
     code = "NO_QUOTES"
 
 
 class MissingSessionsError(B3Error):
-    """The source lacks more sessions of the exchange than are allowed; ``details["missing"]`` lists them."""
+    """The source lacks more sessions of the exchange than allowed; see ``details["missing"]``."""
 
     code = "MISSING_SESSIONS"
 
 
 class UnreadableFileError(B3Error):
-    """A file of quotes is damaged, truncated, a bomb, a web page, or an archive without the one file that is needed."""
+    """A file of quotes is damaged, cut off, a zip bomb, a web page or an archive of others."""
 
     code = "UNREADABLE_FILE"
 
@@ -64,98 +71,98 @@ class InvalidCotahistError(B3Error):
 
 
 class SourceUnavailableError(B3Error):
-    """The source of quotes cannot be reached or opened; trying again may help."""
+    """The source of quotes cannot be reached or opened; a retry may help."""
 
     code = "SOURCE_UNAVAILABLE"
     retryable = True
 
 
 class NotPublishedError(B3Error):
-    """The exchange has no such file: a day without a session, or not there yet."""
+    """The exchange has no such file: there was no session that day, or it is not published yet."""
 
     code = "NOT_PUBLISHED"
 
 
 class IncompleteIngestError(B3Error):
-    """Some of the files that a lake lacks, or that a folder holds, could not be taken in; the others were."""
+    """Some files could not be ingested; all others were."""
 
     code = "INCOMPLETE_INGEST"
 
 
 class TooLittleHistoryError(B3Error):
-    """There are quotes, but too few sessions for the features, the labels or the split."""
+    """There are too few sessions for the features, the labels or the split."""
 
     code = "TOO_LITTLE_HISTORY"
 
 
 class SupersededError(B3Error):
-    """Another attempt at the same training has taken over; this one stopped without writing anything."""
+    """Another attempt at the same training took over; this one stopped and wrote nothing."""
 
     code = "SUPERSEDED"
 
 
 class TooManySlicesError(B3Error):
-    """A training was interrupted as often as is allowed and is still not done."""
+    """A training is not done after the largest number of slices that is allowed."""
 
     code = "TOO_MANY_SLICES"
 
 
 class SingleClassError(B3Error):
-    """The labels to learn from are all of one class."""
+    """All labels of the training part are of one class."""
 
     code = "SINGLE_CLASS"
 
 
 class ModelTooLargeError(B3Error):
-    """A model would exceed the bound that keeps predict small and fast."""
+    """A model exceeds the bound that keeps predict small and fast."""
 
     code = "MODEL_TOO_LARGE"
 
 
 class ParityError(B3Error):
-    """The exported model does not answer as the trained one does; it must not be saved."""
+    """The exported model and the trained one give different answers; it is not saved."""
 
     code = "PARITY_FAILED"
 
 
 class DiskFullError(B3Error):
-    """The disk for temporary files is too small for the data; trying again does not help, a greater disk does."""
+    """The disk for temporary files is too small; a retry does not help, a larger disk does."""
 
     code = "DISK_FULL"
 
 
 class OutOfMemoryError(B3Error):
-    """The memory is too small for the data; trying again does not help, more memory does."""
+    """The memory is too small; a retry does not help, more memory does."""
 
     code = "OUT_OF_MEMORY"
 
 
 class ArtifactNotFoundError(B3Error):
-    """A key that should exist does not."""
+    """A stored object that should exist does not."""
 
     code = "ARTIFACT_NOT_FOUND"
 
 
 class ArtifactCorruptError(B3Error):
-    """An artifact's bytes do not have the hash that was recorded for them."""
+    """A stored object is damaged: its bytes do not have the recorded hash, or are not JSON."""
 
     code = "ARTIFACT_CORRUPT"
 
 
 class ConflictError(B3Error):
-    """Somebody else changed the same object first (a failed compare-and-swap, or an object that already exists)."""
+    """Somebody else changed or created the same object first: a compare-and-swap failed."""
 
     code = "CONFLICT"
 
 
 class UnknownRunError(B3Error):
-    """There is no run of this id."""
+    """No run has this id."""
 
     code = "UNKNOWN_RUN"
 
 
 class StepNotReadyError(B3Error):
-    """A step was asked for before the step that it builds on has finished."""
+    """A step was requested before the step that it depends on has finished."""
 
     code = "STEP_NOT_READY"
 
@@ -167,7 +174,7 @@ class UnknownTickerError(B3Error):
 
 
 class UnknownModelError(B3Error):
-    """No model version of this type and name is registered."""
+    """No version of this model type and name is registered."""
 
     code = "UNKNOWN_MODEL"
 
@@ -179,19 +186,19 @@ class NothingLiveError(B3Error):
 
 
 class IncompatibleFeaturesError(B3Error):
-    """The features at hand are not those that the model was trained on."""
+    """The available features are not those that the model was trained on."""
 
     code = "INCOMPATIBLE_FEATURES"
 
 
 class TooManyRunsError(B3Error):
-    """As many runs as are allowed at once are running already."""
+    """The allowed number of concurrent runs is reached."""
 
     code = "TOO_MANY_RUNS"
     retryable = True
 
 
 class RunFailedError(B3Error):
-    """A run ended in an error that is not one of ours: a crash, a time-out, a missing permission."""
+    """A run failed for another reason than one of these: a crash, a time-out, a permission."""
 
     code = "RUN_FAILED"

@@ -1,4 +1,4 @@
-"""JSON documents, hashes and time stamps: one form of each for everything that is stored."""
+"""The one form of JSON, hashes and time stamps for everything that is stored."""
 
 import hashlib
 import json
@@ -10,13 +10,17 @@ from b3shared.core.errors import ArtifactCorruptError, InvalidParameterError
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a local file in hex, read piece by piece."""
+    """Return the SHA-256 of a local file in hex; the file is not read into memory at once."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def to_json(value: Any) -> bytes:
-    """The one canonical JSON text of a value, to store or to hash; InvalidParameterError for NaN or a foreign type."""
+    """Return a value as canonical JSON, to store or to hash.
+
+    Raises:
+        InvalidParameterError: It holds NaN, infinity or a type that JSON has not.
+    """
     try:
         return json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
@@ -26,7 +30,15 @@ def to_json(value: Any) -> bytes:
 
 
 def from_json(data: bytes, key: str) -> Any:
-    """The value of a stored JSON object; ArtifactCorruptError naming ``key`` when it is not JSON."""
+    """Return the value of a stored JSON document.
+
+    Args:
+        data: its bytes.
+        key: under which it is stored, for the error.
+
+    Raises:
+        ArtifactCorruptError: It is not JSON.
+    """
     try:
         return json.loads(data)
     except ValueError as error:
@@ -34,20 +46,28 @@ def from_json(data: bytes, key: str) -> Any:
 
 
 def utc_now() -> str:
-    """Now, as :func:`utc_iso` writes it."""
+    """Return the current time, in the form of :func:`utc_iso`."""
     return utc_iso(datetime.now(UTC).timestamp())
 
 
 def utc_iso(seconds: float) -> str:
-    """A time in seconds since 1970 as ISO 8601 in UTC with microseconds: sorts as text."""
+    """Return a time in seconds since 1970 as ISO 8601 in UTC with microseconds: sorts as text."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
 
 
 def iso_date(value: object, name: str) -> date:
-    """A date from a date or its ISO text; InvalidParameterError, naming the value, for anything else."""
+    """Return a date from a date or its ISO text.
+
+    Args:
+        value: to convert.
+        name: of the parameter, for the error.
+
+    Raises:
+        InvalidParameterError: It is something else.
+    """
     try:
         return date.fromisoformat(str(value))
     except ValueError:
         raise InvalidParameterError(
-            f"{name} {value!r}: an ISO date such as 2023-12-28 is needed", parameters=[name]
+            f"{name} must be an ISO date such as 2023-12-28, got {str(value)!r}", parameters=[name]
         ) from None

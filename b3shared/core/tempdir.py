@@ -1,4 +1,4 @@
-"""A folder for temporary files; when its disk or the memory is full the error says so, and what to do about it."""
+"""Temporary directories, and errors that say what to do when their disk or the memory is full."""
 
 import errno
 import os
@@ -11,16 +11,16 @@ from pathlib import Path
 from b3shared.core.errors import DiskFullError, OutOfMemoryError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_WORDS = ("No space left on device", "max_temp_directory_size")
-"""DuckDB's, where it writes and where it spills: that limit is the room on the disk, since nobody sets another."""
+_MESSAGES = ("No space left on device", "max_temp_directory_size")
+"""In DuckDB's errors; nobody sets that limit, so it is the room on the disk."""
 
-_LEAST = 1 << 16
-"""With fewer bytes free a failed write is a full disk's: NumPy and PyTorch do not tell why they could not write."""
+_ALMOST_FULL = 1 << 16
+"""Bytes; with fewer free the disk is why a write failed (NumPy and PyTorch do not say why)."""
 
 
 @contextmanager
-def scratch(who: str) -> Iterator[Path]:
-    """An empty folder, removed afterwards.
+def temporary_directory(who: str) -> Iterator[Path]:
+    """Make an empty directory, and remove it afterwards.
 
     Args:
         who: the step or function that works in it.
@@ -36,7 +36,7 @@ def scratch(who: str) -> Iterator[Path]:
         except (DiskFullError, OutOfMemoryError):
             raise
         except Exception as error:
-            if no_space(error) or _unsaid(error, folder):
+            if no_space(error) or _no_space_unsaid(error, folder):
                 raise disk_full(who, folder.parent) from error
             if no_memory(error):
                 raise out_of_memory(who, error) from error
@@ -44,12 +44,12 @@ def scratch(who: str) -> Iterator[Path]:
 
 
 @contextmanager
-def in_scratch(*variables: str) -> Iterator[None]:
-    """Let libraries keep their files in a folder that is removed at the end of the block.
+def temporary_cache(*variables: str) -> Iterator[None]:
+    """Let libraries keep their files in a directory that is removed at the end of the block.
 
     Args:
         variables: of the environment, which tell a library where to keep files. Those that are set
-            keep their value; the others name that folder, and are unset again at the end.
+            keep their value; the others name that directory, and are unset again at the end.
     """
     with tempfile.TemporaryDirectory(prefix="b3-cache-", ignore_cleanup_errors=True) as folder:
         added = [name for name in variables if name not in os.environ]
@@ -62,38 +62,41 @@ def in_scratch(*variables: str) -> Iterator[None]:
 
 
 def no_space(error: BaseException) -> bool:
-    """Whether an error, or what led to it, says that a disk is full: the system's number, or DuckDB's words."""
-    if (isinstance(error, OSError) and error.errno in _FULL) or any(
-        words in str(error) for words in _WORDS
-    ):
+    """Return whether an error, or what led to it, reports a full disk."""
+    if isinstance(error, OSError) and error.errno in _FULL:
         return True
-    led = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return led is not None and no_space(led)
+    if any(message in str(error) for message in _MESSAGES):
+        return True
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return cause is not None and no_space(cause)
 
 
 def no_memory(error: BaseException) -> bool:
-    """Whether an error says that the memory is too small: Python's own, or DuckDB's (which need not be installed)."""
+    """Return whether an error reports too little memory: Python's own error, or DuckDB's."""
+    # by name: DuckDB need not be installed
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException"
 
 
 def out_of_memory(who: str, error: BaseException) -> OutOfMemoryError:
-    """The error of too little memory.
+    """Make the error of too little memory.
 
     Args:
-        who: what needed the memory.
-        error: that says so.
+        who: the step or function that needed the memory.
+        error: that reports it.
     """
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return OutOfMemoryError(
-        f"{who}: the memory is too small: {reason}. On AWS give the function more memory; elsewhere close other programs, "
-        "or choose a shorter period or fewer tickers",
+        f"{who}: the memory is too small: {reason}. On AWS give the function more memory; "
+        "elsewhere close other programs, or choose a shorter period or fewer tickers",
         who=who,
     )
 
 
-def _unsaid(error: Exception, folder: Path) -> bool:
-    """Whether a write failed on a full disk without saying so."""
-    return isinstance(error, OSError | RuntimeError) and shutil.disk_usage(folder).free < _LEAST
+def _no_space_unsaid(error: Exception, folder: Path) -> bool:
+    """Return whether a write failed on a full disk, though its error does not say so."""
+    return isinstance(error, OSError | RuntimeError) and (
+        shutil.disk_usage(folder).free < _ALMOST_FULL
+    )
 
 
 _SCRATCH_ADVICE = (
@@ -114,7 +117,8 @@ def disk_full(
         advice: what the user can do.
     """
     disk = shutil.disk_usage(folder)
-    free, total = (round(size / 2**20, 1) for size in (disk.free, disk.total))
+    free = round(disk.free / 2**20, 1)
+    total = round(disk.total / 2**20, 1)
     return DiskFullError(
         f"{who}: no space left for {what}: {free:,} of {total:,} MiB are free in {folder}. {advice}",
         who=who,

@@ -1,23 +1,23 @@
-"""Versions of what is computed: a number each, raised when a value changes, and only then.
+"""Version numbers of computed values: raised when a value changes, and only then.
 
-A model must be fed with features of the version that it learned from. ``tests/unit/test_golden.py``
-holds the values of a committed sample against these numbers: it fails when a value changes under
-the same number, so a moved file or a mended comment changes nothing here.
+A model must be served features of the version that it was trained on. ``tests/unit/core/
+test_versions.py`` compares a committed sample with these numbers: it fails when a value changes
+under the same number. Moving a file or editing a comment changes no number.
 """
 
 FEATURES_VERSION = 2
-"""Of features, their ranks, the market's, labels, and the cleaning of quotes before them."""
+"""Of features, ranks, market features and labels, and of the cleaning of quotes before them."""
 
 DETECTION_VERSION = 2
-"""Of corporate actions and renames that are found in quotes."""
+"""Of the detection of corporate actions and renames in quotes."""
 
 
 def features_version_of(stored: dict[str, object]) -> int | None:
-    """The features' version that a manifest, an offer or a step's summary names.
+    """Return the version of features that a manifest, an offer or a step's summary names.
 
     Args:
-        stored: what was written. Before there were numbers it had ``feature_code``, a hash of
-            source files; all of those are version 1.
+        stored: the document. Before there were numbers it had ``feature_code``, a hash of source
+            files; all of those are version 1.
 
     Returns:
         The number; None if it names none.

@@ -29,13 +29,17 @@ class RandomForestParams(Params):
     )
     n_estimators: int = Field(default=150, ge=1, le=1000, description="trees")
     max_depth: Annotated[tuple[Depth, ...], BeforeValidator(_candidates)] = Field(
-        default=(5, 6, 8), min_length=1
+        default=(5, 6, 8), min_length=1, description="depth of a tree; several are tried"
     )
     min_samples_leaf: Annotated[tuple[Leaf, ...], BeforeValidator(_candidates)] = Field(
-        default=(100, 200, 400), min_length=1
+        default=(100, 200, 400),
+        min_length=1,
+        description="rows in a leaf, at least; several are tried",
     )
     max_features: Annotated[tuple[MaxFeatures, ...], BeforeValidator(_candidates)] = Field(
-        default=("sqrt", 0.3, 0.5), min_length=1
+        default=("sqrt", 0.3, 0.5),
+        min_length=1,
+        description="features that a node may choose from, by rule or share; several are tried",
     )
     max_samples: float = Field(
         default=0.3, gt=0, le=1, description="share of the rows that each tree draws"

@@ -58,8 +58,8 @@ class PipelineParams(Params):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, SerializeAsAny[InstanceOf[Params]]] = Field(init=False)
 
-    model_type: Annotated[str, OneOf(model_types), BeforeValidator(_model_type)] = (
-        DEFAULT_MODEL_TYPE
+    model_type: Annotated[str, OneOf(model_types), BeforeValidator(_model_type)] = Field(
+        default=DEFAULT_MODEL_TYPE, description="the model to train"
     )
     # -- quotes
     tickers: tuple[Ticker, ...] | None = Field(
@@ -91,8 +91,14 @@ class PipelineParams(Params):
         default=10, ge=0, le=10_000, description="sessions of the exchange that the source may lack"
     )
     # -- features and labels
-    features: Literal["v1", "v2"] = "v2"
-    label: Literal["direction", "triple_barrier", "signal"] = "direction"
+    features: Literal["v1", "v2"] = Field(
+        default="v2", description="feature set; v2 adds ranks among tickers and the market"
+    )
+    label: Literal["direction", "triple_barrier", "signal"] = Field(
+        default="direction",
+        description="what is learned: where the price stands after `horizon` sessions, which barrier "
+        "it touches first, or the rule of the reference project",
+    )
     horizon: int = Field(
         default=2,
         ge=1,
@@ -143,7 +149,9 @@ class PipelineParams(Params):
         default=True,
         description="serve the evaluated configuration trained again on all labelled rows",
     )
-    random_state: int = Field(default=42, ge=0, le=2**32 - 1)
+    random_state: int = Field(
+        default=42, ge=0, le=2**32 - 1, description="seed; equal seeds give equal models"
+    )
     interval_level: float = Field(
         default=0.9, gt=0, lt=1, description="share of outcomes that an interval is to cover"
     )

@@ -14,7 +14,7 @@ from pydantic import Field
 from b3shared.core.config import Settings
 from b3shared.core.errors import ConflictError, InvalidParameterError
 from b3shared.core.serialization import from_json, to_json
-from b3shared.core.tempdir import scratch
+from b3shared.core.tempdir import temporary_directory
 from b3shared.dataset.npz import write_npz
 from b3shared.features.ticker_features import Coverage
 from b3shared.features.training_table import table_part
@@ -123,7 +123,7 @@ def perform_shard(request: ShardRequest, settings: Settings) -> dict[str, Any]:
     made = False
     if not plan.record and not plan.input:  # a user's own quotes are not those that were loaded
         try:
-            with scratch("preprocess_shard") as folder:
+            with temporary_directory("preprocess_shard") as folder:
                 made = Shards(Context(run, plan, settings, folder, TrainingSession())).store(
                     request.shard
                 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from b3shared.core.config import Settings
 from b3shared.core.errors import InvalidParameterError, SupersededError
-from b3shared.core.tempdir import scratch
+from b3shared.core.tempdir import temporary_directory
 from b3shared.models.base import Progress, TrainingSession, Unfinished
 from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
@@ -121,7 +121,7 @@ def run_step(
 
     session = TrainingSession(tell, checkpoint, seconds_left)
     try:
-        with scratch(step) as folder:
+        with temporary_directory(step) as folder:
             artifacts, summary = execute(Context(run, plan, settings, folder, session))
             record = run.finish(plan, artifacts, summary, checkpoint.started)
     except Unfinished:

@@ -13,7 +13,7 @@ from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.config import Settings
 from b3shared.core.errors import ConflictError, IncompatibleFeaturesError, InvalidQuotesError
 from b3shared.core.serialization import from_json, to_json
-from b3shared.core.tempdir import scratch
+from b3shared.core.tempdir import temporary_directory
 from b3shared.core.versions import FEATURES_VERSION
 from b3shared.features.build import Features, build_features
 from b3shared.features.panel import Panel
@@ -177,7 +177,7 @@ def refresh(settings: Settings) -> dict[str, Any]:
     origin = _origin(source, served)
     if origin is not None and (same := _served_from(storage, origin, state)):
         return same | {"published": True}
-    with scratch("publish_serving") as folder:
+    with temporary_directory("publish_serving") as folder:
         about = store_snapshot(storage, source, served, folder)
     try:
         serve_snapshot(storage, about, who="ingest")

@@ -262,7 +262,9 @@ def scored(
         outcome, actions, p, buy_minus_sell(p), forecast.returns, forecast.intervals
     )
     return card, {
-        b.name: Scorecard.from_forecast(outcome, b.actions, b.probabilities, b.score, b.returns, b.intervals)
+        b.name: Scorecard.from_forecast(
+            outcome, b.actions, b.probabilities, b.score, b.returns, b.intervals
+        )
         for b in free
     }
 

@@ -1,7 +1,7 @@
-"""An interpreter in surroundings like Lambda's.
+"""Runs Python in an environment like Lambda's.
 
 It sees Python's own library, a function's folder and its layers. Where the tests run as root on
-Linux, it also has what Lambda gives: no /dev/shm, a working folder that is read-only, no HOME, an
+Linux, it is also sandboxed as on Lambda: no /dev/shm, a read-only working folder, no HOME, an
 unprivileged user, and nothing to write to but /tmp.
 """
 
@@ -25,7 +25,8 @@ INVOKE = """
 import importlib, json, types
 module, name = {handler!r}.rsplit(".", 1)
 context = types.SimpleNamespace(
-    function_name="test", memory_limit_in_mb=1024, aws_request_id="0", get_remaining_time_in_millis=lambda: 30000,
+    function_name="test", memory_limit_in_mb=1024, aws_request_id="0",
+    get_remaining_time_in_millis=lambda: 30000,
     invoked_function_arn="arn:aws:lambda:sa-east-1:123456789012:function:test")
 answer = getattr(importlib.import_module(module), name)(json.loads({event!r}), context)
 print("\\nanswer:" + json.dumps(answer))
@@ -33,7 +34,7 @@ print("\\nanswer:" + json.dumps(answer))
 
 
 def variables(function: Packaged) -> dict[str, str]:
-    """The function's environment, references to parameters resolved to their defaults."""
+    """Return a function's environment variables, parameters resolved to their defaults."""
     template = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
     defaults = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
 
@@ -47,27 +48,27 @@ def variables(function: Packaged) -> dict[str, str]:
     return {name: resolved(value) for name, value in function.variables.items()}
 
 
-ROOM = "/mnt"
-"""Where the interpreter, the built functions and the working folder are mounted in the cell."""
+MOUNT = "/mnt"
+"""Where the interpreter, the built functions and the working folder are in the sandbox."""
 NOBODY = "65534"
-CELL = """
+SANDBOX = """
 set -e
 mount --make-rprivate /
 mount -t tmpfs -o ro,size=4k tmpfs /dev/shm
-mount -t tmpfs -o mode=755 tmpfs {room}
-mkdir {room}/python {room}/build {room}/task
-mount --bind {python} {room}/python
-mount --bind {build} {room}/build
-mount -o remount,bind,ro {room}/build
-mount -o remount,ro {room}
+mount -t tmpfs -o mode=755 tmpfs {mount}
+mkdir {mount}/python {mount}/build {mount}/task
+mount --bind {python} {mount}/python
+mount --bind {build} {mount}/build
+mount -o remount,bind,ro {mount}/build
+mount -o remount,ro {mount}
 mount -t tmpfs -o mode=1777 tmpfs /tmp
-cd {room}/task
+cd {mount}/task
 exec setpriv --reuid {nobody} --regid {nobody} --clear-groups --no-new-privs "$@"
 """
 
 
-def can_lock_up() -> bool:
-    """Whether a process can be put into the cell here: as root, with the right to mount."""
+def can_sandbox() -> bool:
+    """Return whether a process can be sandboxed here: as root, with the right to mount."""
     if sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("setpriv"):
         return False
     tried = subprocess.run(
@@ -80,24 +81,24 @@ def can_lock_up() -> bool:
 
 @dataclass(frozen=True)
 class Isolated:
-    """Runs Python in a function's surroundings.
+    """Runs Python in a function's environment.
 
     Attributes:
         python: interpreter of the runtime's version.
-        work: an empty folder to be in where there is no cell.
-        environment: besides the template's.
-        locked_up: whether it runs in the cell.
+        work: an empty folder to run in where there is no sandbox.
+        environment: variables beside the template's.
+        sandboxed: whether it runs in the sandbox.
     """
 
     python: str
     work: Path
     environment: dict[str, str] = field(default_factory=dict)
-    locked_up: bool = field(default_factory=can_lock_up)
+    sandboxed: bool = field(default_factory=can_sandbox)
 
     def run(self, function: Packaged, code: str, **environment: str) -> str:
-        """Run code and return its standard output; what it said on the standard error is in the failure."""
+        """Run code and return its standard output; a failure shows its standard error."""
         path = [
-            entry.replace(str(BUILD), f"{ROOM}/build") if self.locked_up else entry
+            entry.replace(str(BUILD), f"{MOUNT}/build") if self.sandboxed else entry
             for entry in function.path
         ]
         lead = f"import sys; sys.path[:0] = {path!r}\n"
@@ -112,14 +113,17 @@ class Isolated:
             **aws,
         }
         command = [self.python]
-        if self.locked_up:
+        if self.sandboxed:
             prefix = self._prefix()
-            shell["LD_LIBRARY_PATH"] = f"{ROOM}/python/lib"
-            script = CELL.format(
-                room=ROOM, python=shlex.quote(prefix), build=shlex.quote(str(BUILD)), nobody=NOBODY
+            shell["LD_LIBRARY_PATH"] = f"{MOUNT}/python/lib"
+            script = SANDBOX.format(
+                mount=MOUNT,
+                python=shlex.quote(prefix),
+                build=shlex.quote(str(BUILD)),
+                nobody=NOBODY,
             )
-            inside = f"{ROOM}/python/bin/{Path(self.python).resolve().name}"
-            command = ["unshare", "--mount", "sh", "-c", script, "cell", inside]
+            inside = f"{MOUNT}/python/bin/{Path(self.python).resolve().name}"
+            command = ["unshare", "--mount", "sh", "-c", script, "sandbox", inside]
         done = subprocess.run(
             [*command, "-I", "-S", "-B", "-c", lead + code],
             env={**shell, **variables(function), **self.environment, **environment},
@@ -129,14 +133,14 @@ class Isolated:
             check=False,
         )
         assert done.returncode == 0, f"{function.name}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
-        return done.stdout.replace(f"{ROOM}/build", str(BUILD))
+        return done.stdout.replace(f"{MOUNT}/build", str(BUILD))
 
     def invoke(self, function: Packaged, event: dict[str, Any], **environment: str) -> Any:
-        """The answer of the function's handler."""
+        """Return the answer of the function's handler."""
         code = INVOKE.format(handler=function.handler, event=json.dumps(event))
         return json.loads(self.run(function, code, **environment).rsplit("\nanswer:", 1)[1])
 
     def _prefix(self) -> str:
-        """Folder of the interpreter, also of a virtual environment's."""
+        """Return the folder of the interpreter, also for a virtual environment."""
         asked = [self.python, "-c", "import sys; print(sys.base_prefix)"]
         return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""The processes that a process has started."""
+"""Lists the processes that a process has started."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,7 +9,7 @@ import psutil
 
 
 class Descendant(NamedTuple):
-    """A process, its name, its arguments and the folder that it is in."""
+    """A process with its name, its arguments and its working folder."""
 
     process: psutil.Process
     name: str
@@ -18,7 +18,7 @@ class Descendant(NamedTuple):
 
 
 def descendants(pid: int) -> Iterator[Descendant]:
-    """All that live of a process's descendants; one that ends while it is looked at is left out."""
+    """Yield the living descendants of a process; one that ends meanwhile is left out."""
     for process in psutil.Process(pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             yield Descendant(process, process.name(), process.cmdline(), Path(process.cwd()))

@@ -1,4 +1,4 @@
-"""Records what a program looks up and writes, its libraries in C included."""
+"""Records what a program writes and looks up on the network, its C libraries included."""
 
 import functools
 import os
@@ -12,31 +12,31 @@ from pathlib import Path
 
 SOURCE = Path(__file__).with_suffix(".c")
 HARMLESS = ("/dev/null", "/dev/tty")
-USERS_OWN = ("AWS_", "B3_", "XDG_", "MPL", "ORT_")
-"""What of the environment may say where files belong, or what is sent."""
+REMOVED = ("AWS_", "B3_", "XDG_", "MPL", "ORT_")
+"""Prefixes of variables that could say where files belong, or what is sent."""
 
 
 @functools.cache
 def library() -> Path | None:
-    """The compiled recorder; None where there is no Linux or no C compiler."""
+    """Compile the recorder; return None where there is no Linux or no C compiler."""
     compiler = shutil.which("cc")
     if sys.platform != "linux" or compiler is None:
         return None
-    made = Path(tempfile.mkdtemp(prefix="recorder-")) / "recorder.so"
-    subprocess.run(
-        [compiler, "-shared", "-fPIC", "-O1", "-o", str(made), str(SOURCE), "-ldl"], check=True
-    )
-    return made
+
+    target = Path(tempfile.mkdtemp(prefix="recorder-")) / "recorder.so"
+    options = ("-shared", "-fPIC", "-O1", "-o", str(target))
+    subprocess.run([compiler, *options, str(SOURCE), "-ldl"], check=True)
+    return target
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A program that was run.
+    """The record of a program's run.
 
     Attributes:
-        run: how it ended and what it said.
+        run: its exit status and output.
         folder: its working folder.
-        outside: files and folders under its HOME and among its temporary files when it had ended.
+        outside: files and folders that it left in its HOME and among its temporary files.
         names: looked up on the network, and addresses beyond this machine; None where that cannot
             be recorded.
         written: files and folders opened for writing outside all of its own; None where that cannot
@@ -51,13 +51,14 @@ class Recorded:
 
 
 def recorded(command: Sequence[str], root: Path, **environment: str) -> Recorded:
-    """Run a command under ``root`` and say what it did there and elsewhere."""
+    """Run a command with a home and folders of its own under ``root``; return what it did."""
     folders = {name: root / name for name in ("home", "work", "temporary")}
     for folder in folders.values():
         folder.mkdir(parents=True)
     log = root / "record"
     log.touch()
-    told = {name: value for name, value in os.environ.items() if not name.startswith(USERS_OWN)}
+
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(REMOVED)}
     own = {
         "HOME": str(folders["home"]),
         "TMPDIR": str(folders["temporary"]),
@@ -67,11 +68,12 @@ def recorded(command: Sequence[str], root: Path, **environment: str) -> Recorded
     run = subprocess.run(
         command,
         cwd=folders["work"],
-        env={**told, **own, **preload, **environment},
+        env={**kept, **own, **preload, **environment},
         capture_output=True,
         text=True,
         timeout=300,
     )
+
     left = [path for name in ("home", "temporary") for path in folders[name].rglob("*")]
     lines = [line.split(" ", 1) for line in log.read_text(encoding="utf-8").splitlines()]
     files = {
@@ -80,6 +82,7 @@ def recorded(command: Sequence[str], root: Path, **environment: str) -> Recorded
         if kind == "file" and not what.startswith((str(root), *HARMLESS))
     }
     names = {what for kind, what in lines if kind in ("name", "address")}
+
     seen = bool(preload)
     return Recorded(
         run,

@@ -6,10 +6,10 @@ import shlex
 from pathlib import Path
 
 import pytest
+from command_line import parse
 from paths import ROOT
 
-from b3shared.cli.main import _parser
-from b3shared.params.lstm import LSTMParams
+from b3shared.params.models import LSTMParams
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.requests import StepRequest
 from b3shared.quotes.ingest.request import IngestRequest
@@ -38,9 +38,7 @@ def commands() -> list[str]:
         for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     )
     lines = (line for block in blocks for line in block.splitlines())
-    return sorted(
-        {line.partition("#")[0].strip() for line in lines if line.startswith("python -m b3shared ")}
-    )
+    return sorted({line.partition("#")[0].strip() for line in lines if line.startswith("b3 ")})
 
 
 def test_the_table_of_the_network_s_parameters_is_that_of_the_code() -> None:
@@ -93,7 +91,7 @@ def test_links_lead_to_files_and_headings(path: Path) -> None:
 
 @pytest.mark.parametrize("command", commands())
 def test_the_commands_are_understood(command: str) -> None:
-    _parser().parse_args(shlex.split(command)[3:])
+    parse(*shlex.split(command)[1:])
 
 
 def test_there_are_commands_to_look_at() -> None:

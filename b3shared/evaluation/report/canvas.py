@@ -6,9 +6,9 @@ temporary folder. So nobody's ``matplotlibrc`` changes the pictures, unless ``MP
 it.
 """
 
-from b3shared.core.tempdir import in_scratch
+from b3shared.core.tempdir import temporary_cache
 
-with in_scratch("MPLCONFIGDIR", "XDG_CACHE_HOME"):
+with temporary_cache("MPLCONFIGDIR", "XDG_CACHE_HOME"):
     from matplotlib.axes import Axes
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from b3shared.evaluation.report.cells import NOT_DEFINED, Metrics
 from b3shared.evaluation.report.tables import make_tables
-from b3shared.evaluation.titles import title_of
+from b3shared.evaluation.report.titles import title_of
 from b3shared.evaluation.verdict import evidence_of, verdict_of
 from b3shared.params.models import model_specs
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from b3shared.core.arrays import FloatArray, IntArray
-from b3shared.core.tempdir import in_scratch
+from b3shared.core.tempdir import temporary_cache
 from b3shared.models.base import Forecast
 from b3shared.models.lstm.batches import raw_forecast
 from b3shared.models.lstm.network import MultiTaskLSTM
@@ -51,7 +51,7 @@ def export_network(network: MultiTaskLSTM, lookback: int) -> bytes:
     example = torch.zeros(2, lookback, len(network.center))
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
-    with warnings.catch_warnings(), in_scratch("TORCHINDUCTOR_CACHE_DIR"):
+    with warnings.catch_warnings(), temporary_cache("TORCHINDUCTOR_CACHE_DIR"):
         warnings.simplefilter("ignore")  # of torch about its own parts
         quiet.setLevel(logging.ERROR)
         try:

@@ -9,11 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from b3shared.core.arrays import FloatArray, IntArray
-from b3shared.core.tempdir import in_scratch
+from b3shared.core.tempdir import temporary_cache
 from b3shared.core.vocabulary import CLASSES
 from b3shared.params.lstm import LSTMParams
 
-with in_scratch("TORCHINDUCTOR_CACHE_DIR"):  # the optimizer would import it, and it makes a folder
+with temporary_cache(
+    "TORCHINDUCTOR_CACHE_DIR"
+):  # the optimizer would import it, and it makes a folder
     import torch._dynamo
 
 CLIP = 5.0

@@ -11,7 +11,7 @@ from b3shared.core.errors import (
     NotPublishedError,
     SourceUnavailableError,
 )
-from b3shared.core.tempdir import scratch
+from b3shared.core.tempdir import temporary_directory
 from b3shared.quotes.cotahist.download import QuoteServer
 from b3shared.quotes.cotahist.periods import Period, period_name
 from b3shared.quotes.cotahist.reader import CotahistFile, CotahistReport
@@ -127,7 +127,7 @@ class Ingest:
 
     def key(self, key: str, *, partial: bool = False) -> Ingested:
         """Ingest a file that is in the storage."""
-        with scratch(SCRATCH) as folder:
+        with temporary_directory(SCRATCH) as folder:
             path = self._storage.download(key, Path(folder, key.rpartition("/")[2]))
             return self.file(path, partial=partial, source=f"{self._storage.url}/{key}")
 
@@ -147,7 +147,7 @@ class Ingest:
             raise SourceUnavailableError("no address of the exchange's files is set")
         self._progress({"step": period_name(period), "phase": "downloading"})
         url = self._server.url(period)
-        with scratch(SCRATCH) as folder:
+        with temporary_directory(SCRATCH) as folder:
             try:
                 path = self._server.download(period, folder, within)
             except NotPublishedError:
@@ -181,7 +181,7 @@ class Ingest:
     def _ingest(
         self, path: Path, record: IngestRecord, *, partial: bool, force: bool, more: bool
     ) -> Ingested:
-        with scratch(SCRATCH) as folder, StagedQuotes(folder) as staged:
+        with temporary_directory(SCRATCH) as folder, StagedQuotes(folder) as staged:
             report = self._staged(path, partial, staged)
             whole_days = not partial and not report.rejected
             policy = ReplacementPolicy(report.created, whole_days=whole_days, force=force)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from b3shared.core.errors import ArtifactNotFoundError, B3Error, ConflictError
 from b3shared.core.serialization import file_sha256
-from b3shared.core.tempdir import scratch
+from b3shared.core.tempdir import temporary_directory
 from b3shared.quotes.lake.manifest import (
     LakeFile,
     Manifest,
@@ -107,7 +107,7 @@ class Lake:
         for _ in range(ATTEMPTS):
             before = self.manifest()
             try:
-                with scratch("lake") as folder:
+                with temporary_directory("lake") as folder:
                     after = self._uploaded(before, make(before, folder))
                 if after is before:
                     return before, after

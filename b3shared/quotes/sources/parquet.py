@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 
+from b3shared.core.config import BUNDLED_QUOTES, NO_BUNDLED_QUOTES
 from b3shared.core.errors import InvalidQuotesError, NoQuotesError, SourceUnavailableError
 from b3shared.quotes.sources.base import DuckDBReader
 from b3shared.quotes.sources.query import QuoteQuery
@@ -30,6 +31,8 @@ class ParquetSource(DuckDBReader):
     @contextmanager
     def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         if not self.path.exists():
+            if self.path == BUNDLED_QUOTES:
+                raise SourceUnavailableError(NO_BUNDLED_QUOTES)
             raise SourceUnavailableError(
                 f"{self.name} does not exist; give a Parquet file or a folder of them"
             )

@@ -14,7 +14,7 @@ from small_run import SMALL
 
 from b3shared.core.config import Settings
 from b3shared.pipeline.export_run import EVALUATIONS, REQUESTS
-from infra.run_local import exported, warehouse_of
+from infra.run_local import export_status, warehouse_of
 
 
 def test_a_warehouse_of_the_environment_is_written_and_told(tmp_path: Path) -> None:
@@ -68,9 +68,9 @@ def test_an_export_that_failed_is_told_with_its_reason() -> None:
     )
     ended = {"unexported": {"Error": "SourceUnavailableError", "Cause": cause}}
     assert (
-        exported("/x/b3.duckdb", ended)
+        export_status("/x/b3.duckdb", ended)
         == "warning: the run is not in the warehouse: /x/b3.duckdb cannot be opened"
     )
-    assert exported("/w", {"unexported": {"Error": "States.Timeout", "Cause": ""}}).endswith(
+    assert export_status("/w", {"unexported": {"Error": "States.Timeout", "Cause": ""}}).endswith(
         "the warehouse: States.Timeout"
     )

@@ -13,7 +13,7 @@ from infra.packaging.layer import RUNTIME, runs_runtime
 
 @pytest.fixture(scope="session")
 def built() -> dict[str, Packaged]:
-    """The functions of template.yaml as `make build` leaves them; built now if they are not up to date."""
+    """The functions of template.yaml as `make build` makes them; built now if they are outdated."""
     done = subprocess.run(
         ["make", "--no-print-directory", "build"],
         cwd=ROOT,

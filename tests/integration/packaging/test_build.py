@@ -1,4 +1,4 @@
-"""What `sam build` makes: small enough, whole, and able to start with nothing but its layers."""
+"""The result of `sam build`: small enough, complete, and able to start with its layers alone."""
 
 import hashlib
 import re
@@ -9,6 +9,7 @@ import pytest
 from isolation import ROOT, Isolated
 from samtranslator.yaml_helper import yaml_parse
 
+from b3shared.params.steps import Step
 from infra.packaging import layer
 from infra.packaging.built import Packaged, images, unzipped
 from infra.packaging.images import engine_answers, image_functions
@@ -21,13 +22,12 @@ FUNCTIONS = sorted(
     for name, found in RESOURCES.items()
     if found["Type"] == "AWS::Serverless::Function" and name not in IMAGES
 )
-CORES = {name: Path(RESOURCES[name]["Properties"]["CodeUri"]).name for name in FUNCTIONS}
 STARTS = """
 import importlib, pathlib, sys
 module, name = {handler!r}.rsplit(".", 1)
 assert callable(getattr(importlib.import_module(module), name))
-for core in {cores!r}:
-    importlib.import_module("b3shared.pipeline." + core)
+for step in {steps!r}:
+    importlib.import_module("b3shared.pipeline.steps." + step)
 print(*(m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)), sep="\\n")
 """
 
@@ -36,10 +36,11 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def core(function: Packaged) -> list[str]:
-    """The step that the function's handler performs: it is imported on the first call only."""
+def steps_of(function: Packaged) -> list[str]:
+    """The steps that the function's handler performs: they are imported on the first call only."""
     code = (function.folder / "app.py").read_text(encoding="utf-8")
-    return [name.lower() for name in re.findall(r"perform\(Step\.(\w+)", code)]
+    performed = re.findall(r"\b(?:perform|make_handler)\(([^)]*)\)", code)
+    return [name.lower() for name in re.findall(r"\bStep\.([A-Z_]+)", " ".join(performed))]
 
 
 def test_every_function_of_the_template_is_built(built: dict[str, Packaged]) -> None:
@@ -120,9 +121,8 @@ def test_a_function_starts_with_its_folder_and_layers_only(
     name: str, built: dict[str, Packaged], isolated: Isolated
 ) -> None:
     function = built[name]
-    loaded = isolated.run(
-        function, STARTS.format(handler=function.handler, cores=core(function))
-    ).split("\n")
+    starts = STARTS.format(handler=function.handler, steps=steps_of(function))
+    loaded = isolated.run(function, starts).split("\n")
     ours = [file for file in loaded if file.startswith(tuple(function.path))]
     assert any("b3shared" in file for file in ours)
     assert not [
@@ -133,18 +133,17 @@ def test_a_function_starts_with_its_folder_and_layers_only(
 
 
 def test_every_step_has_a_function_that_was_tried(built: dict[str, Packaged]) -> None:
-    steps = {
-        path.stem
-        for path in (ROOT / "b3shared" / "pipeline").glob("*.py")
-        if "def execute" in path.read_text(encoding="utf-8")
-    }
-    assert {step for function in built.values() for step in core(function)} == steps
+    steps = {step for function in built.values() for step in steps_of(function)}
+    assert steps == set(Step)
 
 
 def test_a_function_cannot_see_what_is_not_in_its_layers(
     built: dict[str, Packaged], isolated: Isolated
 ) -> None:
-    code = "import importlib.util as u; print([n for n in ('moto', 'pandas', 'sklearn', 'pytest') if u.find_spec(n)])"
+    code = """
+from importlib.util import find_spec
+print([name for name in ("moto", "pandas", "sklearn", "pytest", "click") if find_spec(name)])
+"""
     assert isolated.run(built["PipelineApiFunction"], code).strip() == "[]"
     assert isolated.run(built["LoadDataFunction"], code).strip() == "['pandas']"
     assert isolated.run(built["TrainRfFunction"], code).strip() == "['sklearn']"
@@ -154,27 +153,32 @@ def test_bytecode_is_taken_as_it_is_and_names_no_folder_of_this_machine(
     built: dict[str, Packaged], isolated: Isolated
 ) -> None:
     cached = "b3shared.params.run.__cached__"
-    code = f"import b3shared.params.run, marshal; print({cached}, marshal.loads(open({cached}, 'rb').read()[16:]).co_filename)"
+    code = f"""
+import b3shared.params.run, marshal
+code = marshal.loads(open({cached}, 'rb').read()[16:])
+print({cached}, code.co_filename)
+"""
     file, named = isolated.run(built["LoadDataFunction"], code).split()
     assert Path(file).read_bytes()[4:8] == b"\x01\0\0\0"  # PEP 552: hash-based, unchecked
-    assert named == "/opt/python/b3shared/params.py"
+    assert named == "/opt/python/b3shared/params/run.py"
 
 
 def test_a_layer_built_twice_has_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prints = []
+    listings = []
     for seed in ("1", "2"):
         monkeypatch.setenv("PYTHONHASHSEED", seed)
         layer.build("common", tmp_path / seed)
-        prints.append(fingerprint(tmp_path / seed))
-    assert prints[0] == prints[1]
+        listings.append(content_listing(tmp_path / seed))
+    assert listings[0] == listings[1]
 
 
-def fingerprint(folder: Path) -> str:
-    """Of all names, modes, times and contents."""
+def content_listing(folder: Path) -> str:
+    """Names, modes, times and hashes of all files of a folder."""
     lines = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        stat, content = path.stat(), hashlib.sha256(path.read_bytes()).hexdigest()
+        stat = path.stat()
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
         lines.append(f"{path.relative_to(folder)} {stat.st_mode:o} {int(stat.st_mtime)} {content}")
     return "\n".join(lines)

@@ -1,7 +1,6 @@
-"""A whole run through the packaged functions, each in an interpreter that has its layers and nothing else, S3 included.
+"""A complete run through the packaged functions, each in an interpreter with its layers alone.
 
-What a function imports on the way, long after it has started, is found (or missing) here and
-nowhere else.
+S3 is an emulator. A late import that a function's layers lack shows here and in no other test.
 """
 
 import json
@@ -49,7 +48,7 @@ OTHERS = {
 
 @dataclass(frozen=True)
 class Cloud:
-    """Somewhere with S3 and Step Functions, and an interpreter that is pointed to it."""
+    """An emulator with S3 and Step Functions, and an interpreter that is pointed to it."""
 
     isolated: Isolated
     run: Run
@@ -86,7 +85,7 @@ def cloud(isolated: Isolated) -> Iterator[Cloud]:
 
 
 def _filled(isolated: Isolated, endpoint: str) -> Cloud:
-    """A bucket with the bundled quotes as its lake, a new run, and a state machine."""
+    """Make a bucket with the bundled quotes as its lake, a new run, and a state machine."""
     s3 = _client("s3", endpoint)
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "sa-east-1"})
     s3.upload_file(
@@ -111,7 +110,7 @@ def _filled(isolated: Isolated, endpoint: str) -> Cloud:
 
 @pytest.fixture(scope="module")
 def answers(cloud: Cloud, built: dict[str, Packaged]) -> dict[Step, Any]:
-    """What every step's function answered, in order."""
+    """Answers of the functions of all steps, in order."""
     return {
         step: cloud.isolated.invoke(built[name], {"run_id": RUN_ID}) for step, name in STEPS.items()
     }
@@ -137,11 +136,11 @@ print(json.dumps({
 """
 
 
-def test_the_functions_run_in_surroundings_like_those_of_lambda(
+def test_the_functions_run_in_an_environment_like_lambdas(
     isolated: Isolated, built: dict[str, Packaged]
 ) -> None:
-    if not isolated.locked_up:
-        pytest.skip("these surroundings need root and the right to mount")
+    if not isolated.sandboxed:
+        pytest.skip("the sandbox needs root and the right to mount")
     found = json.loads(isolated.run(built["TrainRfFunction"], SURROUNDINGS))
     assert found["user"] == 65534
     assert found["home"] is None
@@ -196,7 +195,7 @@ def test_the_model_was_exported_and_checked_against_its_export(
     assert model["parity"]["max_difference"] <= 1e-5
 
 
-def test_the_control_api_tells_of_the_run(
+def test_the_control_api_knows_the_run(
     answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged]
 ) -> None:
     status = _ask(
@@ -225,7 +224,7 @@ def _ask(
     query: dict[str, str] | None = None,
     body: Any = None,
 ) -> Any:
-    """The body of the function's answer to an event of API Gateway."""
+    """Return the body of the function's answer to an event of API Gateway."""
     http = {
         "method": method,
         "path": path,
@@ -259,7 +258,7 @@ def test_a_shard_is_made(
 def test_a_run_is_exported(
     answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged], tmp_path: Path
 ) -> None:
-    warehouse = "/tmp/b3.duckdb" if cloud.isolated.locked_up else str(tmp_path / "b3.duckdb")
+    warehouse = "/tmp/b3.duckdb" if cloud.isolated.sandboxed else str(tmp_path / "b3.duckdb")
     exporter = replace(
         cloud.isolated, environment=cloud.isolated.environment | {"B3_WAREHOUSE": warehouse}
     )
@@ -287,8 +286,12 @@ def test_the_schedule_starts_the_state_machine(cloud: Cloud, built: dict[str, Pa
     assert [execution["name"] for execution in started] == [answer["execution"]]
 
 
-def test_time_zones_come_along(cloud: Cloud, built: dict[str, Packaged]) -> None:
-    code = "import zoneinfo; zoneinfo.reset_tzpath(to=[]); print(zoneinfo.ZoneInfo('America/Sao_Paulo'))"
+def test_the_layers_have_the_time_zones(cloud: Cloud, built: dict[str, Packaged]) -> None:
+    code = """
+import zoneinfo
+zoneinfo.reset_tzpath(to=[])
+print(zoneinfo.ZoneInfo("America/Sao_Paulo"))
+"""
     assert cloud.isolated.run(built["StartRunFunction"], code).strip() == "America/Sao_Paulo"
 
 
@@ -305,7 +308,7 @@ def test_a_failure_is_recorded(cloud: Cloud, built: dict[str, Packaged]) -> None
     assert "the function crashed" in run.state()[Step.LOAD_DATA].error["message"]
 
 
-def test_the_layer_has_the_clients_that_are_promised_and_no_other(
+def test_the_layer_has_the_needed_aws_clients_and_no_other(
     cloud: Cloud, built: dict[str, Packaged]
 ) -> None:
     code = "import boto3; print(*boto3.Session().get_available_services())"

@@ -1,9 +1,8 @@
-"""`sam local invoke`: load_data in a container of Lambda's base image with its layers under /opt; the trainer's own image.
+"""`sam local invoke`: load_data in a container of Lambda's base image, and the trainer's image.
 
-Needs podman and the development kit's images; without them it is skipped (SAM_LOCAL=1: it fails
-instead). The trainer's image takes gigabytes and is a wish of its own, with SAM_LOCAL=1 too: it is
-built only where SAM_LOCAL_TORCH says with which PyTorch, an index's name (cpu), or empty for the
-locked files; its test is skipped elsewhere.
+Needs podman and the development kit's images; without them the tests are skipped, or fail with
+SAM_LOCAL=1. The trainer's image takes gigabytes: it is built only where SAM_LOCAL_TORCH says which
+PyTorch to use, by the name of an index (cpu), or empty for the locked files.
 """
 
 import json
@@ -42,12 +41,14 @@ ANYBODY = """
 import json, os, types
 import app
 context = types.SimpleNamespace(
-    function_name="trainer", memory_limit_in_mb=3008, aws_request_id="0", get_remaining_time_in_millis=lambda: 900_000,
+    function_name="trainer", memory_limit_in_mb=3008, aws_request_id="0",
+    get_remaining_time_in_millis=lambda: 900_000,
     invoked_function_arn="arn:aws:lambda:sa-east-1:123456789012:function:trainer")
-print("user", os.getuid(), "writes", [path for path in ("/", os.getcwd(), "/tmp") if os.access(path, os.W_OK)])
+writable = [path for path in ("/", os.getcwd(), "/tmp") if os.access(path, os.W_OK)]
+print("user", os.getuid(), "writes", writable)
 print(json.dumps(app.handler(json.loads(os.environ["EVENT"]), context)))
 """
-"""The handler's call, for a container that is closed as Lambda's are and podman's are not."""
+"""Calls the handler, for a container that is as restricted as Lambda's."""
 KEYS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -123,7 +124,7 @@ def kit(built: dict[str, Packaged]) -> Kit:
 
 @pytest.fixture(scope="module")
 def gateway(kit: Kit) -> Iterator[str]:
-    """The address of this machine on podman's own network, which containers reach and nobody outside does."""
+    """The address of this machine on podman's network, which only containers reach."""
     before = set(kit.podman("images", "--quiet").split())
     # the network's interface is there only while a container is
     holder = kit.podman("run", "--detach", "--rm", "--entrypoint", "sleep", IMAGE, "600")
@@ -173,7 +174,7 @@ def where(endpoint: str) -> dict[str, str]:
 
 
 def template(endpoint: str, folder: Path, build: Path = BUILD) -> Path:
-    """The built template with the address of S3 (SAM hands over only variables that a template names)."""
+    """Write the built template with S3's address: SAM passes on only variables that it names."""
     document = yaml_parse((build / "template.yaml").read_text(encoding="utf-8"))
     document["Globals"]["Function"]["Environment"]["Variables"] |= where(endpoint)
     document["Parameters"]["SliceSeconds"]["Default"] = SLICE
@@ -203,7 +204,7 @@ def trainer(kit: Kit, gateway: str, tmp_path_factory: pytest.TempPathFactory) ->
     """Folder of a build of the trainer's image; the image goes with the gateway."""
     if (backend := os.environ.get("SAM_LOCAL_TORCH")) is None:
         pytest.skip(
-            "SAM_LOCAL_TORCH=cpu, or empty for the locked PyTorch, builds the trainer's image: gigabytes"
+            "set SAM_LOCAL_TORCH=cpu, or empty for the locked PyTorch, to build the trainer's image"
         )
     folder = tmp_path_factory.mktemp("image")
     document = (ROOT / "template.yaml").read_text(encoding="utf-8")
@@ -234,7 +235,7 @@ def network(endpoint: str) -> Run:
     return run
 
 
-def test_the_image_trains_a_slice_and_goes_on_as_anybody_with_nothing_writable_but_tmp(
+def test_the_image_trains_in_slices_as_any_user_and_writes_only_to_tmp(
     kit: Kit, trainer: Path, network: Run, endpoint: str, tmp_path: Path
 ) -> None:
     event = {"run_id": network.run_id, "step": "train_model", "overrides": {}, "input_key": None}

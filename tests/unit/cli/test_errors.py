@@ -1,4 +1,4 @@
-"""What the command line says when the world outside is not as it should be: one line that names the thing."""
+"""Errors of the disk, the network and AWS are told in one line that names the place."""
 
 import errno
 import json
@@ -12,19 +12,15 @@ from pathlib import Path
 import duckdb
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from command_line import WORDS
 from paths import ROOT
-from small_run import SMALL
 
 from b3shared.cli import main as cli
-from b3shared.cli.errors import outside_error, was_interrupted
+from b3shared.cli.errors import system_reason, was_interrupted
 from b3shared.core.errors import NoQuotesError
 from b3shared.pipeline.export_run import EVALUATIONS, REQUESTS
 from b3shared.services import B3Model
 
-WORDS = [
-    f"{name}={','.join(value) if isinstance(value, list) else value}"
-    for name, value in SMALL.items()
-]
 CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -61,7 +57,7 @@ def rows(warehouse: Path, sql: str) -> list[tuple]:
         return connection.execute(sql).fetchall()
 
 
-def test_a_run_is_written_to_the_warehouse_and_what_was_written_is_said(tmp_path: Path) -> None:
+def test_a_run_is_written_to_the_warehouse_and_the_rows_are_counted(tmp_path: Path) -> None:
     warehouse = tmp_path / "b3.duckdb"
     said = b3(
         "--storage",
@@ -88,7 +84,9 @@ def test_a_run_is_written_to_the_warehouse_and_what_was_written_is_said(tmp_path
     )
 
 
-def test_a_warehouse_that_cannot_be_written_is_named_and_the_run_goes_well(tmp_path: Path) -> None:
+def test_a_warehouse_that_cannot_be_written_is_a_warning_and_the_run_succeeds(
+    tmp_path: Path,
+) -> None:
     said = b3("--storage", str(tmp_path / "s"), "run", *WORDS, B3_WAREHOUSE="/nowhere/b3.duckdb")
     assert said.returncode == 0
     assert "is live: first version" in said.stdout
@@ -117,14 +115,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     )
 
 
-def test_a_write_that_fails_is_told_with_the_file(tmp_path: Path) -> None:
+def test_a_failed_write_names_the_file(tmp_path: Path) -> None:
     said = b3("--storage", str(tmp_path), "lake", largest=100_000)
     assert said.returncode == 2
     assert said.stderr.startswith("SYSTEM_ERROR: IO Error: Could not write file")
     assert said.stderr.count("\n") == 1
 
 
-def test_missing_credentials_are_told_with_the_storage(tmp_path: Path) -> None:
+def test_missing_credentials_name_the_storage(tmp_path: Path) -> None:
     nobody = {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
     said = b3("--storage", "s3://bucket-x/b3", "models", **nobody)
     assert (said.returncode, said.stderr) == (
@@ -158,7 +156,7 @@ def test_ctrl_c_is_one_word_and_the_exit_status_of_a_shell(tmp_path: Path) -> No
     assert running.returncode == 130
 
 
-def test_duckdb_s_own_word_for_ctrl_c_is_known() -> None:
+def test_duckdbs_own_error_for_ctrl_c_is_recognised() -> None:
     def interrupted() -> None:
         try:
             raise KeyboardInterrupt
@@ -198,11 +196,11 @@ def test_duckdb_s_own_word_for_ctrl_c_is_known() -> None:
         (KeyError("a fault of ours"), None),
     ],
 )
-def test_errors_of_the_world_are_a_line_and_those_of_the_program_are_not(
+def test_system_errors_have_a_one_line_reason_and_faults_of_the_program_have_none(
     error: Exception, said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", "/tmp")
-    line = outside_error(error, ("/store", "/quotes.parquet"))
+    line = system_reason(error, ("/store", "/quotes.parquet"))
     assert line is None if said is None else str(line).startswith(said)
 
 

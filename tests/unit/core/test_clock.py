@@ -1,4 +1,4 @@
-"""The day is the exchange's, wherever the machine stands."""
+"""Dates are those of the exchange, whatever the machine's time zone."""
 
 import time
 from collections.abc import Iterator

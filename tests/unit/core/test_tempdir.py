@@ -1,4 +1,4 @@
-"""A disk that is really full: the error names the step, what is free and what to raise, whoever was writing."""
+"""Errors of a disk that is really full name the step, the free space and the setting to raise."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ from b3shared.core.errors import (
     OutOfMemoryError,
     SourceUnavailableError,
 )
-from b3shared.core.tempdir import in_scratch, scratch
+from b3shared.core.tempdir import temporary_cache, temporary_directory
 from b3shared.dataset.npz import write_npz
 from b3shared.models.base import Unfinished
 from b3shared.params.run import PipelineParams
@@ -47,13 +47,13 @@ VALUES = np.random.default_rng(0).random(1 << 18)
 """Two MiB that do not compress."""
 
 
-def test_what_libraries_keep_while_it_lasts_goes_unless_somebody_said_where(
+def test_libraries_keep_files_in_the_temporary_cache_unless_a_variable_is_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TOLD", "/somewhere")
     monkeypatch.delenv("UNTOLD", raising=False)
-    with pytest.raises(ZeroDivisionError), in_scratch("TOLD", "UNTOLD"):  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), temporary_cache("TOLD", "UNTOLD"):  # noqa: PT012
         assert os.environ["TOLD"] == "/somewhere"
         (Path(os.environ["UNTOLD"]) / "kept").write_text("x")
         raise ZeroDivisionError
@@ -92,14 +92,12 @@ WRITERS: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
-def test_whoever_writes_to_a_full_disk_the_error_has_a_name(
-    disk: Path, write: Callable[[Path], Any]
-) -> None:
+def test_writing_to_a_full_disk_raises_disk_full(disk: Path, write: Callable[[Path], Any]) -> None:
     with (
         pytest.raises(
             DiskFullError, match=r"^split_data: .* of 1\.0 MiB are free in .*ScratchSize"
         ) as caught,
-        scratch("split_data") as folder,
+        temporary_directory("split_data") as folder,
     ):
         write(folder)
     assert caught.value.details["folder"] == str(disk)
@@ -108,7 +106,7 @@ def test_whoever_writes_to_a_full_disk_the_error_has_a_name(
 
 
 @pytest.mark.parametrize("kind", ["folder", "s3"])
-def test_an_artifact_that_does_not_fit_is_told_by_the_same_name(
+def test_downloading_to_a_full_disk_raises_disk_full(
     disk: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -124,12 +122,12 @@ def test_an_artifact_that_does_not_fit_is_told_by_the_same_name(
             storage.put("a/b", VALUES.tobytes() * 8)
         with (
             pytest.raises(DiskFullError, match=r"^evaluate_model: "),
-            scratch("evaluate_model") as folder,
+            temporary_directory("evaluate_model") as folder,
         ):
             storage.download("a/b", folder / "b")
 
 
-def test_a_step_whose_files_do_not_fit_fails_by_name_and_goes_on_with_a_larger_disk(
+def test_a_step_on_a_full_disk_fails_and_resumes_on_a_larger_one(
     disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = Run.create(FolderStorage(tmp_path / "store"), "first", PipelineParams.of(SMALL))
@@ -152,23 +150,30 @@ def test_a_step_whose_files_do_not_fit_fails_by_name_and_goes_on_with_a_larger_d
     assert run_step(run, Step.PREPROCESS_DATA, settings=settings).summary["rows"] > 0
 
 
-def test_only_a_full_disk_is_called_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_pass_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for error in (OSError(errno.EIO, os.strerror(errno.EIO)), OSError("no number"), RuntimeError("x"), NoQuotesError("x"),
-                  Unfinished({}), KeyboardInterrupt()):  # fmt: skip
-        with pytest.raises(type(error)) as caught, scratch("load_data"):
+    errors = (
+        OSError(errno.EIO, os.strerror(errno.EIO)),
+        OSError("no number"),
+        RuntimeError("x"),
+        NoQuotesError("x"),
+        Unfinished({}),
+        KeyboardInterrupt(),
+    )
+    for error in errors:
+        with pytest.raises(type(error)) as caught, temporary_directory("load_data"):
             raise error
         assert caught.value is error
 
 
-def test_an_error_of_ours_that_a_full_disk_led_to_is_called_by_its_cause() -> None:
+def test_an_error_caused_by_a_full_disk_becomes_disk_full() -> None:
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with pytest.raises(DiskFullError), scratch("load_data"):
+    with pytest.raises(DiskFullError), temporary_directory("load_data"):
         raise SourceUnavailableError("not to be read") from full
 
 
 @pytest.mark.parametrize("what", ["numpy", "duckdb"])
-def test_too_little_memory_is_said_with_what_to_do(what: str) -> None:
+def test_too_little_memory_raises_out_of_memory_with_advice(what: str) -> None:
     def exhaust() -> None:
         if what == "numpy":
             np.empty(1 << 60, dtype=np.uint8)
@@ -181,13 +186,13 @@ def test_too_little_memory_is_said_with_what_to_do(what: str) -> None:
         pytest.raises(
             OutOfMemoryError, match=r"load_data: the memory is too small: .* more memory"
         ),
-        scratch("load_data"),
+        temporary_directory("load_data"),
     ):
         exhaust()
     assert HTTP_STATUS[OutOfMemoryError.code] == 507
 
 
-def test_a_full_disk_is_answered_507_and_only_what_may_pass_is_tried_again() -> None:
+def test_disk_full_is_http_507_and_is_never_retried() -> None:
     assert HTTP_STATUS[DiskFullError.code] == 507
     ours = {
         name: kind

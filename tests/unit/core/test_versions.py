@@ -1,4 +1,4 @@
-"""The numbers of b3shared.core.versions stand for values: one that changes needs a new number."""
+"""A computed value changes only together with its number in b3shared.core.versions."""
 
 import golden
 import numpy as np
@@ -15,12 +15,13 @@ def test_no_value_changes_under_the_same_number(name: str) -> None:
     assert version == number, f"run `make golden`: the file is of {name} version {number}"
     changed = differences(values, compute())
     assert not changed, (
-        f"{', '.join(changed)} changed: if that is meant, raise {name.upper()}_VERSION in b3shared/core/versions.py, "
-        "run `make golden`, and say in the documents that versions of the models must be trained again"
+        f"{', '.join(changed)} changed: if that is intended, raise {name.upper()}_VERSION in "
+        "b3shared/core/versions.py, run `make golden`, and say in the documents that models must "
+        "be trained again"
     )
 
 
-def test_the_sample_has_what_the_numbers_are_to_guard() -> None:
+def test_the_sample_covers_findings_labels_events_and_renames() -> None:
     _, values = stored("features")
     found = " ".join(values["findings"])
     assert "duplicate" in found
@@ -35,7 +36,7 @@ def test_the_sample_has_what_the_numbers_are_to_guard() -> None:
 
 
 @pytest.mark.parametrize("name", ["v2_X", "direction_X", "direction_label", "cleaned", "findings"])
-def test_a_changed_value_is_seen(name: str) -> None:
+def test_a_changed_value_is_detected(name: str) -> None:
     _, values = stored("features")
     changed = values | {name: values[name].copy()}
     flat = changed[name].reshape(-1)
@@ -49,7 +50,9 @@ def test_noise_of_floating_point_is_no_change() -> None:
     assert differences(values, values | {"v2_X": values["v2_X"] * (1 + 1e-9)}) == []
 
 
-def test_the_file_is_not_written_anew_under_the_same_number(tmp_path, monkeypatch, capsys) -> None:
+def test_the_golden_file_is_not_rewritten_under_the_same_number(
+    tmp_path, monkeypatch, capsys
+) -> None:
     monkeypatch.setattr(golden, "FOLDER", tmp_path)
     monkeypatch.setattr(golden, "COMPUTED", {"features": (1, lambda: {"x": np.ones(3)})})
     assert golden.main() == 0
@@ -74,7 +77,7 @@ def test_the_file_is_not_written_anew_under_the_same_number(tmp_path, monkeypatc
     ],
     ids=["a number", "a hash", "both", "an empty hash", "no hash", "nothing"],
 )
-def test_what_was_written_before_the_numbers_is_version_one(
+def test_documents_from_before_the_numbers_are_version_one(
     stored: dict, version: int | None
 ) -> None:
     assert features_version_of(stored) == version

@@ -252,7 +252,7 @@ def test_the_environment_says_where_things_are(
     monkeypatch.setenv("B3_STORAGE", str(tmp_path))
     monkeypatch.setenv("B3_QUOTES", "elsewhere.parquet")
     assert B3Model().settings == Settings("LOCAL", str(tmp_path), "elsewhere.parquet")
-    with pytest.raises(InvalidParameterError, match="AWS and LOCAL"):
+    with pytest.raises(InvalidParameterError, match="AWS or LOCAL"):
         Settings.from_environment({"environment": "moon"})
 
 

@@ -91,7 +91,9 @@ def test_years_are_fetched_oldest_first_and_a_slice_leaves_the_rest(world: World
     left: Any = {"years": [2021, 2019, 2020]}
     told = []
     for _ in range(3):
-        answer = ingest_quotes(IngestRequest.from_event(left), world.settings, more_time=lambda: False)
+        answer = ingest_quotes(
+            IngestRequest.from_event(left), world.settings, more_time=lambda: False
+        )
         told.append(
             (answer["status"], answer["changed"], [file["name"] for file in answer["files"]])
         )
@@ -185,7 +187,9 @@ def put(world: World, folder: str, day: date, *tickers: str) -> dict[str, Any]:
         key, cotahist([Quote(day, ticker) for ticker in tickers], day.year, created=f"{day:%Y%m%d}")
     )
     return ingest_quotes(
-        IngestRequest.from_event({"detail-type": "Object Created", "detail": {"object": {"key": key}}}),
+        IngestRequest.from_event(
+            {"detail-type": "Object Created", "detail": {"object": {"key": key}}}
+        ),
         world.settings,
     )
 
@@ -275,7 +279,9 @@ def test_one_bad_day_does_not_keep_the_newer_ones_from_the_lake(world: World, sl
     answer = ingest_quotes(asking(), world.settings, more_time=lambda: not slices)
     while answer["status"] == "partial":
         answer = ingest_quotes(
-            IngestRequest.from_event(answer["request"]), world.settings, more_time=lambda: not slices
+            IngestRequest.from_event(answer["request"]),
+            world.settings,
+            more_time=lambda: not slices,
         )
     (failed,) = answer["failed"]
     assert (failed["period"], failed["code"]) == (f"D{bad:%d%m%Y}", "UNREADABLE_FILE")

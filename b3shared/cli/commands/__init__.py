@@ -1,0 +1,1 @@
+"""The commands of ``b3``: each is imported when it is used."""
