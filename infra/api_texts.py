@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from b3shared.params.steps import Step
-
 STARTS = "This starts a run on the deployment's quotes. It takes minutes and becomes the current run. Start it?"
 RUNS_STEP = "This runs the step of the current run and may take minutes. Run it?"
 CHANGES_LIVE = "This changes which version answers predictions. Change it?"
@@ -144,8 +142,3 @@ SAME_AS = {
     "/api/b3/assets": "/assets",
 }
 """Paths of the reference's front end -> the path whose answers they give."""
-
-STEP_ROUTES = {f"/api/b3/{str(step).replace('_', '-')}": step for step in list(Step)[:5]} | {
-    "/api/b3/save-model": Step.SAVE_MODEL
-}
-"""Routes of the control API that run up to a step."""

@@ -35,10 +35,16 @@ HTTP_STATUS = {
 
 
 def error_body(code: str, message: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The one form of every error."""
+    """Return the body of an error, in the one form that all have."""
     return {
         "status": "error",
         "code": code,
         "message": message,
         **({"details": details} if details else {}),
     }
+
+
+def short(value: object) -> str:
+    """Return a value's text as an error names it, at most some 100 characters."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."

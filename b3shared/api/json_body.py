@@ -29,6 +29,18 @@ def json_of(text: str) -> Any:
     return value
 
 
+def json_object(text: str) -> dict[str, Any]:
+    """Return the JSON object of a request's body.
+
+    Raises:
+        InvalidParameterError: Not JSON, see :func:`json_of`, or not an object.
+    """
+    value = json_of(text)
+    if not isinstance(value, dict):
+        raise InvalidParameterError(f"body: must be a JSON object, got {type(value).__name__}")
+    return value
+
+
 def _not_a_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 

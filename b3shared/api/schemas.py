@@ -1,7 +1,4 @@
-"""The HTTP contract of predictions: what a request may hold and what an answer does.
-
-OpenAPI is made from these.
-"""
+"""Request and response models of the predictions over HTTP; OpenAPI is made from these."""
 
 from typing import Annotated, Any, Literal
 
@@ -62,10 +59,12 @@ class Reason(_Answer):
     value: float = Field(description="in the newest session")
     typical: float = Field(description="median of the training rows")
     effect: float = Field(
-        description="by how much the action's probability falls when the feature takes that median; below 0 it rises"
+        description="by how much the action's probability falls when the feature takes that "
+        "median; below 0 it rises"
     )
     return_effect: float | None = Field(
-        description="by how much the predicted return falls then, a fraction; below 0 it rises; null for rf"
+        description="by how much the predicted return falls then, a fraction; below 0 it rises; "
+        "null for rf"
     )
 
 
@@ -73,7 +72,8 @@ class Explanation(_Answer):
     """Why this action."""
 
     summary: str = Field(
-        description="sentences: the most probable class, the action where it is another, skill, features",
+        description="sentences: the most probable class, the action where it is another, skill, "
+        "features",
         examples=[
             "Most likely: hold (41.6 %, usually 41.2 %). Leaning: buy (33.7 %, usually 30.2 %)."
         ],
@@ -83,7 +83,7 @@ class Explanation(_Answer):
 
 
 class Interval(_Answer):
-    """Where the outcome is expected, by split conformal prediction in units of the ticker's volatility."""
+    """An interval of the outcome, by split conformal prediction scaled by the volatility."""
 
     level: Probability = Field(description="share of outcomes that such intervals are to cover")
     return_low: float = Field(description="total return over the horizon, a fraction, at least -1")
@@ -106,7 +106,8 @@ class PredictAnswer(_Answer):
     classes: list[Action]
     base_rates: list[Probability] = Field(description="class shares of the training rows")
     decision: Literal["lift", "argmax"] = Field(
-        description="what proposes the action: the class of greatest probability over its base rate (lift), "
+        description="what proposes the action: the class of greatest probability over its base "
+        "rate (lift), "
         "or the most probable (argmax); a side that is not the more probable one, or that the "
         "predicted return contradicts, is a hold"
     )
@@ -207,13 +208,3 @@ class AssetsAnswer(_Answer):
 
     assets: list[Asset]
     pagination: Pagination
-
-
-class ControlAnswer(_Answer):
-    """What the control API says; the fields beside these are the step's own."""
-
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
-
-    status: Literal["success", "ok"]
-    message: str | None = None
-    run_id: str | None = None

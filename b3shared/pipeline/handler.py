@@ -1,6 +1,7 @@
 """Lambda handlers of the steps, made by one function.
 
-The only module of b3shared that imports Powertools: the layers have it, a laptop may not.
+With :mod:`b3shared.api.http` the only module that imports Powertools: the layers have it, a laptop
+may not.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Publish the newest features for predictions: step 8 of a run, and after every change of the lake."""
+"""Publish the newest features for predictions: step 8 of a run, and when the lake changes."""
 
 from typing import Any
 

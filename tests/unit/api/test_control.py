@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from control_api import ControlApi
 from fake_machine import FakeMachine
 from records import finish
 
@@ -24,13 +25,13 @@ from b3shared.runs.run import Run, list_runs
 @pytest.fixture
 def control(storage, worker):
     """A control whose executions are done as soon as they are started."""
-    return Control(storage, FakeMachine(worker), Limits(wait_seconds=5, max_running=2))
+    return ControlApi(Control(storage, FakeMachine(worker), Limits(wait_seconds=5, max_running=2)))
 
 
 @pytest.fixture
 def idle(storage):
     """A control whose executions never end by themselves."""
-    return Control(storage, FakeMachine(), Limits(wait_seconds=5, max_running=2))
+    return ControlApi(Control(storage, FakeMachine(), Limits(wait_seconds=5, max_running=2)))
 
 
 ORDER = [
@@ -109,7 +110,7 @@ def test_no_patience_is_answered_at_once(idle):
 
 def test_waiting_ends_before_the_callers_own_process_does(storage):
     control = Control(storage, FakeMachine(), Limits(wait_seconds=3600), remaining=lambda: 2.2)
-    status, _ = control.step(Step.LOAD_DATA, {"run_id": "a"})
+    status, _ = ControlApi(control).step(Step.LOAD_DATA, {"run_id": "a"})
     assert status == 202
 
 
@@ -250,25 +251,3 @@ def test_clearing_the_state_leaves_runs_alone(control, storage):
     control.clear_state()
     assert control.status(None)[1]["run_id"] is None
     assert list_runs(storage) == ["a"]
-
-
-@pytest.mark.parametrize(
-    ("call", "allowed"),
-    [
-        ("promote", "allowed are model_version, expected, model_dir, why"),
-        ("rollback", "allowed are model_dir, why"),
-    ],
-)
-def test_what_a_body_may_not_say_is_refused_by_name_with_what_it_may(control, call, allowed):
-    with pytest.raises(InvalidParameterError, match="unknown: other, version; ") as caught:
-        getattr(control, call)("rf", {"version": "zzz", "other": 1}, "me")
-    assert allowed in caught.value.message
-    assert caught.value.details == {"parameters": ["other", "version"]}
-
-
-@pytest.mark.parametrize("namespace", ["Not Allowed", "", 5, None, "../x"])
-@pytest.mark.parametrize("call", ["promote", "rollback"])
-def test_a_malformed_namespace_is_refused(control, namespace, call):
-    version = {"model_version": "20231228-00000000"} if call == "promote" else {}
-    with pytest.raises(InvalidParameterError, match="model_dir"):
-        getattr(control, call)("rf", {**version, "model_dir": namespace}, "me")

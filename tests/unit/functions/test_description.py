@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from control_api import check_strictly
 from control_function import ControlFunction
+from fake_machine import FakeMachine
 from paths import ROOT
 from predict_function import PredictFunction
+from run_fixtures import work_in
 from served_store import register_tiny, serve, tiny_snapshot
 
+from b3shared.api import responses
+from b3shared.api.control import Limits
 from b3shared.api.errors import HTTP_STATUS
 from b3shared.api.schemas import BatchAnswer, Error, PredictAnswer
 from b3shared.registry.promotion import promote
@@ -104,6 +109,75 @@ def test_every_example_is_answered_as_described(
         assert control.machine.inputs == {}
 
 
+CONTROL_ROUTES = [
+    pytest.param(method.upper(), path, operation, id=f"{method} {path}")
+    for path, methods in SPEC["paths"].items()
+    for method, operation in methods.items()
+    if operation["tags"] != ["predictions"]
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> ControlFunction:
+    """A run whose steps are done, one that failed, and a version of the forest that was live before."""
+    folder = tmp_path_factory.mktemp("finished")
+    store = FolderStorage(folder / "store")
+    serve(store, tiny_snapshot(), folder / "snapshot")
+    for seed in (1, 2):
+        version = register_tiny(store, folder / str(seed), seed)
+        promote(store, "models", "rf", version, who="test", why="test")
+    control = ControlFunction(folder / "store")
+    control.app.machine = FakeMachine(work_in(store, folder))
+    control.post("complete-pipeline", {"run_id": "failed", "input_key": "inputs/none.parquet"})
+    control.post("complete-pipeline", {"run_id": "done"})
+    return control
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), CONTROL_ROUTES)
+def test_every_success_of_the_control_has_the_fields_that_are_described(
+    method: str, path: str, operation: dict[str, Any], finished: ControlFunction
+) -> None:
+    finished.app.limits = Limits(wait_seconds=5)
+    body = {"run_id": "done"} if "runs" in operation["tags"] and method == "POST" else None
+    if path.endswith("promote"):
+        listed = finished.call("GET", "/api/b3/models")[1]["models"]["rf"]["versions"]
+        body = {"model_version": listed[0]["version"]}
+    status, answer = finished.call(method, path.replace("{model_type}", "rf"), body)
+
+    schema = operation["responses"][str(status)]["content"]["application/json"]["schema"]
+    assert status == (202 if path.endswith("complete-pipeline") else 200)
+    check_strictly(getattr(responses, schema["$ref"].rsplit("/", 1)[-1]), answer)
+
+
+def test_a_failed_run_s_status_has_the_fields_that_are_described(
+    finished: ControlFunction,
+) -> None:
+    status, answer = finished.call("GET", "/api/b3/pipeline-status", query={"run_id": "failed"})
+    assert status == 200
+    check_strictly(responses.StatusAnswer, answer)
+    assert answer["steps"]["load_data"]["error"]["code"] == "ARTIFACT_NOT_FOUND"
+    assert answer["pipeline_state"]["training_status"] == "failed"
+
+
+@pytest.mark.parametrize("route", ["load-data", "complete-pipeline"])
+def test_an_answer_before_the_end_has_the_fields_that_are_described(
+    control: ControlFunction, route: str
+) -> None:
+    status, answer = control.post(route, {"run_id": "slow"})
+    operation = SPEC["paths"][f"/api/b3/{route}"]["post"]
+    schema = operation["responses"][str(status)]["content"]["application/json"]["schema"]
+    assert status == 202
+    check_strictly(getattr(responses, schema["$ref"].rsplit("/", 1)[-1]), answer)
+
+
+def test_every_control_answer_is_described_field_by_field() -> None:
+    for name in ("StatusAnswer", "SaveModelAnswer", "ModelsAnswer", "RegisteredVersion"):
+        described = SPEC["components"]["schemas"][name]
+        assert described["properties"].keys() == {
+            field.alias or name for name, field in getattr(responses, name).model_fields.items()
+        }
+
+
 def test_every_post_that_takes_a_body_has_an_example_that_is_filled_in() -> None:
     for path, methods in SPEC["paths"].items():
         if "requestBody" in methods.get("post", {}):
@@ -145,7 +219,7 @@ def test_the_page_s_script_sends_what_starts_something_only_when_it_is_confirmed
     console.log(JSON.stringify([sent(true), sent(false), asked.length]));
     """
     ran = subprocess.run(
-        ["node", "-e", script], capture_output=True, text=True, check=True, timeout=60
+        ["node", "-"], input=script, capture_output=True, text=True, check=True, timeout=60
     )
     confirmed, refused, questions = json.loads(ran.stdout)
     assert confirmed == [True] * 7
@@ -212,7 +286,7 @@ def test_the_examples_of_errors_are_what_is_answered(
     }
     asked = {
         "UNKNOWN_TICKER": predict.call("POST", "/predict", {"ticker": "PETR"}).body,
-        "BODY_TOO_LARGE": predict.call("POST", "/predict", " " * 20_001).body,
+        "BODY_TOO_LARGE": predict.call("POST", "/predict", " " * 100_001).body,
         "INVALID_PARAMETER": predict.call("POST", "/predict", "ticker=PETR4").body,
         "NOTHING_LIVE": PredictFunction(tmp_path / "empty")
         .call("POST", "/predict", {"ticker": "PETR4"})

@@ -51,7 +51,7 @@ def refused(answer: tuple[int, dict[str, Any]]) -> str:
             "body: not JSON (nested deeper than 32 levels)",
         ),
         ({"min_turnover": "inf"}, "min_turnover = 'inf': input should be a finite number"),
-        ({"run_id": "a\u0000"}, "run_id 'a\\x00'"),
+        ({"run_id": "a\u0000"}, "run_id: string should match pattern"),
         ({"wait_seconds": -(10**400)}, "wait_seconds must be a number of seconds >= 0, got -1000"),
     ],
     ids=range(12),
@@ -89,7 +89,7 @@ def test_a_reason_is_a_text_of_bounded_length(function: ControlFunction, why: An
             answer["code"] == "NOTHING_LIVE"
         ):  # a rollback looks whether there is anything to go back from first
             continue
-        assert refused((status, answer)).startswith("why must be text of 1 to 500 characters, got ")
+        assert refused((status, answer)).startswith("why: ")
 
 
 def test_a_key_of_half_characters_is_a_key(function: ControlFunction) -> None:

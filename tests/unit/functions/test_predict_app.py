@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from predict_function import Answer, PredictFunction
 from served_store import TICKERS, WatchedStorage, register_tiny, serve, tiny_snapshot
 
+from b3shared.api.http import MAX_BODY
 from b3shared.api.schemas import MAX_BATCH, AssetsAnswer, BatchAnswer, PredictAnswer
 from b3shared.registry.promotion import promote
 from b3shared.registry.versions import Registry
@@ -176,11 +177,12 @@ def test_the_front_end_asks_the_lstm(own: PredictFunction, tmp_path: Path, model
             {"ticker": "PETR4", "model_version": "../../../secret"},
             "model_version: string should match pattern",
         ),
-        ([], "body: "),
-        ("null", "body: field required"),
+        ([], "body: must be a JSON object, got list"),
+        ([{"ticker": "PETR4"}], "body: must be a JSON object, got list"),
+        ("null", "body: must be a JSON object, got NoneType"),
         ("", "body: field required"),
-        ("5", "body: "),
-        ('"PETR4"', "body: "),
+        ("5", "body: must be a JSON object, got int"),
+        ('"PETR4"', "body: must be a JSON object, got str"),
         ("ticker=PETR4", "body: not JSON (Expecting value at character 1)"),
         ('{"ticker": "PETR4"', "body: not JSON"),
         ('{"ticker": NaN}', "body: not JSON (NaN is not a JSON number)"),
@@ -273,11 +275,12 @@ def test_an_unknown_ticker_is_404_with_what_it_may_have_meant(function: PredictF
 
 
 def test_a_body_that_is_too_long_is_not_even_read(function: PredictFunction) -> None:
-    longest = '{"ticker": "PETR4"}'.ljust(function.app.MAX_BODY)
+    longest = '{"ticker": "PETR4"}'.ljust(MAX_BODY)
     function.call("POST", "/predict", longest).ok(PredictAnswer)
     answer = function.call("POST", "/predict", longest + " ")
     assert (
-        answer.error(413, "BODY_TOO_LARGE") == "the body has 20,001 characters; 20,000 are allowed"
+        answer.error(413, "BODY_TOO_LARGE")
+        == "the body has 100,001 characters; 100,000 are allowed"
     )
     assert answer.content_type == "application/json"
 

@@ -3,9 +3,10 @@
 import inspect
 
 import pytest
+from control_api import checked
 
+from b3shared.api.answers import status_answer, step_answer
 from b3shared.api.errors import HTTP_STATUS, error_body
-from b3shared.api.responses import status_answer, step_answer
 from b3shared.core import errors
 from b3shared.core.errors import B3Error, NoQuotesError
 from b3shared.params.steps import Step
@@ -42,15 +43,15 @@ def test_the_steps_answer_with_the_fields_of_the_reference(run, finish_until):
         Step.SAVE_MODEL: {"model_path": "models/rf/v/b3_model.joblib"},
     }
     for step, expected in fields.items():
-        answer = step_answer(run, step, run.record(step))
+        _, answer = checked(step_answer(run, step, run.record(step)))
         assert answer.items() >= ({"status": "success", "run_id": "r1"} | expected).items()
-    answer = step_answer(run, Step.EVALUATE_MODEL, run.record(Step.EVALUATE_MODEL))
+    _, answer = checked(step_answer(run, Step.EVALUATE_MODEL, run.record(Step.EVALUATE_MODEL)))
     assert answer["evaluation_results"]["skill"] == "none"
     assert list(answer["report_paths"]) == ["evaluate_model.bin"]
 
 
 def state(run, running=()):
-    return status_answer(run, list(running))
+    return checked(status_answer(run, list(running)))[1]
 
 
 def test_progress_counts_the_steps_that_hold(run, finish_until):
