@@ -12,7 +12,7 @@ class B3Error(Exception):
         message.
     """
 
-    code: ClassVar[str] = "B3_ERROR"
+    code: str = "B3_ERROR"
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, **details: Any) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from b3shared.core.errors import NoQuotesError
+from b3shared.core.errors import MissingSessionsError, NoQuotesError, RunFailedError
 from b3shared.params.steps import Step
 from b3shared.runs.failures import failed_step, reason, record_failure
 from b3shared.runs.state_machine import Execution
@@ -130,3 +130,10 @@ def test_an_execution_that_nobody_recorded_anything_of_says_how_it_ended(run):
     assert error.code == "RUN_FAILED"
     assert "r1.all.1" in error.message
     assert "ABORTED" in error.message
+
+
+def test_the_reason_has_the_recorded_code_and_details_and_leaves_its_class_alone(run):
+    run.fail(Step.LOAD_DATA, MissingSessionsError("two are missing", missing=["2023-12-27"]))
+    error = reason(run, Execution("a", "r1.load_data.1", "FAILED"))
+    assert (error.code, error.details) == ("MISSING_SESSIONS", {"missing": ["2023-12-27"]})
+    assert type(error).code == RunFailedError.code == "RUN_FAILED"
