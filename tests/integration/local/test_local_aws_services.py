@@ -1,8 +1,10 @@
 """State machine, buckets, schedules and the rest of a deployed template, through boto3."""
 
 import json
+import threading
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -106,6 +108,33 @@ class TestStateMachine:
         )
         with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
             machine.start_execution(stateMachineArn=arn, name=name, input=given)
+
+    @pytest.mark.parametrize("inputs", [1, 8], ids=["same-input", "other-inputs"])
+    def test_racing_starts_of_a_name_start_one_execution(
+        self, small_stack: LocalStack, name: str, inputs: int
+    ) -> None:
+        machine, arn = small_stack.client("stepfunctions"), small_stack.outputs["PipelineArn"]
+        gate = threading.Barrier(8)
+
+        def start(number: int) -> str | None:
+            given = {"run": f"{name}-{number % inputs}", "fail_times": 0, "rounds": 3}
+            gate.wait()
+            try:
+                started = machine.start_execution(
+                    stateMachineArn=arn, name=name, input=json.dumps(given)
+                )
+            except ClientError as error:
+                assert error.response["Error"]["Code"] == "ExecutionAlreadyExists"
+                return None
+            return str(started["executionArn"])
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(start, range(8)))
+
+        assert len({answer for answer in answers if answer}) == 1
+        assert answers.count(None) == inputs - 1
+        listed = machine.list_executions(stateMachineArn=arn)["executions"]
+        assert [found["name"] for found in listed].count(name) == 1
 
     def test_tasks_use_one_client_per_service(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(boto_client, "boto3", None)  # put back afterwards
