@@ -13,10 +13,15 @@ import moto
 import pytest
 from botocore.exceptions import ClientError
 from moto.stepfunctions.parser.asl.utils import boto_client
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from waiting import until
 
 from infra.local import LocalStack
-from infra.local.moto_patches import MOTO_VERSION, share_clients
+from infra.local.moto_patches import (
+    MOTO_VERSION,
+    share_clients,
+    start_executions_one_at_a_time,
+)
 
 
 def run(stack: LocalStack, **given: Any) -> dict[str, Any]:
@@ -135,6 +140,24 @@ class TestStateMachine:
         assert answers.count(None) == inputs - 1
         listed = machine.list_executions(stateMachineArn=arn)["executions"]
         assert [found["name"] for found in listed].count(name) == 1
+
+    def test_executions_are_started_one_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        met = threading.Barrier(2)
+
+        def plain(self: Any) -> bool:
+            """Whether another start is under way at the same time."""
+            try:
+                met.wait(timeout=0.2)
+            except threading.BrokenBarrierError:
+                return False
+            return True
+
+        monkeypatch.setattr(StepFunctionsParserBackend, "start_execution", plain)
+        start: Any = StepFunctionsParserBackend
+        with ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(lambda _: start.start_execution(None), range(2))) == [True] * 2
+            start_executions_one_at_a_time(SimpleNamespace())
+            assert list(pool.map(lambda _: start.start_execution(None), range(2))) == [False] * 2
 
     def test_tasks_use_one_client_per_service(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(boto_client, "boto3", None)  # put back afterwards
