@@ -27,7 +27,7 @@ import importlib, pathlib, sys
 module, name = {handler!r}.rsplit(".", 1)
 assert callable(getattr(importlib.import_module(module), name))
 for core in {cores!r}:
-    importlib.import_module("b3shared.pipeline." + core)
+    importlib.import_module("b3shared.pipeline.steps." + core)
 print(*(m.__file__ for m in list(sys.modules.values()) if getattr(m, "__file__", None)), sep="\\n")
 """
 
@@ -39,7 +39,7 @@ def files(folder: Path) -> set[str]:
 def core(function: Packaged) -> list[str]:
     """The step that the function's handler performs: it is imported on the first call only."""
     code = (function.folder / "app.py").read_text(encoding="utf-8")
-    return [name.lower() for name in re.findall(r"perform\(Step\.(\w+)", code)]
+    return [name.lower() for name in re.findall(r"make_handler\(Step\.(\w+)", code)]
 
 
 def test_every_function_of_the_template_is_built(built: dict[str, Packaged]) -> None:
@@ -135,7 +135,7 @@ def test_a_function_starts_with_its_folder_and_layers_only(
 def test_every_step_has_a_function_that_was_tried(built: dict[str, Packaged]) -> None:
     steps = {
         path.stem
-        for path in (ROOT / "b3shared" / "pipeline").glob("*.py")
+        for path in (ROOT / "b3shared" / "pipeline" / "steps").glob("*.py")
         if "def execute" in path.read_text(encoding="utf-8")
     }
     assert {step for function in built.values() for step in core(function)} == steps
@@ -157,7 +157,7 @@ def test_bytecode_is_taken_as_it_is_and_names_no_folder_of_this_machine(
     code = f"import b3shared.params.run, marshal; print({cached}, marshal.loads(open({cached}, 'rb').read()[16:]).co_filename)"
     file, named = isolated.run(built["LoadDataFunction"], code).split()
     assert Path(file).read_bytes()[4:8] == b"\x01\0\0\0"  # PEP 552: hash-based, unchecked
-    assert named == "/opt/python/b3shared/params.py"
+    assert named == "/opt/python/b3shared/params/run.py"
 
 
 def test_a_layer_built_twice_has_the_same_bytes(
