@@ -21,10 +21,11 @@ TARGET = ROOT / "functions" / "pipeline_api" / "openapi.json"
 ANSWERS = ROOT / "infra" / "api_answers"
 REFERENCE = "#/components/schemas/"
 
-ABOUT = """Forecasts for the Brazilian exchange, and the pipeline that makes them. Not investment advice.
+ABOUT = """Forecasts for the Brazilian exchange, and the pipeline that makes them.
+Not investment advice.
 
-A field of a request that is left out has its default. Errors have one form, with a `code` for programs;
-API Gateway's own answers (403, 429 and 503) are `{"message": ...}`.
+A field of a request that is left out has its default. Errors have one form, with a `code` for
+programs; API Gateway's own answers (403, 429 and 503) are `{"message": ...}`.
 """
 
 SECURITY = {
@@ -60,9 +61,11 @@ def build() -> dict[str, Any]:
         "paths": {},
         "components": {"schemas": {}, "securitySchemes": SECURITY},
     }
+
     for part in parts:
         spec["paths"] |= part["paths"]
         spec["components"]["schemas"] |= part.get("components", {}).get("schemas", {})
+
     _add_texts(spec)
     _add_same_paths(spec)
     spec["components"]["schemas"] = _used(spec)
@@ -97,11 +100,13 @@ def _add_texts(spec: dict[str, Any]) -> None:
     """Add summaries, descriptions, examples and questions; order the paths as the texts are."""
     described = spec["paths"]
     spec["paths"] = {}
+
     for (method, path), texts in OPERATIONS.items():
         operation = described[path].pop(method)
         spec["paths"].setdefault(path, {})[method] = operation
         operation |= {"summary": texts.summary, "description": texts.description}
         operation["security"] = _security(operation["tags"])
+
         if texts.bodies:
             content = operation["requestBody"]["content"]["application/json"]
             content["examples"] = {name: {"value": body} for name, body in texts.bodies.items()}
@@ -112,6 +117,7 @@ def _add_texts(spec: dict[str, Any]) -> None:
             }
         if texts.confirm:
             operation["x-confirm"] = texts.confirm
+
     if left := [path for path, operations in described.items() if operations]:
         raise KeyError(f"infra/api_texts.py lacks {', '.join(left)}")
 
@@ -121,7 +127,7 @@ def _answer(file: str) -> Any:
 
 
 def _security(tags: list[str]) -> list[dict[str, list[str]]]:
-    """Return who may call: anybody for predictions; runs and versions need a signature or a token."""
+    """Return who may call: anybody predicts; runs and versions need a signature or a token."""
     if tags == ["predictions"]:
         return [{}, {"Jwt": []}]
     return [] if tags == ["health"] else [{"Iam": []}, {"Jwt": []}]
@@ -173,7 +179,8 @@ def _sorted(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _used(spec: dict[str, Any]) -> dict[str, Any]:
     """Return the schemas that something refers to, directly or not."""
-    schemas, text = spec["components"]["schemas"], json.dumps(spec["paths"])
+    schemas = spec["components"]["schemas"]
+    text = json.dumps(spec["paths"])
     used: dict[str, Any] = {}
     while found := {
         n: s for n, s in schemas.items() if n not in used and f'"{REFERENCE}{n}"' in text

@@ -74,6 +74,7 @@ def _trained(common: Common, record: StepRecord, _: Run) -> StepAnswer:
         best_params=summary["chosen"],
         train_size=summary["rows"]["train"],
     )
+
     return TrainModelAnswer(
         **common,
         training_status="completed",

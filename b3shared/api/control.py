@@ -44,15 +44,15 @@ NEEDS = {
     Step.EVALUATE_MODEL: Step.TRAIN_MODEL,
     Step.SAVE_MODEL: Step.EVALUATE_MODEL,
 }
-"""Step -> the step that must be done before a caller may ask for it."""
+"""Step -> the step that must be done before it."""
 
 STOPS = {Step.SAVE_MODEL: None}
-"""Where a step's execution ends if not with the step: saving also publishes."""
+"""Step -> where its execution ends, if not with the step: saving also publishes."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a caller may ask for.
+    """Limits of what a caller may ask for.
 
     Attributes:
         wait_seconds: how long an answer may be waited for.
@@ -64,12 +64,12 @@ class Limits:
 
 
 class Control:
-    """Starts and follows runs of one deployment.
+    """Starts and follows the runs of one deployment.
 
     Args:
         storage: of the deployment.
         machine: its state machine.
-        limits: what a caller may ask for.
+        limits: of what a caller may ask for.
         remaining: seconds that the caller's own process still has; waiting ends two seconds before.
     """
 

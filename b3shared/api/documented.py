@@ -17,7 +17,7 @@ DESCRIPTIONS = {
     503: "Nothing is live yet, or a source is out of reach",
     507: "The disk for temporary files is too small for the data",
 }
-"""HTTP status of an error in words."""
+"""HTTP status of an error -> its description."""
 
 MESSAGES = {
     "UNKNOWN_ROUTE": "GET /api/b3/forecast: there is no such route",
@@ -91,6 +91,7 @@ def documented(
         responses[200] = _response("The answer", answer)
     if accepted:
         responses[202] = _response("Started, and not finished yet", accepted)
+
     for code in sorted(
         {*codes, *EVERYWHERE}, key=lambda code: (_STATUS[code], code in EVERYWHERE, code)
     ):

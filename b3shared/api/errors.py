@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: status and body."""
+"""HTTP status and body of every error."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ HTTP_STATUS = {
     "DISK_FULL": 507,
     "OUT_OF_MEMORY": 507,
 }
-"""HTTP status of an error code; what is not listed is our fault, 500."""
+"""Error code -> HTTP status; a code that is not listed is our fault, 500."""
 
 
 def error_body(code: str, message: str, details: dict[str, Any] | None = None) -> dict[str, Any]:

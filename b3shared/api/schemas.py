@@ -26,7 +26,7 @@ class _Answer(BaseModel):
 
 
 class PredictRequest(_Request):
-    """One ticker."""
+    """Forecast one ticker."""
 
     ticker: TickerText = Field(description="trimmed and put in capitals", examples=["PETR4"])
     model_type: ModelType = "rf"
@@ -36,7 +36,7 @@ class PredictRequest(_Request):
 
 
 class BatchRequest(_Request):
-    """Many tickers, or all of the snapshot."""
+    """Forecast many tickers, or all of the snapshot."""
 
     tickers: Annotated[list[TickerText], Field(min_length=1, max_length=MAX_BATCH)] | Literal["all"]
     model_type: ModelType = "rf"
@@ -53,7 +53,7 @@ class Error(_Answer):
 
 
 class Reason(_Answer):
-    """One feature's part in an action."""
+    """The effect of one feature on an action."""
 
     feature: str
     value: float = Field(description="in the newest session")
@@ -69,7 +69,7 @@ class Reason(_Answer):
 
 
 class Explanation(_Answer):
-    """Why this action."""
+    """The reasons for an action."""
 
     summary: str = Field(
         description="sentences: the most probable class, the action where it is another, skill, "
@@ -93,7 +93,7 @@ class Interval(_Answer):
 
 
 class PredictAnswer(_Answer):
-    """A forecast with its reasons, its age and what the model's evaluation could show."""
+    """A forecast with its reasons, its age and the skill that the evaluation showed."""
 
     status: Literal["success"]
     message: str
@@ -136,7 +136,7 @@ class PredictAnswer(_Answer):
     target: str | None = Field(
         description="what the classes mean: label rule, horizon in sessions, width of the hold band"
     )
-    skill: Skill = Field(description="what the evaluation could show beyond the baselines")
+    skill: Skill = Field(description="what the evaluation showed beyond the baselines")
     as_of: str = Field(description="the ticker's newest session, which the forecast is made from")
     data_age_sessions: int = Field(
         description="sessions of the exchange after as_of and before today in São Paulo"
@@ -171,7 +171,7 @@ class BatchError(_Answer):
 
 
 class BatchAnswer(_Answer):
-    """One row per ticker."""
+    """The forecasts of a batch, one row per ticker."""
 
     status: Literal["success"]
     message: str
@@ -193,7 +193,7 @@ class Asset(_Answer):
 
 
 class Pagination(_Answer):
-    """Where a page stands."""
+    """The position of a page."""
 
     page: int
     page_size: int

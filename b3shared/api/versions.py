@@ -57,6 +57,7 @@ class Versions:
         """
         before = Release(self.storage).state().live
         expected = {"expected": request.expected} if request.checks_live else {}
+
         after = promote(
             self.storage,
             request.model_dir,

@@ -65,6 +65,7 @@ def record_failure(run: Run, error: dict[str, Any], started_at: str, step: Step)
     if kind in CODES or known is None or datetime.fromisoformat(known["at"]) < began:
         run.fail(step, message_of(error), code=_code(kind))
         known = run.state()[step].error or {}
+
     return {
         "run_id": run.run_id,
         "step": str(step),

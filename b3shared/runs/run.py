@@ -82,6 +82,7 @@ class Run:
             "params": params.model_dump(mode="json"),
             "meta": meta,
         }
+
         try:
             storage.create(params_key(run_id), to_json(document))
         except ConflictError:
@@ -223,6 +224,7 @@ class Run:
             "details": known.details if known else {},
             "at": utc_now(),
         }
+
         try:
             self.files.write_note(step, "error", document)
         except InvalidParameterError:

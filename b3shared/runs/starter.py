@@ -97,6 +97,7 @@ def execution_input(
     ``last`` is where the definition keeps the answer of the last step.
     """
     trained = run.effective_params(Step.TRAIN_MODEL, overrides.get(Step.TRAIN_MODEL))
+
     return {
         "run_id": run.run_id,
         "model_type": trained.model_type,

@@ -58,6 +58,7 @@ class ControlFunction:
             self.app = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(self.app)
             sys.modules.pop("description", None)
+
         self.machine = Started()
         self.app.machine = self.machine
 
@@ -82,6 +83,7 @@ class ControlFunction:
             },
             "isBase64Encoded": False,
         }
+
         if query:
             event["queryStringParameters"] = query
         if body is not None:

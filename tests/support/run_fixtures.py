@@ -1,4 +1,4 @@
-"""Fixtures of a run in a storage, and of the work that a state machine would have done."""
+"""Fixtures: a run in a storage, and the work that a state machine would have done."""
 
 import pytest
 from records import finish
@@ -31,7 +31,7 @@ def finish_until(tmp_path):
 
 
 def work_in(storage, folder):
-    """A machine's work in a storage: the records of all steps that an execution's input asks for."""
+    """Return a machine's work: it writes the records of the steps that an input asks for."""
 
     def work(given):
         run = Run.open(storage, given["run_id"])

@@ -97,7 +97,7 @@ def test_an_existing_runs_load_changes_what_load_owns(control):
         control.step(Step.LOAD_DATA, {"run_id": "a", "horizon": 5})
 
 
-def test_no_patience_is_answered_at_once(idle):
+def test_a_call_that_waits_no_second_is_answered_at_once(idle):
     started = time.monotonic()
     status, body = idle.step(Step.LOAD_DATA, {"run_id": "a", "wait_seconds": 0})
     assert time.monotonic() - started < 2
@@ -108,7 +108,7 @@ def test_no_patience_is_answered_at_once(idle):
     )
 
 
-def test_waiting_ends_before_the_callers_own_process_does(storage):
+def test_waiting_ends_two_seconds_before_the_function_does(storage):
     control = Control(storage, FakeMachine(), Limits(wait_seconds=3600), remaining=lambda: 2.2)
     status, _ = ControlApi(control).step(Step.LOAD_DATA, {"run_id": "a"})
     assert status == 202
@@ -182,7 +182,7 @@ def test_a_complete_run_resumes_one_that_was_begun_step_by_step(control):
     assert control.status("a")[1]["progress"] == 1.0
 
 
-def test_a_complete_run_is_not_what_runs_up_to_a_step(idle):
+def test_a_complete_run_conflicts_with_an_execution_up_to_a_step(idle):
     idle.step(Step.LOAD_DATA, {"run_id": "a", "wait_seconds": 0})
     with pytest.raises(ConflictError, match="load_data"):
         idle.complete_pipeline({"run_id": "a"})
@@ -198,7 +198,7 @@ def test_a_complete_run_may_be_given_data_of_the_users_own(idle):
 
 
 @pytest.mark.parametrize("call", ["complete_pipeline", "load_data"])
-def test_a_key_is_one_run_and_not_another(control, storage, call):
+def test_an_idempotency_key_names_one_run(control, storage, call):
     def ask(body, key):
         return (
             control.complete_pipeline(body, key)
@@ -223,7 +223,7 @@ def test_one_run_too_many_is_refused_and_does_not_become_the_current_one(idle, s
 
 
 @pytest.mark.parametrize("name", ["lstm", "lstm_mtl"])
-def test_the_network_is_trained_as_the_forest_is(control, storage, name):
+def test_the_lstm_is_trained_as_the_forest_is(control, storage, name):
     control.complete_pipeline({"run_id": "a", "model_type": name})
     assert Run.open(storage, "a").params.model_type == "lstm"
     for step in ORDER[:3]:
@@ -233,7 +233,7 @@ def test_the_network_is_trained_as_the_forest_is(control, storage, name):
     assert given["model_type"] == "lstm"
 
 
-def test_the_status_without_a_current_run_says_that_nothing_is_there(control):
+def test_the_status_without_a_current_run_has_all_flags_false(control):
     status, body = control.status(None)
     assert (status, body["run_id"], body["progress"]) == (200, None, 0.0)
     assert not any(

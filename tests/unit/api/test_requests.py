@@ -100,7 +100,7 @@ def test_a_step_takes_its_own_parameters_flat_or_nested(run):
 @pytest.mark.parametrize(
     "body", [{"horizon": 2}, {"n_jobs": -1}, {"rf": {"n_jobs": -1}}, {"rf": None}, {"rf": {}}]
 )
-def test_another_steps_parameter_may_stand_there_if_it_changes_nothing(run, body):
+def test_another_steps_parameter_is_accepted_if_it_changes_nothing(run, body):
     assert own_params(run, Step.SPLIT_DATA, parameters(body)) == {}
 
 
@@ -129,7 +129,7 @@ def test_unchanged_means_what_the_run_last_used_not_the_default(run, finish_unti
         own_params(run, Step.SPLIT_DATA, {"horizon": 2})
 
 
-def test_a_resumed_run_keeps_what_the_caller_does_not_say(storage):
+def test_a_resumed_run_keeps_the_parameters_that_the_caller_does_not_give(storage):
     run = Run.create(storage, "r2", PipelineParams.of(horizon=5, n_jobs=2))
     assert resumed_params(run, {}) == run.params
     assert resumed_params(run, {"n_estimators": 7}).rf == run.params.rf.model_copy(
@@ -137,7 +137,7 @@ def test_a_resumed_run_keeps_what_the_caller_does_not_say(storage):
     )
 
 
-def test_a_key_is_always_the_same_run_and_an_allowed_id():
+def test_a_key_gives_always_the_same_valid_run_id():
     ids = {run_id_of(key) for key in ("a", "a", "b", "é" * 500)}
     assert len(ids) == 3
     assert all(len(run_id) <= 48 for run_id in ids)
@@ -148,7 +148,7 @@ def test_a_key_is_always_the_same_run_and_an_allowed_id():
 @given(
     body=st.dictionaries(st.sampled_from(NAMES), JSON, max_size=3), step=st.sampled_from(list(Step))
 )
-def test_no_body_whatever_makes_anything_but_an_error_of_ours(run, body, step):
+def test_any_body_gives_overrides_or_an_error_of_ours(run, body, step):
     try:
         params = parameters(body)
         overrides = own_params(run, step, params)

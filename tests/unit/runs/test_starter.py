@@ -59,7 +59,7 @@ def test_one_run_too_many_is_refused_naming_those_that_run(run, storage):
     assert starter.start(Run.open(storage, "r2"), None).name == "r2.all.1"
 
 
-def test_the_same_start_again_joins_what_runs_even_where_no_other_would_fit(run):
+def test_the_same_start_again_returns_what_is_running_at_the_limit_too(run):
     machine = FakeMachine()
     starter = Starter(machine, 1)
     assert starter.start(run, None) == starter.start(run, None)
