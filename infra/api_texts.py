@@ -1,18 +1,19 @@
-"""What the API's description says of each operation, in the order of the page: predictions, runs, versions."""
+"""Texts of the API's description: summary, description and examples of each operation."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from b3shared.params.steps import Step
-
-STARTS = "This starts a run on the deployment's quotes. It takes minutes and becomes the current run. Start it?"
+STARTS = (
+    "This starts a run on the deployment's quotes. It takes minutes and becomes the current run. "
+    "Start it?"
+)
 RUNS_STEP = "This runs the step of the current run and may take minutes. Run it?"
 CHANGES_LIVE = "This changes which version answers predictions. Change it?"
 
 
 @dataclass(frozen=True)
 class Operation:
-    """Texts of one operation.
+    """The texts of one operation.
 
     Attributes:
         summary: the line in the list.
@@ -39,21 +40,24 @@ TAGS = {
 """Sections of the page, in order."""
 
 _ONE_STEP = (
-    "Without a `run_id` it works on the current run. 200 with what the step made, 202 when that takes longer than "
-    "`wait_seconds`, 409 naming the step that is missing. A step that is done returns at once."
+    "Without a `run_id` it works on the current run. 200 with what the step made, 202 when that "
+    "takes longer than `wait_seconds`, 409 naming the step that is missing. A step that is done "
+    "returns at once."
 )
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("post", "/api/b3/predict"): Operation(
         "Forecast one ticker, with reasons",
-        "Action, probabilities, price, reasons, age of the data, `skill` and `degraded`. The LSTM adds "
-        "`predicted_return`, `predicted_price`, `interval` and `sequence_length`. Also under `/predict`.",
+        "Action, probabilities, price, reasons, age of the data, `skill` and `degraded`. The LSTM "
+        "adds `predicted_return`, `predicted_price`, `interval` and `sequence_length`. Also under "
+        "`/predict`.",
         {"forest": {"ticker": "PETR4"}, "LSTM": {"ticker": "PETR4", "model_type": "lstm"}},
         {"forest": "predict_forest.json", "LSTM": "predict_lstm.json"},
     ),
     ("post", "/api/b3/predict/batch"): Operation(
         "Forecast many tickers, or all",
-        "One short row per ticker, and the reason for every ticker without a forecast. Also under `/predict/batch`.",
+        "One short row per ticker, and the reason for every ticker without a forecast. Also under "
+        "`/predict/batch`.",
         {"some": {"tickers": ["PETR4", "VALE3"]}, "all": {"tickers": "all"}},
         {"some": "batch_some.json"},
     ),
@@ -63,16 +67,17 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("post", "/api/b3/complete-pipeline"): Operation(
         "Start a whole run",
-        "202 with `run_id` and `execution_arn`: the run loads, trains, evaluates, registers and publishes, which takes "
-        "minutes. Follow it with `pipeline-status`. A run cannot be stopped over HTTP; a version that it makes goes live "
-        "only if the gate lets it.",
+        "202 with `run_id` and `execution_arn`: the run loads, trains, evaluates, registers and "
+        "publishes, which takes minutes. Follow it with `pipeline-status`. A run cannot be stopped "
+        "over HTTP; a version that it makes goes live only if the gate lets it.",
         {"forest": {"model_type": "rf"}, "LSTM": {"model_type": "lstm"}},
         confirm=STARTS,
     ),
     ("post", "/api/b3/load-data"): Operation(
         "Step 1: load quotes",
-        "Starts a new run, which becomes the current one, unless a `run_id` names one that exists. 200 with rows and "
-        "columns, or 202 when it takes longer than `wait_seconds`. Any parameter of the run may be given here.",
+        "Starts a new run, which becomes the current one, unless a `run_id` names one that exists. "
+        "200 with rows and columns, or 202 when it takes longer than `wait_seconds`. Any parameter "
+        "of the run may be given here.",
         {"default": {"period": "5y"}},
         confirm=STARTS,
     ),
@@ -108,8 +113,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("get", "/api/b3/pipeline-status"): Operation(
         "Where a run stands",
-        "Flags, progress, time and error of every step; while the LSTM trains, epoch, losses and slice. Without a "
-        "`run_id` of the current run.",
+        "Flags, progress, time and error of every step; while the LSTM trains, epoch, losses and "
+        "slice. Without a `run_id` of the current run.",
     ),
     ("post", "/api/b3/clear-state"): Operation(
         "Have no current run any more",
@@ -124,7 +129,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ),
     ("post", "/api/b3/models/{model_type}/promote"): Operation(
         "Make a version live",
-        "Answers `from` and `to`; 404 naming the registered versions, 409 on a lost race or where `expected` is not live.",
+        "Answers `from` and `to`; 404 naming the registered versions, 409 on a lost race or where "
+        "`expected` is not live.",
         {"by hand": {"model_version": "20231228-00000000", "why": "by hand"}},
         confirm=CHANGES_LIVE,
     ),
@@ -144,8 +150,3 @@ SAME_AS = {
     "/api/b3/assets": "/assets",
 }
 """Paths of the reference's front end -> the path whose answers they give."""
-
-STEP_ROUTES = {f"/api/b3/{str(step).replace('_', '-')}": step for step in list(Step)[:5]} | {
-    "/api/b3/save-model": Step.SAVE_MODEL
-}
-"""Routes of the control API that run up to a step."""

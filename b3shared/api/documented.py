@@ -1,4 +1,4 @@
-"""What the API's description says of a route's answers: its success, and every error that it may give."""
+"""Describes a route's answers: its success, and every error that it may give."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ DESCRIPTIONS = {
     503: "Nothing is live yet, or a source is out of reach",
     507: "The disk for temporary files is too small for the data",
 }
-"""HTTP status of an error in words."""
+"""HTTP status of an error -> its description."""
 
 MESSAGES = {
     "UNKNOWN_ROUTE": "GET /api/b3/forecast: there is no such route",
@@ -27,15 +27,16 @@ MESSAGES = {
     "ARTIFACT_NOT_FOUND": "there is no 'inputs/mine.parquet' in s3://bucket",
     "STEP_NOT_READY": "train_model needs load_data, which has not run: call it first",
     "CONFLICT": "run 'mine' exists with other values of horizon; choose another run_id",
-    "INCOMPATIBLE_FEATURES": "version 20231228-7c40912d looks back 32 sessions; the snapshot of 2023-12-28 holds 1: "
-    "make the version live, and the next snapshot has them",
-    "BODY_TOO_LARGE": "the body has 20,001 characters; 20,000 are allowed",
+    "INCOMPATIBLE_FEATURES": "version 20231228-7c40912d looks back 32 sessions; the snapshot of "
+    "2023-12-28 holds 1: make the version live, and the next snapshot has them",
+    "BODY_TOO_LARGE": "the body has 100,001 characters; 100,000 are allowed",
     "INVALID_PARAMETER": "body: not JSON (Expecting value at character 1)",
     "NO_QUOTES": "no quote passes the filters",
     "TOO_LITTLE_HISTORY": "PETR4 has 120 sessions of history; 286 are needed",
     "TOO_MANY_RUNS": "4 runs are running, 4 are allowed at once: try again when one has ended",
     "INTERNAL": "an unforeseen error; the log has it under request 1b2c3d",
-    "NOTHING_LIVE": "no snapshot of features is published yet: run the pipeline once (POST /api/b3/complete-pipeline)",
+    "NOTHING_LIVE": "no snapshot of features is published yet: run the pipeline once "
+    "(POST /api/b3/complete-pipeline)",
     "SOURCE_UNAVAILABLE": "the quotes cannot be reached",
     "DISK_FULL": "the disk for temporary files is full",
 }
@@ -71,19 +72,26 @@ CHANGES = ("UNKNOWN_MODEL", "CONFLICT", "INCOMPATIBLE_FEATURES", *BODY, "NOTHING
 
 
 def documented(
-    answer: type[BaseModel], tag: str, codes: tuple[str, ...] = (), *, accepted: bool = False
+    answer: type[BaseModel] | None,
+    tag: str,
+    codes: tuple[str, ...] = (),
+    *,
+    accepted: type[BaseModel] | None = None,
 ) -> dict[str, Any]:
-    """Keyword arguments of a route: its answers, its errors in their one form with examples, its tag.
+    """Return a route's keyword arguments: its answers, its errors with examples, its tag.
 
     Args:
-        answer: what 200 holds.
+        answer: model of the body of a 200; None where there is none.
         tag: the part of the API.
         codes: of the errors that the route may answer beside :data:`EVERYWHERE`.
-        accepted: whether 202 may come, with the same form.
+        accepted: model of the body of a 202, if one may come.
     """
-    responses = {200: _response("The answer", answer)}
+    responses = {}
+    if answer:
+        responses[200] = _response("The answer", answer)
     if accepted:
-        responses[202] = _response("Started, and not finished yet", answer)
+        responses[202] = _response("Started, and not finished yet", accepted)
+
     for code in sorted(
         {*codes, *EVERYWHERE}, key=lambda code: (_STATUS[code], code in EVERYWHERE, code)
     ):

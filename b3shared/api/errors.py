@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: status and body."""
+"""HTTP status and body of every error."""
 
 from typing import Any
 
@@ -31,14 +31,20 @@ HTTP_STATUS = {
     "DISK_FULL": 507,
     "OUT_OF_MEMORY": 507,
 }
-"""HTTP status of an error code; what is not listed is our fault, 500."""
+"""Error code -> HTTP status; a code that is not listed is our fault, 500."""
 
 
 def error_body(code: str, message: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The one form of every error."""
+    """Return the body of an error, in the one form that all have."""
     return {
         "status": "error",
         "code": code,
         "message": message,
         **({"details": details} if details else {}),
     }
+
+
+def short(value: object) -> str:
+    """Return a value's text as an error names it, at most some 100 characters."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."

@@ -1,7 +1,4 @@
-"""A request's body as JSON.
-
-Whatever cannot be stored and answered as JSON again is refused here, once for all routes.
-"""
+"""Parses a request's body as JSON, and refuses what cannot be written as JSON again."""
 
 import json
 from typing import Any, NoReturn
@@ -9,15 +6,15 @@ from typing import Any, NoReturn
 from b3shared.core.errors import InvalidParameterError
 
 MAX_DEPTH = 32
-"""Lists and objects inside one another; a request needs four."""
+"""Deepest nesting of lists and objects; a request needs four levels."""
 
 
 def json_of(text: str) -> Any:
-    """The value of a JSON text.
+    """Return the value of a JSON text.
 
     Raises:
-        InvalidParameterError: Not JSON, nested too deep, a number without end or beyond all bounds
-            (NaN, Infinity, 1e999, 5,000 digits), or half a character (a lone surrogate).
+        InvalidParameterError: Not JSON, nested too deep, a number that is not finite or too long
+            (NaN, Infinity, 1e999, 5,000 digits), or a lone surrogate.
     """
     try:
         value = json.loads(text, parse_constant=_not_a_number)
@@ -26,6 +23,18 @@ def json_of(text: str) -> Any:
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidParameterError(f"body: not JSON ({_reason(error)})") from error
+    return value
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Return the JSON object of a request's body.
+
+    Raises:
+        InvalidParameterError: Not JSON, see :func:`json_of`, or not an object.
+    """
+    value = json_of(text)
+    if not isinstance(value, dict):
+        raise InvalidParameterError(f"body: must be a JSON object, got {type(value).__name__}")
     return value
 
 

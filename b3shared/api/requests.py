@@ -1,68 +1,242 @@
-"""What a caller sends, taken apart: the run, his own data, and parameters, each for the step that owns it."""
+"""Request models of the control API, and how their parameters reach the steps that own them."""
 
 import hashlib
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
+from pydantic_core import CoreSchema
+
+from b3shared.api.errors import short
 from b3shared.core.errors import InvalidParameterError
-from b3shared.params.models import model_types, nested
-from b3shared.params.run import NAMESPACE_PATTERN, PipelineParams
+from b3shared.params.models import (
+    ALIASES,
+    DEFAULT_MODEL_TYPE,
+    OneOf,
+    accepted_names,
+    model_types,
+    nested,
+)
+from b3shared.params.run import (
+    NAMESPACE_PATTERN,
+    RUN_ID_PATTERN,
+    PipelineParams,
+    flat_schemas,
+)
 from b3shared.params.steps import Step, owner_of
 from b3shared.runs.run import Run
 
-Body = Mapping[str, Any]
-
-INPUTS = "inputs/"
-"""Where in the bucket callers put quotes of their own."""
+Parameters = Mapping[str, Any]
+"""Parameters of a run, those of a model under its name."""
 
 MAX_REASON = 500
-"""Characters of the reason for a change of what is live."""
+"""Longest reason for a change of what is live, in characters."""
 
-_NOT_PARAMETERS = ("run_id", "input_key", "wait_seconds")
+MAX_WAIT = 86_400
+"""Seconds that a caller may ask to wait, at most; the deployment grants less."""
 
 
-def taken_apart(body: Body) -> tuple[str | None, str | None, dict[str, Any]]:
-    """Run id, input key, and everything else, which are parameters, nested.
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value
 
-    Raises:
-        InvalidParameterError: ``run_id`` or ``input_key`` is not text, or the key lies elsewhere
-            than under inputs/.
+
+RunId = Annotated[
+    Annotated[str, Field(pattern=RUN_ID_PATTERN)] | None,
+    BeforeValidator(_none_if_empty),
+    Field(description="default: the current run"),
+]
+Namespace = Annotated[str, Field(pattern=NAMESPACE_PATTERN)]
+InputKey = Annotated[str, Field(pattern=r"^(inputs/.{1,890})?$")]
+Reason = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_REASON)
+]
+VersionName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+ModelName = Annotated[str, OneOf(accepted_names)]
+"""Any accepted name of a model type; :class:`PipelineParams` refuses others."""
+
+
+class RunRequest(BaseModel):
+    """What every request about a run may hold.
+
+    Parameters of the run stand beside these fields. They are not checked here but all at once by
+    :class:`PipelineParams`, since what is allowed depends on the run and the step; the schema
+    lists them.
     """
-    for name in ("run_id", "input_key"):
-        if body.get(name) is not None and not isinstance(body[name], str):
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    owner: ClassVar[Step | None] = None
+    """The step whose parameters the schema lists; None for all."""
+
+    run_id: RunId = None
+    input_key: InputKey | None = Field(
+        default=None,
+        description="quotes of your own in the bucket; empty: the previous step's output again",
+    )
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the run that were given, those of a model under its name."""
+        given = self.model_extra or {}
+        return nested({n: v for n, v in given.items() if v is not None or n not in model_types()})
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        schema["properties"] |= parameter_schemas(cls.owner)
+        schema["additionalProperties"] = False
+        return schema
+
+
+class CompletePipelineRequest(RunRequest):
+    """Start a whole run."""
+
+
+class StepRequest(RunRequest):
+    """Run up to a step."""
+
+    wait_seconds: Annotated[float, Field(ge=0)] | SkipJsonSchema[None] = Field(
+        default=None, description="how long to wait for the result"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _wait_is_a_number(cls, body: Any) -> Any:
+        """Refuse what is not a JSON number; a number beyond all floats is as long as allowed."""
+        if not isinstance(body, dict) or "wait_seconds" not in body:
+            return body
+        wait = body["wait_seconds"]
+        if isinstance(wait, bool) or not isinstance(wait, int | float) or not wait >= 0:
             raise InvalidParameterError(
-                f"{name} = {body[name]!r}: text is allowed", parameters=[name]
+                f"wait_seconds must be a number of seconds >= 0, got {short(wait)}",
+                parameters=["wait_seconds"],
             )
-    if body.get("input_key") and not body["input_key"].startswith(INPUTS):
-        raise InvalidParameterError(
-            f"input_key = {body['input_key']!r}: keys under {INPUTS} are allowed",
-            parameters=["input_key"],
-        )
-    rest = {name: value for name, value in body.items() if name not in _NOT_PARAMETERS}
-    given = {n: v for n, v in rest.items() if v is not None or n not in model_types()}
-    return body.get("run_id"), body.get("input_key"), nested(given)
+        return body | {"wait_seconds": float(min(wait, MAX_WAIT))}
 
 
-def check_names(body: Body, allowed: Sequence[str]) -> None:
-    """Refuse what a body says beside what is allowed: it would be taken for heard.
-
-    Raises:
-        InvalidParameterError: It says something else.
-    """
-    if unknown := sorted(set(body) - set(allowed)):
-        raise InvalidParameterError(
-            f"unknown: {', '.join(unknown)}; allowed are {', '.join(allowed)}", parameters=unknown
-        )
+class LoadDataRequest(StepRequest):
+    """Load quotes. It starts a run, so any parameter of the run may be given."""
 
 
-def own_params(run: Run, step: Step, params: Body) -> dict[str, Any]:
-    """The parameters that a step is to change; another step's may stand there if they change nothing.
+class PreprocessDataRequest(StepRequest):
+    """Make features and labels."""
+
+    owner = Step.PREPROCESS_DATA
+
+
+class SplitDataRequest(StepRequest):
+    """Split by date."""
+
+    owner = Step.SPLIT_DATA
+
+
+class TrainModelRequest(StepRequest):
+    """Search, train and calibrate."""
+
+    owner = Step.TRAIN_MODEL
+
+
+class EvaluateModelRequest(StepRequest):
+    """Evaluate on the test dates."""
+
+    owner = Step.EVALUATE_MODEL
+
+
+class SaveModelRequest(StepRequest):
+    """Register the version and publish."""
+
+    owner = Step.SAVE_MODEL
+
+
+class RollbackRequest(BaseModel):
+    """Go back to the version that was live before."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    model_dir: Namespace = Field(default="models", description="namespace in the registry")
+    why: Reason | None = Field(default=None, description="the reason, for the history")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_known(cls, body: Any) -> Any:
+        """Refuse unknown fields by name: ignoring them would look like accepting them."""
+        if isinstance(body, dict) and (unknown := sorted(set(body) - cls.model_fields.keys())):
+            allowed = ", ".join(cls.model_fields)
+            raise InvalidParameterError(
+                f"unknown: {', '.join(unknown)}; allowed are {allowed}", parameters=unknown
+            )
+        return body
+
+    @property
+    def reason(self) -> str:
+        """The reason that goes into the release's history."""
+        return self.why or "by hand"
+
+
+class PromoteRequest(RollbackRequest):
+    """Make a version live."""
+
+    model_version: VersionName
+    expected: VersionName | None = Field(
+        default=None,
+        description="the version that must be live now, null for none; left out: whatever is live",
+    )
+
+    @property
+    def checks_live(self) -> bool:
+        """Whether the caller says which version must be live now."""
+        return "expected" in self.model_fields_set
+
+
+def parameter_schemas(owner: Step | None) -> dict[str, Any]:
+    """JSON schemas of the parameters that a step owns (None: all), by name as a caller gives it."""
+    schemas = flat_schemas()
+    schemas |= {alias: schemas[name] for alias, name in ALIASES.items()}
+    found = {
+        name: _single_or_many(schema)
+        for name, schema in sorted(schemas.items())
+        if owner is None or owner_of(name) is owner
+    }
+    if "model_type" in found:
+        found["model_type"] = {
+            "type": "string",
+            "enum": list(accepted_names()),
+            "default": DEFAULT_MODEL_TYPE,
+        }
+    return found
+
+
+def _single_or_many(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a list of candidates, which may be given as its only one."""
+    if schema.get("type") != "array" or "minItems" not in schema:  # the forest's search
+        return schema
+    kept = {
+        name: value for name, value in schema.items() if name in ("default", "description", "title")
+    }
+    many = {"type": "array", "items": schema["items"], "minItems": 1}
+    return kept | {"anyOf": [schema["items"], many]}
+
+
+def own_params(run: Run, step: Step, params: Parameters) -> dict[str, Any]:
+    """Return the parameters that a step is to change.
+
+    Those of another step may be among ``params`` if they change nothing.
 
     Args:
         run: the run.
-        step: which is asked for.
-        params: from :func:`taken_apart`.
+        step: the step that is asked for.
+        params: of a request.
 
     Raises:
         InvalidParameterError: Unknown, out of bounds, or another step's with another value.
@@ -78,53 +252,14 @@ def own_params(run: Run, step: Step, params: Body) -> dict[str, Any]:
     return overrides
 
 
-def resumed_params(run: Run, params: Body) -> PipelineParams:
-    """The parameters that a caller means who names a run: the run's, with what he gives."""
+def resumed_params(run: Run, params: Parameters) -> PipelineParams:
+    """Return the parameters of a run with those that its caller gives."""
     return run.params.replace(params)
 
 
 def run_id_of(idempotency_key: str | None) -> str | None:
-    """The run that a key stands for: the same key, the same run."""
-    return (
-        f"key-{hashlib.sha256(idempotency_key.encode(errors='surrogatepass')).hexdigest()[:32]}"
-        if idempotency_key
-        else None
-    )
-
-
-def namespace_of(body: Body) -> str:
-    """The namespace that a body names, or the default one; InvalidParameterError if none can have the name."""
-    namespace = body.get("model_dir", "models")
-    if not isinstance(namespace, str) or not re.fullmatch(NAMESPACE_PATTERN, namespace):
-        raise InvalidParameterError(
-            f"model_dir must be 1 to 32 of a-z, 0-9 and '-', got {short(namespace)}"
-        )
-    return namespace
-
-
-def reason_of(body: Body) -> str:
-    """The reason that goes into the release's history, where it stays; InvalidParameterError if it is too long."""
-    why = body.get("why")
-    if why is None:
-        return "by hand"
-    if not isinstance(why, str) or not why.strip() or len(why) > MAX_REASON:
-        raise InvalidParameterError(
-            f"why must be text of 1 to {MAX_REASON} characters, got {short(why)}"
-        )
-    return why
-
-
-def expected_of(body: Body) -> str | None:
-    """The version that a caller takes for live, None for none; InvalidParameterError for another type."""
-    version = body["expected"]
-    if version is not None and not isinstance(version, str):
-        raise InvalidParameterError(
-            f"expected must be the name of a version or null, got {short(version)}"
-        )
-    return version
-
-
-def short(value: object) -> str:
-    """A value as an error names it."""
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:100]}..."
+    """Return the run that a key stands for: the same key, the same run."""
+    if not idempotency_key:
+        return None
+    digest = hashlib.sha256(idempotency_key.encode(errors="surrogatepass")).hexdigest()
+    return f"key-{digest[:32]}"

@@ -1,165 +1,281 @@
-"""What the control API says: the fields of the reference API, filled from a run's records."""
+"""Response models of the control API: the fields of the reference API, with their types.
 
-from typing import Any
+:mod:`b3shared.api.answers` fills them from a run's records.
+"""
 
-from b3shared.params.steps import Step
-from b3shared.runs.records import StepRecord, StepState
-from b3shared.runs.run import Run
+from typing import Any, ClassVar, Literal
 
-_MESSAGES = {
-    Step.LOAD_DATA: "Data loaded successfully",
-    Step.PREPROCESS_DATA: "Data preprocessed successfully",
-    Step.SPLIT_DATA: "Data split successfully",
-    Step.TRAIN_MODEL: "Model trained successfully",
-    Step.EVALUATE_MODEL: "Model evaluated successfully",
-    Step.SAVE_MODEL: "Model saved successfully",
-}
+from pydantic import BaseModel, ConfigDict, Field
 
+from b3shared.core.skill import Skill
+from b3shared.params.run import PipelineParams
+from b3shared.runs.records import Status
 
-def step_answer(run: Run, step: Step, record: StepRecord) -> dict[str, Any]:
-    """What a finished step is answered with."""
-    common = {
-        "status": "success",
-        "message": _MESSAGES[step],
-        "run_id": run.run_id,
-        "seconds": record.seconds,
-    }
-    return common | _FIELDS[step](record, run)
+Counts = dict[str, int]
+TrainingStatus = Literal["not started", "running", "failed", "completed"]
 
 
-def _loaded(record: StepRecord, _: Run) -> dict[str, Any]:
-    s = record.summary
-    return {"data_shape": [s["rows"], len(s["columns"])], "columns": s["columns"], "report": s}
+class Answer(BaseModel):
+    """A success. Fields that were not set are left out of the body."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, protected_namespaces=())
+
+    status_code: ClassVar[int] = 200
+    """The HTTP status that it comes with."""
+
+    def body(self) -> dict[str, Any]:
+        """Return the answer as JSON types."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
-def _preprocessed(record: StepRecord, _: Run) -> dict[str, Any]:
-    s = record.summary
-    return {
-        "features_shape": [s["labelled_rows"], s["features"]],
-        "targets_shape": [s["labelled_rows"]],
-        "feature_columns": s["feature_names"],
-        "target_distribution": s["target_distribution"],
-        "report": s,
-    }
+class HealthAnswer(Answer):
+    """The function answers."""
+
+    status: Literal["ok"]
 
 
-def _split(record: StepRecord, _: Run) -> dict[str, Any]:
-    return dict(record.summary)
+class MessageAnswer(Answer):
+    """Done."""
+
+    status: Literal["success"]
+    message: str
 
 
-def _trained(record: StepRecord, _: Run) -> dict[str, Any]:
-    s = record.summary
-    results = {
-        "model_type": record.params["model_type"],
-        "best_params": s["chosen"],
-        "train_size": s["rows"]["train"],
-    }
-    return {
-        "training_status": "completed",
-        "model_type": record.params["model_type"],
-        "training_results": results,
-        "report": s,
-    }
+# -- runs
 
 
-def _evaluated(record: StepRecord, run: Run) -> dict[str, Any]:
-    s = record.summary
-    paths = {
-        name: f"{run.storage.url}/{artifact.key}"
-        for name, artifact in sorted(record.artifacts.items())
-    }
-    return {
-        "evaluation_results": {
-            "skill": s["skill"],
-            "headline": s["headline"],
-            "test": s["test"],
-            "warnings": s["warnings"],
-            "test_openings": s["test_openings"],
-        },
-        "plot_paths": {name: path for name, path in paths.items() if name.endswith(".png")},
-        "report_paths": {name: path for name, path in paths.items() if not name.endswith(".png")},
-    }
+class RunningAnswer(MessageAnswer):
+    """A run that has been started and has not finished yet."""
+
+    status_code = 202
+
+    run_id: str
+    execution_arn: str
+    training_status: Literal["running"]
 
 
-def _saved(record: StepRecord, _: Run) -> dict[str, Any]:
-    return dict(record.summary)
+class PipelineStartedAnswer(RunningAnswer):
+    """A whole run that has been started, or was running already."""
+
+    model_type: str
 
 
-_FIELDS = {
-    Step.LOAD_DATA: _loaded,
-    Step.PREPROCESS_DATA: _preprocessed,
-    Step.SPLIT_DATA: _split,
-    Step.TRAIN_MODEL: _trained,
-    Step.EVALUATE_MODEL: _evaluated,
-    Step.SAVE_MODEL: _saved,
-}
+class StepAnswer(MessageAnswer):
+    """A step that has finished."""
+
+    run_id: str
+    seconds: float = Field(description="from the step's start to its end")
 
 
-def status_answer(run: Run, running: list[str]) -> dict[str, Any]:
-    """Where a run stands: the reference's flags, and every step with progress, timing and error.
+class LoadDataAnswer(StepAnswer):
+    """The quotes that were loaded."""
 
-    Args:
-        run: the run.
-        running: names of its executions that are running.
-    """
-    state = run.state()
-    done = [step for step in Step if state[step].status == "done"]
-    error = None if running else _failure(state)
-    pipeline: dict[str, Any] = {
-        "has_raw_data": Step.LOAD_DATA in done,
-        "has_processed_data": Step.PREPROCESS_DATA in done,
-        "has_split_data": Step.SPLIT_DATA in done,
-        "has_trained_model": Step.TRAIN_MODEL in done,
-        "training_status": _training_status(state, bool(running), error),
-    }
-    if error:
-        pipeline["training_error"] = error["message"]
-    saved = state[Step.SAVE_MODEL].record
-    if Step.SAVE_MODEL in done and saved:
-        pipeline["training_results"] = saved.summary
-    return {
-        "status": "success",
-        "run_id": run.run_id,
-        "pipeline_state": pipeline,
-        "progress": round(len(done) / len(Step), 3),
-        "running": running,
-        "steps": {str(step): _step_status(state[step]) for step in Step},
-        "params": run.params.model_dump(mode="json"),
-    }
+    data_shape: list[int] = Field(description="rows, columns")
+    columns: list[str]
+    report: dict[str, Any] = Field(description="what was read, dropped, found and is missing")
 
 
-def _failure(state: dict[Step, StepState]) -> dict[str, Any] | None:
-    """The newest error, unless a step has finished since: then the run went on from there."""
-    newest = max(
-        (s.error for s in state.values() if s.error),
-        key=lambda error: str(error["at"]),
-        default=None,
+class PreprocessDataAnswer(StepAnswer):
+    """The features and labels that were made."""
+
+    features_shape: list[int] = Field(description="labelled rows, features")
+    targets_shape: list[int] = Field(description="labelled rows")
+    feature_columns: list[str]
+    target_distribution: Counts = Field(description="labelled rows by class")
+    report: dict[str, Any] = Field(description="dates, tickers, rows left out and why, warnings")
+
+
+class Period(Answer):
+    """First and last date."""
+
+    first: str
+    last: str
+
+
+class SplitDataAnswer(StepAnswer):
+    """The split by date."""
+
+    train_size: int = Field(description="rows")
+    validation_size: int
+    test_size: int
+    boundaries: dict[str, Period] = Field(description="of train, val and test")
+    left_out: Counts = Field(description="rows by reason")
+
+
+class TrainingResults(Answer):
+    """What was chosen and on how many rows."""
+
+    model_type: str
+    best_params: dict[str, Any] = Field(description="what the search or the training chose")
+    train_size: int = Field(description="rows, or windows")
+
+
+class TrainModelAnswer(StepAnswer):
+    """The model that was trained."""
+
+    training_status: Literal["completed"]
+    model_type: str
+    training_results: TrainingResults
+    report: dict[str, Any] = Field(description="rows, search or history, temperature")
+
+
+class EvaluationResults(Answer):
+    """What the evaluation on the test dates shows."""
+
+    skill: Skill
+    headline: str = Field(description="the verdict in a sentence")
+    test: dict[str, float | None] = Field(description="figures of the test part")
+    warnings: list[str]
+    test_openings: int = Field(description="how often these test dates were looked at")
+
+
+class EvaluateModelAnswer(StepAnswer):
+    """The evaluation and where its files are."""
+
+    evaluation_results: EvaluationResults
+    plot_paths: dict[str, str] = Field(description="pictures by file name")
+    report_paths: dict[str, str] = Field(description="other files by file name")
+
+
+class SavedVersion(Answer):
+    """The version that was registered, and what the gate decided."""
+
+    model_type: str
+    model_version: str
+    model_path: str = Field(description="address of the trained model's file")
+    live: bool
+    pending: str | None = Field(
+        description="why the version is not live yet though the gate lets it"
     )
-    finished = max((s.record.finished_at for s in state.values() if s.record), default="")
-    return newest if newest and newest["at"] > finished else None
+    decision: str = Field(description="the gate's reason")
+    evidence: dict[str, Any] = Field(description="figures that the gate compared")
+    skill: Skill
 
 
-def _training_status(
-    state: dict[Step, StepState], running: bool, error: dict[str, Any] | None
-) -> str:
-    if running:
-        return "running"
-    if error:
-        return "failed"
-    return "completed" if state[Step.SAVE_MODEL].status == "done" else "not started"
+class SaveModelAnswer(StepAnswer, SavedVersion):
+    """The version that was registered, and what the gate decided."""
 
 
-def _step_status(state: StepState) -> dict[str, Any]:
-    record = state.record
-    out: dict[str, Any] = {"status": state.status}
-    if record:
-        out |= {
-            "started_at": record.started_at,
-            "finished_at": record.finished_at,
-            "seconds": record.seconds,
-        }
-    if state.progress:
-        out["progress"] = state.progress
-    if state.error:
-        out["error"] = state.error
-    return out
+class PipelineState(Answer):
+    """The reference API's flags."""
+
+    has_raw_data: bool
+    has_processed_data: bool
+    has_split_data: bool
+    has_trained_model: bool
+    training_status: TrainingStatus
+    training_error: str = Field(default="", description="only after a failure")
+    training_results: SavedVersion | None = Field(
+        default=None, description="only when a version is registered"
+    )
+
+
+class StepFailure(Answer):
+    """Why an attempt at a step failed."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+    at: str = Field(description="ISO 8601, UTC")
+
+
+class StepStatus(Answer):
+    """Where a step stands; of what has not happened there is no field."""
+
+    status: Status
+    started_at: str = Field(default="", description="ISO 8601, UTC")
+    finished_at: str = ""
+    seconds: float = 0.0
+    progress: dict[str, Any] = Field(default={}, description="phase and figures, and at what time")
+    error: StepFailure | None = Field(default=None, description="of an attempt since it was done")
+
+
+class StatusAnswer(Answer):
+    """Where a run stands; without a current run only the flags."""
+
+    status: Literal["success"]
+    run_id: str | None
+    pipeline_state: PipelineState
+    progress: float = Field(description="share of the steps that are done")
+    running: list[str] = Field(default=[], description="names of its executions that are running")
+    steps: dict[str, StepStatus]
+    params: PipelineParams | None = Field(default=None, description="of the run")
+
+
+# -- versions
+
+
+class VersionLineage(Answer):
+    """Where a version comes from."""
+
+    run_id: str | None = None
+    source: str | None = Field(default=None, description="of the quotes")
+    first_session: str | None = None
+    last_session: str | None = None
+    steps: dict[str, str] = Field(default={}, description="hash of each step's output")
+    given: dict[str, Any] = Field(default={}, description="data of the user's own by step")
+
+
+class VersionEvaluation(Answer):
+    """What the evaluation of a version showed; empty for one that was not evaluated."""
+
+    skill: Skill | None = None
+    leak_suspected: bool = False
+    headline: str = ""
+    test: dict[str, float | None] = Field(default={}, description="figures of the test part")
+    warnings: list[str] = []
+    parts: dict[str, Any] = Field(default={}, description="rows, dates and class shares by part")
+    test_openings: int = 0
+    files: list[str] = []
+
+
+class RegisteredVersion(Answer):
+    """A version in the registry."""
+
+    version: str
+    created_at: str
+    train_end: str | None = Field(description="date at whose close the newest label was known")
+    target: str | None = Field(description="label rule, horizon, width of the hold band")
+    feature_set: str | None
+    lineage: VersionLineage | None
+    evaluation: VersionEvaluation | None
+
+
+class ReleaseEvent(Answer):
+    """A change of what is live."""
+
+    at: str
+    who: str
+    action: str
+    why: str
+    key: str = Field(description="namespace/type")
+    previous: str | None = Field(alias="from")
+    to: str | None
+    skill: Skill
+    sequence: int
+
+
+class ModelVersions(Answer):
+    """Versions of one model type."""
+
+    live: str | None
+    skill: Skill | None = Field(description="of the live version")
+    versions: list[RegisteredVersion]
+    events: list[ReleaseEvent] = Field(description="changes of what is live, newest last")
+
+
+class ModelsAnswer(Answer):
+    """Versions by model type."""
+
+    status: Literal["success"]
+    namespace: str
+    models: dict[str, ModelVersions]
+
+
+class MoveAnswer(Answer):
+    """What was live before and what is live now."""
+
+    status: Literal["success"]
+    model: str = Field(description="namespace/type")
+    previous: str | None = Field(alias="from")
+    to: str | None

@@ -1,7 +1,4 @@
-"""The HTTP contract of predictions: what a request may hold and what an answer does.
-
-OpenAPI is made from these.
-"""
+"""Request and response models of the predictions over HTTP; OpenAPI is made from these."""
 
 from typing import Annotated, Any, Literal
 
@@ -30,7 +27,7 @@ class _Answer(BaseModel):
 
 
 class PredictRequest(_Request):
-    """One ticker."""
+    """Forecast one ticker."""
 
     ticker: TickerText = Field(description="trimmed and put in capitals", examples=["PETR4"])
     model_type: ModelType = DEFAULT_MODEL_TYPE
@@ -40,7 +37,7 @@ class PredictRequest(_Request):
 
 
 class BatchRequest(_Request):
-    """Many tickers, or all of the snapshot."""
+    """Forecast many tickers, or all of the snapshot."""
 
     tickers: Annotated[list[TickerText], Field(min_length=1, max_length=MAX_BATCH)] | Literal["all"]
     model_type: ModelType = DEFAULT_MODEL_TYPE
@@ -57,13 +54,14 @@ class Error(_Answer):
 
 
 class Reason(_Answer):
-    """One feature's part in an action."""
+    """The effect of one feature on an action."""
 
     feature: str
     value: float = Field(description="in the newest session")
     typical: float = Field(description="median of the training rows")
     effect: float = Field(
-        description="by how much the action's probability falls when the feature takes that median; below 0 it rises"
+        description="by how much the action's probability falls when the feature takes that "
+        "median; below 0 it rises"
     )
     return_effect: float | None = Field(
         description="by how much the predicted return falls then, a fraction; below 0 it rises; "
@@ -72,10 +70,11 @@ class Reason(_Answer):
 
 
 class Explanation(_Answer):
-    """Why this action."""
+    """The reasons for an action."""
 
     summary: str = Field(
-        description="sentences: the most probable class, the action where it is another, skill, features",
+        description="sentences: the most probable class, the action where it is another, skill, "
+        "features",
         examples=[
             "Most likely: hold (41.6 %, usually 41.2 %). Leaning: buy (33.7 %, usually 30.2 %)."
         ],
@@ -85,7 +84,7 @@ class Explanation(_Answer):
 
 
 class Interval(_Answer):
-    """Where the outcome is expected, by split conformal prediction in units of the ticker's volatility."""
+    """An interval of the outcome, by split conformal prediction scaled by the volatility."""
 
     level: Probability = Field(description="share of outcomes that such intervals are to cover")
     return_low: float = Field(description="total return over the horizon, a fraction, at least -1")
@@ -95,7 +94,7 @@ class Interval(_Answer):
 
 
 class PredictAnswer(_Answer):
-    """A forecast with its reasons, its age and what the model's evaluation could show."""
+    """A forecast with its reasons, its age and the skill that the evaluation showed."""
 
     status: Literal["success"]
     message: str
@@ -108,7 +107,8 @@ class PredictAnswer(_Answer):
     classes: list[Action]
     base_rates: list[Probability] = Field(description="class shares of the training rows")
     decision: Literal["lift", "argmax"] = Field(
-        description="what proposes the action: the class of greatest probability over its base rate (lift), "
+        description="what proposes the action: the class of greatest probability over its base "
+        "rate (lift), "
         "or the most probable (argmax); a side that is not the more probable one, or that the "
         "predicted return contradicts, is a hold"
     )
@@ -139,7 +139,7 @@ class PredictAnswer(_Answer):
     target: str | None = Field(
         description="what the classes mean: label rule, horizon in sessions, width of the hold band"
     )
-    skill: Skill = Field(description="what the evaluation could show beyond the baselines")
+    skill: Skill = Field(description="what the evaluation showed beyond the baselines")
     as_of: str = Field(description="the ticker's newest session, which the forecast is made from")
     data_age_sessions: int = Field(
         description="sessions of the exchange after as_of and before today in São Paulo"
@@ -174,7 +174,7 @@ class BatchError(_Answer):
 
 
 class BatchAnswer(_Answer):
-    """One row per ticker."""
+    """The forecasts of a batch, one row per ticker."""
 
     status: Literal["success"]
     message: str
@@ -196,7 +196,7 @@ class Asset(_Answer):
 
 
 class Pagination(_Answer):
-    """Where a page stands."""
+    """The position of a page."""
 
     page: int
     page_size: int
@@ -211,13 +211,3 @@ class AssetsAnswer(_Answer):
 
     assets: list[Asset]
     pagination: Pagination
-
-
-class ControlAnswer(_Answer):
-    """What the control API says; the fields beside these are the step's own."""
-
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
-
-    status: Literal["success", "ok"]
-    message: str | None = None
-    run_id: str | None = None

@@ -19,7 +19,7 @@ class B3Error(Exception):
         retryable: whether the same call may succeed later.
     """
 
-    code: ClassVar[str] = "B3_ERROR"
+    code: str = "B3_ERROR"
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, **details: Any) -> None:

@@ -1,4 +1,4 @@
-"""The run that a caller means who names none: the last one that was started by hand."""
+"""The current run: the one that a call without a run id is about, started last by hand."""
 
 from b3shared.core.serialization import from_json, to_json
 from b3shared.storage import Storage
@@ -7,7 +7,7 @@ KEY = "control/current-run.json"
 
 
 def current_run(storage: Storage) -> str | None:
-    """Id of the current run, or None."""
+    """Return the id of the current run, or None."""
     found = storage.read_versioned(KEY)
     run_id: str | None = from_json(found[0], KEY)["run_id"] if found else None
     return run_id

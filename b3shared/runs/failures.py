@@ -1,4 +1,7 @@
-"""Why an execution failed, also when the step itself could not say so: a crash, a time-out, a missing permission."""
+"""Records why an execution failed, and returns it as an error.
+
+A step records its own error. A crash, a time-out or a missing permission it cannot record.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,14 +14,29 @@ from b3shared.runs.run import Run
 from b3shared.runs.state_machine import Execution
 
 CODES = {"States.Timeout": "TIMEOUT", "Sandbox.Timedout": "TIMEOUT", "Runtime.ExitError": "CRASH"}
-"""Errors of the platform, of which a step that meets them can say nothing, and what the run calls them."""
+"""Errors of the platform, which a step cannot record itself -> their code in the run."""
+
+
+class RecordedError(RunFailedError):
+    """The error that a run recorded.
+
+    Args:
+        message: as recorded.
+        code: as recorded; it need not be that of a class.
+        details: as recorded.
+    """
+
+    def __init__(self, message: str, code: str, details: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.code = code
+        self.details = dict(details)
 
 
 def failed_step(last: Mapping[str, Any] | None) -> Step:
-    """The step that an execution was at when it failed.
+    """Return the step that an execution was at when it failed.
 
     Args:
-        last: what the last step that answered had said; None if none had. A step that answered
+        last: the answer of the last step that answered; None if none did. A step that answered
             "partial" was called again.
     """
     if last is None:
@@ -30,7 +48,7 @@ def failed_step(last: Mapping[str, Any] | None) -> Step:
 
 
 def record_failure(run: Run, error: dict[str, Any], started_at: str, step: Step) -> dict[str, Any]:
-    """Write the reason to the step that failed, unless the step did so itself in this execution.
+    """Record the reason at the step that failed, unless the step did so in this execution.
 
     Args:
         run: the run.
@@ -41,14 +59,13 @@ def record_failure(run: Run, error: dict[str, Any], started_at: str, step: Step)
     Returns:
         ``{"run_id", "step", "code", "message"}``, for the notification.
     """
-    kind, known = str(error.get("Error", "")), run.state()[step].error
-    if (
-        kind in CODES
-        or known is None
-        or datetime.fromisoformat(known["at"]) < datetime.fromisoformat(started_at)
-    ):
+    kind = str(error.get("Error", ""))
+    known = run.state()[step].error
+    began = datetime.fromisoformat(started_at)
+    if kind in CODES or known is None or datetime.fromisoformat(known["at"]) < began:
         run.fail(step, message_of(error), code=_code(kind))
         known = run.state()[step].error or {}
+
     return {
         "run_id": run.run_id,
         "step": str(step),
@@ -58,20 +75,17 @@ def record_failure(run: Run, error: dict[str, Any], started_at: str, step: Step)
 
 
 def reason(run: Run, execution: Execution) -> B3Error:
-    """The error that an execution ended with, as its run recorded it."""
+    """Return the error that an execution ended with, as its run recorded it."""
     failed = [(step, state.error) for step, state in run.state().items() if state.error]
     if not failed:
         return RunFailedError(f"execution {execution.name} ended as {execution.status}")
-    step, error = max(
-        failed, key=lambda found: str(found[1]["at"])
-    )  # an earlier call's may still stand there
-    known = RunFailedError(f"{step}: {error['message']}", **error.get("details", {}))
-    known.code = error["code"]  # type: ignore[misc]
-    return known
+    # an earlier call's error may still stand at another step
+    step, error = max(failed, key=lambda found: str(found[1]["at"]))
+    return RecordedError(f"{step}: {error['message']}", error["code"], error.get("details", {}))
 
 
 def _code(kind: str) -> str:
-    """The code of an error's type: the platform's, one of our classes, or a code already."""
+    """Return the code of an error's type: the platform's, one of our classes, or a code already."""
     ours = {error.__name__: error.code for error in _subclasses(B3Error)}
     return CODES.get(kind) or ours.get(kind) or (kind if kind.isupper() else RunFailedError.code)
 
@@ -83,15 +97,15 @@ def _subclasses(base: type[B3Error]) -> Iterator[type[B3Error]]:
 
 
 def message_of(error: dict[str, Any]) -> str:
-    """The error's own words; a Lambda error's cause is JSON."""
-    kind, cause = str(error.get("Error", "unknown error")), str(error.get("Cause", ""))
+    """Return the message of an execution's error; a Lambda error's cause is JSON."""
+    kind = str(error.get("Error", "unknown error"))
+    cause = str(error.get("Cause", ""))
     try:
-        said = json.loads(cause)
+        parsed = json.loads(cause)
     except ValueError:
-        said = None
-    words = str(said.get("errorMessage", cause)) if isinstance(said, dict) else cause
-    return (
-        words
-        if words and _code(kind) != RunFailedError.code
-        else f"{kind}: {words}".removesuffix(": ")
-    )
+        parsed = None
+    message = str(parsed.get("errorMessage", cause)) if isinstance(parsed, dict) else cause
+
+    if message and _code(kind) != RunFailedError.code:
+        return message
+    return f"{kind}: {message}".removesuffix(": ")

@@ -1,4 +1,4 @@
-"""A step of a run: what it is to do, what it did, and whether that still holds."""
+"""The plan, record and state of a run's step, and the hashes that tie steps together."""
 
 import hashlib
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ class StepRecord(_Stored):
             version of its code.
         output_hash: over ``input_hash`` and the names and hashes of its artifacts.
         artifacts: by file name.
-        summary: the step's own words, JSON.
+        summary: the step's own figures and findings, JSON.
         started_at: ISO 8601, UTC; ``finished_at`` likewise.
         seconds: from start to finish.
     """
@@ -101,7 +101,7 @@ class StepPlan:
 
 @dataclass(frozen=True)
 class StepState:
-    """Where a step stands.
+    """The state of a step.
 
     Attributes:
         status: "done"; "stale": it finished, but an earlier step has changed since; "failed";
@@ -109,7 +109,7 @@ class StepState:
         record: of its last success, even if stale.
         error: of an attempt since then ({code, message, details, at}), even if the record still
             stands.
-        progress: the last word of an attempt since then.
+        progress: the newest progress of an attempt since then.
     """
 
     status: Status
@@ -148,7 +148,10 @@ def output_hash(input_hash: str, artifacts: Mapping[str, Artifact]) -> str:
 
 
 def fresh_steps(records: Records) -> set[Step]:
-    """The steps whose records still hold: each follows from its own parameters and the record of the step before."""
+    """Return the steps whose records still hold.
+
+    A record holds if it follows from its own parameters and the record of the step before.
+    """
     fresh: set[Step] = set()
     previous = None
     for step in Step:

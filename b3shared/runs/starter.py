@@ -1,24 +1,22 @@
-"""Turning a wish into an execution of the state machine: names, inputs, limits."""
+"""Starts executions of runs: their names, inputs and concurrency limit."""
 
-import time
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from b3shared.core.errors import ConflictError, TooManyRunsError
-from b3shared.core.serialization import from_json, to_json, utc_now
 from b3shared.params.steps import Step
 from b3shared.runs.run import Run
 from b3shared.runs.state_machine import ALL, Execution, StateMachine, execution_name
 
 MAX_ATTEMPTS = 1000
 
-STARTING = timedelta(seconds=3)
-"""How long another caller may take from claiming an execution's name to starting it."""
-
 
 class Starter:
     """Starts executions.
+
+    An execution is named after its run, its last step and a number. Step Functions starts a name
+    and input once, whoever asks at the same time; the next number is taken when the execution of
+    the last number has ended.
 
     Args:
         machine: the state machine.
@@ -36,7 +34,9 @@ class Starter:
         overrides: Mapping[Step, Mapping[str, Any]] | None = None,
         input_keys: Mapping[Step, str] | None = None,
     ) -> Execution:
-        """Start an execution of a run; its steps that are done are passed through.
+        """Start an execution of a run, or return the one that is running with the same input.
+
+        Steps that are done are passed through.
 
         Args:
             run: the run.
@@ -48,50 +48,42 @@ class Starter:
             TooManyRunsError: As many executions as are allowed are running.
             ConflictError: The same is running with other parameters.
         """
-        running = list(self.machine.running())
-        if len(running) >= self.max_running and run.run_id not in [
-            execution.run_id for execution in running
-        ]:
-            raise TooManyRunsError(
-                f"{len(running)} runs are running, {self.max_running} are allowed at once: try again when one has ended",
-                running=[execution.name for execution in running],
-            )
+        self._check_limit(run)
         given = execution_input(run, stop_after, overrides or {}, input_keys or {})
+
         for attempt in range(1, MAX_ATTEMPTS):
             name = execution_name(run.run_id, stop_after, attempt)
-            try:  # one winner per number, whoever asks at the same time
-                run.storage.create(
-                    _claim_key(run, name), to_json({"at": utc_now(), "input": given})
-                )
+            try:
+                return self.machine.start(name, given)
             except ConflictError:
-                if (execution := self._underway(run, name, given)) is not None:
-                    return execution
-                continue
-            return self.machine.start(name, given)
+                if self._is_running(name):
+                    raise ConflictError(
+                        f"{name} is running with other parameters: ask again when it has ended",
+                        execution=name,
+                    ) from None
         raise ConflictError(
-            f"{run.run_id} up to {stop_after or ALL} was started {MAX_ATTEMPTS} times: use another run_id"
+            f"{run.run_id} up to {stop_after or ALL} was started {MAX_ATTEMPTS} times: "
+            "use another run_id"
         )
 
-    def _underway(self, run: Run, name: str, given: dict[str, Any]) -> Execution | None:
-        """The running execution that another caller claimed; None if it has ended, or he never started it."""
-        key = _claim_key(run, name)
-        claim = from_json(run.storage.read(key), key)
-        while (execution := self.machine.find(name)) is None:
-            if datetime.now(UTC) - datetime.fromisoformat(claim["at"]) > STARTING:
-                return None
-            time.sleep(0.2)
-        if execution.status != "RUNNING":
-            return None
-        if claim["input"] != given:
-            raise ConflictError(
-                f"{name} is running with other parameters: ask again when it has ended",
-                execution=name,
+    def _check_limit(self, run: Run) -> None:
+        """Refuse another run than those that are running, when as many as are allowed are."""
+        running = list(self.machine.running())
+        runs = [execution.run_id for execution in running]
+        if len(running) >= self.max_running and run.run_id not in runs:
+            raise TooManyRunsError(
+                f"{len(running)} runs are running, {self.max_running} are allowed at once: "
+                "try again when one has ended",
+                running=[execution.name for execution in running],
             )
-        return execution
 
+    def _is_running(self, name: str) -> bool:
+        """Whether an execution of a name that is taken is running.
 
-def _claim_key(run: Run, name: str) -> str:
-    return f"{run.prefix}/attempts/{name}.json"
+        One that cannot be found yet was started this moment.
+        """
+        execution = self.machine.find(name)
+        return execution is None or execution.status == "RUNNING"
 
 
 def execution_input(
@@ -100,8 +92,12 @@ def execution_input(
     overrides: Mapping[Step, Mapping[str, Any]],
     input_keys: Mapping[Step, str],
 ) -> dict[str, Any]:
-    """Input of the state machine; every path that the definition reads is there. ``last``: what the last step answered."""
+    """Return the input of an execution: every path that the state machine's definition reads.
+
+    ``last`` is where the definition keeps the answer of the last step.
+    """
     trained = run.effective_params(Step.TRAIN_MODEL, overrides.get(Step.TRAIN_MODEL))
+
     return {
         "run_id": run.run_id,
         "model_type": trained.model_type,

@@ -1,7 +1,4 @@
-"""Step Functions and secrets, as far as this project needs them.
-
-The only other place of boto3 is the S3 storage.
-"""
+"""The state machine of the pipeline: starting and following executions, and their names."""
 
 import json
 from collections.abc import Iterator
@@ -31,7 +28,7 @@ class Execution:
 
     @property
     def run_id(self) -> str:
-        """The run that it belongs to."""
+        """Id of the run that it belongs to."""
         return run_of(self.name)
 
     @property
@@ -57,22 +54,23 @@ class StateMachine:
         return boto3.client("stepfunctions")
 
     def start(self, name: str, given: dict[str, Any]) -> Execution:
-        """Start an execution.
+        """Start an execution, or return the one of this name that is running with this input.
 
         Raises:
-            ConflictError: An execution of this name exists, or existed in the last 90 days.
+            ConflictError: An execution of this name has ended in the last 90 days, or is running
+                with another input.
         """
         client = self._client
         try:
             answer = client.start_execution(
-                stateMachineArn=self.arn, name=name, input=json.dumps(given)
+                stateMachineArn=self.arn, name=name, input=json.dumps(given, sort_keys=True)
             )
         except client.exceptions.ExecutionAlreadyExists as error:
-            raise ConflictError(f"execution {name} was started before", execution=name) from error
+            raise ConflictError(f"execution {name} exists already", execution=name) from error
         return Execution(answer["executionArn"], name, "RUNNING")
 
     def find(self, name: str) -> Execution | None:
-        """The execution of this name, or None."""
+        """Return the execution of this name, or None."""
         client = self._client
         arn = f"{self.arn.replace(':stateMachine:', ':execution:')}:{name}"
         try:
@@ -81,12 +79,12 @@ class StateMachine:
             return None
 
     def status(self, execution: Execution) -> Execution:
-        """The execution as it stands now."""
+        """Return the execution with its status of now."""
         answer = self._client.describe_execution(executionArn=execution.arn)
         return Execution(execution.arn, execution.name, answer["status"])
 
     def running(self) -> Iterator[Execution]:
-        """All executions that are running now."""
+        """Return all executions that are running now."""
         pages = self._client.get_paginator("list_executions")
         for page in pages.paginate(stateMachineArn=self.arn, statusFilter="RUNNING"):
             for found in page["executions"]:
@@ -94,16 +92,19 @@ class StateMachine:
 
 
 def execution_name(run_id: str, stop_after: str | None, attempt: int) -> str:
-    """The name of an attempt at a run up to a step; None for all of them."""
+    """Return the name of an attempt at a run up to a step; None for all steps."""
     return f"{run_id}.{stop_after or ALL}.{attempt}"
 
 
 def run_of(name: str) -> str:
-    """The run that an execution belongs to; one that was started by hand, under any name, belongs to none that is known."""
+    """Return the run that an execution belongs to, by its name.
+
+    One that was started by hand, under any name, belongs to no run that exists.
+    """
     return name.split(".")[0]
 
 
 def last_step_of(name: str) -> str:
-    """The last step that an execution does, or :data:`ALL`; also for a name that does not say."""
+    """Return the last step that an execution does, by its name; :data:`ALL` if it has none."""
     parts = name.split(".")
     return parts[1] if len(parts) == 3 else ALL

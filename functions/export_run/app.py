@@ -1,4 +1,4 @@
-"""Writes what came of an execution into the warehouse, for those who look on with SQL."""
+"""Writes the results of an execution into the warehouse, where they can be read with SQL."""
 
 from typing import Any
 

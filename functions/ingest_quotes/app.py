@@ -1,4 +1,4 @@
-"""New quotes into the lake: the sessions that it lacks, years that are asked for, a file that was put into the bucket."""
+"""Ingest quotes into the lake: missing sessions, years that are asked for, or an uploaded file."""
 
 from typing import Any
 
@@ -15,7 +15,10 @@ settings = Settings.from_environment()
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Take in what the event asks for, as far as the time allows; ``request`` of the answer asks for the rest."""
+    """Ingest what the event asks for, as far as the time allows.
+
+    ``request`` of the answer asks for the rest.
+    """
     request = IngestRequest.from_event(event)
 
     def seconds_left() -> float:

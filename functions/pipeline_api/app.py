@@ -1,208 +1,223 @@
 """The control API: start and follow runs, promote and roll back versions."""
 
-import json
-from typing import Any
+from typing import Annotated, Any
 
 import description
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-from aws_lambda_powertools.logging import correlation_paths
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Query
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from edge import answered, body_of, caller_of
 
 from b3shared.api.control import Control, Limits
-from b3shared.api.documented import CHANGES, RUNS, documented
-from b3shared.api.errors import HTTP_STATUS, error_body
-from b3shared.api.schemas import ControlAnswer
+from b3shared.api.documented import BODY, CHANGES, RUNS, documented
+from b3shared.api.http import answered, make_app, make_handler, to_gateway, unknown_route
+from b3shared.api.requests import (
+    CompletePipelineRequest,
+    EvaluateModelRequest,
+    LoadDataRequest,
+    ModelName,
+    Namespace,
+    PreprocessDataRequest,
+    PromoteRequest,
+    RollbackRequest,
+    RunId,
+    SaveModelRequest,
+    SplitDataRequest,
+    TrainModelRequest,
+)
+from b3shared.api.responses import (
+    Answer,
+    EvaluateModelAnswer,
+    HealthAnswer,
+    LoadDataAnswer,
+    MessageAnswer,
+    ModelsAnswer,
+    MoveAnswer,
+    PipelineStartedAnswer,
+    PreprocessDataAnswer,
+    RunningAnswer,
+    SaveModelAnswer,
+    SplitDataAnswer,
+    StatusAnswer,
+    StepAnswer,
+    TrainModelAnswer,
+)
+from b3shared.api.versions import Versions
 from b3shared.core.config import Settings
-from b3shared.core.errors import B3Error
 from b3shared.params.steps import Step
 from b3shared.runs.state_machine import StateMachine
 from b3shared.storage import open_storage
 
 logger = Logger()
-app = APIGatewayHttpResolver()
+app = make_app(logger)
+answer_request = make_handler(app, logger)
 settings = Settings.from_environment()
 storage = open_storage(settings.storage)
 machine = StateMachine(settings.state_machine)
 limits = Limits(settings.wait_seconds, settings.max_running)
-STEPS = documented(ControlAnswer, "runs", RUNS, accepted=True)
-STATUS = documented(ControlAnswer, "runs", ("UNKNOWN_RUN",))
-LISTS = documented(ControlAnswer, "versions")
-MOVES = documented(ControlAnswer, "versions", CHANGES)
-OPEN = documented(ControlAnswer, "health")
+versions = Versions(storage)
 
 
-def control() -> Control:
-    """The deployment's control, aware of how long this invocation may still take."""
-    return Control(
-        storage, machine, limits, lambda: app.lambda_context.get_remaining_time_in_millis() / 1000
-    )
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer a request; the catch-all route is open to all and reaches no route of the control."""
+    if event.get("routeKey") == "$default":
+        method = event["requestContext"]["http"]["method"]
+        return to_gateway(unknown_route(method, event["rawPath"]), 404)
+    return answer_request(event, context)
 
 
-def key() -> str | None:
-    """The caller's Idempotency-Key."""
-    return app.current_event.headers.get("idempotency-key")
+def step_route(answer: type[StepAnswer]) -> dict[str, Any]:
+    """Return how the route of a step is described."""
+    return documented(answer, "runs", RUNS, accepted=RunningAnswer)
 
 
-@app.post("/api/b3/complete-pipeline", **STEPS)
-def complete_pipeline() -> Response[str]:
+@app.post(
+    "/api/b3/complete-pipeline", **documented(None, "runs", RUNS, accepted=PipelineStartedAnswer)
+)
+def complete_pipeline(
+    request: Annotated[CompletePipelineRequest, Body(default_factory=CompletePipelineRequest)],
+) -> Response[Any]:
     """Start a whole run."""
-    return answered(control().complete_pipeline(body_of(app.current_event), key()))
+    return told(control().complete_pipeline(request, idempotency_key()))
 
 
-@app.post("/api/b3/load-data", **STEPS)
-def load_data() -> Response[str]:
+@app.post("/api/b3/load-data", **step_route(LoadDataAnswer))
+def load_data(
+    request: Annotated[LoadDataRequest, Body(default_factory=LoadDataRequest)],
+) -> Response[Any]:
     """Load quotes; starts a new run unless one is named."""
-    return answered(control().step(Step.LOAD_DATA, body_of(app.current_event), key()))
+    return told(control().step(Step.LOAD_DATA, request, idempotency_key()))
 
 
-@app.post("/api/b3/preprocess-data", **STEPS)
-def preprocess_data() -> Response[str]:
+@app.post("/api/b3/preprocess-data", **step_route(PreprocessDataAnswer))
+def preprocess_data(
+    request: Annotated[PreprocessDataRequest, Body(default_factory=PreprocessDataRequest)],
+) -> Response[Any]:
     """Make features and labels."""
-    return answered(control().step(Step.PREPROCESS_DATA, body_of(app.current_event)))
+    return told(control().step(Step.PREPROCESS_DATA, request))
 
 
-@app.post("/api/b3/split-data", **STEPS)
-def split_data() -> Response[str]:
+@app.post("/api/b3/split-data", **step_route(SplitDataAnswer))
+def split_data(
+    request: Annotated[SplitDataRequest, Body(default_factory=SplitDataRequest)],
+) -> Response[Any]:
     """Split by date."""
-    return answered(control().step(Step.SPLIT_DATA, body_of(app.current_event)))
+    return told(control().step(Step.SPLIT_DATA, request))
 
 
-@app.post("/api/b3/train-model", **STEPS)
-def train_model() -> Response[str]:
+@app.post("/api/b3/train-model", **step_route(TrainModelAnswer))
+def train_model(
+    request: Annotated[TrainModelRequest, Body(default_factory=TrainModelRequest)],
+) -> Response[Any]:
     """Train."""
-    return answered(control().step(Step.TRAIN_MODEL, body_of(app.current_event)))
+    return told(control().step(Step.TRAIN_MODEL, request))
 
 
-@app.post("/api/b3/evaluate-model", **STEPS)
-def evaluate_model() -> Response[str]:
+@app.post("/api/b3/evaluate-model", **step_route(EvaluateModelAnswer))
+def evaluate_model(
+    request: Annotated[EvaluateModelRequest, Body(default_factory=EvaluateModelRequest)],
+) -> Response[Any]:
     """Evaluate."""
-    return answered(control().step(Step.EVALUATE_MODEL, body_of(app.current_event)))
+    return told(control().step(Step.EVALUATE_MODEL, request))
 
 
-@app.post("/api/b3/save-model", **STEPS)
-def save_model() -> Response[str]:
+@app.post("/api/b3/save-model", **step_route(SaveModelAnswer))
+def save_model(
+    request: Annotated[SaveModelRequest, Body(default_factory=SaveModelRequest)],
+) -> Response[Any]:
     """Refit, register, decide, publish."""
-    return answered(control().step(Step.SAVE_MODEL, body_of(app.current_event)))
+    return told(control().step(Step.SAVE_MODEL, request))
 
 
-@app.get("/api/b3/pipeline-status", **STATUS)
-def pipeline_status() -> Response[str]:
-    """Where a run stands."""
-    return answered(control().status(app.current_event.query_string_parameters.get("run_id")))
+@app.get("/api/b3/pipeline-status", **documented(StatusAnswer, "runs", ("UNKNOWN_RUN",)))
+def pipeline_status(run_id: Annotated[RunId, Query()] = None) -> Response[Any]:
+    """Answer where a run stands."""
+    return told(control().status(run_id))
 
 
-@app.post("/api/b3/clear-state", **STATUS)
-def clear_state() -> Response[str]:
-    """No current run any more."""
-    return answered(control().clear_state())
+@app.post("/api/b3/clear-state", **documented(MessageAnswer, "runs", BODY))
+def clear_state() -> Response[Any]:
+    """Have no current run any more."""
+    return told(control().clear_state())
 
 
-@app.get("/api/b3/models", **LISTS)
-def models() -> Response[str]:
-    """Versions of all model types."""
-    return answered(
-        control().models(None, app.current_event.query_string_parameters.get("model_dir", "models"))
-    )
+@app.get("/api/b3/models", **documented(ModelsAnswer, "versions"))
+def models(model_dir: Annotated[Namespace, Query()] = "models") -> Response[Any]:
+    """List the versions of all model types."""
+    return told(versions.models(None, model_dir))
 
 
-@app.get("/api/b3/models/<model_type>", **LISTS)
-def models_of(model_type: str) -> Response[str]:
-    """Versions of one model type."""
-    namespace = app.current_event.query_string_parameters.get("model_dir", "models")
-    return answered(control().models(model_type, namespace))
+@app.get("/api/b3/models/<model_type>", **documented(ModelsAnswer, "versions"))
+def models_of(
+    model_type: ModelName, model_dir: Annotated[Namespace, Query()] = "models"
+) -> Response[Any]:
+    """List the versions of one model type."""
+    return told(versions.models(model_type, model_dir))
 
 
-@app.post("/api/b3/models/<model_type>/promote", **MOVES)
-def promote(model_type: str) -> Response[str]:
+@app.post("/api/b3/models/<model_type>/promote", **documented(MoveAnswer, "versions", CHANGES))
+def promote(model_type: ModelName, request: PromoteRequest) -> Response[Any]:
     """Make a version live."""
-    return answered(
-        control().promote(model_type, body_of(app.current_event), caller_of(app.current_event))
-    )
+    return told(versions.promote(model_type, request, caller_of(app.current_event)))
 
 
-@app.post("/api/b3/models/<model_type>/rollback", **MOVES)
-def rollback(model_type: str) -> Response[str]:
+@app.post("/api/b3/models/<model_type>/rollback", **documented(MoveAnswer, "versions", CHANGES))
+def rollback(
+    model_type: ModelName,
+    request: Annotated[RollbackRequest, Body(default_factory=RollbackRequest)],
+) -> Response[Any]:
     """Go back to the version before."""
-    return answered(
-        control().rollback(model_type, body_of(app.current_event), caller_of(app.current_event))
-    )
+    return told(versions.rollback(model_type, request, caller_of(app.current_event)))
 
 
-@app.get("/health", **OPEN)
-def health() -> Response[str]:
-    """Whether the function answers at all; touches nothing."""
-    return answered((200, {"status": "ok"}))
+@app.get("/health", **documented(HealthAnswer, "health"))
+def health() -> Response[Any]:
+    """Answer, and touch nothing."""
+    return told(HealthAnswer(status="ok"))
 
 
 @app.get("/swagger", include_in_schema=False, compress=True)
-def swagger() -> Response[str]:
-    """The API's page; loads nothing from elsewhere."""
+def swagger() -> Response[Any]:
+    """Return the API's page; it loads nothing from elsewhere."""
     return Response(
         status_code=200, content_type="text/html; charset=utf-8", body=description.page()
     )
 
 
 @app.get("/swagger/swagger.yml", include_in_schema=False)
-def swagger_yml() -> Response[str]:
-    """The API's description."""
+def swagger_yml() -> Response[Any]:
+    """Return the API's description."""
     return Response(
         status_code=200, content_type="application/yaml; charset=utf-8", body=description.spec()
     )
 
 
-@app.exception_handler(B3Error)
-def refused(error: B3Error) -> Response[str]:
-    """An error of ours in the one form of errors; what is not listed is our fault."""
-    status = HTTP_STATUS.get(error.code, 500)
-    logger.warning("refused", extra={"code": error.code, "reason": error.message, "status": status})
-    return answered((status, error_body(error.code, error.message, error.details)))
-
-
-@app.not_found
-def unknown_route(error: NotFoundError) -> Response[str]:
-    """A path that is not ours."""
-    event = app.current_event
-    return answered(
-        (
-            404,
-            error_body(
-                "UNKNOWN_ROUTE", f"{event.http_method} {event.path}: there is no such route"
-            ),
-        )
+def control() -> Control:
+    """Return the deployment's control, aware of how long this invocation may still take."""
+    return Control(
+        storage, machine, limits, lambda: app.lambda_context.get_remaining_time_in_millis() / 1000
     )
 
 
-@app.exception_handler(Exception)
-def failed(error: Exception) -> Response[str]:
-    """An error that nobody foresaw: the log has all of it, the caller a name to find it by."""
-    logger.exception("unforeseen error")
-    request_id = app.lambda_context.aws_request_id
-    return answered(
-        (
-            500,
-            error_body(
-                "INTERNAL", f"an unforeseen error; the log has it under request {request_id}"
-            ),
-        )
-    )
+def told(answer: Answer) -> Response[Any]:
+    """Return an answer of the control with its status."""
+    return answered(answer.body(), answer.status_code)
 
 
-@logger.inject_lambda_context(
-    correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True
-)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer a request of API Gateway (payload 2.0)."""
-    if (
-        event.get("routeKey") == "$default"
-    ):  # open to all: whatever path it claims, it is none of the control's routes
-        method, path = event["requestContext"]["http"]["method"], event["rawPath"]
-        body = error_body("UNKNOWN_ROUTE", f"{method} {path}: there is no such route")
-        return {
-            "statusCode": 404,
-            "headers": {"content-type": "application/json"},
-            "body": json.dumps(body),
-        }
-    return app.resolve(event, context)
+def idempotency_key() -> str | None:
+    """Return the caller's Idempotency-Key."""
+    return app.current_event.headers.get("idempotency-key")
+
+
+def caller_of(event: APIGatewayProxyEventV2) -> str:
+    """Return who asks, for the release's history.
+
+    That is the IAM identity or the token's subject, else the address that the request came from.
+    """
+    authorizer = event.request_context.authorizer
+    if authorizer and authorizer.iam and authorizer.iam.user_arn:
+        return str(authorizer.iam.user_arn)
+    if authorizer and authorizer.jwt_claim:
+        return f"jwt:{authorizer.jwt_claim.get('sub', 'unknown')}"
+    return f"http:{event.request_context.http.source_ip}"

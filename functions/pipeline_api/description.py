@@ -1,4 +1,7 @@
-"""The API's description and its page. Both are made at build time or come with Powertools: no address outside is loaded."""
+"""The API's description and its page, which load nothing from outside.
+
+Both are made at build time or come with Powertools.
+"""
 
 from functools import cache
 from importlib.resources import files
@@ -12,13 +15,13 @@ SPEC = FOLDER / "openapi.json"
 
 @cache
 def spec() -> str:
-    """OpenAPI 3.1 of the whole API as JSON, which is YAML too."""
+    """Return the OpenAPI 3.1 document of the whole API as JSON, which is YAML too."""
     return SPEC.read_text(encoding="utf-8")
 
 
 @cache
 def page() -> str:
-    """Swagger UI with everything inside; it asks before it sends what starts or changes something."""
+    """Return Swagger UI in one page; it asks before it sends what starts or changes something."""
     assets = files("aws_lambda_powertools.event_handler.openapi") / "swagger_ui"
     return Template((FOLDER / "page.html").read_text(encoding="utf-8")).substitute(
         style=(assets / "swagger-ui.min.css").read_text(encoding="utf-8"),

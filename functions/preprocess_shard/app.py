@@ -1,4 +1,4 @@
-"""A shard of step 2, where the quotes are many: the features and labels of some of the tickers."""
+"""Compute the features and labels of some of the tickers: a shard of step 2."""
 
 from typing import Any
 

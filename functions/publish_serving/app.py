@@ -1,4 +1,4 @@
-"""The newest features, for predictions: step 8 of a run, and after every change of the lake."""
+"""Publish the newest features for predictions: step 8 of a run, and when the lake changes."""
 
 from typing import Any
 
@@ -7,22 +7,24 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from b3shared.core.config import Settings
 from b3shared.params.steps import Step
-from b3shared.pipeline.requests import StepRequest, perform
+from b3shared.pipeline.handler import make_handler
 from b3shared.pipeline.steps import publish_serving
 
 logger = Logger()
 settings = Settings.from_environment()
+publish_after_run = make_handler(Step.PUBLISH_SERVING)
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Do step 8 of the run that the event names, or publish the lake's: ``{"refresh": true}``."""
+    if event.get("refresh") is True:
+        return refresh(event, context)
+    return publish_after_run(event, context)
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Do the step of the run that the event names, or serve the newest quotes: ``{"refresh": true}``."""
-    if event.get("refresh") is True:
-        published = publish_serving.refresh(settings)
-        logger.info("serving refreshed", extra={"published": published})
-        return published
-    request = StepRequest.of(event)
-    logger.append_keys(run_id=request.run_id, correlation_id=request.correlation_id)
-    answer = perform(Step.PUBLISH_SERVING, request, settings)
-    logger.info("step done", extra=answer)
-    return answer
+def refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Publish the features of the lake's newest quotes."""
+    published = publish_serving.refresh(settings)
+    logger.info("serving refreshed", extra={"published": published})
+    return published

@@ -1,4 +1,4 @@
-"""Writes why an execution failed into its run, for pipeline-status and the notification."""
+"""Records in a run why its execution failed, for pipeline-status and the notification."""
 
 from typing import Any
 

@@ -1,23 +1,6 @@
-"""Step 7 of a run: register, and decide what goes live."""
+"""Step 7 of a run: register the version and decide whether it goes live."""
 
-from typing import Any
-
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
-from b3shared.core.config import Settings
 from b3shared.params.steps import Step
-from b3shared.pipeline.requests import StepRequest, perform
+from b3shared.pipeline.handler import make_handler
 
-logger = Logger()
-settings = Settings.from_environment()
-
-
-@logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Do the step of the run that the event names."""
-    request = StepRequest.of(event)
-    logger.append_keys(run_id=request.run_id, correlation_id=request.correlation_id)
-    answer = perform(Step.SAVE_MODEL, request, settings)
-    logger.info("step done", extra=answer)
-    return answer
+handler = make_handler(Step.SAVE_MODEL)

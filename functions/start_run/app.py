@@ -1,4 +1,4 @@
-"""Started by the schedule: one run per model type and week."""
+"""Starts the scheduled runs: one per model type and week."""
 
 from typing import Any
 

@@ -204,6 +204,18 @@ def name_unnamed_executions(host: Host) -> None:
     StepFunctionsParserBackend.start_execution = start
 
 
+def start_executions_one_at_a_time(host: Host) -> None:
+    """Moto looks whether a name is taken and takes it in two steps, so that two callers may both."""
+    plain = StepFunctionsParserBackend.start_execution
+    lock = threading.Lock()
+
+    def start(self: Any, *given: Any, **named: Any) -> Any:
+        with lock:
+            return plain(self, *given, **named)
+
+    StepFunctionsParserBackend.start_execution = start
+
+
 def share_clients(host: Host) -> None:
     """Moto makes a boto3 client for every task of a state machine: slow, and boto3's sessions are not thread-safe."""
     boto_client.boto3 = SimpleNamespace(
@@ -311,6 +323,7 @@ PATCHES: tuple[Callable[[Host], None], ...] = (
     answer_version_attributes,
     execute_state_machines,
     name_unnamed_executions,
+    start_executions_one_at_a_time,
     share_clients,
     deliver_events,
     keep_bucket_properties,

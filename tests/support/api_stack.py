@@ -10,7 +10,10 @@ ORIGIN = "https://front.example"
 
 
 def bucket(stack: LocalStack) -> Storage:
-    """The stack's bucket; its client is made under the stack's environment, which then is this process's own again."""
+    """Return the stack's bucket.
+
+    Its client is made under the stack's environment; then this process has its own again.
+    """
     with pytest.MonkeyPatch.context() as shell:
         for name, value in (isolate_from_user() | {"AWS_ENDPOINT_URL": stack.aws_url}).items():
             shell.setenv(name, value)

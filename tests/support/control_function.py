@@ -57,8 +57,8 @@ class ControlFunction:
             assert spec.loader
             self.app = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(self.app)
-            for name in ("edge", "description"):
-                sys.modules.pop(name, None)
+            sys.modules.pop("description", None)
+
         self.machine = Started()
         self.app.machine = self.machine
 
@@ -83,6 +83,7 @@ class ControlFunction:
             },
             "isBase64Encoded": False,
         }
+
         if query:
             event["queryStringParameters"] = query
         if body is not None:

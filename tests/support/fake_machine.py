@@ -1,4 +1,4 @@
-"""A state machine that is a dict: what was started, with which input, and how it stands."""
+"""A state machine without AWS: it keeps what was started, with which input, and its status."""
 
 import threading
 
@@ -7,7 +7,7 @@ from b3shared.runs.state_machine import Execution, StateMachine
 
 
 class FakeMachine(StateMachine):
-    """As :class:`StateMachine`, without AWS.
+    """As :class:`StateMachine`, without AWS; a name and input are started once, as there.
 
     Args:
         work: called with an execution's input when it starts; returns the status it ends with.
@@ -24,7 +24,9 @@ class FakeMachine(StateMachine):
     def start(self, name, given):
         with self._lock:
             if name in self.inputs:
-                raise ConflictError(f"execution {name} was started before")
+                if (self.inputs[name], self.statuses[name]) == (given, "RUNNING"):
+                    return Execution(name, name, "RUNNING")
+                raise ConflictError(f"execution {name} exists already")
             self.inputs[name] = given
             self.statuses[name] = "RUNNING"
         if self.work:

@@ -69,6 +69,7 @@ class PredictFunction:
             },
             "isBase64Encoded": False,
         }
+
         if query:
             event["queryStringParameters"] = query
         if body is not None:

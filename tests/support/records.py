@@ -12,19 +12,34 @@ SUMMARY = {
         "feature_names": ["return_1", "rsi_14"],
         "target_distribution": {"buy": 300, "sell": 300, "hold": 300},
     },
-    Step.SPLIT_DATA: {"train_size": 540, "validation_size": 180, "test_size": 180},
+    Step.SPLIT_DATA: {
+        "train_size": 540,
+        "validation_size": 180,
+        "test_size": 180,
+        "boundaries": {
+            "train": {"first": "2020-01-02", "last": "2022-06-30"},
+            "val": {"first": "2022-07-11", "last": "2023-02-28"},
+            "test": {"first": "2023-03-10", "last": "2023-12-26"},
+        },
+        "left_out": {"purged": 32, "embargoed": 80, "unlabelled": 16},
+    },
     Step.TRAIN_MODEL: {"chosen": {"max_depth": 4}, "rows": {"train": 540, "val": 180}},
     Step.EVALUATE_MODEL: {
         "skill": "none",
         "headline": "no skill",
-        "test": {},
+        "test": {"log_loss": 1.08, "rank_ic": None},
         "warnings": [],
         "test_openings": 1,
     },
     Step.SAVE_MODEL: {
+        "model_type": "rf",
         "model_path": "models/rf/v/b3_model.joblib",
         "model_version": "v",
         "live": True,
+        "pending": None,
+        "decision": "first version of this type",
+        "evidence": {},
+        "skill": "none",
     },
 }
 """What the steps say, in the shapes that the real ones use."""

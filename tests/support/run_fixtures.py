@@ -1,4 +1,4 @@
-"""Fixtures of a run in a storage, and of the work that a state machine would have done."""
+"""Fixtures: a run in a storage, and the work that a state machine would have done."""
 
 import pytest
 from records import finish
@@ -30,16 +30,15 @@ def finish_until(tmp_path):
     return do
 
 
-@pytest.fixture
-def worker(storage, tmp_path):
-    """A machine's work: the records of all steps that the input asks for, as the state machine would leave them."""
+def work_in(storage, folder):
+    """Return a machine's work: it writes the records of the steps that an input asks for."""
 
     def work(given):
         run = Run.open(storage, given["run_id"])
         for step in Step:
             wanted = given["steps"][str(step)]
             try:
-                finish(run, step, tmp_path, wanted["overrides"], wanted["input_key"])
+                finish(run, step, folder, wanted["overrides"], wanted["input_key"])
             except Exception as error:
                 run.fail(step, error)
                 return "FAILED"
@@ -48,3 +47,9 @@ def worker(storage, tmp_path):
         return "SUCCEEDED"
 
     return work
+
+
+@pytest.fixture
+def worker(storage, tmp_path):
+    """A machine's work in the test's storage."""
+    return work_in(storage, tmp_path)

@@ -1,4 +1,4 @@
-"""The real template on the emulator with one finished run of eight tickers, for everything that is asked over HTTP."""
+"""The real template on the emulator, with one finished run of eight tickers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,10 @@ from infra.local import LocalStack
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Schemathesis gives the tests of all operations one id; of tests with one id pytest-xdist does the first only."""
+    """Give every operation's test an id of its own.
+
+    Schemathesis gives them all one id, and of tests with one id pytest-xdist runs the first only.
+    """
     for item in items:
         if isinstance(item, SchemathesisFunction):
             item._id = item.id.with_params(item.operation_label)

@@ -21,8 +21,11 @@ CHECKS = [status_code_conformance, content_type_conformance, response_schema_con
 ALLOWED = {501, 503}
 """Named conditions of the product (not available yet, nothing live), never a crash."""
 LONG_STEPS = r"/(load-data|train-model)$"
-"""What they accept they do, in a second or two. Their parameters are those of complete-pipeline, which is asked for every
-boundary of each: these get bodies at random."""
+"""What they accept they do, in a second or two.
+
+Their parameters are those of complete-pipeline, which is asked for every boundary of each: these
+get random bodies.
+"""
 SAME_PATHS = "^/predict(/batch)?$|^/api/b3/assets$"
 """Other names of routes that are asked anyway."""
 UNHEALTHY = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much]
@@ -36,7 +39,7 @@ def api_url(served: LocalStack) -> str:
 
 
 def _keep_small(path: str, body: dict[str, Any]) -> None:
-    """What the description allows includes waiting long and forests of a thousand trees: little of it says as much."""
+    """Lower what would take long: waiting, and forests of a thousand trees."""
     most_of = {
         "n_estimators": 8,
         "n_iter": 1,
@@ -45,6 +48,7 @@ def _keep_small(path: str, body: dict[str, Any]) -> None:
         "epochs": 1,
         "wait_seconds": 2,
     }
+
     if path.endswith(("train-model", "complete-pipeline")):
         body.update(
             {
@@ -68,7 +72,9 @@ def test_every_answer_is_in_the_description_and_none_is_a_crash(
 
 @schema.include(path_regex=LONG_STEPS).parametrize()
 @settings(max_examples=40, phases=[Phase.generate], deadline=None, suppress_health_check=UNHEALTHY)
-def test_so_is_every_answer_of_the_long_steps(case: schemathesis.Case, api_url: str) -> None:
+def test_every_answer_of_the_long_steps_is_in_the_description(
+    case: schemathesis.Case, api_url: str
+) -> None:
     _answers_as_described(case, api_url)
 
 

@@ -1,4 +1,4 @@
-"""What a web front end and a person with curl do: the reference's calls, CORS, the examples of the README."""
+"""The calls of the reference's front end, CORS, and the curl examples of the README."""
 
 import json
 import re
@@ -23,17 +23,23 @@ def test_the_references_front_end_gets_its_list_and_its_prediction(
     page = requests.get(
         f"{served.api_url}{base}/assets?page=1&page_size=10&search=PETR", timeout=30
     ).json()
+
     assert page["assets"] == [{"ticker": "PETR4", "company": "PETROBRAS"}]
     assert page["pagination"] == {
-        "page": 1, "page_size": 10, "total_count": 1, "total_pages": 1, "has_next": False, "has_prev": False,
-    }  # fmt: skip
+        "page": 1,
+        "page_size": 10,
+        "total_count": 1,
+        "total_pages": 1,
+        "has_next": False,
+        "has_prev": False,
+    }
     answer = requests.post(f"{served.api_url}{base}/predict", json={"ticker": "PETR4"}, timeout=30)
     assert answer.status_code == 200
     assert answer.json()["predictions"][0] in ("buy", "hold", "sell")
     PredictAnswer.model_validate(answer.json())
 
 
-def test_a_page_of_the_configured_origin_may_ask_and_another_may_not(served: LocalStack) -> None:
+def test_cors_allows_the_configured_origin_only(served: LocalStack) -> None:
     ask = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type",
@@ -41,6 +47,7 @@ def test_a_page_of_the_configured_origin_may_ask_and_another_may_not(served: Loc
     allowed = requests.options(
         f"{served.api_url}/api/b3/predict", headers={"Origin": ORIGIN, **ask}, timeout=30
     )
+
     assert allowed.headers["access-control-allow-origin"] == ORIGIN
     assert "POST" in allowed.headers["access-control-allow-methods"]
     other = requests.options(
@@ -71,7 +78,7 @@ def test_an_unknown_route_is_answered_in_the_form_of_every_error(
     }
 
 
-def test_over_http_the_answer_is_what_the_registered_model_says(served: LocalStack) -> None:
+def test_the_answer_over_http_is_the_registered_model_s(served: LocalStack) -> None:
     answer = requests.post(
         f"{served.api_url}/api/b3/predict", json={"ticker": "VALE3"}, timeout=30
     ).json()
@@ -95,6 +102,7 @@ def test_the_curl_examples_of_the_readme_work_in_order(served: LocalStack, readm
         for line in block.splitlines()
     ]
     commands = [line for line in lines if line.startswith("curl ")]
+
     assert len(commands) >= 9
     for command in commands:
         local = command.replace("localhost:5000", served.api_url.removeprefix("http://")).replace(

@@ -1,8 +1,11 @@
 """State machine, buckets, schedules and the rest of a deployed template, through boto3."""
 
 import json
+import threading
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -11,10 +14,15 @@ import moto
 import pytest
 from botocore.exceptions import ClientError
 from moto.stepfunctions.parser.asl.utils import boto_client
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 from waiting import until
 
 from infra.local import LocalStack
-from infra.local.moto_patches import MOTO_VERSION, share_clients
+from infra.local.moto_patches import (
+    MOTO_VERSION,
+    share_clients,
+    start_executions_one_at_a_time,
+)
 
 
 def run(stack: LocalStack, **given: Any) -> dict[str, Any]:
@@ -106,6 +114,49 @@ class TestStateMachine:
         )
         with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
             machine.start_execution(stateMachineArn=arn, name=name, input=given)
+
+    @pytest.mark.parametrize("inputs", [1, 8], ids=["same-input", "other-inputs"])
+    def test_racing_starts_of_a_name_start_one_execution(
+        self, small_stack: LocalStack, name: str, inputs: int
+    ) -> None:
+        machine, arn = small_stack.client("stepfunctions"), small_stack.outputs["PipelineArn"]
+        gate = threading.Barrier(8)
+
+        def start(number: int) -> str | None:
+            given = {"run": f"{name}-{number % inputs}", "fail_times": 0, "rounds": 3}
+            gate.wait()
+            with suppress(machine.exceptions.ExecutionAlreadyExists):
+                started = machine.start_execution(
+                    stateMachineArn=arn, name=name, input=json.dumps(given)
+                )
+                return str(started["executionArn"])
+            return None
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(start, range(8)))
+
+        assert len({answer for answer in answers if answer}) == 1
+        assert answers.count(None) == inputs - 1
+        listed = machine.list_executions(stateMachineArn=arn)["executions"]
+        assert [found["name"] for found in listed].count(name) == 1
+
+    def test_executions_are_started_one_at_a_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        met = threading.Barrier(2)
+
+        def plain(self: Any) -> bool:
+            """Whether another start is under way at the same time."""
+            try:
+                met.wait(timeout=0.2)
+            except threading.BrokenBarrierError:
+                return False
+            return True
+
+        monkeypatch.setattr(StepFunctionsParserBackend, "start_execution", plain)
+        start: Any = StepFunctionsParserBackend
+        with ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(lambda _: start.start_execution(None), range(2))) == [True] * 2
+            start_executions_one_at_a_time(SimpleNamespace())
+            assert list(pool.map(lambda _: start.start_execution(None), range(2))) == [False] * 2
 
     def test_tasks_use_one_client_per_service(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(boto_client, "boto3", None)  # put back afterwards

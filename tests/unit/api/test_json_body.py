@@ -22,7 +22,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_what_is_json_is_read(value: Any) -> None:
+def test_any_json_is_read(value: Any) -> None:
     assert json_of(json.dumps(value)) == value
 
 
@@ -49,7 +49,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     ],
     ids=["cut", "NaN", "Infinity", "1e999", "digits", "surrogate", "deep and cut", "deep"],
 )
-def test_what_is_no_json_is_refused_with_the_reason(text: str, reason: str) -> None:
+def test_a_body_that_is_not_json_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(InvalidParameterError) as caught:
         json_of(text)
     assert caught.value.message.startswith(f"body: not JSON ({reason}")

@@ -3,9 +3,18 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from records import finish
 
-from b3shared.api.requests import own_params, resumed_params, run_id_of, taken_apart
+from b3shared.api.requests import (
+    CompletePipelineRequest,
+    LoadDataRequest,
+    TrainModelRequest,
+    own_params,
+    parameter_schemas,
+    resumed_params,
+    run_id_of,
+)
 from b3shared.core.errors import B3Error, InvalidParameterError
 from b3shared.params.models import model_specs
 from b3shared.params.run import PipelineParams
@@ -27,6 +36,11 @@ JSON = st.recursive(
 )
 
 
+def parameters(body):
+    """The parameters of a body, as a request gives them."""
+    return LoadDataRequest.model_validate(body).parameters
+
+
 def test_run_data_and_parameters_are_told_apart():
     body = {
         "run_id": "a",
@@ -34,28 +48,66 @@ def test_run_data_and_parameters_are_told_apart():
         "wait_seconds": 3,
         "horizon": 5,
         "rf": {"n_jobs": 2},
+        "lr": 0.1,
     }
-    assert taken_apart(body) == ("a", "inputs/x", {"horizon": 5, "rf": {"n_jobs": 2}})
+    request = LoadDataRequest.model_validate(body)
+    assert (request.run_id, request.input_key, request.wait_seconds) == ("a", "inputs/x", 3)
+    assert request.parameters == {
+        "horizon": 5,
+        "rf": {"n_jobs": 2},
+        "lstm": {"learning_rate": 0.1},
+    }
 
 
-@pytest.mark.parametrize("name", ["run_id", "input_key"])
-def test_a_name_that_is_no_text_is_refused(name):
-    with pytest.raises(InvalidParameterError, match=name):
-        taken_apart({name: 5})
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"run_id": 5},
+        {"run_id": "A"},
+        {"run_id": "a" * 49},
+        {"input_key": 5},
+        {"input_key": "elsewhere/x"},
+        {"input_key": "inputs/"},
+    ],
+)
+def test_a_malformed_run_id_or_input_key_is_refused_by_name(body):
+    with pytest.raises(ValidationError, match=next(iter(body))):
+        CompletePipelineRequest.model_validate(body)
+
+
+def test_an_empty_run_id_is_none_and_an_empty_input_key_is_kept():
+    request = CompletePipelineRequest.model_validate({"run_id": "", "input_key": ""})
+    assert (request.run_id, request.input_key) == (None, "")
+
+
+@pytest.mark.parametrize("seconds", ["5", None, -1, float("nan"), True, [1]])
+def test_a_wait_that_is_no_number_of_seconds_is_refused(seconds):
+    with pytest.raises(InvalidParameterError, match="wait_seconds must be a number of seconds"):
+        LoadDataRequest.model_validate({"wait_seconds": seconds})
+
+
+def test_the_schema_of_a_step_lists_the_parameters_that_it_owns():
+    schema = TrainModelRequest.model_json_schema()
+    envelope = {"run_id", "input_key", "wait_seconds"}
+    assert set(schema["properties"]) - envelope == set(parameter_schemas(Step.TRAIN_MODEL))
+    assert {"n_jobs", "lr", "learning_rate", "model_type"} <= set(schema["properties"])
+    assert "horizon" not in schema["properties"]
+    assert "horizon" in LoadDataRequest.model_json_schema()["properties"]
+    assert schema["additionalProperties"] is False
+    assert schema["properties"]["wait_seconds"]["minimum"] == 0
 
 
 def test_a_step_takes_its_own_parameters_flat_or_nested(run):
     assert own_params(run, Step.SPLIT_DATA, {"test_size": 0.3}) == {"test_size": 0.3}
     for body in ({"rf": {"n_jobs": 2}}, {"n_jobs": 2}):
-        params = taken_apart(body)[2]
-        assert own_params(run, Step.TRAIN_MODEL, params) == {"rf": {"n_jobs": 2}}
+        assert own_params(run, Step.TRAIN_MODEL, parameters(body)) == {"rf": {"n_jobs": 2}}
 
 
 @pytest.mark.parametrize(
     "body", [{"horizon": 2}, {"n_jobs": -1}, {"rf": {"n_jobs": -1}}, {"rf": None}, {"rf": {}}]
 )
-def test_another_steps_parameter_may_stand_there_if_it_changes_nothing(run, body):
-    assert own_params(run, Step.SPLIT_DATA, taken_apart(body)[2]) == {}
+def test_another_steps_parameter_is_accepted_if_it_changes_nothing(run, body):
+    assert own_params(run, Step.SPLIT_DATA, parameters(body)) == {}
 
 
 @pytest.mark.parametrize(
@@ -72,7 +124,7 @@ def test_another_steps_parameter_may_stand_there_if_it_changes_nothing(run, body
 )
 def test_what_is_not_the_steps_own_is_refused_by_name(run, body, word):
     with pytest.raises(InvalidParameterError, match=word):
-        own_params(run, Step.SPLIT_DATA, taken_apart(body)[2])
+        own_params(run, Step.SPLIT_DATA, parameters(body))
 
 
 def test_unchanged_means_what_the_run_last_used_not_the_default(run, finish_until, tmp_path):
@@ -83,7 +135,7 @@ def test_unchanged_means_what_the_run_last_used_not_the_default(run, finish_unti
         own_params(run, Step.SPLIT_DATA, {"horizon": 2})
 
 
-def test_a_resumed_run_keeps_what_the_caller_does_not_say(storage):
+def test_a_resumed_run_keeps_the_parameters_that_the_caller_does_not_give(storage):
     run = Run.create(storage, "r2", PipelineParams.of(horizon=5, n_jobs=2))
     assert resumed_params(run, {}) == run.params
     assert resumed_params(run, {"n_estimators": 7}).rf == run.params.rf.model_copy(
@@ -91,7 +143,7 @@ def test_a_resumed_run_keeps_what_the_caller_does_not_say(storage):
     )
 
 
-def test_a_key_is_always_the_same_run_and_an_allowed_id():
+def test_a_key_gives_always_the_same_valid_run_id():
     ids = {run_id_of(key) for key in ("a", "a", "b", "é" * 500)}
     assert len(ids) == 3
     assert all(len(run_id) <= 48 for run_id in ids)
@@ -102,10 +154,10 @@ def test_a_key_is_always_the_same_run_and_an_allowed_id():
 @given(
     body=st.dictionaries(st.sampled_from(NAMES), JSON, max_size=3), step=st.sampled_from(list(Step))
 )
-def test_no_body_whatever_makes_anything_but_an_error_of_ours(run, body, step):
+def test_any_body_gives_overrides_or_an_error_of_ours(run, body, step):
     try:
-        _, _, params = taken_apart(body)
+        params = parameters(body)
         overrides = own_params(run, step, params)
-    except B3Error:
+    except (B3Error, ValidationError):
         return
     assert overrides.keys() <= params.keys()

@@ -1,4 +1,4 @@
-"""The API's description: every route in the order of use, examples that work, true errors, and no start by accident."""
+"""The API's description: routes in order, examples that work, errors and answers as described."""
 
 import json
 import re
@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from control_api import check_strictly
 from control_function import ControlFunction
+from fake_machine import FakeMachine
 from paths import ROOT
 from predict_function import PredictFunction
+from run_fixtures import work_in
 from served_store import register_tiny, serve, tiny_snapshot
 
+from b3shared.api import responses
+from b3shared.api.control import Limits
 from b3shared.api.errors import HTTP_STATUS
 from b3shared.api.schemas import BatchAnswer, Error, PredictAnswer
 from b3shared.registry.promotion import promote
@@ -58,6 +63,7 @@ def control(tmp_path: Path) -> ControlFunction:
     """Two versions of the forest, the second live; no run yet."""
     store = FolderStorage(tmp_path / "store")
     serve(store, tiny_snapshot(), tmp_path / "snapshot")
+
     for seed in (1, 2):
         promote(
             store,
@@ -73,7 +79,7 @@ def control(tmp_path: Path) -> ControlFunction:
 def ask(
     path: str, body: Any, predict: PredictFunction, control: ControlFunction
 ) -> tuple[int, dict[str, Any]]:
-    """POST to the function that has the path."""
+    """POST to the function that has the path; return status and body."""
     if "predict" in path:
         answer = predict.call("POST", path, body)
         return answer.status, answer.body
@@ -89,6 +95,7 @@ def test_every_example_is_answered_as_described(
     control: ControlFunction,
 ) -> None:
     status, answer = ask(path, body, predict, control)
+
     assert str(status) in operation["responses"]
     if status >= 300:
         # a step of no run, a version that only its example names: told so, and nothing is started
@@ -104,13 +111,82 @@ def test_every_example_is_answered_as_described(
         assert control.machine.inputs == {}
 
 
+CONTROL_ROUTES = [
+    pytest.param(method.upper(), path, operation, id=f"{method} {path}")
+    for path, methods in SPEC["paths"].items()
+    for method, operation in methods.items()
+    if operation["tags"] != ["predictions"]
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> ControlFunction:
+    """A run whose steps are done, one that failed, and two versions that were live."""
+    folder = tmp_path_factory.mktemp("finished")
+    store = FolderStorage(folder / "store")
+    serve(store, tiny_snapshot(), folder / "snapshot")
+    for seed in (1, 2):
+        version = register_tiny(store, folder / str(seed), seed)
+        promote(store, "models", "rf", version, who="test", why="test")
+    control = ControlFunction(folder / "store")
+    control.app.machine = FakeMachine(work_in(store, folder))
+    control.post("complete-pipeline", {"run_id": "failed", "input_key": "inputs/none.parquet"})
+    control.post("complete-pipeline", {"run_id": "done"})
+    return control
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), CONTROL_ROUTES)
+def test_every_success_of_the_control_has_the_fields_that_are_described(
+    method: str, path: str, operation: dict[str, Any], finished: ControlFunction
+) -> None:
+    finished.app.limits = Limits(wait_seconds=5)
+    body = {"run_id": "done"} if "runs" in operation["tags"] and method == "POST" else None
+    if path.endswith("promote"):
+        listed = finished.call("GET", "/api/b3/models")[1]["models"]["rf"]["versions"]
+        body = {"model_version": listed[0]["version"]}
+    status, answer = finished.call(method, path.replace("{model_type}", "rf"), body)
+
+    schema = operation["responses"][str(status)]["content"]["application/json"]["schema"]
+    assert status == (202 if path.endswith("complete-pipeline") else 200)
+    check_strictly(getattr(responses, schema["$ref"].rsplit("/", 1)[-1]), answer)
+
+
+def test_a_failed_run_s_status_has_the_fields_that_are_described(
+    finished: ControlFunction,
+) -> None:
+    status, answer = finished.call("GET", "/api/b3/pipeline-status", query={"run_id": "failed"})
+    assert status == 200
+    check_strictly(responses.StatusAnswer, answer)
+    assert answer["steps"]["load_data"]["error"]["code"] == "ARTIFACT_NOT_FOUND"
+    assert answer["pipeline_state"]["training_status"] == "failed"
+
+
+@pytest.mark.parametrize("route", ["load-data", "complete-pipeline"])
+def test_an_answer_before_the_end_has_the_fields_that_are_described(
+    control: ControlFunction, route: str
+) -> None:
+    status, answer = control.post(route, {"run_id": "slow"})
+    operation = SPEC["paths"][f"/api/b3/{route}"]["post"]
+    schema = operation["responses"][str(status)]["content"]["application/json"]["schema"]
+    assert status == 202
+    check_strictly(getattr(responses, schema["$ref"].rsplit("/", 1)[-1]), answer)
+
+
+def test_every_control_answer_is_described_field_by_field() -> None:
+    for name in ("StatusAnswer", "SaveModelAnswer", "ModelsAnswer", "RegisteredVersion"):
+        described = SPEC["components"]["schemas"][name]
+        assert described["properties"].keys() == {
+            field.alias or name for name, field in getattr(responses, name).model_fields.items()
+        }
+
+
 def test_every_post_that_takes_a_body_has_an_example_that_is_filled_in() -> None:
     for path, methods in SPEC["paths"].items():
         if "requestBody" in methods.get("post", {}):
             assert examples_of(methods["post"]["requestBody"]), path
 
 
-def test_what_starts_or_changes_something_has_a_question_and_what_predicts_has_none() -> None:
+def test_routes_that_start_or_change_something_ask_for_confirmation() -> None:
     asked = {
         path for path, methods in SPEC["paths"].items() if "x-confirm" in methods.get("post", {})
     }
@@ -138,16 +214,23 @@ def test_the_page_s_script_sends_what_starts_something_only_when_it_is_confirmed
     ]
     script = (FUNCTIONS / "pipeline_api" / "confirm.js").read_text(encoding="utf-8")
     script += f"""
-    const asked = [], said = (answer) => confirming({json.dumps(SPEC)}, (q) => {{ asked.push(q); return answer; }});
+    const spec = {json.dumps(SPEC)};
+    const asked = [];
+    const confirm = (answer) => confirming(spec, (q) => {{ asked.push(q); return answer; }});
     const sent = (answer) => {json.dumps(requests)}.map(([method, url]) => {{
-      try {{ return said(answer)({{method, url}}).url === url; }} catch (error) {{ return error.message; }}
+      try {{
+        return confirm(answer)({{method, url}}).url === url;
+      }} catch (error) {{
+        return error.message;
+      }}
     }});
     console.log(JSON.stringify([sent(true), sent(false), asked.length]));
     """
     ran = subprocess.run(
-        ["node", "-e", script], capture_output=True, text=True, check=True, timeout=60
+        ["node", "-"], input=script, capture_output=True, text=True, check=True, timeout=60
     )
     confirmed, refused, questions = json.loads(ran.stdout)
+
     assert confirmed == [True] * 7
     assert refused == ["not sent: it was not confirmed"] * 3 + [True] * 4
     assert questions == 6
@@ -155,6 +238,7 @@ def test_the_page_s_script_sends_what_starts_something_only_when_it_is_confirmed
 
 def test_predictions_come_first_and_the_steps_in_their_order() -> None:
     paths = [path.rsplit("/", 1)[-1] for path in SPEC["paths"]]
+
     assert [tag["name"] for tag in SPEC["tags"]] == ["predictions", "runs", "versions", "health"]
     assert paths[:2] == ["predict", "predict"]
     steps = [
@@ -175,6 +259,7 @@ def test_every_operation_says_what_it_does_and_has_its_errors_in_the_one_form(
     assert not re.match("GET|POST", operation["summary"])
     assert operation["description"]
     assert {"404", "422", "500"} <= operation["responses"].keys()
+
     for status, response in operation["responses"].items():
         if status >= "400":
             assert response["content"]["application/json"]["schema"] == {
@@ -187,7 +272,7 @@ def test_every_operation_says_what_it_does_and_has_its_errors_in_the_one_form(
                 assert HTTP_STATUS.get(code, int(status)) == int(status)
 
 
-def test_the_answers_of_the_examples_are_answers() -> None:
+def test_the_examples_of_predictions_have_the_fields_of_their_models() -> None:
     forest, network = examples_of(
         SPEC["paths"]["/api/b3/predict"]["post"]["responses"]["200"]
     ).values()
@@ -212,7 +297,7 @@ def test_the_examples_of_errors_are_what_is_answered(
     }
     asked = {
         "UNKNOWN_TICKER": predict.call("POST", "/predict", {"ticker": "PETR"}).body,
-        "BODY_TOO_LARGE": predict.call("POST", "/predict", " " * 20_001).body,
+        "BODY_TOO_LARGE": predict.call("POST", "/predict", " " * 100_001).body,
         "INVALID_PARAMETER": predict.call("POST", "/predict", "ticker=PETR4").body,
         "NOTHING_LIVE": PredictFunction(tmp_path / "empty")
         .call("POST", "/predict", {"ticker": "PETR4"})
@@ -223,6 +308,7 @@ def test_the_examples_of_errors_are_what_is_answered(
     control.post("load-data", {"run_id": "mine"})
     asked["STEP_NOT_READY"] = control.post("train-model", {"run_id": "mine"})[1]
     asked["CONFLICT"] = control.post("complete-pipeline", {"run_id": "mine", "horizon": 5})[1]
+
     for code, answer in asked.items():
         answer.pop("details", None)
         assert told[code] == answer
@@ -236,13 +322,13 @@ def test_every_route_of_both_functions_is_described() -> None:
             assert path in UNLISTED or method in SPEC["paths"][re.sub(r"<(\w+)>", r"{\1}", path)]
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_names_a_schema_that_exists() -> None:
     names = re.findall(r"#/components/schemas/(\w+)", json.dumps(SPEC))
     assert names
     assert set(names) <= set(SPEC["components"]["schemas"])
 
 
-def test_a_field_with_a_default_is_not_one_that_a_typed_client_must_give() -> None:
+def test_request_fields_with_a_default_have_no_default_keyword() -> None:
     for name, schema in SPEC["components"]["schemas"].items():
         if name.endswith("Request"):
             assert not [
@@ -251,7 +337,7 @@ def test_a_field_with_a_default_is_not_one_that_a_typed_client_must_give() -> No
     assert SPEC["components"]["schemas"]["PredictRequest"]["required"] == ["ticker"]
 
 
-def test_who_may_ask_is_described() -> None:
+def test_the_security_of_every_route_is_described() -> None:
     schemes = SPEC["components"]["securitySchemes"]
     for path, methods in SPEC["paths"].items():
         for operation in methods.values():

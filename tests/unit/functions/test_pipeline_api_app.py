@@ -1,4 +1,4 @@
-"""The control function through its real handler, over a folder and a machine that only writes down what it starts."""
+"""The control function through its real handler, over a machine that finishes nothing."""
 
 import base64
 from typing import Any
@@ -51,18 +51,18 @@ def refused(answer: tuple[int, dict[str, Any]]) -> str:
             "body: not JSON (nested deeper than 32 levels)",
         ),
         ({"min_turnover": "inf"}, "min_turnover must be a finite number >= 0, got 'inf'"),
-        ({"run_id": "a\u0000"}, "run_id 'a\\x00'"),
+        ({"run_id": "a\u0000"}, "run_id: string should match pattern"),
         ({"wait_seconds": -(10**400)}, "wait_seconds must be a number of seconds >= 0, got -1000"),
     ],
     ids=range(12),
 )
-def test_a_body_that_cannot_be_meant_is_422_with_the_reason(
+def test_a_malformed_body_is_422_with_the_reason(
     function: ControlFunction, body: Any, said: str
 ) -> None:
     assert refused(function.post("load-data", body)).startswith(said)
 
 
-def test_a_wait_that_no_float_holds_is_as_long_as_is_allowed(function: ControlFunction) -> None:
+def test_a_wait_beyond_all_floats_is_cut_to_what_is_allowed(function: ControlFunction) -> None:
     status, body = function.post("load-data", {"run_id": "patient", "wait_seconds": 10**400})
     assert (status, body["training_status"]) == (202, "running")
 
@@ -79,7 +79,9 @@ def test_a_body_in_base64_that_is_no_text_is_422(function: ControlFunction) -> N
     ["x" * 501, " ", "", 5, ["because"], False],
     ids=["long", "blank", "empty", "5", "list", "no"],
 )
-def test_a_reason_is_a_text_of_bounded_length(function: ControlFunction, why: Any) -> None:
+def test_a_reason_that_is_empty_too_long_or_no_text_is_refused(
+    function: ControlFunction, why: Any
+) -> None:
     for route in ("models/rf/promote", "models/rf/rollback"):
         body = {"why": why} | (
             {"model_version": "20231228-00000000"} if route.endswith("promote") else {}
@@ -89,10 +91,10 @@ def test_a_reason_is_a_text_of_bounded_length(function: ControlFunction, why: An
             answer["code"] == "NOTHING_LIVE"
         ):  # a rollback looks whether there is anything to go back from first
             continue
-        assert refused((status, answer)).startswith("why must be text of 1 to 500 characters, got ")
+        assert refused((status, answer)).startswith("why: ")
 
 
-def test_a_key_of_half_characters_is_a_key(function: ControlFunction) -> None:
+def test_a_key_with_a_lone_surrogate_is_accepted(function: ControlFunction) -> None:
     status, body = function.post("complete-pipeline", {}, headers={"idempotency-key": "\ud800"})
     assert (status, body["status"]) == (202, "success")
 
@@ -139,7 +141,7 @@ def conforms(answer: tuple[int, dict[str, Any]]) -> None:
 
 @given(route=st.sampled_from(POSTS), body=BODIES, encoded=st.booleans())
 @ANYTHING
-def test_whatever_is_posted_is_answered_or_refused(
+def test_any_post_is_answered_or_refused(
     function: ControlFunction, route: str, body: Any, encoded: bool
 ) -> None:
     conforms(function.post(route, body, isBase64Encoded=encoded))
@@ -150,7 +152,7 @@ def test_whatever_is_posted_is_answered_or_refused(
     query=st.dictionaries(st.sampled_from(["run_id", "model_dir", "other"]), TEXT),
 )
 @ANYTHING
-def test_whatever_is_asked_is_answered_or_refused(
+def test_any_get_is_answered_or_refused(
     function: ControlFunction, path: str, query: dict[str, str]
 ) -> None:
     conforms(function.call("GET", f"/api/b3/{path}", query=query))

@@ -1,4 +1,4 @@
-"""The predict function through its real handler: what the front end sends, and whatever else somebody may send."""
+"""The predict function through its real handler: the front end's requests, and any others."""
 
 import base64
 import json
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from predict_function import Answer, PredictFunction
 from served_store import TICKERS, WatchedStorage, register_tiny, serve, tiny_snapshot
 
+from b3shared.api.http import MAX_BODY
 from b3shared.api.schemas import MAX_BATCH, AssetsAnswer, BatchAnswer, PredictAnswer
 from b3shared.registry.promotion import promote
 from b3shared.registry.versions import Registry
@@ -56,6 +57,7 @@ def test_the_front_end_searches_tickers(function: PredictFunction, base: str) ->
     answer = function.call(
         "GET", f"{base}/assets", query={"page": "1", "page_size": "10", "search": "PETR"}
     )
+
     assert answer.ok(AssetsAnswer) == {
         "assets": [
             {"ticker": "PETR3", "company": "COMPANHIA PETR"},
@@ -104,6 +106,7 @@ def test_a_version_can_be_chosen(function: PredictFunction) -> None:
     error = function.call(
         "POST", "/predict", {"ticker": "PETR4", "model_version": "20200101-00000000"}
     )
+
     assert "lists all" in error.error(404, "UNKNOWN_MODEL")
     live = function.call("POST", "/predict", {"ticker": "PETR4"}).ok(PredictAnswer)
     registered = [
@@ -132,6 +135,7 @@ def test_the_front_end_asks_the_lstm(own: PredictFunction, tmp_path: Path, model
     body = own.call("POST", "/api/b3/predict", {"ticker": "PETR4", "model_type": model_type}).ok(
         PredictAnswer
     )
+
     assert (body["model_type"], body["requested_model_type"]) == ("lstm", model_type)
     assert body["predicted_price"] == pytest.approx(
         body["last_price"] * (1 + body["predicted_return"])
@@ -176,11 +180,12 @@ def test_the_front_end_asks_the_lstm(own: PredictFunction, tmp_path: Path, model
             {"ticker": "PETR4", "model_version": "../../../secret"},
             "model_version: string should match pattern",
         ),
-        ([], "body: "),
-        ("null", "body: field required"),
+        ([], "body: must be a JSON object, got list"),
+        ([{"ticker": "PETR4"}], "body: must be a JSON object, got list"),
+        ("null", "body: must be a JSON object, got NoneType"),
         ("", "body: field required"),
-        ("5", "body: "),
-        ('"PETR4"', "body: "),
+        ("5", "body: must be a JSON object, got int"),
+        ('"PETR4"', "body: must be a JSON object, got str"),
         ("ticker=PETR4", "body: not JSON (Expecting value at character 1)"),
         ('{"ticker": "PETR4"', "body: not JSON"),
         ('{"ticker": NaN}', "body: not JSON (NaN is not a JSON number)"),
@@ -263,7 +268,7 @@ def test_an_unknown_route_is_404_in_the_same_form(
     )
 
 
-def test_an_unknown_ticker_is_404_with_what_it_may_have_meant(function: PredictFunction) -> None:
+def test_an_unknown_ticker_is_404_with_similar_ones(function: PredictFunction) -> None:
     answer = function.call("POST", "/predict", {"ticker": "petr"})
     assert (
         answer.error(404, "UNKNOWN_TICKER")
@@ -272,12 +277,13 @@ def test_an_unknown_ticker_is_404_with_what_it_may_have_meant(function: PredictF
     assert answer.body["details"] == {"ticker": "PETR", "similar": ["PETR4", "PETR3"]}
 
 
-def test_a_body_that_is_too_long_is_not_even_read(function: PredictFunction) -> None:
-    longest = '{"ticker": "PETR4"}'.ljust(function.app.MAX_BODY)
+def test_a_body_that_is_too_long_is_refused(function: PredictFunction) -> None:
+    longest = '{"ticker": "PETR4"}'.ljust(MAX_BODY)
     function.call("POST", "/predict", longest).ok(PredictAnswer)
     answer = function.call("POST", "/predict", longest + " ")
     assert (
-        answer.error(413, "BODY_TOO_LARGE") == "the body has 20,001 characters; 20,000 are allowed"
+        answer.error(413, "BODY_TOO_LARGE")
+        == "the body has 100,001 characters; 100,000 are allowed"
     )
     assert answer.content_type == "application/json"
 
@@ -285,7 +291,7 @@ def test_a_body_that_is_too_long_is_not_even_read(function: PredictFunction) -> 
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", ""]
 )
-def test_json_is_read_whatever_its_type_is_said_to_be(
+def test_json_is_read_whatever_the_content_type(
     function: PredictFunction, content_type: str
 ) -> None:
     headers = {"content-type": content_type}  # curl -d says it is a form
@@ -321,7 +327,7 @@ def test_a_type_without_a_live_version_is_503(function: PredictFunction) -> None
     assert "complete-pipeline with model_type lstm" in answer.error(503, "NOTHING_LIVE")
 
 
-def test_a_storage_that_breaks_is_answered_from_what_was_live(own: PredictFunction) -> None:
+def test_predictions_go_on_from_what_was_live_when_the_storage_breaks(own: PredictFunction) -> None:
     before = own.call("POST", "/predict", {"ticker": "PETR4"}).ok(PredictAnswer)
     broken = WatchedStorage(own.storage)
     broken.down = True
@@ -332,7 +338,7 @@ def test_a_storage_that_breaks_is_answered_from_what_was_live(own: PredictFuncti
     assert after == before
 
 
-def test_an_error_that_nobody_foresaw_is_500_in_the_same_form_without_its_insides(
+def test_an_unforeseen_error_is_500_in_the_same_form_without_its_details(
     own: PredictFunction,
 ) -> None:
     def today() -> None:
@@ -347,7 +353,7 @@ def test_an_error_that_nobody_foresaw_is_500_in_the_same_form_without_its_inside
     assert "secret" not in json.dumps(answer.body)
 
 
-def test_the_specification_can_be_made_and_names_every_answer(function: PredictFunction) -> None:
+def test_the_description_of_the_function_names_every_answer(function: PredictFunction) -> None:
     spec = json.loads(function.app.app.get_openapi_json_schema())
     assert spec["paths"].keys() == {"/api/b3/predict", "/api/b3/predict/batch", "/assets"}
     for path in spec["paths"].values():
@@ -413,7 +419,7 @@ def conforms(answer: Answer, name: str) -> None:
     encoded=st.booleans(),
 )
 @ANYTHING
-def test_whatever_is_posted_is_answered_or_refused(
+def test_any_post_is_answered_or_refused(
     function: PredictFunction, base: str, route: str, body: Any, encoded: bool
 ) -> None:
     path = f"{base}/predict" if route == "predict" else f"{base}/predict/batch"
@@ -422,7 +428,7 @@ def test_whatever_is_posted_is_answered_or_refused(
 
 @given(query=QUERIES, base=st.sampled_from(BASES))
 @ANYTHING
-def test_whatever_is_searched_is_answered_or_refused(
+def test_any_search_is_answered_or_refused(
     function: PredictFunction, query: dict[str, str], base: str
 ) -> None:
     conforms(function.call("GET", f"{base}/assets", query=query), "assets")
@@ -434,7 +440,7 @@ def test_whatever_is_searched_is_answered_or_refused(
     body=BODIES,
 )
 @ANYTHING
-def test_whatever_path_is_asked_is_answered_or_refused(
+def test_any_unknown_path_is_404(
     function: PredictFunction, method: str, path: str, body: Any
 ) -> None:
     function.call(method, path, body).error(404, "UNKNOWN_ROUTE")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from small_run import SMALL
 
-from b3shared.api.responses import status_answer
+from b3shared.api.answers import status_answer
 from b3shared.core.config import Settings
 from b3shared.core.errors import InvalidParameterError, SupersededError, TooManySlicesError
 from b3shared.models.base import Unfinished
@@ -69,7 +69,7 @@ def test_an_interrupted_training_is_no_failure_and_says_how_far_it_is(run: Run) 
         "epoch": 1,
         "epochs": 3,
     }
-    said = status_answer(run, ["first.all.1"])
+    said = status_answer(run, ["first.all.1"]).body()
     assert said["steps"]["train_model"]["progress"]["epoch"] == 1
     assert said["pipeline_state"]["training_status"] == "running"
     (key,) = checkpoints(run)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from b3shared.core.errors import NoQuotesError
+from b3shared.core.errors import MissingSessionsError, NoQuotesError, RunFailedError
 from b3shared.params.steps import Step
 from b3shared.runs.failures import failed_step, reason, record_failure
 from b3shared.runs.state_machine import Execution
@@ -69,13 +69,11 @@ def test_an_error_gets_the_code_that_it_has_elsewhere(run, finish_until, error, 
         ({"step": "save_model", "status": "done"}, "publish_serving"),
     ],
 )
-def test_the_step_after_the_last_that_was_done_is_blamed_but_one_that_is_called_again_is_itself(
-    last, step
-):
+def test_the_failed_step_is_the_one_after_the_last_that_was_done_or_the_partial_one(last, step):
     assert failed_step(last) == step
 
 
-def test_a_step_that_crashes_when_it_is_run_again_is_blamed_although_its_last_record_holds(
+def test_a_step_that_crashes_when_it_is_run_again_failed_although_its_last_record_holds(
     run, finish_until
 ):
     finish_until(run, Step.EVALUATE_MODEL)
@@ -125,8 +123,15 @@ def test_the_reason_of_an_execution_is_the_newest_error_of_its_run(run, finish_u
     assert (error.code, error.message) == ("SINGLE_CLASS", "evaluate_model: this one")
 
 
-def test_an_execution_that_nobody_recorded_anything_of_says_how_it_ended(run):
+def test_the_reason_of_an_execution_without_a_recorded_error_is_how_it_ended(run):
     error = reason(run, Execution("a", "r1.all.1", "ABORTED"))
     assert error.code == "RUN_FAILED"
     assert "r1.all.1" in error.message
     assert "ABORTED" in error.message
+
+
+def test_the_reason_has_the_recorded_code_and_details_and_leaves_its_class_alone(run):
+    run.fail(Step.LOAD_DATA, MissingSessionsError("two are missing", missing=["2023-12-27"]))
+    error = reason(run, Execution("a", "r1.load_data.1", "FAILED"))
+    assert (error.code, error.details) == ("MISSING_SESSIONS", {"missing": ["2023-12-27"]})
+    assert type(error).code == RunFailedError.code == "RUN_FAILED"

@@ -164,6 +164,7 @@ def test_a_step_is_refused_until_the_one_before_it_has_finished(run, do):
 
 def test_a_finished_step_is_recorded_with_all_that_it_did(run, tmp_path):
     plan = run.plan(Step.LOAD_DATA, {"tickers": "PETR4,VALE3"})
+
     assert plan.record is None
     record = finish(run, plan, tmp_path, b"quotes", "quotes.parquet")
     assert run.record(Step.LOAD_DATA) == record
@@ -200,6 +201,7 @@ def test_later_steps_are_stale_after_an_earlier_one_ran_with_other_parameters(ru
     for step in up_to(Step.EVALUATE_MODEL):
         do(step)
     do(Step.SPLIT_DATA, test_size=0.3)
+
     assert statuses(run) == {
         **dict.fromkeys(up_to(Step.SPLIT_DATA), "done"),
         Step.TRAIN_MODEL: "stale",
@@ -285,7 +287,7 @@ def test_a_missing_artifact_or_a_summary_that_is_no_json_leaves_the_step_not_don
     assert run.storage.list() == ["runs/r1/params.json"]
 
 
-def test_parallel_steps_do_not_lose_each_others_word(run, do, tmp_path):
+def test_parallel_steps_do_not_overwrite_each_others_files(run, do, tmp_path):
     for step in up_to(Step.SPLIT_DATA):
         do(step)
     gate = threading.Barrier(8)
@@ -380,6 +382,7 @@ def test_given_data_becomes_part_of_the_lineage_and_stays_on_resume(run, do, tmp
     do(Step.SPLIT_DATA)
     run.storage.put("uploads/edited.npz", b"edited")
     plan = run.plan(Step.PREPROCESS_DATA, input_key="uploads/edited.npz")
+
     assert plan.record is None
     finish(run, plan, tmp_path)
     assert statuses(run)[Step.SPLIT_DATA] == "stale"
@@ -403,9 +406,10 @@ def test_given_data_that_changed_makes_the_step_run_again_when_it_is_given_again
 # -- failure, progress
 
 
-def test_a_failure_is_told_with_its_reason_until_the_step_finishes(run, do):
+def test_a_failure_is_reported_with_its_reason_until_the_step_finishes(run, do):
     run.fail(Step.LOAD_DATA, NoQuotesError("no row passes", rows=0))
     state = run.state()[Step.LOAD_DATA]
+
     assert state.status == "failed"
     assert {k: state.error[k] for k in ("code", "message", "details")} == {
         "code": "NO_QUOTES",
@@ -449,7 +453,7 @@ def test_a_failed_attempt_with_other_parameters_leaves_the_finished_one_standing
     do(Step.PREPROCESS_DATA)
 
 
-def test_an_old_failure_that_a_killed_finish_left_behind_is_not_told(run, do):
+def test_an_old_failure_that_a_killed_finish_left_behind_is_not_reported(run, do):
     run.fail(Step.LOAD_DATA, NoQuotesError("before"))
     key = "runs/r1/steps/load_data.error.json"
     old = run.storage.read(key)
@@ -458,7 +462,7 @@ def test_an_old_failure_that_a_killed_finish_left_behind_is_not_told(run, do):
     assert run.state()[Step.LOAD_DATA].error is None
 
 
-def test_progress_is_told_while_a_step_works_and_never_stops_it(run, caplog):
+def test_progress_is_reported_while_a_step_works_and_never_stops_it(run, caplog):
     run.progress(Step.LOAD_DATA, {"rows": 10})
     run.progress(Step.LOAD_DATA, {"rows": 20})
     state = run.state()[Step.LOAD_DATA]
@@ -483,6 +487,7 @@ def test_fetch_brings_the_artifacts_that_are_asked_for(run, tmp_path):
         files[-1].write_bytes(name.encode())
     run.finish(run.plan(Step.LOAD_DATA), files, {}, time.time())
     folder = run.fetch(Step.LOAD_DATA, tmp_path / "some", ["b.bin"])
+
     assert folder == tmp_path / "some" / "load_data"
     assert [p.name for p in folder.iterdir()] == ["b.bin"]
     folder = run.fetch(Step.LOAD_DATA, tmp_path / "all")
@@ -536,11 +541,15 @@ OPERATION = st.tuples(
 
 
 class Oracle:
-    """What a step did is the nested tuple of all that went into it; it is stale if the step before did something else."""
+    """Says what a run should say: a step's output is the nested tuple of all that went into it.
+
+    A step is stale if the step before has another output now.
+    """
 
     def __init__(self):
         self.values = {STEPS.index(step): DEFAULTS[name] for step, (name, _) in CHOICES.items()}
-        self.did, self.used = {}, {}
+        self.did = {}
+        self.used = {}
 
     def fresh(self, number):
         if number < 0:
@@ -559,7 +568,8 @@ class Oracle:
 @given(st.integers(0, len(STEPS)), st.lists(OPERATION, min_size=4, max_size=16))
 def test_exactly_the_steps_whose_past_changed_are_stale(finished, operations):
     with tempfile.TemporaryDirectory() as folder:
-        run, oracle = Run.create(FolderStorage(folder), "r", PipelineParams()), Oracle()
+        run = Run.create(FolderStorage(folder), "r", PipelineParams())
+        oracle = Oracle()
         for step, choice, content in [(s, None, b"one") for s in STEPS[:finished]] + operations:
             number = STEPS.index(step)
             name, values = CHOICES.get(step, ("", ()))
@@ -569,14 +579,18 @@ def test_exactly_the_steps_whose_past_changed_are_stale(finished, operations):
                 with pytest.raises(StepNotReadyError):
                     run.plan(step, overrides)
                 continue
-            plan, asked = run.plan(step, overrides), oracle.asked(number, value)
+
+            plan = run.plan(step, overrides)
+            asked = oracle.asked(number, value)
             assert (plan.record is not None) == (
                 number in oracle.did and oracle.did[number][0] == asked
             )
             if plan.record is None:
                 finish(run, plan, Path(folder), content)
-                oracle.values[number], oracle.did[number] = value, (asked, content)
+                oracle.values[number] = value
+                oracle.did[number] = (asked, content)
                 oracle.used[number] = oracle.did.get(number - 1)
+
             expected = {
                 s: "missing" if n not in oracle.did else "done" if oracle.fresh(n) else "stale"
                 for n, s in enumerate(STEPS)

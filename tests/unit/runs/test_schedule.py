@@ -13,12 +13,13 @@ SUNDAY = "2024-01-07T09:00:00Z"
 QUOTES = "md:b3"
 
 
-def test_the_clock_striking_twice_in_a_week_starts_one_run(storage):
+def test_two_strikes_of_the_schedule_in_a_week_start_one_run(storage):
     machine = FakeMachine(lambda given: "FAILED")
     first = start_scheduled(storage, Starter(machine, 4), "rf", SUNDAY, QUOTES)
     again = start_scheduled(
         storage, Starter(machine, 4), "random_forest", "2024-01-05T01:00:00Z", QUOTES
     )
+
     assert first == {
         "run_id": "scheduled-rf-2024w01",
         "execution": "scheduled-rf-2024w01.all.1",
@@ -50,13 +51,12 @@ def test_the_week_is_the_iso_week_of_sao_paulo(storage, moment, week):
     )
 
 
-def test_a_start_that_was_cut_short_is_made_up_for(storage):
+def test_a_start_that_was_interrupted_is_made_by_the_next_strike(storage):
     start_scheduled(storage, Starter(FakeMachine(), 4), "rf", SUNDAY, QUOTES)
-    storage.delete("runs/scheduled-rf-2024w01/attempts/scheduled-rf-2024w01.all.1.json")
     assert start_scheduled(storage, Starter(FakeMachine(), 4), "rf", SUNDAY, QUOTES)["started"]
 
 
-def test_a_scheduled_run_says_what_started_it_and_never_becomes_the_current_one(storage):
+def test_a_scheduled_run_records_its_trigger_and_is_not_the_current_run(storage):
     start_scheduled(storage, Starter(FakeMachine(), 4), "rf", SUNDAY, QUOTES)
     assert Run.open(storage, "scheduled-rf-2024w01").meta == {
         "trigger": "schedule",
@@ -74,8 +74,9 @@ def test_a_malformed_schedule_is_refused_and_starts_nothing(storage, model_type,
     assert list_runs(storage) == []
 
 
-def test_an_empty_lake_is_skipped_in_a_word_until_it_has_quotes(storage):
-    machine, lake = FakeMachine(), f"{storage.url}/lake/quotes"
+def test_an_empty_lake_is_skipped_until_it_has_quotes(storage):
+    machine = FakeMachine()
+    lake = f"{storage.url}/lake/quotes"
     skipped = start_scheduled(storage, Starter(machine, 4), "rf", SUNDAY, lake)
     assert skipped == {"started": False, "skipped": "the lake is empty"}
     assert (list(machine.inputs), list_runs(storage)) == ([], [])
@@ -84,7 +85,7 @@ def test_an_empty_lake_is_skipped_in_a_word_until_it_has_quotes(storage):
 
 
 @pytest.mark.parametrize(("model_type", "moment"), [("rf", "sunday"), ("svm", SUNDAY)])
-def test_a_malformed_schedule_is_no_less_refused_over_an_empty_lake(storage, model_type, moment):
+def test_a_malformed_schedule_is_refused_over_an_empty_lake_too(storage, model_type, moment):
     with pytest.raises(InvalidParameterError):
         start_scheduled(
             storage, Starter(FakeMachine(), 4), model_type, moment, f"{storage.url}/lake/quotes"

@@ -1,14 +1,12 @@
-"""Starting executions: names, inputs, limits, and who wins a race."""
+"""Starting executions: names, inputs, limits, and races between starters."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from fake_machine import FakeMachine
 
 from b3shared.core.errors import ConflictError, TooManyRunsError
-from b3shared.core.serialization import to_json
 from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.runs.run import Run
@@ -61,7 +59,7 @@ def test_one_run_too_many_is_refused_naming_those_that_run(run, storage):
     assert starter.start(Run.open(storage, "r2"), None).name == "r2.all.1"
 
 
-def test_the_same_start_again_joins_what_runs_even_where_no_other_would_fit(run):
+def test_the_same_start_again_returns_what_is_running_at_the_limit_too(run):
     machine = FakeMachine()
     starter = Starter(machine, 1)
     assert starter.start(run, None) == starter.start(run, None)
@@ -81,7 +79,7 @@ def test_the_same_start_with_other_parameters_is_refused_while_the_first_runs(ru
     )
 
 
-def test_a_racing_crowd_starts_one_execution(run):
+def test_racing_starters_with_the_same_input_start_one_execution(run):
     machine = FakeMachine()
     gate = threading.Barrier(12)
 
@@ -94,24 +92,55 @@ def test_a_racing_crowd_starts_one_execution(run):
     assert list(machine.inputs) == ["r1.all.1"]
 
 
-def test_a_claim_whose_owner_died_long_ago_is_passed_over(run):
-    old = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
-    run.storage.create("runs/r1/attempts/r1.all.1.json", to_json({"at": old, "input": {}}))
-    assert Starter(FakeMachine(), 4).start(run, None).name == "r1.all.2"
-
-
-def test_a_claim_whose_owner_is_just_starting_is_waited_for(run, monkeypatch):
+def test_of_racing_starters_with_different_inputs_one_starts_and_the_others_conflict(run):
     machine = FakeMachine()
-    given = execution_input(run, None, {}, {})
-    claim = to_json({"at": datetime.now(UTC).isoformat(), "input": given})
-    run.storage.create("runs/r1/attempts/r1.all.1.json", claim)
+    gate = threading.Barrier(12)
 
-    def find(name):
-        """What is not there when it is asked for the first time is there when it is asked for again."""
-        found = FakeMachine.find(machine, name)
-        if found is None:
-            machine.start("r1.all.1", given)
-        return found
+    def start(trees):
+        gate.wait()
+        try:
+            return Starter(machine, 1).start(
+                run, Step.TRAIN_MODEL, {Step.TRAIN_MODEL: {"n_estimators": trees}}
+            )
+        except ConflictError as error:
+            return error
 
-    monkeypatch.setattr(machine, "find", find)
-    assert Starter(machine, 4).start(run, None).name == "r1.all.1"
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(start, range(10, 22)))
+
+    started = [answer for answer in answers if not isinstance(answer, ConflictError)]
+    refused = [answer for answer in answers if isinstance(answer, ConflictError)]
+    assert [execution.name for execution in started] == ["r1.train_model.1"]
+    assert {error.details["execution"] for error in refused} == {"r1.train_model.1"}
+    assert list(machine.inputs) == ["r1.train_model.1"]
+
+
+def test_an_execution_that_ends_while_it_is_asked_for_again_is_followed_by_the_next(
+    run, monkeypatch
+):
+    machine = FakeMachine()
+    Starter(machine, 4).start(run, None)
+
+    def running():
+        """The list of those that run is made just before the execution ends."""
+        found = list(FakeMachine.running(machine))
+        machine.end("r1.all.1", "FAILED")
+        return iter(found)
+
+    monkeypatch.setattr(machine, "running", running)
+    assert Starter(machine, 1).start(run, None).name == "r1.all.2"
+
+
+def test_a_name_that_is_taken_but_not_found_yet_was_just_started(run, monkeypatch):
+    machine = FakeMachine()
+    machine.start("r1.all.1", {"run_id": "r1", "with": "another input"})
+    monkeypatch.setattr(machine, "find", lambda name: None)
+    with pytest.raises(ConflictError, match="other parameters"):
+        Starter(machine, 4).start(run, None)
+    assert list(machine.inputs) == ["r1.all.1"]
+
+
+def test_starting_leaves_nothing_in_the_storage(run):
+    before = run.storage.list()
+    Starter(FakeMachine(), 4).start(run, None)
+    assert run.storage.list() == before

@@ -1,4 +1,4 @@
-"""Names of executions: what is made is read again, and a name that somebody else gave says nothing and breaks nothing."""
+"""Names of executions: they are read back, and names that somebody else gave break nothing."""
 
 import pytest
 

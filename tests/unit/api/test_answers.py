@@ -1,11 +1,12 @@
-"""What a run's records read like through the API."""
+"""The answers of the control API, filled from a run's records."""
 
 import inspect
 
 import pytest
+from control_api import checked
 
+from b3shared.api.answers import status_answer, step_answer
 from b3shared.api.errors import HTTP_STATUS, error_body
-from b3shared.api.responses import status_answer, step_answer
 from b3shared.core import errors
 from b3shared.core.errors import B3Error, NoQuotesError
 from b3shared.params.steps import Step
@@ -16,7 +17,7 @@ def test_an_error_has_one_form():
     assert error_body("X", "why", {"a": 1})["details"] == {"a": 1}
 
 
-def test_every_error_that_a_caller_can_cause_has_a_status_of_his():
+def test_every_error_but_four_has_an_http_status():
     ours = {
         e.code for _, e in inspect.getmembers(errors, inspect.isclass) if issubclass(e, B3Error)
     }
@@ -42,15 +43,16 @@ def test_the_steps_answer_with_the_fields_of_the_reference(run, finish_until):
         Step.SAVE_MODEL: {"model_path": "models/rf/v/b3_model.joblib"},
     }
     for step, expected in fields.items():
-        answer = step_answer(run, step, run.record(step))
+        _, answer = checked(step_answer(run, step, run.record(step)))
         assert answer.items() >= ({"status": "success", "run_id": "r1"} | expected).items()
-    answer = step_answer(run, Step.EVALUATE_MODEL, run.record(Step.EVALUATE_MODEL))
+    _, answer = checked(step_answer(run, Step.EVALUATE_MODEL, run.record(Step.EVALUATE_MODEL)))
+
     assert answer["evaluation_results"]["skill"] == "none"
     assert list(answer["report_paths"]) == ["evaluate_model.bin"]
 
 
 def state(run, running=()):
-    return status_answer(run, list(running))
+    return checked(status_answer(run, list(running)))[1]
 
 
 def test_progress_counts_the_steps_that_hold(run, finish_until):
@@ -63,7 +65,7 @@ def test_progress_counts_the_steps_that_hold(run, finish_until):
     assert state(run)["pipeline_state"]["training_status"] == "completed"
 
 
-def test_a_failure_is_told_until_the_run_goes_on_from_there(run, finish_until):
+def test_a_failure_is_reported_until_the_run_goes_on_from_there(run, finish_until):
     finish_until(run, Step.LOAD_DATA)
     run.fail(Step.PREPROCESS_DATA, NoQuotesError("none left"))
     assert state(run)["pipeline_state"]["training_status"] == "failed"
@@ -85,14 +87,14 @@ def test_a_failed_second_attempt_at_a_step_is_forgotten_once_a_later_step_has_fi
     assert "training_error" not in state(run)["pipeline_state"]
 
 
-def test_the_newest_of_several_failures_is_the_one_that_is_told(run, finish_until):
+def test_the_newest_of_several_failures_is_reported(run, finish_until):
     finish_until(run, Step.TRAIN_MODEL)
     run.fail(Step.EVALUATE_MODEL, "older")
     run.fail(Step.TRAIN_MODEL, "newer")
     assert state(run)["pipeline_state"]["training_error"] == "newer"
 
 
-def test_while_it_runs_an_earlier_failure_is_not_the_state(run):
+def test_a_running_run_does_not_report_an_earlier_failure(run):
     run.fail(Step.LOAD_DATA, "before")
     told = state(run, ["r1.all.2"])
     assert told["pipeline_state"]["training_status"] == "running"
