@@ -12,13 +12,15 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     InstanceOf,
     SerializeAsAny,
     ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails
 
 from b3shared.core.errors import InvalidParameterError
 from b3shared.core.vocabulary import MAX_GAP, SHARES, Instrument
@@ -179,7 +181,24 @@ class PipelineParams(Params):
     @model_validator(mode="before")
     @classmethod
     def _with_every_model(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {spec.name: spec.params() for spec in model_specs()} | values
+        """Complete the parameters of every model; those of a document are plain mappings."""
+        given = {spec.name: values.get(spec.name, {}) for spec in model_specs()}
+        return values | {
+            name: model_spec(name).params(**own) if isinstance(own, Mapping) else own
+            for name, own in given.items()
+        }
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Describe the parameters of every model under its name."""
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        schema["properties"] |= {
+            spec.name: spec.params.model_json_schema() for spec in model_specs()
+        }
+        schema["additionalProperties"] = False
+        return schema
 
     @field_validator("instruments", mode="before")
     @classmethod
@@ -309,4 +328,5 @@ def flat_schemas() -> dict[str, Any]:
         name: schema
         for kind in classes
         for name, schema in kind.model_json_schema()["properties"].items()
+        if name in kind.model_fields
     }
