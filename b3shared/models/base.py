@@ -1,4 +1,4 @@
-"""What a model is to the rest of the project.
+"""The interface of a model: training, forecasting, saving, loading.
 
 To add one, write a subclass and register it in :mod:`b3shared.params.models`.
 """
@@ -16,26 +16,31 @@ import numpy as np
 
 from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.errors import ArtifactNotFoundError
+from b3shared.core.vocabulary import CLASSES
 from b3shared.dataset.table import Dataset
+from b3shared.models.calibration import Calibration
 from b3shared.params.models import model_spec
 from b3shared.params.run import PipelineParams
 
 Progress = Callable[[dict[str, Any]], None]
-"""Called now and then with a small JSON-able dict: what is being done, how much of it, the figures so far."""
+"""Receives progress now and then: a small JSON-able dict of phase, amount done and figures."""
 
-ONNX_FILE, METADATA_FILE = "model.onnx", "model.json"
-"""The served form of a model, and what it needs to be used: feature names, calibration, base rates, importance."""
+ONNX_FILE = "model.onnx"
+"""The served form of a model."""
+
+METADATA_FILE = "model.json"
+"""What the scorer needs beside it: feature names, calibration, base rates, importance."""
 
 
 class Checkpoint(Protocol):
-    """Where a long training leaves its work, so that it can be killed and called again."""
+    """Stores the work of a long training, which may be killed and called again."""
 
     def load(self) -> bytes | None:
-        """What was saved last, by this attempt or one before it; None if nothing was."""
+        """Return what this attempt or an earlier one saved last; None if nothing was saved."""
         ...
 
     def restart(self) -> None:
-        """What was loaded, if anything, is not of this training: it begins now."""
+        """Discard what was loaded: it is of another training, and this one begins now."""
         ...
 
     def save(self, data: bytes) -> None:
@@ -50,10 +55,10 @@ class Checkpoint(Protocol):
 
 @dataclass(frozen=True)
 class TrainingSession:
-    """What surrounds a training: who is told of it, where it leaves its work, how long it may go on.
+    """The surroundings of a training: progress, checkpoint, time limit.
 
     Attributes:
-        progress: told now and then.
+        progress: receives the progress.
         checkpoint: None where a training that is interrupted simply starts again.
         seconds_left: seconds until the training must have stopped, with what it needs to save its
             work.
@@ -65,7 +70,7 @@ class TrainingSession:
 
 
 class Unfinished(Exception):  # noqa: N818 - no error: the training goes on when it is called again
-    """The session's time is up before the training was done; all of its work is in the checkpoint.
+    """The session's time is up; all work of the unfinished training is in the checkpoint.
 
     Args:
         words: how far it is, as for :data:`Progress`.
@@ -78,13 +83,13 @@ class Unfinished(Exception):  # noqa: N818 - no error: the training goes on when
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a model says of some rows.
+    """Probabilities, and perhaps returns with intervals, of some rows.
 
     Attributes:
         probabilities: (rows, 3) float64 in the order of :data:`b3shared.core.vocabulary.CLASSES`,
             calibrated, rows sum to 1.
         returns: (rows,) float64 total return over the horizon, a fraction; None for a model that
-            does not say.
+            forecasts none.
         intervals: (rows, 2) float64 lower and upper end of the return, of the level the model was
             asked for; likewise.
     """
@@ -95,10 +100,10 @@ class Forecast:
 
 
 def trained_on(data: Dataset, rows: IntArray) -> dict[str, Any]:
-    """What a training writes down of its rows, for the manifest.
+    """Describe the rows of a training for the manifest.
 
     Args:
-        data: the whole table.
+        data: the complete table.
         rows: those that the model learned from, labelled.
 
     Returns:
@@ -110,7 +115,7 @@ def trained_on(data: Dataset, rows: IntArray) -> dict[str, Any]:
 
 
 def without_clock(summary: dict[str, Any]) -> dict[str, Any]:
-    """A training's summary without what differs between equal trainings: seconds, and how often it was interrupted.
+    """Drop from a training's summary what differs between equal trainings: seconds and slices.
 
     A version is named by the hash of its files, so equal trainings must write equal files. The
     step's record keeps the seconds.
@@ -124,13 +129,20 @@ def without_clock(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 class Model(ABC):
-    """A trainable model. ``fit`` once, then ``forecast``; ``save`` writes all that serving and auditing need.
+    """A trainable model: ``fit`` once, then ``forecast`` and ``save``.
 
     Attributes:
         params: of the run.
-        summary: JSON-able record of the training, with what :func:`trained_on` gives.
+        calibration: from raw to calibrated probabilities.
+        feature_names: columns of the training.
+        medians: (features,) float64 of the training rows; what "feature absent" means to an
+            explanation by occlusion.
+        summary: JSON-able record of the training, with what :func:`trained_on` returns.
     """
 
+    calibration: Calibration
+    feature_names: tuple[str, ...]
+    medians: FloatArray
     summary: dict[str, Any]
 
     def __init__(self, params: PipelineParams) -> None:
@@ -145,7 +157,7 @@ class Model(ABC):
     def fit(
         self, data: Dataset, train: IntArray, val: IntArray, session: TrainingSession
     ) -> dict[str, Any]:
-        """Choose and train on the rows ``train``, calibrate on ``val``; return a JSON-able summary of what was chosen.
+        """Train on the rows ``train``, calibrate on ``val``; return a JSON-able summary.
 
         Raises:
             Unfinished: The session's time is up; call again with the same arguments.
@@ -154,12 +166,12 @@ class Model(ABC):
 
     @abstractmethod
     def refit(self, data: Dataset, rows: IntArray, session: TrainingSession) -> Self:
-        """The same configuration and calibration, trained again on ``rows``; raises as :meth:`fit`."""
+        """Train the same configuration again on ``rows``; raises as :meth:`fit`."""
 
     def covers(self, data: Dataset, rows: IntArray) -> Array:
-        """(rows,) bool: which of the rows the model can say anything of.
+        """(rows,) bool: which of the rows the model can score.
 
-        A sequence model needs a whole window.
+        A sequence model needs a complete window.
         """
         return np.ones(len(rows), dtype=bool)
 
@@ -170,15 +182,15 @@ class Model(ABC):
     @property
     @abstractmethod
     def base_rates(self) -> FloatArray:
-        """(3,) float64 class shares of the rows it was trained on, for :func:`b3shared.models.decision.decide`."""
+        """(3,) float64 class shares of the training rows; the decision rule divides by them."""
 
     @abstractmethod
     def importance(self) -> dict[str, float]:
-        """Weight of each feature, non-negative, summing to 1."""
+        """Return the weight of each feature, non-negative, summing to 1."""
 
     @abstractmethod
     def save(self, folder: Path, data: Dataset, check: IntArray) -> list[Path]:
-        """Write the native model file, ``model.onnx`` and ``model.json`` into ``folder``; return their paths.
+        """Write the trained model's file, ``model.onnx`` and ``model.json``; return their paths.
 
         The ONNX file is scored on the rows ``check`` of ``data`` (those that the model covers) and
         compared with the trained model first.
@@ -190,22 +202,39 @@ class Model(ABC):
     @classmethod
     @abstractmethod
     def load(cls, folder: Path, params: PipelineParams) -> Self:
-        """Read the native model file that this project itself wrote (checked by hash before by the caller)."""
+        """Read what :meth:`save` wrote; the caller has compared the files with their hashes."""
+
+    def _metadata(self, **more: Any) -> dict[str, Any]:
+        """Describe the model for ``model.json``: what the scorer and an audit need."""
+        return {
+            "model_type": self.model_type,
+            "feature_names": list(self.feature_names),
+            "classes": list(CLASSES),
+            "base_rates": self.base_rates.tolist(),
+            "calibration": self.calibration.to_json(),
+            "decision": self.params.decision,
+            "importance": self.importance(),
+            "medians": self.medians.tolist(),
+            "summary": without_clock(self.summary),
+            "params": self.params.model_dump(mode="json"),
+            **more,
+        }
 
     def _write_served(self, folder: Path, onnx: bytes, text: str) -> tuple[Path, list[Path]]:
-        """Write ``model.onnx`` and ``model.json``, both checked; return where the native file goes, and all three paths."""
+        """Write ``model.onnx`` and ``model.json``; return the model file's path, and all paths."""
         folder.mkdir(parents=True, exist_ok=True)
-        native, exported, described = (
-            folder / name for name in (self.params.model_file, ONNX_FILE, METADATA_FILE)
-        )
+        native = folder / self.params.model_file
+        exported = folder / ONNX_FILE
+        described = folder / METADATA_FILE
         exported.write_bytes(onnx)
         described.write_text(text + "\n", encoding="utf-8")
         return native, [native, exported, described]
 
     @staticmethod
     def _read_metadata(folder: Path, params: PipelineParams) -> tuple[Path, dict[str, Any]]:
-        """The native file, and the content of ``model.json``; ArtifactNotFoundError unless both are there."""
-        native, described = folder / params.model_file, folder / METADATA_FILE
+        """Return the model file's path and ``model.json``; ArtifactNotFoundError without them."""
+        native = folder / params.model_file
+        described = folder / METADATA_FILE
         for path in (native, described):
             if not path.is_file():
                 raise ArtifactNotFoundError(
@@ -216,7 +245,7 @@ class Model(ABC):
 
 
 def model_class(model_type: str) -> type[Model]:
-    """The class for a model type."""
+    """Import the class of a model type."""
     module, _, name = model_spec(model_type).implementation.partition(":")
     found: type[Model] = getattr(import_module(module), name)
     return found

@@ -1,4 +1,4 @@
-"""From probabilities to the action: one rule for evaluation, Python API and served prediction."""
+"""Chooses the action from probabilities: one rule for evaluation, Python API and serving."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ Decision = Literal["lift", "argmax"]
 
 
 def propose(probabilities: FloatArray, base_rates: FloatArray, decision: Decision) -> IntArray:
-    """The class that a rule alone would choose, per row; arguments as :func:`decide`."""
+    """Return the class that a rule alone chooses, per row; arguments as :func:`decide`."""
     score = probabilities / base_rates if decision == "lift" else probabilities
     return np.argmax(score, axis=1).astype(np.int8)
 

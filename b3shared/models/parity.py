@@ -1,4 +1,4 @@
-"""Export to ONNX, and the proof that the export answers as the trained model does."""
+"""Checks that an exported model scores as the trained one does."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ TOLERANCE = 1e-5
 def assert_parity(
     onnx: bytes, X: FloatArray, expected: FloatArray, tolerance: float = TOLERANCE
 ) -> dict[str, float]:
-    """Score ``X`` with an exported model and compare its raw probabilities with those of the trained one.
+    """Compare an exported model's raw probabilities of ``X`` with the trained one's.
 
     Args:
         onnx: the exported model.
@@ -40,7 +40,7 @@ def assert_close(
     tolerance: float = TOLERANCE,
     what: str = "probability",
 ) -> dict[str, float]:
-    """Compare what two forms of a model say of the same rows.
+    """Compare the answers of two forms of a model for the same rows.
 
     Args:
         answer: (rows, columns) of the exported model.
@@ -57,13 +57,16 @@ def assert_close(
     """
     if answer.shape != expected.shape or not len(expected):
         raise ParityError(
-            f"shapes {answer.shape} and {expected.shape}: equal ones with at least one row are needed"
+            "both forms must answer with one shape of at least one row, got "
+            f"{answer.shape} and {expected.shape}"
         )
+
     difference = float(np.abs(np.asarray(answer, dtype=np.float64) - expected).max())
     agreement = float(np.mean(np.argmax(answer, axis=1) == np.argmax(expected, axis=1)))
     if not difference <= tolerance:
         raise ParityError(
-            f"the exported model differs by up to {difference:.3g} in {what}, {tolerance:.3g} is allowed; "
+            f"the exported model differs by up to {difference:.3g} in {what}, allowed is "
+            f"{tolerance:.3g}; "
             f"the most probable class agrees in {agreement:.2%} of {len(expected)} rows",
             max_difference=difference,
             argmax_agreement=agreement,

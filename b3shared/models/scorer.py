@@ -1,6 +1,6 @@
-"""Scoring a saved model: ONNX Runtime, NumPy and the calibration, nothing that trains.
+"""Scores a saved model with ONNX Runtime and NumPy.
 
-What ``predict`` imports.
+``predict`` imports it, so nothing here may import what trains.
 """
 
 import json
@@ -24,7 +24,7 @@ from b3shared.models.decision import decide
 
 
 def open_session(onnx: bytes) -> Any:
-    """An ONNX Runtime session on one thread: Lambda gives one vCPU, where a second thread only costs."""
+    """Open an ONNX Runtime session on one thread: on Lambda's one vCPU a second only costs."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -32,14 +32,14 @@ def open_session(onnx: bytes) -> Any:
 
 
 class Scorer:
-    """A model version ready to answer.
+    """A model version ready to score rows.
 
     Args:
         onnx: content of ``model.onnx``: first input float32 (rows, ..., features), output
             "probabilities" (rows, 3) in the order of :data:`b3shared.core.vocabulary.CLASSES`, and,
-            where the model says it, "returns" (rows,) in volatilities.
+            where the model forecasts them, "returns" (rows,) in volatilities.
         metadata: content of ``model.json``; ``feature_names``, ``calibration``, ``base_rates`` and
-            ``decision`` are used, and ``return_scale`` where the model says returns.
+            ``decision`` are used, and ``return_scale`` where the model forecasts returns.
 
     Attributes:
         metadata: as given.
@@ -47,7 +47,7 @@ class Scorer:
         calibration: what turns raw probabilities into calibrated ones.
         base_rates: (3,) class shares of the training rows.
         return_scale: what turns the model's returns into fractions with an interval; None if it
-            says none.
+            forecasts none.
     """
 
     def __init__(self, onnx: bytes, metadata: Mapping[str, Any]) -> None:
@@ -55,12 +55,15 @@ class Scorer:
         self.feature_names: tuple[str, ...] = tuple(metadata["feature_names"])
         self.calibration = Calibration.from_json(metadata["calibration"])
         self.base_rates: FloatArray = np.array(metadata["base_rates"], dtype=np.float64)
+
         self._session = open_session(onnx)
         self._input = self._session.get_inputs()[0]
-        says = {output.name for output in self._session.get_outputs()} >= {
+        forecasts_returns = {output.name for output in self._session.get_outputs()} >= {
             "returns"
         } and "return_scale" in metadata
-        self.return_scale = ReturnScale.from_json(metadata["return_scale"]) if says else None
+        self.return_scale = (
+            ReturnScale.from_json(metadata["return_scale"]) if forecasts_returns else None
+        )
 
     @property
     def takes_sequences(self) -> bool:
@@ -83,7 +86,7 @@ class Scorer:
         return cls((folder / ONNX_FILE).read_bytes(), metadata)
 
     def score(self, X: FloatArray, volatility: FloatArray | None = None) -> Forecast:
-        """Calibrated class probabilities; returns and their intervals where the model says them.
+        """Return calibrated probabilities, and returns with intervals where there are any.
 
         Args:
             X: (rows, features), or what shape the model's input has; float32.
@@ -99,14 +102,16 @@ class Scorer:
         expected = self._input.shape
         if X.ndim != len(expected) or X.shape[-1] != len(self.feature_names):
             raise IncompatibleFeaturesError(
-                f"features of shape {X.shape}: the model takes {len(self.feature_names)} features on the last of "
-                f"{len(expected)} axes ({', '.join(self.feature_names)})"
+                f"features must have {len(expected)} axes with {len(self.feature_names)} features "
+                f"on the last ({', '.join(self.feature_names)}), got shape {X.shape}"
             )
+
         check_finite(X, self.feature_names)
         if self.return_scale is None or volatility is None:
             (raw,) = self._session.run(["probabilities"], {self._input.name: X})
             return Forecast(self.calibration.apply(raw))
         volatility = check_volatility(volatility, len(X))
+
         raw, scaled = self._session.run(["probabilities", "returns"], {self._input.name: X})
         returns = self.return_scale.returns(scaled.reshape(len(X)), volatility)
         return Forecast(
@@ -114,7 +119,7 @@ class Scorer:
         )
 
     def decide(self, forecast: Forecast) -> IntArray:
-        """Class codes of a forecast, by the rule the model was saved with."""
+        """Return class codes of a forecast, by the rule that the model was saved with."""
         return decide(
             forecast.probabilities, self.base_rates, self.metadata["decision"], forecast.returns
         )
@@ -131,17 +136,17 @@ def check_finite(X: FloatArray, feature_names: tuple[str, ...]) -> None:
         bad = ~finite.reshape(-1, len(feature_names)).all(axis=0)
         names = [name for name, is_bad in zip(feature_names, bad, strict=True) if is_bad]
         raise InvalidQuotesError(
-            f"features {', '.join(names)} hold NaN or infinity; every value must be a finite number",
+            f"features {', '.join(names)} hold NaN or infinity; every value must be finite",
             features=names,
         )
 
 
 def check_volatility(volatility: FloatArray, rows: int) -> FloatArray:
-    """(rows,) float64; InvalidQuotesError unless there is one finite volatility a row."""
+    """Return (rows,) float64; InvalidQuotesError unless there is one finite value a row."""
     volatility = np.asarray(volatility, dtype=np.float64)
     if volatility.shape != (rows,):
         raise InvalidQuotesError(
-            f"volatility of shape {volatility.shape}: one value for each of the {rows} rows is needed"
+            f"volatility must have one value for each of {rows} rows, got shape {volatility.shape}"
         )
     if not np.isfinite(volatility).all():
         raise InvalidQuotesError(

@@ -23,7 +23,7 @@ class ThreadPoolBackend(ParallelBackendBase):  # type: ignore[misc]  # joblib ha
     _pool: ThreadPoolExecutor | None = None
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """Threads for ``n_jobs``: -1 is one for each core that this process may use, -2 one fewer."""
+        """Return threads for ``n_jobs``: -1 is one for each usable core, -2 one fewer."""
         if n_jobs is None:
             return 1
         if n_jobs < 0:
@@ -50,7 +50,7 @@ class ThreadPoolBackend(ParallelBackendBase):  # type: ignore[misc]  # joblib ha
         return future
 
     def retrieve_result_callback(self, out: "Future[Any]") -> Any:
-        """The result of a finished call, or its error."""
+        """Return the result of a finished call, or raise its error."""
         return out.result()
 
     def terminate(self) -> None:
@@ -67,10 +67,10 @@ class ThreadPoolBackend(ParallelBackendBase):  # type: ignore[misc]  # joblib ha
 
 
 def threads() -> Any:
-    """A context in which scikit-learn and joblib use these threads."""
+    """Return a context in which scikit-learn and joblib use these threads."""
     return parallel_config(backend=ThreadPoolBackend())
 
 
 def cores() -> int:
-    """Cores that this process may use, at least one."""
+    """Count the cores that this process may use, at least one."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

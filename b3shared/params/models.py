@@ -117,6 +117,12 @@ def model_spec(name: str) -> ModelSpec:
     )
 
 
+def model_type_of(value: object) -> object:
+    """Return the model type of an accepted name; anything else stays as it is, to be refused."""
+    known = isinstance(value, str) and value.lower() in accepted_names()
+    return model_spec(str(value)).name if known else value
+
+
 @dataclass(frozen=True)
 class OneOf:
     """Annotation of a text field: one of the names that ``names()`` returns at that moment.

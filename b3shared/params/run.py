@@ -29,9 +29,9 @@ from b3shared.params.messages import explain, wrong_names
 from b3shared.params.models import (
     DEFAULT_MODEL_TYPE,
     OneOf,
-    accepted_names,
     model_spec,
     model_specs,
+    model_type_of,
     model_types,
     nested,
 )
@@ -39,12 +39,6 @@ from b3shared.params.steps import STEP_PARAMS, Step
 
 NAMESPACE_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
 RUN_ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,47}$"
-
-
-def _model_type(value: object) -> object:
-    """Return the model type of an accepted name; anything else stays, to be refused."""
-    known = isinstance(value, str) and value.lower() in accepted_names()
-    return model_spec(str(value)).name if known else value
 
 
 Ticker = Annotated[str, Field(pattern=r"^[A-Z0-9]{4,12}$")]
@@ -60,7 +54,7 @@ class PipelineParams(Params):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, SerializeAsAny[InstanceOf[Params]]] = Field(init=False)
 
-    model_type: Annotated[str, OneOf(model_types), BeforeValidator(_model_type)] = Field(
+    model_type: Annotated[str, OneOf(model_types), BeforeValidator(model_type_of)] = Field(
         default=DEFAULT_MODEL_TYPE, description="the model to train"
     )
     # -- quotes
@@ -228,14 +222,17 @@ class PipelineParams(Params):
                 "test_size + val_size must be <= 0.8, so that 20 % remain to train, "
                 f"got {self.test_size + self.val_size:.2f}"
             )
+
         if self.start and self.end and self.start >= self.end:
             raise ValueError(f"start must be before end {self.end}, got {self.start}")
+
         if self.instruments is not None and not self.instruments:
             raise ValueError("instruments must name a kind, or be null for every kind, got []")
         if self.tickers is not None and not self.tickers:
             raise ValueError("tickers must name a ticker, or be null for every ticker, got []")
         if self.signal_lag and self.label != "signal":
             raise ValueError(f"signal_lag must be 0 with label {self.label!r}: it is of 'signal'")
+
         spec = model_spec(self.model_type)
         if self.model_name and not self.model_name.endswith(spec.suffix):
             raise ValueError(

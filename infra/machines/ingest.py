@@ -76,6 +76,7 @@ def _refresh() -> dict[str, State]:
         catch=("$.unserved", "AfterRefreshServing"),
         Next="AfterRefreshServing",
     )
+
     after = choice(
         "Done",
         ("$.error", "IsPresent", True, "Notify"),
@@ -95,12 +96,14 @@ def _failure() -> dict[str, State]:
         "ResultPath": "$.error",
         "Next": "Notify",
     }
+
     unserved = {
         "Type": "Pass",
         "InputPath": "$.unserved",
         "ResultPath": "$.error",
         "Next": "Notify",
     }
+
     subject = "B3 Asset Predict could not take in quotes"
     notify = notification("$.error", "Failed", Subject=subject)
     return {"Incomplete": incomplete, "Unserved": unserved, "Notify": notify}

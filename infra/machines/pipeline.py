@@ -79,6 +79,7 @@ def machine() -> State:
         | _export()
         | ENDS
     )
+
     return {"Comment": COMMENT, "StartAt": "LoadData", "TimeoutSeconds": 86_400, "States": states}
 
 
@@ -98,6 +99,7 @@ def _step(name: str, step: Step, function: str, timeout: int, following: str) ->
     rules = [("$.stop_after", "StringEquals", str(step), "Ended")]
     if step is Step.LOAD_DATA:
         rules.append(("$.last.shards[1]", "IsPresent", True, "PreprocessShards"))
+
     state = task(
         function,
         timeout,
@@ -134,6 +136,7 @@ def _shards() -> dict[str, State]:
         "Catch": caught(*FAILED),
         "Next": "PreprocessData",
     }
+
     return {"PreprocessShards": state}
 
 
@@ -162,6 +165,7 @@ def _training(name: str, trainer: Trainer, step: Step, following: str) -> dict[s
         catch=FAILED,
         Next=f"After{name}",
     )
+
     after = choice(
         following,
         ("$.last.status", "StringEquals", "partial", name),
@@ -193,6 +197,7 @@ def _failure() -> dict[str, State]:
         "ResultPath": "$.error",
         "Next": "RecordFailure",
     }
+
     record = task(
         "RecordFailureFunctionArn",
         60,
@@ -206,6 +211,7 @@ def _failure() -> dict[str, State]:
         catch=("$.failure", "Notify"),
         Next="Notify",
     )
+
     subject = "States.Format('B3 Asset Predict run {} failed', $.run_id)"
     notify = notification("$.failure", "Ended", **{"Subject.$": subject})
     return {"UnknownModelType": unknown, "RecordFailure": record, "Notify": notify}
@@ -219,6 +225,7 @@ def _export() -> dict[str, State]:
         "ResultPath": "$.warehouse",
         "Next": "WhetherToExport",
     }
+
     export = task(
         "ExportRunFunctionArn",
         150,

@@ -72,8 +72,9 @@ def run(arm: str, folder: Path, batch: int, epochs: int) -> dict[str, float]:
     from b3shared.dataset.table import Dataset
     from b3shared.models.base import TrainingSession
     from b3shared.models.lstm.network import MultiTaskLSTM
-    from b3shared.models.lstm.training import Task, Training
-    from b3shared.models.lstm.windows import Examples, center_and_spread, whole
+    from b3shared.models.lstm.task import Task
+    from b3shared.models.lstm.training import Training
+    from b3shared.models.lstm.windows import Examples, center_and_spread, complete
     from b3shared.params.run import PipelineParams
 
     before = peak_mib()
@@ -81,13 +82,13 @@ def run(arm: str, folder: Path, batch: int, epochs: int) -> dict[str, float]:
         model_type="lstm", batch_size=batch, oversample=True, lookback=LOOKBACK, horizon=HORIZON
     )
     data = Dataset.load(folder)
-    rows = np.flatnonzero(whole(data, np.arange(len(data)), LOOKBACK, params.max_gap))
+    rows = np.flatnonzero(complete(data, np.arange(len(data)), LOOKBACK, params.max_gap))
     torch.manual_seed(0)
     network = MultiTaskLSTM(len(data.feature_names), params.lstm.units, params.lstm.dropout)
     cpu_before = cpu_seconds()
     started = time.perf_counter()
     if arm == "ours":
-        examples = Examples.of(data, rows, LOOKBACK, HORIZON)
+        examples = Examples.from_rows(data, rows, LOOKBACK, HORIZON)
         network.scale_by(*center_and_spread(data.X, examples.windows.rows_of(rows)))
         rates = (params.lstm.learning_rate,) * epochs
         Training(network, Task("bench", examples, rates=rates), params, TrainingSession()).run()

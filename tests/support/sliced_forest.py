@@ -1,4 +1,4 @@
-"""A real model whose training is long, as far as the pipeline can tell: a forest that takes several calls to begin."""
+"""A forest whose training takes several calls."""
 
 from typing import Any, Self
 

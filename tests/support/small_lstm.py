@@ -39,7 +39,8 @@ class Kept:
 
     def __init__(self, dies_at: float = math.inf) -> None:
         self.data: bytes | None = None
-        self.saves, self._dies_at = 0, dies_at
+        self.saves = 0
+        self._dies_at = dies_at
 
     def load(self) -> bytes | None:
         return self.data
@@ -61,7 +62,7 @@ def running_out(calls: int):
 
 
 def in_slices(train, calls: int, checkpoint=None, progress=lambda _: None, limit: int = 200):
-    """Call ``train(session)`` again until it is done; what it returned, and how many slices it took."""
+    """Call ``train(session)`` until it is done; return its result and the number of slices."""
     checkpoint = checkpoint or Kept()
     for number in range(1, limit):
         try:

@@ -1,4 +1,4 @@
-"""What a quick run of the pipeline is; apart from conftest.py, of which there is more than one."""
+"""Parameters of quick runs of the pipeline."""
 
 SMALL = {
     "tickers": ["PETR4", "VALE3", "ITUB4", "BBDC4", "ABEV3", "BBAS3", "WEGE3", "MGLU3"],

@@ -1,4 +1,4 @@
-"""A small market with a planted signal: what the model tests train on."""
+"""A small market with a planted signal, to train models on."""
 
 import numpy as np
 
@@ -30,7 +30,9 @@ def planted_dataset(
     shares=(0.3, 0.4, 0.3),
     seed: int = 0,
 ) -> Dataset:
-    """Tickers x dates, normal features; the label is a band of ``signal * feature 0 + noise`` cut at its quantiles.
+    """Make tickers x dates with normal features and a planted signal.
+
+    The label is a band of ``signal * feature 0 + noise``, cut at its quantiles.
 
     Args:
         signal: weight of the first feature against noise of deviation 1; 0 plants nothing.

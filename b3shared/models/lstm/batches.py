@@ -1,4 +1,4 @@
-"""From windows to tensors and through the network, a batch at a time in one buffer."""
+"""Runs windows through the network, a batch at a time in one buffer."""
 
 from collections.abc import Callable
 
@@ -10,11 +10,11 @@ from b3shared.models.lstm.network import MultiTaskLSTM
 from b3shared.models.lstm.windows import Windows
 
 INFERENCE_BATCH = 1024
-"""Windows that are scored at once: enough for the processor's caches, little memory."""
+"""Windows that are scored at once: they fit the processor's caches."""
 
 
 class Batches:
-    """Gathers windows into a buffer that every batch shares; what it returned last is overwritten by the next call.
+    """Gathers windows into one buffer: each call overwrites the batch returned before.
 
     Args:
         windows: of the table.
@@ -23,11 +23,12 @@ class Batches:
     """
 
     def __init__(self, windows: Windows, size: int, device: torch.device) -> None:
-        self._windows, self._device = windows, device
+        self._windows = windows
+        self._device = device
         self._buffer = torch.empty(windows.lookback * size * windows.X.shape[1])
 
     def __call__(self, rows: IntArray) -> Tensor:
-        """(len(rows), lookback, features) float32, a view whose memory has time first, as an LSTM works."""
+        """Return (len(rows), lookback, features) float32, whose memory has time first."""
         shape = (self._windows.lookback, len(rows), self._windows.X.shape[1])
         batch = self._buffer[: shape[0] * shape[1] * shape[2]].view(shape)
         self._windows.gather(rows, batch.numpy())
@@ -40,7 +41,7 @@ def outputs(
     rows: IntArray,
     between: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor]:
-    """What the network says without dropout: (rows, 3) logits and (rows,) returns in units, on its device.
+    """Return (rows, 3) logits and (rows,) returns in units, without dropout, on its device.
 
     Args:
         network: it is left in evaluation mode.
@@ -50,10 +51,9 @@ def outputs(
     """
     device = network.center.device
     batches = Batches(windows, min(INFERENCE_BATCH, max(1, len(rows))), device)
-    logits, returns = (
-        torch.empty(len(rows), network.action.out_features, device=device),
-        torch.empty(len(rows), device=device),
-    )
+    logits = torch.empty(len(rows), network.action.out_features, device=device)
+    returns = torch.empty(len(rows), device=device)
+
     network.eval()
     with torch.inference_mode():
         for at in range(0, len(rows), INFERENCE_BATCH):
@@ -69,6 +69,9 @@ def raw_forecast(
     rows: IntArray,
     between: Callable[[], None] = lambda: None,
 ) -> tuple[FloatArray, FloatArray]:
-    """As :func:`outputs`: (rows, 3) float64 uncalibrated probabilities and (rows,) float64 returns in units."""
+    """Return (rows, 3) float64 uncalibrated probabilities and (rows,) float64 returns in units.
+
+    Arguments as of :func:`outputs`.
+    """
     logits, returns = outputs(network, windows, rows, between)
     return torch.softmax(logits, dim=1).double().cpu().numpy(), returns.double().cpu().numpy()

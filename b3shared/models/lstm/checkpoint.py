@@ -1,4 +1,4 @@
-"""How far a training is, as the bytes of a checkpoint; and of what, so that a checkpoint of something else is not taken."""
+"""Turns the state of a training into the bytes of a checkpoint, and back."""
 
 import hashlib
 import io
@@ -19,14 +19,14 @@ _CHUNK = 16_384
 
 @dataclass
 class TrainingState:
-    """What a training must know to go on, besides its arguments; changes at every step.
+    """The state that a training needs to go on, besides its arguments.
 
     Attributes:
         slices: calls that have worked on it, this one included.
         epoch: finished epochs.
         batch: steps done in the running epoch.
         totals: (2,) float64 sums of the running epoch's losses: action, return.
-        seconds: that the running epoch has taken.
+        seconds: duration of the running epoch so far.
         history: a record per finished epoch.
         best_loss: least validation loss.
         best_epoch: finished epochs when it was found.
@@ -52,7 +52,7 @@ class TrainingState:
     random: dict[str, Tensor] = field(default_factory=dict)
 
     def to_bytes(self, fingerprint: str) -> bytes:
-        """All of it, for :meth:`from_bytes`."""
+        """Return the state and the fingerprint of its training, for :meth:`from_bytes`."""
         stored = {f.name: getattr(self, f.name) for f in fields(self)}
         buffer = io.BytesIO()
         torch.save({"fingerprint": fingerprint, **stored}, buffer)
@@ -60,13 +60,14 @@ class TrainingState:
 
     @classmethod
     def from_bytes(cls, data: bytes | None, fingerprint: str, device: torch.device) -> Self | None:
-        """What :meth:`to_bytes` gave; None if there is nothing, or nothing of *this* training: that starts afresh.
+        """Read what :meth:`to_bytes` returned; None without data, or if of another training.
 
         Reading runs no code (``weights_only``). The random generators' states stay on the CPU,
         where torch wants them.
         """
         if not data:
             return None
+
         try:
             stored = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
             if stored.pop("fingerprint") != fingerprint:
@@ -86,7 +87,7 @@ class TrainingState:
 
 
 def fingerprint(about: dict[str, Any], X: FloatArray, *columns: Array) -> str:
-    """Hash of what decides a training's course: parameters, table, rows, outcomes, and torch's version.
+    """Hash all that decides a training's course: parameters, data, and torch's version.
 
     Args:
         about: JSON-able facts.
@@ -105,5 +106,5 @@ def fingerprint(about: dict[str, Any], X: FloatArray, *columns: Array) -> str:
 
 
 def deep_copied(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A module's state with tensors of its own: those of ``state_dict`` are the live ones, which training changes."""
+    """Copy a module's state: the tensors of ``state_dict`` are the live ones."""
     return {name: tensor.detach().clone() for name, tensor in state.items()}

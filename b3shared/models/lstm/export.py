@@ -1,4 +1,4 @@
-"""Export of the network to one ONNX file, and the proof that the file answers as the network does."""
+"""Exports the network to one ONNX file, and checks that the file answers as the network."""
 
 import copy
 import logging
@@ -20,7 +20,7 @@ from b3shared.models.parity import TOLERANCE, assert_close
 from b3shared.models.scorer import Scorer, open_session
 
 CHECKED = 2048
-"""Windows that are compared at most, evenly spread over those given."""
+"""Windows that are compared at most."""
 
 
 class _Served(nn.Module):
@@ -32,15 +32,15 @@ class _Served(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         away = self.network.distance(features)
-        # asinh by its formula: ONNX Runtime's own, a value at a time, took as long as all the rest
-        # of an answer
+        # asinh by its formula: ONNX Runtime's own works a value at a time, and took as long as the
+        # rest of a forecast
         scaled = torch.sign(away) * torch.log(away.abs() + torch.sqrt(away * away + 1))
         logits, returns = self.network.answer(scaled)
         return torch.softmax(logits, dim=1), returns
 
 
 def export_network(network: MultiTaskLSTM, lookback: int) -> bytes:
-    """Convert a trained network; equal networks have equal bytes.
+    """Convert a trained network to ONNX; equal networks give equal bytes.
 
     Returns:
         An ONNX model in one piece: input "features" float32 (batch, lookback, features), outputs
@@ -68,6 +68,7 @@ def export_network(network: MultiTaskLSTM, lookback: int) -> bytes:
         finally:
             quiet.setLevel(level)
     assert program is not None  # noqa: S101 - dynamo=True always returns one
+
     model = program.model_proto
     _forget_the_source(model)
     content: bytes = model.SerializeToString(deterministic=True)
@@ -75,8 +76,9 @@ def export_network(network: MultiTaskLSTM, lookback: int) -> bytes:
 
 
 def _forget_the_source(model: Any) -> None:
-    """Drop the exporter's notes: stack traces with the paths of this machine, of no use to a scorer."""
+    """Drop the exporter's notes: stack traces with the paths of this machine."""
     graph = model.graph
+
     for noted in (
         model,
         graph,
@@ -93,7 +95,7 @@ def _forget_the_source(model: Any) -> None:
 def assert_network_parity(
     onnx: bytes, network: MultiTaskLSTM, windows: Windows, rows: IntArray
 ) -> tuple[dict[str, Any], FloatArray]:
-    """Score windows with both forms, one alone and the others at once, and compare what they say.
+    """Compare the outputs of both forms, for one window alone and the others at once.
 
     Args:
         onnx: the exported network.
@@ -114,14 +116,16 @@ def assert_network_parity(
     windows.gather(checked, X)
     X = np.ascontiguousarray(X.transpose(1, 0, 2))
     probabilities, returns = raw_forecast(network, windows, checked)
-    session, names = open_session(onnx), ["probabilities", "returns"]
+
+    session = open_session(onnx)
+    names = ["probabilities", "returns"]
     answers = [session.run(names, {"features": part}) for part in (X[:1], X[1:]) if len(part)]
-    said = [
+    outputs = [
         np.concatenate([none, *(answer[n] for answer in answers)])
         for n, none in enumerate((np.empty((0, 3)), []))
     ]
-    parity: dict[str, Any] = dict(assert_close(said[0], probabilities))
-    units = assert_close(said[1][:, None], returns[:, None], what="return, in volatilities")
+    parity: dict[str, Any] = dict(assert_close(outputs[0], probabilities))
+    units = assert_close(outputs[1][:, None], returns[:, None], what="return, in volatilities")
     return parity | {"max_difference_returns": units["max_difference"]}, X
 
 
@@ -132,7 +136,7 @@ def assert_served_parity(
     volatility: FloatArray,
     expected: Forecast,
 ) -> None:
-    """Compare what the scorer serves with what the trained model forecasts: calibrated, and in fractions.
+    """Compare the scorer's forecast with the trained model's: calibrated, in fractions.
 
     Args:
         onnx: the exported network.
@@ -148,14 +152,14 @@ def assert_served_parity(
     # a temperature below 1 magnifies float32 rounding by as much
     tolerance = TOLERANCE / min(1.0, metadata["calibration"]["temperature"])
     assert_close(served.probabilities, expected.probabilities, tolerance)
-    for answer, said in (
+    for answer, forecast in (
         (served.returns, expected.returns),
         (served.intervals, expected.intervals),
     ):
-        assert answer is not None and said is not None  # noqa: S101, PT018 - both have a return scale
-        assert_close(answer.reshape(len(X), -1), said.reshape(len(X), -1), what="return")
+        assert answer is not None and forecast is not None  # noqa: S101, PT018 - both have a return scale
+        assert_close(answer.reshape(len(X), -1), forecast.reshape(len(X), -1), what="return")
 
 
 def spread(rows: IntArray) -> IntArray:
-    """At most :data:`CHECKED` of the rows, evenly spread."""
+    """Choose at most :data:`CHECKED` of the rows, evenly spread."""
     return rows[np.linspace(0, len(rows) - 1, min(CHECKED, len(rows))).astype(np.int64)]

@@ -1,4 +1,7 @@
-"""Permutation importance of the features of a window (Breiman 2001; Fisher, Rudin and Dominici 2019)."""
+"""Permutation importance of a window's features.
+
+Breiman (2001); Fisher, Rudin and Dominici (2019).
+"""
 
 from collections.abc import Callable
 
@@ -12,7 +15,7 @@ from b3shared.models.lstm.network import MultiTaskLSTM
 from b3shared.models.lstm.windows import Examples
 
 SAMPLE = 2048
-"""Windows that are judged at most: a pass over them for every feature."""
+"""Windows that are scored at most, once for every feature."""
 
 
 def permutation_importance(
@@ -22,7 +25,7 @@ def permutation_importance(
     seed: int,
     between: Callable[[], None] = lambda: None,
 ) -> FloatArray:
-    """How much the log loss grows when a feature's course over the whole window is that of another window.
+    """Measure how the log loss grows when a feature's course is that of another window.
 
     Args:
         network: trained; it is left in evaluation mode.
@@ -37,7 +40,8 @@ def permutation_importance(
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(examples))[:SAMPLE]
     other = np.roll(chosen, 1)  # a cycle: no window keeps its own
-    features, device = examples.windows.X.shape[1], network.center.device
+    features = examples.windows.X.shape[1]
+    device = network.center.device
     batches, others = (
         Batches(examples.windows, min(INFERENCE_BATCH, len(chosen)), device) for _ in range(2)
     )
@@ -46,10 +50,8 @@ def permutation_importance(
     with torch.inference_mode():
         for at in range(0, len(chosen), INFERENCE_BATCH):
             part = slice(at, at + INFERENCE_BATCH)
-            windows, strange = (
-                batches(examples.rows[chosen[part]]),
-                others(examples.rows[other[part]]),
-            )
+            windows = batches(examples.rows[chosen[part]])
+            strange = others(examples.rows[other[part]])
             labels = examples.labels[chosen[part]]
             for feature in range(features):
                 between()
@@ -58,6 +60,7 @@ def permutation_importance(
                 loss[feature] += _log_loss(network, windows, labels, calibration)
                 windows[..., feature] = own
             loss[features] += _log_loss(network, windows, labels, calibration)
+
     gain: FloatArray = np.maximum(loss[:-1] - loss[-1], 0.0)
     return gain / gain.sum() if gain.sum() > 0 else np.full(features, 1 / features)
 
@@ -65,6 +68,6 @@ def permutation_importance(
 def _log_loss(
     network: MultiTaskLSTM, windows: torch.Tensor, labels: IntArray, calibration: Calibration
 ) -> float:
-    """Summed over the windows."""
+    """Sum the log loss over the windows."""
     probabilities = calibration.apply(torch.softmax(network(windows)[0], dim=1).cpu().numpy())
     return -float(np.log(probabilities[np.arange(len(labels)), labels]).sum())

@@ -1,4 +1,4 @@
-"""The LSTM: two tasks at once, stopped and calibrated on separate parts of the validation dates."""
+"""The LSTM: two tasks at once, stopped and calibrated on separate validation dates."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.errors import IncompatibleFeaturesError, SingleClassError, TooLittleHistoryError
 from b3shared.core.vocabulary import CLASSES
 from b3shared.dataset.table import Dataset
-from b3shared.models.base import Forecast, Model, TrainingSession, trained_on, without_clock
+from b3shared.models.base import Forecast, Model, TrainingSession, trained_on
 from b3shared.models.calibration import Calibration
 from b3shared.models.conformal import ReturnScale
 from b3shared.models.lstm.batches import raw_forecast
@@ -23,35 +23,37 @@ from b3shared.models.lstm.export import (
     spread,
 )
 from b3shared.models.lstm.importance import permutation_importance
-from b3shared.models.lstm.network import MultiTaskLSTM
-from b3shared.models.lstm.training import Task, Training
-from b3shared.models.lstm.windows import Examples, Windows, center_and_spread, whole
+from b3shared.models.lstm.network import MultiTaskLSTM, training_device
+from b3shared.models.lstm.task import Task
+from b3shared.models.lstm.training import Training
+from b3shared.models.lstm.windows import (
+    Examples,
+    Windows,
+    center_and_spread,
+    complete,
+    stop_and_calibrate,
+)
 from b3shared.params.lstm import LSTMParams
 from b3shared.params.run import PipelineParams
 
 
 class LSTMModel(Model):
-    """A network that answers class and return at once; see :class:`b3shared.params.lstm.LSTMParams`.
+    """A network that forecasts class and return; see :class:`b3shared.params.lstm.LSTMParams`.
 
-    It trains on a GPU where there is one. A row takes part if a whole window of its ticker ends in
-    it.
+    It trains on a GPU where there is one. A row takes part if a complete window of its ticker ends
+    in it.
 
-    Attributes (after :meth:`fit`, :meth:`refit` or :meth:`load`): network: trained, on its device.
-        calibration: from its raw to calibrated probabilities. scale: from its returns in units of
-        volatility to fractions, with intervals. chosen: units, learning rate, epochs trained and
-        the best of them. feature_names: columns it was trained on. medians: (features,) float64, of
-        the training rows; what "feature absent" means to an explanation by occlusion. gains:
-        (features,) float64 permutation importance. summary: JSON-able record of the training.
+    Attributes:
+        network: trained, on its device.
+        scale: from its returns in units of volatility to fractions, with intervals.
+        chosen: units, learning rate, epochs trained and the best of them.
+        gains: (features,) float64 permutation importance.
     """
 
     network: MultiTaskLSTM
-    calibration: Calibration
     scale: ReturnScale
     chosen: dict[str, Any]
-    feature_names: tuple[str, ...]
-    medians: FloatArray
     gains: FloatArray
-    summary: dict[str, Any]
 
     def __init__(self, params: PipelineParams) -> None:
         super().__init__(params)
@@ -61,12 +63,12 @@ class LSTMModel(Model):
 
     @property
     def base_rates(self) -> FloatArray:
-        """(3,) float64 class shares of the training rows, for :func:`b3shared.models.decision.decide`."""
+        """(3,) float64 class shares of the training rows."""
         return np.array(self.calibration.shares)
 
     def covers(self, data: Dataset, rows: IntArray) -> Array:
-        """(rows,) bool: which of the rows end a whole window (:func:`b3shared.models.lstm.windows.whole`)."""
-        return whole(data, rows, self.lookback, self.max_gap)
+        """(rows,) bool: which of the rows end a complete window."""
+        return complete(data, rows, self.lookback, self.max_gap)
 
     def fit(
         self, data: Dataset, train: IntArray, val: IntArray, session: TrainingSession
@@ -75,7 +77,7 @@ class LSTMModel(Model):
 
         Args:
             data: the table.
-            train: indices of labelled rows to learn from; those without a whole window are left
+            train: indices of labelled rows to learn from; those without a complete window are left
                 out, here and in ``val``.
             val: indices of later labelled rows.
             session: told once an epoch; holds the work of a training that is interrupted.
@@ -86,11 +88,10 @@ class LSTMModel(Model):
 
         Raises:
             Unfinished: The session's time is up; call again with the same arguments.
-            TooManySlicesError: It was up more often than ``params.lstm.max_slices`` allows.
+            TooManySlicesError: It was up more often than ``max_slices`` allows.
             SupersededError: Another attempt at the same training has taken over.
             SingleClassError: ``train`` has fewer than two classes.
-            TooLittleHistoryError: No whole window, or too few later dates for the calibration and
-                the interval.
+            TooLittleHistoryError: No complete window, or too few later dates to calibrate.
             InvalidQuotesError: A feature is not finite, or a row has no outcome.
             InvalidParameterError: The learning rate is so great that the training diverges.
         """
@@ -99,18 +100,22 @@ class LSTMModel(Model):
             self._examples(data, rows, part)
             for rows, part in ((train, "training"), (val, "validation"))
         )
-        stop, calibrate = self._stop_and_calibrate(data, later)
+
+        stop, calibrate = stop_and_calibrate(data, later, self.params.horizon)
         # before hours of training: are there enough rows for an interval of this level?
         self._scale_of(data, calibrate, np.zeros(len(calibrate)))
+
         training = self._trained(data, Task("train", learn, stop), session)
         session.progress({"phase": "calibrate", "windows": len(calibrate)})
         raw, scaled = raw_forecast(self.network, calibrate.windows, calibrate.rows, training.pause)
         self.calibration = training.prior.fit(raw, calibrate.labels)
+
         self.scale = self._scale_of(data, calibrate, scaled)
         session.progress({"phase": "importance", "features": len(self.feature_names)})
         self.gains = permutation_importance(
             self.network, calibrate, self.calibration, self.params.random_state, training.pause
         )
+
         self.chosen = {
             "units": self.lstm.units,
             "learning_rate": self.lstm.learning_rate,
@@ -128,7 +133,7 @@ class LSTMModel(Model):
         return self.summary
 
     def refit(self, data: Dataset, rows: IntArray, session: TrainingSession) -> Self:
-        """The same network trained anew on ``rows``, as many epochs as were best, at each the rate that it had.
+        """Train a new network on ``rows``: as many epochs as were best, at the same rates.
 
         Temperature, interval and importance are carried; the class shares are those of ``rows``.
 
@@ -139,10 +144,12 @@ class LSTMModel(Model):
         again = type(self)(self.params)
         again.lookback, again.max_gap = self.lookback, self.max_gap
         again.chosen, again.scale, again.gains = self.chosen, self.scale, self.gains
+
         rates = tuple(
             epoch["learning_rate"] for epoch in self.summary["history"][: self.chosen["best_epoch"]]
         )
         learn = again._examples(data, rows, "training")
+
         training = again._trained(data, Task("refit", learn, rates=rates), session)
         again.calibration = self.calibration.with_priors_of(training.prior)
         counted = {"train": len(learn), "without_window": len(rows) - len(learn)}
@@ -150,23 +157,25 @@ class LSTMModel(Model):
         return again
 
     def forecast(self, data: Dataset, rows: IntArray) -> Forecast:
-        """Calibrated probabilities, and returns with their intervals.
+        """Return calibrated probabilities, and returns with their intervals.
 
         Raises:
             IncompatibleFeaturesError: The table's features are not those of the training.
-            TooLittleHistoryError: A row has no whole window.
+            TooLittleHistoryError: A row has no complete window.
         """
         if data.feature_names != self.feature_names:
             raise IncompatibleFeaturesError(
-                f"features {', '.join(data.feature_names)}: the LSTM was trained on {', '.join(self.feature_names)}"
+                f"features must be those of the training, {', '.join(self.feature_names)}, got "
+                f"{', '.join(data.feature_names)}"
             )
         if (short := np.count_nonzero(~self.covers(data, rows))) > 0:
             raise TooLittleHistoryError(
-                f"{short} of the {len(rows)} rows end no window of {self.lookback} rows, one at most {self.max_gap} "
-                "sessions after the other; leave them out",
+                f"{short} of the {len(rows)} rows end no window of {self.lookback} rows, one at "
+                f"most {self.max_gap} sessions after the other; leave them out",
                 rows=short,
                 needed=self.lookback,
             )
+
         raw, scaled = raw_forecast(self.network, Windows(data.X, self.lookback), rows)
         volatility = data.volatility[rows]
         returns = self.scale.returns(scaled, volatility)
@@ -175,25 +184,36 @@ class LSTMModel(Model):
         )
 
     def importance(self) -> dict[str, float]:
-        """Permutation importance on the later validation dates (:mod:`b3shared.models.lstm.importance`)."""
+        """Return the permutation importance on the later validation dates."""
         return dict(zip(self.feature_names, self.gains.tolist(), strict=True))
 
     def save(self, folder: Path, data: Dataset, check: IntArray) -> list[Path]:
-        """Write the network's state (``params.model_file``), ``model.onnx`` and ``model.json``; see :class:`Model`.
+        """Write the network's state, ``model.onnx`` and ``model.json``; see :meth:`Model.save`.
 
-        Parity is checked on windows that end in the rows ``check``, first for what the network
-        says, then for what the scorer serves. Nothing is written if it fails.
+        Parity is checked on windows that end in the rows ``check``, first of the network's
+        outputs, then of the scorer's forecast. Nothing is written if it fails.
         """
         covered = check[self.covers(data, check)]
         onnx = export_network(self.network, self.lookback)
+
         parity, X = assert_network_parity(
             onnx, self.network, Windows(data.X, self.lookback), covered
         )
-        text = json.dumps(self._metadata() | {"parity": parity}, indent=1, allow_nan=False)
+        metadata = self._metadata(
+            chosen=self.chosen,
+            lookback=self.lookback,
+            max_gap=self.max_gap,
+            return_scale=self.scale.to_json(),
+            torch_version=torch.__version__,
+            parity=parity,
+        )
+        text = json.dumps(metadata, indent=1, allow_nan=False)
+
         rows = spread(covered)
         assert_served_parity(
             onnx, json.loads(text), X, data.volatility[rows], self.forecast(data, rows)
         )
+
         native, paths = self._write_served(folder, onnx, text)
         torch.save(
             {name: tensor.cpu() for name, tensor in self.network.state_dict().items()}, native
@@ -211,46 +231,30 @@ class LSTMModel(Model):
         model = cls(params)
         model.lookback, model.max_gap = metadata["lookback"], metadata["max_gap"]
         model.chosen, model.summary = metadata["chosen"], metadata["summary"]
+
         model.feature_names = tuple(metadata["feature_names"])
         network = MultiTaskLSTM(len(model.feature_names), model.chosen["units"], model.lstm.dropout)
         network.load_state_dict(torch.load(native, weights_only=True, map_location="cpu"))
-        model.network = network.to(_device()).eval()
+        model.network = network.to(training_device()).eval()
         model.calibration = Calibration.from_json(metadata["calibration"])
         model.scale = ReturnScale.from_json(metadata["return_scale"])
+
         model.medians = np.array(metadata["medians"])
         model.gains = np.array([metadata["importance"][name] for name in model.feature_names])
         return model
 
     def _examples(self, data: Dataset, rows: IntArray, part: str) -> Examples:
-        """The windows that end in some of the rows, checked."""
+        """Make the windows that end in the rows, checked; rows without one are left out."""
         covered = rows[self.covers(data, rows)]
         if not len(covered):
             raise TooLittleHistoryError(
-                f"none of the {len(rows)} {part} rows ends a window of lookback = {self.lookback} rows of its ticker, one "
-                f"at most max_gap = {self.max_gap} sessions after the other",
+                f"none of the {len(rows)} {part} rows ends a window of lookback = {self.lookback} "
+                f"rows of its ticker, one at most max_gap = {self.max_gap} sessions after the "
+                "other",
                 rows=len(rows),
                 needed=self.lookback,
             )
-        return Examples.of(data, covered, self.lookback, self.params.horizon)
-
-    def _stop_and_calibrate(self, data: Dataset, later: Examples) -> tuple[Examples, Examples]:
-        """The validation windows by date: the earlier half whose outcome is known before the later half, and that."""
-        date, label_end = data.date[later.rows], data.label_end[later.rows]
-        dates = np.unique(date)
-        first = dates[len(dates) // 2]
-        stop, calibrate = (
-            later.take((date < first) & (label_end < first)),
-            later.take(date >= first),
-        )
-        if not len(stop):
-            needed = 2 * (self.params.horizon + 1)
-            raise TooLittleHistoryError(
-                f"{len(dates)} validation dates: half of them are to stop the training, with outcomes known before the "
-                f"other half, which calibrates; a horizon of {self.params.horizon} needs at least {needed}",
-                dates=len(dates),
-                needed=needed,
-            )
-        return stop, calibrate
+        return Examples.from_rows(data, covered, self.lookback, self.params.horizon)
 
     def _scale_of(self, data: Dataset, examples: Examples, scaled: FloatArray) -> ReturnScale:
         rows, params = examples.rows, self.params
@@ -263,23 +267,28 @@ class LSTMModel(Model):
         )
 
     def _trained(self, data: Dataset, task: Task, session: TrainingSession) -> Training:
-        """A new network trained on the task, and set with all that follows from the training windows."""
+        """Train a new network on the task, and set all that follows from its windows."""
         learn = task.train
         classes = np.unique(learn.labels)
+
         if len(classes) < 2:
             raise SingleClassError(
-                f"all {len(learn)} training labels are {CLASSES[classes[0]]!r}: at least two classes are needed"
+                f"training needs two classes at least, got {len(learn)} labels "
+                f"{CLASSES[classes[0]]!r}"
             )
         units = self.chosen["units"] if task.rates else self.lstm.units
+
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.params.random_state)
             network = MultiTaskLSTM(len(data.feature_names), units, self.lstm.dropout)
         network.scale_by(*center_and_spread(data.X, learn.windows.rows_of(learn.rows)))
-        self.network = network.to(_device())
+        self.network = network.to(training_device())
+
         training = Training(self.network, task, self.params, session)
         training.run()
         self.network.eval()
         self.feature_names = data.feature_names
+
         self.medians = np.array(
             [np.median(data.X[learn.rows, n]) for n in range(len(data.feature_names))], np.float64
         )
@@ -289,6 +298,7 @@ class LSTMModel(Model):
         self, training: Training, rows: dict[str, int], trained: dict[str, Any], started: float
     ) -> None:
         counts = np.bincount(training.task.train.labels, minlength=len(CLASSES)).tolist()
+
         self.summary = {
             "chosen": self.chosen,
             "history": training.state.history,
@@ -302,26 +312,3 @@ class LSTMModel(Model):
             "slices": training.state.slices,
             "seconds": round(time.perf_counter() - started, 3),
         }
-
-    def _metadata(self) -> dict[str, Any]:
-        return {
-            "model_type": self.model_type,
-            "feature_names": list(self.feature_names),
-            "classes": list(CLASSES),
-            "base_rates": self.base_rates.tolist(),
-            "calibration": self.calibration.to_json(),
-            "return_scale": self.scale.to_json(),
-            "lookback": self.lookback,
-            "max_gap": self.max_gap,
-            "decision": self.params.decision,
-            "chosen": self.chosen,
-            "importance": self.importance(),
-            "medians": self.medians.tolist(),
-            "summary": without_clock(self.summary),
-            "params": self.params.model_dump(mode="json"),
-            "torch_version": torch.__version__,
-        }
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""The multi-task network and what it is trained to do well. torch from here on: only training imports this."""
+"""The multi-task network and its losses."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -23,7 +23,9 @@ CLIP = 5.0
 
 
 class MultiTaskLSTM(nn.Module):
-    """Scaler, LSTM, dropout on the last state, and two heads: the action, and the return in units of volatility.
+    """Scaler, LSTM, dropout on the last state, and two heads: action and return.
+
+    The return is in units of volatility.
 
     The scaler is asinh((x - median) / spread): nearly linear where most values lie, so that a
     rule's threshold near the centre can be seen, and logarithmic far away, so that a wild value
@@ -48,7 +50,7 @@ class MultiTaskLSTM(nn.Module):
         self.returns = nn.Linear(units, 1)
 
     def scale_by(self, center: FloatArray, spread: FloatArray) -> None:
-        """Set the scaler: (features,) medians and spreads of the rows that it is trained on, and of no others."""
+        """Set the scaler: (features,) medians and spreads of the training rows alone."""
         self.center.copy_(torch.from_numpy(center))
         self.spread.copy_(torch.from_numpy(spread))
 
@@ -65,18 +67,25 @@ class MultiTaskLSTM(nn.Module):
         return self.answer(torch.asinh(self.distance(windows)))
 
     def distance(self, windows: Tensor) -> Tensor:
-        """How many spreads each value is from the centre."""
+        """Return how many spreads each value is from the centre."""
         return (windows - self.center) / self.spread
 
     def answer(self, scaled: Tensor) -> tuple[Tensor, Tensor]:
-        """What :meth:`forward` says of windows that are scaled, but for the clipping."""
+        """Score windows that are scaled already; clips them."""
         _, (state, _) = self.lstm(scaled.clamp(-CLIP, CLIP))
         last = self.dropout(state[-1])
         return self.action(last), self.returns(last).squeeze(-1)
 
 
+def training_device() -> torch.device:
+    """Return the GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def focal_loss(logits: Tensor, labels: Tensor, gamma: float, weights: Tensor) -> Tensor:
-    """(batch,) weight x (1 - p) ** gamma x -log p, with p the probability of the true class (Lin et al. 2017).
+    """Return (batch,) focal losses (Lin et al. 2017): weight x (1 - p) ** gamma x -log p.
+
+    p is the probability of the true class.
 
     The class weight is outside the focusing term: a row that is surely right loses little, whatever
     its class weighs.
@@ -94,15 +103,15 @@ def focal_loss(logits: Tensor, labels: Tensor, gamma: float, weights: Tensor) ->
     return loss
 
 
-def return_loss(answer: Tensor, happened: Tensor, kind: str) -> Tensor:
-    """(batch,) squared error, or Huber's: half of it within one unit, linear beyond, so that jumps do not rule."""
+def return_loss(answer: Tensor, actual: Tensor, kind: str) -> Tensor:
+    """Return (batch,) squared errors, or Huber's: linear beyond one unit, so jumps do not rule."""
     loss = functional.huber_loss if kind == "huber" else functional.mse_loss
-    return loss(answer, happened, reduction="none")
+    return loss(answer, actual, reduction="none")
 
 
 @dataclass(frozen=True)
 class ClassBalance:
-    """How much more often a row of each class is drawn, and how much more it counts in the action's loss.
+    """How often rows of each class are drawn, and how much they count in the action's loss.
 
     Attributes:
         rates: (3,) float64 draws of a row, relative to a row drawn at random; 0 for an absent
@@ -114,8 +123,8 @@ class ClassBalance:
     weights: FloatArray
 
     @classmethod
-    def of(cls, labels: IntArray, params: LSTMParams) -> Self:
-        """Of training labels, (rows,) codes, as ``oversample`` and ``use_class_weights`` say.
+    def from_labels(cls, labels: IntArray, params: LSTMParams) -> Self:
+        """Balance training labels, (rows,) codes, by ``oversample`` and ``use_class_weights``.
 
         Weights are in inverse proportion to how often a class is *drawn*: both together do not
             count a class twice.
@@ -131,14 +140,14 @@ class ClassBalance:
 
     @property
     def total(self) -> FloatArray:
-        """(3,) what a row of each class counts in all."""
+        """(3,) total weight of a row of each class."""
         product: FloatArray = self.rates * self.weights
         return product
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a row for each task, before they are weighed against each other.
+    """The loss of a row for each task, unweighted between the tasks.
 
     Attributes:
         gamma: of the focal loss.
@@ -153,8 +162,8 @@ class Objective:
     return_weights: Tensor
 
     @classmethod
-    def of_draws(cls, params: LSTMParams, balance: ClassBalance, device: torch.device) -> Self:
-        """For rows that are drawn as ``balance`` says.
+    def for_draws(cls, params: LSTMParams, balance: ClassBalance, device: torch.device) -> Self:
+        """Make the loss of rows that are drawn by ``balance``.
 
         The return's loss undoes the oversampling: nothing corrects that head's answer afterwards,
         as the prior does the probabilities.
@@ -163,8 +172,8 @@ class Objective:
         return cls._of(params, balance.weights, undo, device)
 
     @classmethod
-    def of_rows(cls, params: LSTMParams, balance: ClassBalance, device: torch.device) -> Self:
-        """For rows as they come: its mean over new rows is what :meth:`of_draws` has as mean over draws."""
+    def for_rows(cls, params: LSTMParams, balance: ClassBalance, device: torch.device) -> Self:
+        """Make the loss of rows as they come, with the same mean as :meth:`for_draws`."""
         return cls._of(params, balance.total, np.ones(len(CLASSES)), device)
 
     @classmethod
@@ -176,8 +185,8 @@ class Objective:
         )
         return cls(params.focal_loss_gamma, params.loss_return, action_weights, return_weights)
 
-    def __call__(self, logits: Tensor, answer: Tensor, labels: Tensor, happened: Tensor) -> Tensor:
-        """(2,) sums over the batch: action, return."""
+    def __call__(self, logits: Tensor, answer: Tensor, labels: Tensor, actual: Tensor) -> Tensor:
+        """Return (2,) sums over the batch: action, return."""
         action = focal_loss(logits, labels, self.gamma, self.action_weights).sum()
-        returns = (return_loss(answer, happened, self.kind) * self.return_weights[labels]).sum()
+        returns = (return_loss(answer, actual, self.kind) * self.return_weights[labels]).sum()
         return torch.stack([action, returns])

@@ -1,4 +1,4 @@
-"""Windows of consecutive rows of one ticker, gathered by index: no copy of a row for every window that it is in."""
+"""Windows of consecutive rows of one ticker, gathered by index, without copies of the table."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from b3shared.core.arrays import Array, FloatArray, IntArray
-from b3shared.core.errors import InvalidQuotesError
+from b3shared.core.errors import InvalidQuotesError, TooLittleHistoryError
 from b3shared.core.vocabulary import UNLABELLED
 from b3shared.dataset.table import Dataset
 from b3shared.models.conformal import unit_of
@@ -17,13 +17,17 @@ _CHUNK = 16_384
 
 
 def unbroken(data: Dataset, max_gap: int) -> IntArray:
-    """(rows,) int64: how many rows end here, this one included, of one ticker and each at most ``max_gap`` after the last.
+    """Count the rows of an unbroken history that ends in each row, that row included.
 
-    ``max_gap`` is counted in sessions of the market: 5 lets 4 between two rows be missing, 1 none.
+    A history is of one ticker, and breaks where more than ``max_gap`` sessions of the market lie
+    from a row to the next: 5 lets 4 be missing, 1 none.
 
     Args:
         data: rows sorted by ticker and date.
         max_gap: sessions.
+
+    Returns:
+        (rows,) int64.
     """
     position = np.arange(len(data))
     begins = np.ones(len(data), dtype=bool)
@@ -32,8 +36,8 @@ def unbroken(data: Dataset, max_gap: int) -> IntArray:
     return count
 
 
-def whole(data: Dataset, rows: IntArray, lookback: int, max_gap: int) -> Array:
-    """(len(rows),) bool: which of the rows end a window of ``lookback`` rows that :func:`unbroken` holds together."""
+def complete(data: Dataset, rows: IntArray, lookback: int, max_gap: int) -> Array:
+    """(len(rows),) bool: which rows end a window of ``lookback`` rows of unbroken history."""
     mask: Array = unbroken(data, max_gap)[rows] >= lookback
     return mask
 
@@ -54,17 +58,16 @@ class Windows:
         """Copy windows, oldest row first.
 
         Args:
-            rows: (windows,) index of the newest row of each; all of them :func:`whole`.
+            rows: (windows,) index of the newest row of each; all of them :func:`complete`.
             out: (lookback, windows, features) float32, overwritten; C-contiguous. Time comes first:
                 an LSTM works so.
         """
         back = np.arange(1 - self.lookback, 1)[:, None]
-        np.take(
-            np.asarray(self.X), rows + back, axis=0, out=out, mode="clip"
-        )  # "raise" would copy through a buffer
+        # mode "raise" would copy through a buffer
+        np.take(np.asarray(self.X), rows + back, axis=0, out=out, mode="clip")
 
     def rows_of(self, rows: IntArray) -> IntArray:
-        """Every row, once, that lies in a window of the given ones; ascending."""
+        """Return every row that lies in a window of the given ones, once, ascending."""
         size = len(self.X) + 1
         entered = np.bincount(rows - self.lookback + 1, minlength=size) - np.bincount(
             rows + 1, minlength=size
@@ -74,13 +77,13 @@ class Windows:
 
 @dataclass(frozen=True)
 class Examples:
-    """Windows with their outcomes: what a network learns from, or is judged on.
+    """Windows with their outcomes, to train or to judge a network on.
 
     Attributes:
         windows: of the table.
         rows: (n,) int64, newest row of each window.
         labels: (n,) int64 codes into :data:`b3shared.core.vocabulary.CLASSES`.
-        returns: (n,) float32, what happened, in units (:func:`b3shared.models.conformal.unit_of`).
+        returns: (n,) float32 actual returns in units (:func:`b3shared.models.conformal.unit_of`).
     """
 
     windows: Windows
@@ -92,40 +95,71 @@ class Examples:
         return len(self.rows)
 
     def take(self, mask: Array) -> "Examples":
-        """Those of a boolean mask."""
+        """Select by a boolean mask."""
         return Examples(self.windows, self.rows[mask], self.labels[mask], self.returns[mask])
 
     @classmethod
-    def of(cls, data: Dataset, rows: IntArray, lookback: int, horizon: int) -> Self:
-        """The windows that end in the given rows, checked.
+    def from_rows(cls, data: Dataset, rows: IntArray, lookback: int, horizon: int) -> Self:
+        """Make the windows that end in the given rows, checked.
 
         Args:
             data: the table.
-            rows: indices, all of them :func:`whole`.
+            rows: indices, all of them :func:`complete`.
             lookback: rows of a window.
             horizon: sessions from the close of t to the outcome.
 
         Raises:
             InvalidQuotesError: A row has no outcome, or a feature in a window is NaN or infinite.
         """
-        labels, future = data.label[rows], data.future_return[rows]
+        labels = data.label[rows]
+        future = data.future_return[rows]
         if (missing := np.count_nonzero(labels == UNLABELLED)) > 0:
             raise InvalidQuotesError(
                 f"{missing} of the {len(rows)} rows have no label yet; leave them out"
             )
+
         returns = future / unit_of(data.volatility[rows], horizon)
         if (missing := np.count_nonzero(~np.isfinite(returns))) > 0:
             raise InvalidQuotesError(
-                f"{missing} of the {len(rows)} rows have no finite return or volatility; leave them out"
+                f"{missing} of the {len(rows)} rows have no finite return or volatility; "
+                "leave them out"
             )
+
         windows = Windows(data.X, lookback)
         for chunk in _chunks(windows.rows_of(rows)):
             check_finite(data.X[chunk], data.feature_names)
         return cls(windows, rows, labels.astype(np.int64), returns.astype(np.float32))
 
 
+def stop_and_calibrate(data: Dataset, later: Examples, horizon: int) -> tuple[Examples, Examples]:
+    """Split the validation windows by date: stop on the earlier half, calibrate on the later.
+
+    The earlier outcomes are known before the later half begins.
+
+    Raises:
+        TooLittleHistoryError: Too few dates for two halves.
+    """
+    date = data.date[later.rows]
+    label_end = data.label_end[later.rows]
+    dates = np.unique(date)
+    first = dates[len(dates) // 2]
+    stop = later.take((date < first) & (label_end < first))
+    calibrate = later.take(date >= first)
+
+    if not len(stop):
+        needed = 2 * (horizon + 1)
+        raise TooLittleHistoryError(
+            f"a horizon of {horizon} needs at least {needed} validation dates, got {len(dates)}: "
+            "half of them stop the training, with outcomes known before the other half, which "
+            "calibrates",
+            dates=len(dates),
+            needed=needed,
+        )
+    return stop, calibrate
+
+
 def center_and_spread(X: FloatArray, rows: IntArray) -> tuple[FloatArray, FloatArray]:
-    """(features,) float64 median and spread of some rows, a feature at a time.
+    """Return (features,) float64 medians and spreads of some rows.
 
     The spread is the interquartile range over 1.349, which is the deviation of a normal feature: a
     few wild values, which features of volume have, do not press all others together. Where half of

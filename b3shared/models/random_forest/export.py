@@ -1,4 +1,4 @@
-"""The forest as ONNX."""
+"""Exports the forest to ONNX."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from b3shared.core.vocabulary import CLASSES
 
 
 def export_forest(estimator: Any, n_features: int) -> bytes:
-    """Convert a fitted scikit-learn forest whose classes are codes into :data:`b3shared.core.vocabulary.CLASSES`.
+    """Convert a fitted scikit-learn forest to ONNX; its classes are codes into CLASSES.
 
     Thresholds are float64 in scikit-learn and float32 in ONNX: skl2onnx rounds them towards minus
     infinity, so that ``x <= threshold`` holds for the same float32 x on both sides
-    (:func:`threshold_probes` are the rows that tell).
+    (:func:`threshold_probes` returns rows that show it).
 
     Args:
         estimator: fitted ``RandomForestClassifier`` with at least two classes.
@@ -52,7 +52,7 @@ def export_forest(estimator: Any, n_features: int) -> bytes:
 
 
 def threshold_probes(estimator: Any, X: FloatArray, limit: int = 1000, seed: int = 0) -> FloatArray:
-    """Rows that lie on the thresholds of a forest, where a wrongly rounded export would take the other branch.
+    """Make rows on a forest's thresholds, where a wrongly rounded export errs.
 
     Each is a row of ``X`` with one feature set to the float32 nearest to one of the thresholds on
     it, or to a neighbour.
@@ -69,6 +69,7 @@ def threshold_probes(estimator: Any, X: FloatArray, limit: int = 1000, seed: int
     trees = [tree.tree_ for tree in estimator.estimators_]
     feature = np.concatenate([tree.feature for tree in trees])
     threshold = np.concatenate([tree.threshold for tree in trees])
+
     inner = np.flatnonzero(feature >= 0)
     rng = np.random.default_rng(seed)
     inner = rng.choice(inner, size=min(limit // 3, len(inner)), replace=False)
@@ -78,6 +79,7 @@ def threshold_probes(estimator: Any, X: FloatArray, limit: int = 1000, seed: int
         nearest,
         np.nextafter(nearest, np.float32(np.inf)),
     ]
+
     probes = X[rng.integers(len(X), size=3 * len(inner))].astype(np.float32)
     probes[np.arange(len(probes)), np.tile(feature[inner], 3)] = np.concatenate(values)
     return probes

@@ -1,4 +1,4 @@
-"""The Random Forest: searched on purged folds, bounded in size, calibrated on the validation part."""
+"""The random forest: searched on purged folds, bounded in size, calibrated on validation rows."""
 
 import json
 import time
@@ -13,12 +13,11 @@ from sklearn.ensemble import RandomForestClassifier
 from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.core.errors import (
     IncompatibleFeaturesError,
-    InvalidQuotesError,
     ModelTooLargeError,
     SingleClassError,
     TooLittleHistoryError,
 )
-from b3shared.core.vocabulary import CLASSES, UNLABELLED
+from b3shared.core.vocabulary import CLASSES
 from b3shared.dataset.split import purged_folds
 from b3shared.dataset.table import Dataset
 from b3shared.models.base import (
@@ -27,37 +26,33 @@ from b3shared.models.base import (
     Progress,
     TrainingSession,
     trained_on,
-    without_clock,
 )
 from b3shared.models.calibration import Calibration
 from b3shared.models.parity import TOLERANCE, assert_close, assert_parity
 from b3shared.models.random_forest.export import export_forest, threshold_probes
+from b3shared.models.random_forest.rows import features_of, labels_of
 from b3shared.models.random_forest.search import raw_probabilities, search_forest
-from b3shared.models.scorer import Scorer, check_finite
+from b3shared.models.scorer import Scorer
 from b3shared.models.threads import threads
 from b3shared.params.random_forest import RandomForestParams
 from b3shared.params.run import PipelineParams
 
 
 class RandomForestModel(Model):
-    """A ``RandomForestClassifier`` with calibrated probabilities; see :class:`b3shared.params.random_forest.RandomForestParams`.
+    """A ``RandomForestClassifier`` with calibrated probabilities.
 
-    All parallelism is by threads inside the forest (``params.rf.n_jobs``), see
+    Its parameters are :class:`b3shared.params.random_forest.RandomForestParams`.
+
+    All parallelism is by threads inside the forest (``n_jobs``), see
     :mod:`b3shared.models.threads`.
 
-    Attributes (after :meth:`fit`, :meth:`refit` or :meth:`load`): estimator: the fitted forest.
-        calibration: from its raw to calibrated probabilities. chosen: the parameters that the
-        search chose. feature_names: columns it was trained on. medians: (features,) float64, of the
-        training rows; what "feature absent" means to an explanation by occlusion. summary:
-        JSON-able record of the training.
+    Attributes:
+        estimator: the fitted forest.
+        chosen: the parameters that the search chose.
     """
 
     estimator: RandomForestClassifier
-    calibration: Calibration
     chosen: dict[str, Any]
-    feature_names: tuple[str, ...]
-    medians: FloatArray
-    summary: dict[str, Any]
 
     def __init__(self, params: PipelineParams) -> None:
         super().__init__(params)
@@ -65,7 +60,7 @@ class RandomForestModel(Model):
 
     @property
     def base_rates(self) -> FloatArray:
-        """(3,) float64 class shares of the training rows, for :func:`b3shared.models.decision.decide`."""
+        """(3,) float64 class shares of the training rows."""
         return np.array(self.calibration.shares)
 
     def fit(
@@ -89,16 +84,18 @@ class RandomForestModel(Model):
             TooLittleHistoryError: Too few rows for a single split of a tree, or too few dates for
                 the folds.
             InvalidQuotesError: A feature is not finite, or a row has no label.
-            ModelTooLargeError: More nodes than ``params.rf.max_total_nodes``.
+            ModelTooLargeError: More nodes than ``max_total_nodes``.
         """
         started = time.perf_counter()
         X, y = self._learnable(data, train)
         self.chosen, table = self._search(X, y, data, train, session.progress)
         session.progress({"phase": "train", "rows": len(y), **self.chosen})
+
         self._grow(X, y, data.feature_names)
         del X
-        raw = raw_probabilities(self.estimator, _features(data, val))
-        self.calibration = self.calibration.fit(raw, _labels(data, val))
+        raw = raw_probabilities(self.estimator, features_of(data, val))
+        self.calibration = self.calibration.fit(raw, labels_of(data, val))
+
         self.summary |= {
             "search": table,
             "rows": {"train": len(train), "val": len(val)},
@@ -109,7 +106,9 @@ class RandomForestModel(Model):
         return self.summary
 
     def refit(self, data: Dataset, rows: IntArray, session: TrainingSession) -> Self:
-        """The chosen parameters trained again on ``rows``; the temperature is carried, the class shares are theirs.
+        """Train the chosen parameters again on ``rows``, with the same temperature.
+
+        The class shares are those of ``rows``.
 
         Raises:
             As :meth:`fit`, which must have been called before.
@@ -117,10 +116,12 @@ class RandomForestModel(Model):
         started = time.perf_counter()
         again = type(self)(self.params)
         again.chosen = self.chosen
+
         X, y = again._learnable(data, rows)
         session.progress({"phase": "refit", "rows": len(y), **self.chosen})
         again._grow(X, y, data.feature_names)
         again.calibration = self.calibration.with_priors_of(again.calibration)
+
         again.summary |= {
             "rows": {"train": len(rows)},
             **trained_on(data, rows),
@@ -130,7 +131,7 @@ class RandomForestModel(Model):
         return again
 
     def forecast(self, data: Dataset, rows: IntArray) -> Forecast:
-        """Calibrated probabilities, three columns even if a class was absent in training; no returns.
+        """Return calibrated probabilities, also of a class absent in training; no returns.
 
         Raises:
             IncompatibleFeaturesError: The table's features are not those of the training.
@@ -138,20 +139,21 @@ class RandomForestModel(Model):
         """
         if data.feature_names != self.feature_names:
             raise IncompatibleFeaturesError(
-                f"features {', '.join(data.feature_names)}: the forest was trained on {', '.join(self.feature_names)}"
+                f"features must be those of the training, {', '.join(self.feature_names)}, got "
+                f"{', '.join(data.feature_names)}"
             )
         return Forecast(
-            self.calibration.apply(raw_probabilities(self.estimator, _features(data, rows)))
+            self.calibration.apply(raw_probabilities(self.estimator, features_of(data, rows)))
         )
 
     def importance(self) -> dict[str, float]:
-        """Mean decrease of impurity of each feature (Breiman 2001); all equal if no tree has a split."""
+        """Return each feature's mean decrease of impurity (Breiman 2001), scaled to sum 1."""
         gain = self.estimator.feature_importances_
         weight = gain / gain.sum() if gain.sum() > 0 else np.full(len(gain), 1 / len(gain))
         return dict(zip(self.feature_names, weight.tolist(), strict=True))
 
     def save(self, folder: Path, data: Dataset, check: IntArray) -> list[Path]:
-        """Write the joblib file (``params.model_file``), ``model.onnx`` and ``model.json``; see :class:`Model`.
+        """Write the joblib file, ``model.onnx`` and ``model.json``; see :meth:`Model.save`.
 
         Parity is checked on the rows ``check`` and on rows that lie on the forest's thresholds,
         first for the raw probabilities, then for those that the scorer serves. Nothing is written
@@ -161,10 +163,16 @@ class RandomForestModel(Model):
         X = np.asarray(data.X[check], dtype=np.float32)
         if len(X):
             X = np.concatenate([X, threshold_probes(self.estimator, X)])
+
         raw = raw_probabilities(self.estimator, X)
-        metadata = self._metadata() | {"parity": assert_parity(onnx, X, raw)}
+        metadata = self._metadata(
+            chosen=self.chosen,
+            sklearn_version=sklearn.__version__,
+            parity=assert_parity(onnx, X, raw),
+        )
         text = json.dumps(metadata, indent=1, allow_nan=False)
         served = Scorer(onnx, json.loads(text)).score(X).probabilities
+
         # a temperature below 1 magnifies float32 rounding by as much
         assert_close(
             served, self.calibration.apply(raw), TOLERANCE / min(1.0, self.calibration.temperature)
@@ -194,22 +202,24 @@ class RandomForestModel(Model):
 
     def _learnable(self, data: Dataset, rows: IntArray) -> tuple[FloatArray, IntArray]:
         """Features and labels to train on, checked."""
-        y = _labels(data, rows)
+        y = labels_of(data, rows)
         rf = self.rf
+
         needed = int(np.ceil(2 * min(rf.min_samples_leaf) / rf.max_samples))
         if len(y) < needed:
             raise TooLittleHistoryError(
-                f"{len(y)} training rows: no tree can split with min_samples_leaf {min(rf.min_samples_leaf)} and "
-                f"max_samples {rf.max_samples}; at least {needed} are needed",
+                f"min_samples_leaf {min(rf.min_samples_leaf)} and max_samples {rf.max_samples} "
+                f"need at least {needed} training rows for a split, got {len(y)}",
                 rows=len(y),
                 needed=needed,
             )
+
         classes = np.unique(y)
         if len(classes) < 2:
             raise SingleClassError(
-                f"all {len(y)} training labels are {CLASSES[classes[0]]!r}: at least two classes are needed"
+                f"training needs two classes at least, got {len(y)} labels {CLASSES[classes[0]]!r}"
             )
-        return _features(data, rows), y
+        return features_of(data, rows), y
 
     def _forest(self, **chosen: Any) -> RandomForestClassifier:
         rf = self.rf
@@ -225,16 +235,18 @@ class RandomForestModel(Model):
     def _search(
         self, X: FloatArray, y: IntArray, data: Dataset, train: IntArray, progress: Progress
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The best candidate and the table of all tried, best first; no search if there is only one."""
+        """Return the best candidate and the table of all, best first; no search if only one."""
         rf = self.rf
         names = ("max_depth", "min_samples_leaf", "max_features")
         space = {name: list(dict.fromkeys(getattr(rf, name))) for name in names}
+
         if all(len(values) == 1 for values in space.values()):
             return {name: values[0] for name, values in space.items()}, []
         embargo = self.params.embargo_days
         folds = purged_folds(
             data.date[train], data.label_end[train], n_splits=rf.cv_folds, embargo_days=embargo
         )
+
         return search_forest(
             self._forest(),
             space,
@@ -251,18 +263,19 @@ class RandomForestModel(Model):
         """Train the chosen parameters and set all that follows from the training rows."""
         with threads():
             self.estimator = self._forest(**self.chosen).fit(X, y)
-        nodes, limit = (
-            sum(tree.tree_.node_count for tree in self.estimator.estimators_),
-            self.rf.max_total_nodes,
-        )
+
+        nodes = sum(tree.tree_.node_count for tree in self.estimator.estimators_)
+        limit = self.rf.max_total_nodes
         if nodes > limit:
             raise ModelTooLargeError(
                 f"the forest has {nodes} nodes, max_total_nodes allows {limit}: lower n_estimators "
-                f"({self.rf.n_estimators}) or max_depth ({self.chosen['max_depth']}), or raise min_samples_leaf "
+                f"({self.rf.n_estimators}) or max_depth ({self.chosen['max_depth']}), or raise "
+                f"min_samples_leaf "
                 f"({self.chosen['min_samples_leaf']})",
                 nodes=nodes,
                 limit=limit,
             )
+
         self.calibration = self._priors(y)
         self.feature_names = feature_names
         self.medians = np.array([np.median(column) for column in X.T], dtype=np.float64)
@@ -274,35 +287,4 @@ class RandomForestModel(Model):
         }
 
     def _priors(self, y: IntArray) -> Calibration:
-        return Calibration.of_labels(y, balanced=self.rf.class_weight is not None)
-
-    def _metadata(self) -> dict[str, Any]:
-        return {
-            "model_type": self.model_type,
-            "feature_names": list(self.feature_names),
-            "classes": list(CLASSES),
-            "base_rates": self.base_rates.tolist(),
-            "calibration": self.calibration.to_json(),
-            "decision": self.params.decision,
-            "chosen": self.chosen,
-            "importance": self.importance(),
-            "medians": self.medians.tolist(),
-            "summary": without_clock(self.summary),
-            "params": self.params.model_dump(mode="json"),
-            "sklearn_version": sklearn.__version__,
-        }
-
-
-def _features(data: Dataset, rows: IntArray) -> FloatArray:
-    X = np.ascontiguousarray(data.X[rows], dtype=np.float32)
-    check_finite(X, data.feature_names)
-    return X
-
-
-def _labels(data: Dataset, rows: IntArray) -> IntArray:
-    y = data.label[rows]
-    if (missing := np.count_nonzero(y == UNLABELLED)) > 0:
-        raise InvalidQuotesError(
-            f"{missing} of the {len(y)} rows have no label yet; leave them out"
-        )
-    return y
+        return Calibration.from_labels(y, balanced=self.rf.class_weight is not None)

@@ -1,4 +1,4 @@
-"""The forest's search: scikit-learn's RandomizedSearchCV, scored by prior-corrected log loss, with progress."""
+"""Searches the forest's parameters: RandomizedSearchCV, scored by prior-corrected log loss."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ def search_forest(
     priors: Calibration,
     progress: Progress,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Try candidates drawn from a grid and name the best; nothing is trained on all rows.
+    """Score candidates drawn from a grid; nothing is trained on all rows.
 
     Args:
         forest: what the candidates are set on; its ``n_jobs`` is the only parallelism (Lambda has
@@ -57,9 +57,11 @@ def search_forest(
         random_state=random_state,
         error_score="raise",
     )
+
     with threads():
         search.fit(X, y)
     found = search.cv_results_
+
     table = [
         {
             "params": found["params"][i],
@@ -96,7 +98,7 @@ class _SearchScore:
 
 
 def raw_probabilities(estimator: RandomForestClassifier, X: FloatArray) -> FloatArray:
-    """(rows, 3) float64 uncalibrated probabilities; 0 for a class that the forest never saw.
+    """Return (rows, 3) float64 uncalibrated probabilities; 0 for a class never seen.
 
     ``predict_proba`` of the forest with threads over rows instead of trees: its sum over trees is
     in whatever order the threads finish, so its last bits differ from call to call; these do not.

@@ -67,7 +67,7 @@ def test_a_model_that_is_always_right_meets_the_lower_bound():
 def test_probabilities_grown_on_balanced_classes_get_the_true_shares_back():
     # Saerens et al.: multiply by the ratio of the priors and normalise
     labels = np.repeat([0, 1, 2], [10, 70, 20])
-    calibration = Calibration.of_labels(labels, balanced=True)
+    calibration = Calibration.from_labels(labels, balanced=True)
     raw = np.random.default_rng(0).dirichlet([1, 1, 1], size=100)
     by_hand = raw * np.array([0.1, 0.7, 0.2]) * 3
     np.testing.assert_allclose(
@@ -76,7 +76,7 @@ def test_probabilities_grown_on_balanced_classes_get_the_true_shares_back():
 
 
 def test_without_class_weights_and_temperature_nothing_changes():
-    calibration = Calibration.of_labels(np.repeat([0, 1, 2], [10, 70, 20]), balanced=False)
+    calibration = Calibration.from_labels(np.repeat([0, 1, 2], [10, 70, 20]), balanced=False)
     raw = np.random.default_rng(0).dirichlet([1, 1, 1], size=100)
     np.testing.assert_allclose(calibration.apply(raw), raw, atol=1e-5)
 
@@ -84,7 +84,7 @@ def test_without_class_weights_and_temperature_nothing_changes():
 @pytest.mark.parametrize("balanced", [True, False])
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 def test_a_class_absent_from_training_stays_near_zero(balanced, temperature):
-    prior = Calibration.of_labels(np.repeat([0, 2], [30, 70]), balanced=balanced)
+    prior = Calibration.from_labels(np.repeat([0, 2], [30, 70]), balanced=balanced)
     calibration = Calibration(temperature, prior.grown, prior.shares)
     probabilities = calibration.apply(np.array([[0.4, 0.0, 0.6], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]))
     assert (probabilities[:, 1] < 1e-5).all()
@@ -99,7 +99,7 @@ def test_a_class_absent_from_training_stays_near_zero(balanced, temperature):
     st.floats(*TEMPERATURES),
 )
 def test_rows_are_positive_and_sum_to_one_whatever_goes_in(raw, labels, balanced, temperature):
-    prior = Calibration.of_labels(np.array(labels), balanced=balanced)
+    prior = Calibration.from_labels(np.array(labels), balanced=balanced)
     probabilities = Calibration(temperature, prior.grown, prior.shares).apply(np.array(raw))
     assert np.isfinite(probabilities).all()
     assert (probabilities >= 0).all()
@@ -109,7 +109,7 @@ def test_rows_are_positive_and_sum_to_one_whatever_goes_in(raw, labels, balanced
 @given(st.floats(0.2, 5.0))
 def test_the_class_of_greatest_lift_does_not_depend_on_the_temperature(temperature):
     raw = np.random.default_rng(1).dirichlet([5, 5, 5], size=50)
-    prior = Calibration.of_labels(np.repeat([0, 1, 2], [10, 70, 20]), balanced=True)
+    prior = Calibration.from_labels(np.repeat([0, 1, 2], [10, 70, 20]), balanced=True)
     tempered = Calibration(temperature, prior.grown, prior.shares)
     np.testing.assert_array_equal(
         np.argmax(tempered.apply(raw) / tempered.shares, axis=1),

@@ -1,4 +1,4 @@
-"""Returns in units of volatility, and an interval that covers what it says on rows like those it was set on."""
+"""The scale of returns, and intervals that cover their level of outcomes."""
 
 import numpy as np
 import pytest
@@ -10,10 +10,15 @@ from b3shared.models.conformal import SHRINKAGE, ReturnScale, unit_of
 
 
 def market(rows: int, seed: int, slope: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a network says in units, the volatility, and what happened: ``slope`` of what it said, and much noise."""
+    """Make forecasts in units, volatilities, and actual returns of ``slope`` times these."""
     rng = np.random.default_rng(seed)
-    said, volatility = rng.normal(0, 0.3, rows), rng.uniform(0.005, 0.06, rows)
-    return said, volatility, (slope * said + rng.standard_t(5, rows)) * unit_of(volatility, 2)
+    predicted = rng.normal(0, 0.3, rows)
+    volatility = rng.uniform(0.005, 0.06, rows)
+    return (
+        predicted,
+        volatility,
+        (slope * predicted + rng.standard_t(5, rows)) * unit_of(volatility, 2),
+    )
 
 
 def fitted(rows: int = 2000, seed: int = 0, slope: float = 1.0, level: float = 0.9) -> ReturnScale:
@@ -23,8 +28,8 @@ def fitted(rows: int = 2000, seed: int = 0, slope: float = 1.0, level: float = 0
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.99])
 def test_the_interval_covers_its_level_of_rows_of_the_same_kind(level: float) -> None:
     scale = fitted(level=level)
-    said, volatility, future = market(20_000, seed=1)
-    low, high = scale.intervals(scale.returns(said, volatility), volatility).T
+    predicted, volatility, future = market(20_000, seed=1)
+    low, high = scale.intervals(scale.returns(predicted, volatility), volatility).T
     assert np.mean((low <= future) & (future <= high)) == pytest.approx(level, abs=0.02)
 
 
@@ -32,10 +37,10 @@ def test_the_interval_covers_its_level_of_rows_of_the_same_kind(level: float) ->
 def test_the_quantile_is_the_conformal_one_or_there_are_too_few_rows(
     rows: int, level: float, seed: int
 ) -> None:
-    said, volatility, future = market(rows, seed)
-    happened = future / (volatility * np.sqrt(2))
+    predicted, volatility, future = market(rows, seed)
+    actual = future / (volatility * np.sqrt(2))
     try:
-        scale = ReturnScale.fit(said, volatility, future, horizon=2, level=level)
+        scale = ReturnScale.fit(predicted, volatility, future, horizon=2, level=level)
     except TooLittleHistoryError as error:
         needed = error.details["needed"]
         assert rows < needed
@@ -45,35 +50,33 @@ def test_the_quantile_is_the_conformal_one_or_there_are_too_few_rows(
         with pytest.raises(TooLittleHistoryError):
             ReturnScale.fit(*market(needed - 1, seed), horizon=2, level=level)
         return
-    scores = sorted(abs(happened - scale.shrinkage * said))
+    scores = sorted(abs(actual - scale.shrinkage * predicted))
     at_or_below = sum(score <= scale.quantile + 1e-12 for score in scores)
     assert at_or_below >= np.ceil((rows + 1) * level - 1e-9)
     assert scale.quantile in [pytest.approx(score) for score in scores]
 
 
 @pytest.mark.parametrize("slope", [0.3, 0.7])
-def test_what_the_network_says_too_much_is_shrunk_to_what_happens(slope: float) -> None:
+def test_forecasts_that_are_too_large_are_shrunk_to_the_outcomes(slope: float) -> None:
     scale = fitted(20_000, slope=slope)
     assert scale.shrinkage == pytest.approx(slope, abs=0.06)
-    said, volatility, future = market(20_000, seed=3, slope=slope)
+    predicted, volatility, future = market(20_000, seed=3, slope=slope)
     plain = ReturnScale(2, 0.9, 1.0)
-    errors = [np.mean((s.returns(said, volatility) - future) ** 2) for s in (scale, plain)]
+    errors = [np.mean((s.returns(predicted, volatility) - future) ** 2) for s in (scale, plain)]
     assert errors[0] < errors[1]
 
 
 @pytest.mark.parametrize(("slope", "bound"), [(-1.0, SHRINKAGE[0]), (3.0, SHRINKAGE[1])])
-def test_the_shrinkage_neither_turns_the_order_nor_says_more_than_the_network(
-    slope: float, bound: float
-) -> None:
+def test_the_shrinkage_neither_turns_the_order_nor_enlarges(slope: float, bound: float) -> None:
     assert fitted(slope=slope).shrinkage == bound
 
 
-def test_a_network_that_says_nothing_is_left_as_it_is() -> None:
+def test_forecasts_of_zero_are_not_shrunk() -> None:
     _, volatility, future = market(100, 0)
     assert ReturnScale.fit(np.zeros(100), volatility, future, horizon=2, level=0.9).shrinkage == 1.0
 
 
-def test_a_share_that_does_not_move_has_a_unit_all_the_same() -> None:
+def test_a_share_that_does_not_move_has_a_unit_above_zero() -> None:
     assert unit_of(np.array([0.0, 1e-9]), 4).tolist() == [2e-4, 2e-4]
 
 

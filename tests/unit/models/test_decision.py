@@ -1,4 +1,4 @@
-"""The action: a rule proposes a class, and a side that the forecast's own figures contradict is a hold."""
+"""The action: a rule proposes a class, and a side that its own forecast contradicts is a hold."""
 
 import numpy as np
 import pytest

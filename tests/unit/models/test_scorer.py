@@ -105,7 +105,7 @@ def test_a_folder_without_a_file_is_an_error_that_names_it(saved, tmp_path, miss
 
 
 def test_a_sequence_model_with_returns_is_served_too(saved):
-    """Windows (rows, steps, features) in; probabilities of the last step's first three features and their mean out."""
+    """The model takes the last step of each window: its first three features, and their mean."""
     nodes = [
         helper.make_node("Gather", ["windows", "last"], ["step"], axis=1),
         helper.make_node("Softmax", ["step"], ["probabilities"], axis=1),
@@ -156,7 +156,8 @@ def test_a_sequence_model_with_returns_is_served_too(saved):
         )  # without volatility, or the scale, a return has no unit
         np.testing.assert_array_equal(silent.probabilities, forecast.probabilities)
     with pytest.raises(
-        InvalidQuotesError, match=r"volatility of shape \(5,\): one value for each of the 6 rows"
+        InvalidQuotesError,
+        match=r"volatility must have one value for each of 6 rows, got shape \(5,\)",
     ):
         scorer.score(X, volatility[:5])
     with pytest.raises(InvalidQuotesError, match="a volatility is NaN"):
@@ -171,7 +172,8 @@ import numpy as np
 from b3shared.models.scorer import Scorer
 scorer = Scorer.load(Path({str(saved[3])!r}))
 scorer.decide(scorer.score(np.zeros((1, 5), np.float32)))
-heavy = {{"sklearn", "scipy", "torch", "pandas", "joblib", "skl2onnx", "onnx", "matplotlib", "duckdb", "boto3"}}
+heavy = {{"sklearn", "scipy", "torch", "pandas", "joblib", "skl2onnx", "onnx"}}
+heavy |= {{"matplotlib", "duckdb", "boto3"}}
 print(sorted(heavy & {{name.split(".")[0] for name in sys.modules}}))
 """
     done = subprocess.run(

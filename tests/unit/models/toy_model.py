@@ -26,9 +26,6 @@ class ToyModel(Model):
     """Weights (features + 1, classes) on clipped features; the last row is the intercept."""
 
     weights: FloatArray
-    calibration: Calibration
-    feature_names: tuple[str, ...]
-    medians: FloatArray
 
     def fit(
         self, data: Dataset, train: IntArray, val: IntArray, session: TrainingSession
@@ -58,16 +55,7 @@ class ToyModel(Model):
     def save(self, folder: Path, data: Dataset, check: IntArray) -> list[Path]:
         onnx = self._exported()
         X = np.asarray(data.X[check], dtype=np.float32)
-        metadata = {
-            "feature_names": list(self.feature_names),
-            "calibration": self.calibration.to_json(),
-            "base_rates": self.base_rates.tolist(),
-            "decision": self.params.decision,
-            "importance": self.importance(),
-            "medians": self.medians.tolist(),
-            "summary": self.summary,
-            "parity": assert_parity(onnx, X, self._raw(X)),
-        }
+        metadata = self._metadata(parity=assert_parity(onnx, X, self._raw(X)))
         native, paths = self._write_served(folder, onnx, json.dumps(metadata))
         native.write_text(json.dumps(self.weights.tolist()), encoding="utf-8")
         return paths
@@ -94,7 +82,7 @@ class ToyModel(Model):
             session.progress({"phase": "train", "done": done, "total": own.rounds})
             error = self._raw(X) - np.eye(len(CLASSES))[y]
             self.weights -= own.step_width / len(X) * inputs.T @ error
-        self.calibration = Calibration.of_labels(y, balanced=False)
+        self.calibration = Calibration.from_labels(y, balanced=False)
         self.summary = {"rounds": own.rounds, **trained_on(data, rows)}
 
     def _raw(self, X: FloatArray) -> FloatArray:

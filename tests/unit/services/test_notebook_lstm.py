@@ -12,7 +12,7 @@ from b3shared.core.errors import InvalidQuotesError, TooLittleHistoryError, Unkn
 from b3shared.core.vocabulary import CLASSES
 from b3shared.dataset.table import Dataset
 from b3shared.models.base import Model
-from b3shared.models.lstm.windows import whole
+from b3shared.models.lstm.windows import complete
 from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline.artifacts import PREDICTIONS, load_predictions
@@ -104,7 +104,7 @@ def test_what_is_saved_answers_as_before_and_can_go_live(
     service = B3ModelSavingService(tmp_path / "store")
     version = service.save_model(model, parts[2], stage[1])
     data, rows = to_table({"test": (parts[2], parts[5])}, "lstm", stage[1])
-    covered = rows["test"][whole(data, rows["test"], 8, 5)]
+    covered = rows["test"][complete(data, rows["test"], 8, 5)]
     again = service.load_model(model_type="lstm_mtl", model_version=version)
     before, after = model.forecast(data, covered), again.forecast(data, covered)
     for name in ("probabilities", "returns", "intervals"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from b3shared.dataset.table import Dataset
 from b3shared.features.build import build_features
 from b3shared.features.training_table import preprocess
-from b3shared.models.lstm.windows import Windows, whole
+from b3shared.models.lstm.windows import Windows, complete
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.serving_snapshot import build_snapshot, newest_windows
 from b3shared.registry.compatibility import Universe, offer_name
@@ -80,7 +80,7 @@ def test_training_and_serving_agree_on_which_windows_there_are_and_on_every_bit_
     rows = np.array(
         [row_of.get(key, -1) for key in zip(snapshot.ticker, snapshot.date, strict=True)]
     )
-    trained = (rows >= 0) & whole(data, np.maximum(rows, 0), LOOKBACK, max_gap)
+    trained = (rows >= 0) & complete(data, np.maximum(rows, 0), LOOKBACK, max_gap)
     windows = snapshot.windows[offer]
     served = np.isfinite(windows).all(axis=(1, 2)) & (longest_gap(snapshot.slots[offer]) <= max_gap)
     np.testing.assert_array_equal(served, trained)

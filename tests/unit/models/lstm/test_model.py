@@ -1,4 +1,4 @@
-"""The LSTM model: it finds what is there, says how sure it is, survives interruption, and every parameter counts."""
+"""The LSTM: what it finds, how it calibrates, and that its saved form is the trained one."""
 
 import dataclasses
 import json
@@ -30,7 +30,13 @@ from b3shared.models.lstm import export as lstm_onnx
 from b3shared.models.lstm.batches import raw_forecast
 from b3shared.models.lstm.export import export_network
 from b3shared.models.lstm.model import LSTMModel
-from b3shared.models.lstm.windows import Examples, Windows, center_and_spread, whole
+from b3shared.models.lstm.windows import (
+    Examples,
+    Windows,
+    center_and_spread,
+    complete,
+    stop_and_calibrate,
+)
 from b3shared.models.scorer import Scorer
 from b3shared.params.lstm import LSTMParams
 from b3shared.params.run import PipelineParams
@@ -69,9 +75,9 @@ def test_a_planted_signal_is_found_in_both_tasks(planted):
     assert gain(data, model, split) > 0.1
     rows = covered(model, data, split.test)
     forecast = model.forecast(data, rows)
-    happened = data.future_return[rows]
-    assert np.corrcoef(forecast.returns, happened)[0, 1] > 0.5
-    assert np.abs(forecast.returns - happened).mean() < 0.9 * np.abs(happened).mean()
+    actual = data.future_return[rows]
+    assert np.corrcoef(forecast.returns, actual)[0, 1] > 0.5
+    assert np.abs(forecast.returns - actual).mean() < 0.9 * np.abs(actual).mean()
     importance = model.importance()
     assert max(importance, key=importance.get) == "feature_0"
     assert importance["feature_0"] > 0.7
@@ -92,11 +98,11 @@ def test_intervals_cover_what_they_promise_and_are_no_wider_than_that_takes(plan
     rows = covered(model, data, split.test)
     forecast = model.forecast(data, rows)
     low, high = forecast.intervals.T
-    happened = data.future_return[rows]
-    assert np.mean((low <= happened) & (happened <= high)) == pytest.approx(0.9, abs=0.05)
+    actual = data.future_return[rows]
+    assert np.mean((low <= actual) & (actual <= high)) == pytest.approx(0.9, abs=0.05)
     unit = data.volatility[rows] * np.sqrt(model.params.horizon)
     oracle = np.quantile(
-        np.abs(happened - forecast.returns) / unit, 0.9
+        np.abs(actual - forecast.returns) / unit, 0.9
     )  # of who knows the outcomes beforehand
     np.testing.assert_allclose((high - forecast.returns) / unit, oracle, rtol=0.15)
     np.testing.assert_allclose((forecast.returns - low) / unit, oracle, rtol=0.15)
@@ -122,7 +128,7 @@ def test_probabilities_meet_the_true_shares_of_unequal_classes(changes):
 
 
 def test_oversampling_leaves_the_forecast_returns_unbiased():
-    """Falls are rare and always drawn more often: without undoing, every forecast would be too low."""
+    """Falls are rare and drawn more often: without undoing, every forecast would be too low."""
     data = small_dataset(n_dates=250, n_tickers=12, shares=(0.5, 0.45, 0.05))
     errors = {}
     for oversample in (False, True):
@@ -141,8 +147,8 @@ def test_oversampling_leaves_the_forecast_returns_unbiased():
 
 def test_the_parts_are_separate_in_time_and_their_sizes_are_told(planted):
     data, model, split = planted
-    later = Examples.of(data, covered(model, data, split.val), 4, 2)
-    stop, calibrate = model._stop_and_calibrate(data, later)
+    later = Examples.from_rows(data, covered(model, data, split.val), 4, 2)
+    stop, calibrate = stop_and_calibrate(data, later, model.params.horizon)
     assert data.label_end[stop.rows].max() < data.date[calibrate.rows].min()
     assert len(np.unique(data.date[later.rows])) // 2 <= len(np.unique(data.date[calibrate.rows]))
     told = model.summary["rows"]
@@ -439,7 +445,7 @@ def _no_return(data):
 @pytest.mark.parametrize(
     ("spoil", "params", "error", "says"),
     [
-        (_one_class, {}, SingleClassError, "training labels are 'buy': at least two"),
+        (_one_class, {}, SingleClassError, "needs two classes at least, got .* labels 'buy'"),
         (_no_value, {}, InvalidQuotesError, "features feature_3 hold NaN"),
         (_no_return, {}, InvalidQuotesError, "1 of the .* rows have no finite return"),
         (
@@ -456,7 +462,7 @@ def _no_return(data):
         ),
     ],
 )
-def test_what_cannot_be_learnt_from_is_refused_by_name_before_any_training(
+def test_rows_that_cannot_be_trained_on_are_refused_by_name_before_any_training(
     spoil, params, error, says
 ):
     data, told = small_dataset(), []
@@ -473,7 +479,7 @@ def test_too_few_validation_dates_for_two_parts_are_refused():
     split = split_of(data, small_params())
     few = split.val[np.isin(data.date[split.val], np.unique(data.date[split.val])[:4])]
     with pytest.raises(
-        TooLittleHistoryError, match=r"4 validation dates: .* a horizon of 2 needs at least 6"
+        TooLittleHistoryError, match="a horizon of 2 needs at least 6 validation dates, got 4"
     ):
         LSTMModel(small_params()).fit(data, split.train, few, NOBODY)
     six = split.val[np.isin(data.date[split.val], np.unique(data.date[split.val])[:6])]
@@ -524,7 +530,8 @@ def test_where_no_feature_helps_all_weigh_the_same():
 
 
 def test_naming_the_models_imports_no_torch():
-    code = "import sys, b3shared.models.base, b3shared.models.scorer, b3shared.models.lstm.windows; print('torch' in sys.modules)"
+    modules = "b3shared.models.base, b3shared.models.scorer, b3shared.models.lstm.windows"
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -537,6 +544,6 @@ def test_the_coverage_is_that_of_the_windows():
     data = small_dataset()
     rows = np.arange(len(data))
     np.testing.assert_array_equal(
-        LSTMModel(small_params()).covers(data, rows), whole(data, rows, 4, 5)
+        LSTMModel(small_params()).covers(data, rows), complete(data, rows, 4, 5)
     )
     assert math.isinf(NOBODY.seconds_left())

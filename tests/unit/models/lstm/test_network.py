@@ -64,9 +64,9 @@ def test_certainty_has_a_finite_loss_and_slope(gamma):
 
 
 def test_hubers_loss_is_a_square_near_zero_and_linear_beyond_one():
-    answer, happened = torch.tensor([0.5, 3.0, -3.0]), torch.zeros(3)
-    assert return_loss(answer, happened, "huber").tolist() == [0.125, 2.5, 2.5]
-    assert return_loss(answer, happened, "mse").tolist() == [0.25, 9.0, 9.0]
+    answer, actual = torch.tensor([0.5, 3.0, -3.0]), torch.zeros(3)
+    assert return_loss(answer, actual, "huber").tolist() == [0.125, 2.5, 2.5]
+    assert return_loss(answer, actual, "mse").tolist() == [0.25, 9.0, 9.0]
 
 
 def test_the_scaler_is_inside_and_a_wild_value_cannot_saturate():
@@ -117,7 +117,9 @@ LABELS = np.repeat([BUY, HOLD, SELL], [100, 800, 300])
 )
 @pytest.mark.parametrize("weighted", [False, True])
 def test_draws_and_weights_are_those_that_the_parameters_name(oversample, drawn, weighted):
-    balance = ClassBalance.of(LABELS, LSTMParams(oversample=oversample, use_class_weights=weighted))
+    balance = ClassBalance.from_labels(
+        LABELS, LSTMParams(oversample=oversample, use_class_weights=weighted)
+    )
     counts = np.array([100, 800, 300])
     np.testing.assert_allclose(balance.rates * counts, drawn)
     counted = balance.weights * drawn
@@ -128,7 +130,7 @@ def test_draws_and_weights_are_those_that_the_parameters_name(oversample, drawn,
 @pytest.mark.parametrize("oversample", [False, True, "sqrt"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_an_absent_class_neither_counts_nor_disturbs(oversample, weighted):
-    balance = ClassBalance.of(
+    balance = ClassBalance.from_labels(
         np.repeat([BUY, HOLD], [1, 3]),
         LSTMParams(oversample=oversample, use_class_weights=weighted),
     )
@@ -140,16 +142,16 @@ def test_an_absent_class_neither_counts_nor_disturbs(oversample, weighted):
 @pytest.mark.parametrize("oversample", [True, "sqrt"])
 def test_the_loss_of_draws_has_the_mean_of_the_loss_of_rows(oversample):
     params = LSTMParams(oversample=oversample, use_class_weights=True, focal_loss_gamma=1.0)
-    balance, device = ClassBalance.of(LABELS, params), torch.device("cpu")
+    balance, device = ClassBalance.from_labels(LABELS, params), torch.device("cpu")
     rng = np.random.default_rng(0)
     n, probability = len(LABELS), balance.rates[LABELS] / balance.rates[LABELS].sum()
     drawn = rng.choice(n, size=400_000, p=probability)
     labels = torch.from_numpy(LABELS)
-    logits, answer, happened = torch.randn(n, 3), torch.randn(n), torch.randn(n) + 2 * labels
-    rows = Objective.of_rows(params, balance, device)(logits, answer, labels, happened) / n
-    draws = Objective.of_draws(params, balance, device)(
-        logits[drawn], answer[drawn], labels[drawn], happened[drawn]
+    logits, answer, actual = torch.randn(n, 3), torch.randn(n), torch.randn(n) + 2 * labels
+    rows = Objective.for_rows(params, balance, device)(logits, answer, labels, actual) / n
+    draws = Objective.for_draws(params, balance, device)(
+        logits[drawn], answer[drawn], labels[drawn], actual[drawn]
     ) / len(drawn)
     torch.testing.assert_close(draws, rows, rtol=0.02, atol=0)
-    plain = return_loss(answer, happened, "huber").mean()
+    plain = return_loss(answer, actual, "huber").mean()
     torch.testing.assert_close(rows[1], plain)

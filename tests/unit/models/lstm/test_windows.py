@@ -10,7 +10,7 @@ from synthetic import planted_dataset
 
 from b3shared.core.errors import InvalidQuotesError
 from b3shared.dataset.table import Dataset
-from b3shared.models.lstm.windows import Examples, Windows, center_and_spread, unbroken, whole
+from b3shared.models.lstm.windows import Examples, Windows, center_and_spread, complete, unbroken
 
 
 def table(tickers, sessions) -> Dataset:
@@ -50,16 +50,16 @@ def oracle(data, row, lookback, max_gap) -> bool:
 
 
 @given(data=tables(), lookback=st.integers(1, 6), max_gap=st.integers(1, 5))
-def test_a_row_is_covered_just_if_a_walk_back_finds_a_whole_window(data, lookback, max_gap):
+def test_a_row_is_covered_just_if_a_walk_back_finds_a_complete_window(data, lookback, max_gap):
     rows = np.arange(len(data))
     expected = [oracle(data, row, lookback, max_gap) for row in rows]
-    assert whole(data, rows, lookback, max_gap).tolist() == expected
+    assert complete(data, rows, lookback, max_gap).tolist() == expected
 
 
 @given(data=tables(), lookback=st.integers(1, 6), max_gap=st.integers(1, 5))
 def test_gathered_windows_and_their_rows_are_those_of_a_loop(data, lookback, max_gap):
     rows = np.arange(len(data))
-    rows = rows[whole(data, rows, lookback, max_gap)][::-1]
+    rows = rows[complete(data, rows, lookback, max_gap)][::-1]
     windows = Windows(data.X, lookback)
     out = np.full((lookback, len(rows), 2), np.nan, dtype=np.float32)
     windows.gather(rows, out)
@@ -80,14 +80,14 @@ def test_a_window_crosses_neither_a_ticker_nor_too_long_a_gap():
 def test_a_window_holds_over_one_missing_session_less_than_max_gap(max_gap):
     for missing in range(max_gap + 2):
         data = table(["A", "A"], [7, 7 + missing + 1])
-        assert whole(data, np.array([1]), 2, max_gap).tolist() == [missing <= max_gap - 1]
+        assert complete(data, np.array([1]), 2, max_gap).tolist() == [missing <= max_gap - 1]
 
 
 def test_windows_of_a_memory_map_are_those_of_memory(tmp_path):
     data = planted_dataset(n_dates=60)
     data.save(tmp_path)
     mapped = Dataset.load(tmp_path)
-    rows = np.arange(len(data))[whole(data, np.arange(len(data)), 8, 5)]
+    rows = np.arange(len(data))[complete(data, np.arange(len(data)), 8, 5)]
     gathered = [np.empty((8, len(rows), 5), dtype=np.float32) for _ in range(2)]
     for out, X in zip(gathered, (data.X, mapped.X), strict=True):
         Windows(X, 8).gather(rows, out)
@@ -115,7 +115,7 @@ def test_center_and_spread_are_those_of_the_rows_and_wild_values_do_not_move_the
 def test_examples_carry_returns_in_units_of_volatility():
     data = planted_dataset(n_dates=60)
     rows = np.array([20, 30, 70])
-    examples = Examples.of(data, rows, 8, horizon=2)
+    examples = Examples.from_rows(data, rows, 8, horizon=2)
     np.testing.assert_allclose(
         examples.returns, data.future_return[rows] / (0.02 * np.sqrt(2)), rtol=1e-6
     )
@@ -126,15 +126,15 @@ def test_examples_carry_returns_in_units_of_volatility():
 def test_a_value_that_is_no_number_is_refused_only_where_a_window_holds_it():
     data = planted_dataset(n_dates=60)
     data.X[12, 3] = np.nan
-    Examples.of(data, np.array([11, 20]), 8, horizon=2)
+    Examples.from_rows(data, np.array([11, 20]), 8, horizon=2)
     with pytest.raises(InvalidQuotesError, match="feature_3 hold NaN"):
-        Examples.of(data, np.array([11, 19]), 8, horizon=2)
+        Examples.from_rows(data, np.array([11, 19]), 8, horizon=2)
 
 
 def test_rows_without_an_outcome_are_refused():
     data = planted_dataset(n_dates=60)
     with pytest.raises(InvalidQuotesError, match="1 of the 2 rows have no label yet"):
-        Examples.of(data, np.array([40, 59]), 8, horizon=2)
+        Examples.from_rows(data, np.array([40, 59]), 8, horizon=2)
     data.volatility[40] = np.nan
     with pytest.raises(InvalidQuotesError, match="1 of the 1 rows have no finite return"):
-        Examples.of(data, np.array([40]), 8, horizon=2)
+        Examples.from_rows(data, np.array([40]), 8, horizon=2)

@@ -14,7 +14,7 @@ from b3shared.models.random_forest.export import export_forest, threshold_probes
 def forest(
     classes=(0, 1, 2), scale=1.0, trees=20, seed=0
 ) -> tuple[RandomForestClassifier, np.ndarray, np.ndarray]:
-    """A forest, rows (one column continuous, one with few values) and its raw probabilities in three columns."""
+    """Make a forest, rows (a continuous column, one of few values) and its raw probabilities."""
     rng = np.random.default_rng(seed)
     X = (rng.normal(size=(1500, 4)) * scale).astype(np.float32)
     X[:, 1] = np.round(X[:, 1] / scale, 1) * scale
