@@ -22,7 +22,7 @@ from b3shared.quotes.calendar import sessions_after
 from b3shared.quotes.loading.cleaning import clean
 from b3shared.quotes.loading.load import read_quotes
 from b3shared.quotes.loading.scope import period_start
-from b3shared.quotes.loading.universe import are_among
+from b3shared.quotes.loading.universe import in_universe
 from b3shared.quotes.sources import open_source
 from b3shared.quotes.sources.base import QuoteSource
 from b3shared.quotes.sources.lake import LakeSource
@@ -71,7 +71,7 @@ def build_snapshot(frame: pd.DataFrame, lookback: int, universes: Collection[Uni
     refused = InvalidQuotesError("none of the tickers is among the quotes")
 
     for feature_set, universe in product(FEATURE_SETS, universes):
-        chosen = are_among(frame, universe.tickers, universe.instruments)
+        chosen = in_universe(frame, universe.tickers, universe.instruments)
         among = frame[chosen].reset_index(drop=True)
         if among.empty:
             continue

@@ -1,1 +1,1 @@
-"""Market data in: sources, the one schema they are read into, corporate actions and data quality."""
+"""Market data: sources, the schema they are read into, corporate actions, data quality."""

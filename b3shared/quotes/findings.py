@@ -1,11 +1,11 @@
-"""What is wrong with quotes, in a form that is counted, shown and stored."""
+"""Findings: problems of quotes, which are counted, shown and stored."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 EXAMPLES = 5
-"""Examples that a finding shows."""
+"""Number of examples that a finding shows."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Finding:
 
     Attributes:
         kind: stable name of the problem.
-        rows: how many rows have it; sessions or tickers, where the problem is theirs.
+        rows: number of rows that have it; of sessions or tickers, if the problem is theirs.
         action: "dropped", "kept" or "cleared" (the value became NULL, the row stayed).
         examples: up to five of ``TICKER date: what is wrong``.
     """
@@ -25,24 +25,28 @@ class Finding:
     examples: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The finding as JSON types."""
+        """Return the finding as JSON types."""
         return asdict(self) | {"examples": list(self.examples)}
 
 
-def added(parts: Sequence[Sequence[Finding]]) -> list[Finding]:
-    """The findings of parts of a table, each part's in one order, as those of the whole."""
+def add_up(parts: Sequence[Sequence[Finding]]) -> list[Finding]:
+    """Add up the findings of parts of a table.
+
+    Args:
+        parts: the findings of each part, of the same kinds in the same order.
+    """
     return [
         replace(
-            kind[0],
-            rows=sum(f.rows for f in kind),
-            examples=tuple(e for f in kind for e in f.examples)[:EXAMPLES],
+            same_kind[0],
+            rows=sum(f.rows for f in same_kind),
+            examples=tuple(e for f in same_kind for e in f.examples)[:EXAMPLES],
         )
-        for kind in zip(*parts, strict=True)
+        for same_kind in zip(*parts, strict=True)
     ]
 
 
-def described(findings: Sequence[Finding]) -> dict[str, Any]:
-    """Findings as a report tells them: rows dropped by reason, and all findings with examples."""
+def findings_report(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Report findings as JSON types: rows dropped by reason, and all findings with examples."""
     present = [f for f in findings if f.rows]
     dropped = {f.kind: f.rows for f in present if f.action == "dropped"}
     return {"dropped": dropped, "findings": [f.to_json() for f in present]}

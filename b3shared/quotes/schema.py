@@ -1,6 +1,6 @@
-"""The one schema of daily quotes.
+"""The schema of daily quotes.
 
-A source may lack a nullable column (it reads as NULL, and the load says so).
+A source may lack a nullable column: it is read as NULL, and the load reports it.
 """
 
 PRECOMPUTED = (
@@ -17,8 +17,10 @@ PRECOMPUTED = (
     "bollinger_upper",
     "stochastic_14",
 )
-"""Feature columns that ``b3_featured`` carries; passed through when a source has all of them and lacks the prices."""
+"""Feature columns of ``b3_featured``.
 
+They are passed through where a source has all of them and lacks the prices.
+"""
 
 QUOTE_TYPES: dict[str, str] = {
     "ticker": "VARCHAR",
@@ -40,19 +42,26 @@ QUOTE_TYPES: dict[str, str] = {
     "split_factor": "DOUBLE",
     "dividend": "DOUBLE",
 }
-"""Column -> DuckDB type. Prices in R$ per share as traded that day (quotation factor applied), volume in shares,
-turnover in R$. ``split_factor``: one share of the session before became this many (1 if none). ``dividend``: R$ that a
-holder of one share at the close of the session before receives, on the ex-date (0 if none)."""
+"""Column -> DuckDB type.
+
+Prices are in R$ per share as traded that day (quotation factor applied), volume in shares, turnover
+in R$. ``split_factor``: one share of the session before became this many (1 if none). ``dividend``:
+R$ that a holder of one share at the close of the session before receives, on the ex-date (0 if
+none).
+"""
 
 REQUIRED = ("ticker", "date", "close")
-"""Without these there is no quote."""
+"""Columns that every source must have."""
 
 ALIASES = {"split_coef": "split_factor"}
-"""Other names under which sources are known to carry a column."""
+"""Other names that sources are known to use for a column."""
 
 DEFAULTS = {"split_factor": "1.0", "dividend": "0.0"}
-"""What NULL means in the columns of corporate actions: no action."""
+"""Values that stand for NULL in the columns of corporate actions: no action."""
 
 CASH_EQUITY = r"^(?:[A-Z][A-Z0-9]|[0-9][A-Z])[A-Z0-9]{2}[0-9]{1,2}B?$"
-"""Ticker of a share, unit, BDR or fund in round lots: four characters (B3SA3, 5GTK11) and a class number. Odd lots carry
-a final F, options and forwards a letter or T in place of the class number."""
+"""Pattern of the ticker of a share, unit, BDR or fund in round lots.
+
+It is four characters and a class number (B3SA3, 5GTK11). Odd lots have a final F, options and
+forwards a letter or T in place of the class number.
+"""

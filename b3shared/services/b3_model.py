@@ -30,7 +30,7 @@ from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline
 from b3shared.pipeline.artifacts import last_of_each
 from b3shared.pipeline.serving_snapshot import newest_windows
-from b3shared.quotes.loading.universe import are_among
+from b3shared.quotes.loading.universe import in_universe
 from b3shared.registry.compatibility import learned_from_other_features, universe_of
 from b3shared.registry.key import ModelKey
 from b3shared.registry.release import Release
@@ -273,7 +273,7 @@ class _Newest:
         """Make it of clean, sorted quotes."""
         params = PipelineParams.of(manifest["params"])
         universe = universe_of(manifest["params"])  # ranked among those that it learnt among
-        frame = frame[are_among(frame, universe.tickers, universe.instruments)].reset_index(
+        frame = frame[in_universe(frame, universe.tickers, universe.instruments)].reset_index(
             drop=True
         )
         if frame.empty:

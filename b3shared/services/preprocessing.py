@@ -9,7 +9,7 @@ from b3shared.core.versions import FEATURES_VERSION
 from b3shared.core.vocabulary import UNLABELLED
 from b3shared.features.training_table import preprocess
 from b3shared.params.run import PipelineParams
-from b3shared.quotes.findings import described
+from b3shared.quotes.findings import findings_report
 from b3shared.services.frames import to_frames
 from b3shared.services.given_quotes import tidy, warn_of
 
@@ -52,7 +52,7 @@ class B3ModelPreprocessingService:
         made = preprocess(given.quotes, p)
         X, facts = to_frames(made.data)
         labelled = made.data.label != UNLABELLED
-        report = made.report | described(given.findings)
+        report = made.report | findings_report(given.findings)
         facts.attrs |= {
             "report": report,
             "params": p.model_dump(mode="json", include=set(MADE_WITH)),

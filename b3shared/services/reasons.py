@@ -7,7 +7,7 @@ from b3shared.params.run import PipelineParams
 from b3shared.quotes.instruments import instrument_of
 from b3shared.quotes.loading.cleaning import clean
 from b3shared.quotes.loading.scope import Scope
-from b3shared.quotes.loading.universe import are_of
+from b3shared.quotes.loading.universe import in_instruments
 from b3shared.quotes.sources.base import QuoteSource
 from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.registry.compatibility import Universe
@@ -29,7 +29,10 @@ def why_not_loaded(
         return f"no quotes of {ticker} in {source.name}"
     if reason := why_not_among(ticker, rows, universe):
         return reason
-    rows, start = rows[are_of(rows, universe.instruments)], Scope.from_source(source, params).start
+    rows, start = (
+        rows[in_instruments(rows, universe.instruments)],
+        Scope.from_source(source, params).start,
+    )
     recent = rows[rows["date"] >= pd.Timestamp(start)]
     if recent.empty:
         return f"{ticker} last traded on {rows['date'].max():%Y-%m-%d}, and quotes from {start} on are used"
@@ -40,7 +43,7 @@ def why_not_among(ticker: str, rows: pd.DataFrame, universe: Universe) -> str | 
     """Why a ticker with these quotes is not of those that a version learnt among; None if it is."""
     if universe.tickers is not None and ticker not in universe.tickers:
         return f"the version learnt {len(universe.tickers)} tickers, and {ticker} is not among them"
-    if universe.instruments is not None and not are_of(rows, universe.instruments).any():
+    if universe.instruments is not None and not in_instruments(rows, universe.instruments).any():
         kind = instrument_of(rows["bdi_code"], rows["type"], rows["ticker"]).iloc[-1]
         return f"{ticker} is of the kind {kind}, and the version learnt {', '.join(universe.instruments)}"
     return None

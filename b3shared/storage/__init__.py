@@ -1,4 +1,4 @@
-"""Where everything is kept: an S3 bucket or a folder, behind one small contract."""
+"""Storage of everything that is kept: an S3 bucket or a folder, behind one small contract."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ def open_storage(url: str | Path, timeouts: Timeouts = PATIENT) -> Storage:
         timeouts: how long to wait for S3.
 
     Raises:
-        InvalidParameterError: Neither of the two.
+        InvalidParameterError: The address is neither of the two.
     """
     text = str(url)
     if text.startswith("s3://"):
@@ -35,6 +35,6 @@ def open_storage(url: str | Path, timeouts: Timeouts = PATIENT) -> Storage:
         return S3Storage(bucket, prefix, timeouts)
     if not text or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
         raise InvalidParameterError(
-            f"storage {text!r}: a folder or s3://bucket/prefix (as text) is allowed"
+            f"storage must be a folder or s3://bucket/prefix (as text), got {text!r}"
         )
     return FolderStorage(text)

@@ -1,8 +1,7 @@
 """The contract of a storage.
 
-What the rest relies on, whichever it is: a write is whole or absent, ``create`` has exactly one
-winner, and ``replace`` is a compare-and-swap. Keys are '/'-separated and relative to the storage's
-URL.
+Every storage guarantees that a write is complete or absent, that ``create`` has exactly one winner,
+and that ``replace`` is a compare-and-swap. Keys are '/'-separated, relative to the storage's URL.
 """
 
 import os
@@ -11,74 +10,98 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from uuid import uuid4
 
-from b3shared.core.errors import ArtifactCorruptError, ArtifactNotFoundError, InvalidParameterError
+from b3shared.core.errors import (
+    ArtifactCorruptError,
+    ArtifactNotFoundError,
+    ConflictError,
+    InvalidParameterError,
+)
 from b3shared.core.serialization import file_sha256
 
-Keys = list[str]  # by another name, since Storage.list hides the type inside the classes
+Keys = list[str]  # an alias, because Storage.list hides the type inside the classes
 
 _FORBIDDEN = r"/\\\x00-\x1f\x7f\ud800-\udfff"
-_PART = re.compile(
-    rf"[^.{_FORBIDDEN}][^{_FORBIDDEN}]*"
-)  # no leading dot: such names are the storage's own files
+# No leading dot: such names are the storage's own files.
+_PART = re.compile(rf"[^.{_FORBIDDEN}][^{_FORBIDDEN}]*")
 
 
 class Storage(ABC):
-    """Bytes by key. Every method refuses a malformed key with InvalidParameterError.
+    """Stores bytes by key. Every method refuses a malformed key with InvalidParameterError.
 
-    An etag names one content of one key; it is opaque, and only comes from this storage's own
-    answers.
+    An etag identifies one content of one key. It is opaque, and comes from this storage's own
+    answers only.
     """
 
     @property
     @abstractmethod
     def url(self) -> str:
-        """What :func:`open_storage` takes to open the same storage again."""
+        """The address with which :func:`open_storage` opens the same storage again."""
 
     def read(self, key: str) -> bytes:
-        """The content of ``key``; ArtifactNotFoundError if there is none."""
+        """Return the content of a key; ArtifactNotFoundError if there is none."""
         found = self.read_versioned(key)
         if found is None:
-            raise missing(self, key)
+            raise missing(self.url, key)
         return found[0]
 
     @abstractmethod
     def read_versioned(self, key: str) -> tuple[bytes, str] | None:
-        """Content and etag, or None if there is no such key."""
+        """Return content and etag, or None if there is no such key."""
 
     @abstractmethod
     def read_if_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
-        """Content and etag, or None while the content is still that of ``etag``; ArtifactNotFoundError if gone."""
+        """Return content and etag, or None while the content is still that of ``etag``.
+
+        Raises:
+            ArtifactNotFoundError: There is no such key any more.
+        """
 
     @abstractmethod
     def create(self, key: str, data: bytes) -> str:
-        """Write a key that does not exist and return its etag; ConflictError if it does: one winner among many."""
+        """Write a key that does not exist, and return its etag.
+
+        Raises:
+            ConflictError: The key exists; of many writers one wins.
+        """
 
     @abstractmethod
     def replace(self, key: str, data: bytes, etag: str) -> str:
-        """Write only if the content is still that of ``etag``; ConflictError if it changed or is gone."""
+        """Write a key if its content is still that of ``etag``, and return the new etag.
+
+        Raises:
+            ConflictError: The content changed, or is gone.
+        """
 
     @abstractmethod
     def put(self, key: str, data: bytes) -> str:
-        """Write whatever is there, and return the etag."""
+        """Write a key whether or not it exists, and return its etag."""
 
     @abstractmethod
     def exists(self, key: str) -> bool:
-        """Whether there is such a key."""
+        """Return whether there is such a key."""
 
     @abstractmethod
     def list(self, prefix: str = "") -> Keys:
-        """All keys that begin with ``prefix`` (as text: "a/b" also finds "a/bc"), sorted."""
+        """Return all keys that begin with a text ("a/b" also finds "a/bc"), sorted."""
 
     @abstractmethod
     def folders(self, prefix: str = "") -> Keys:
-        """Names of the folders right under ``prefix`` (empty, or ending in '/'), sorted; cheaper than listing all."""
+        """Return the names of the folders right under a prefix, sorted; cheaper than :meth:`list`.
+
+        Args:
+            prefix: empty, or ending with '/'.
+        """
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Remove a key; one that is not there is fine."""
+        """Remove a key, if there is one."""
 
     def upload(self, path: Path, key: str) -> str:
-        """Write a local file to ``key``, streaming, and return its SHA-256; ArtifactNotFoundError if there is no file."""
+        """Write a local file to a key, streaming, and return its SHA-256.
+
+        Raises:
+            ArtifactNotFoundError: There is no such file.
+        """
         if not path.is_file():
             raise ArtifactNotFoundError(
                 f"{path} is not a file, so it cannot be stored as {key!r}", path=str(path)
@@ -88,7 +111,9 @@ class Storage(ABC):
         return digest
 
     def download(self, key: str, path: Path, sha256: str | None = None) -> Path:
-        """Copy a key to a local file, streaming. The file appears whole and checked, or not at all.
+        """Copy a key to a local file, streaming.
+
+        The file appears complete and checked, or not at all.
 
         Raises:
             ArtifactNotFoundError: No such key.
@@ -110,7 +135,7 @@ class Storage(ABC):
 
     @abstractmethod
     def sha256(self, key: str) -> str:
-        """SHA-256 of the content, streaming; ArtifactNotFoundError if there is none."""
+        """Return the content's SHA-256, streaming; ArtifactNotFoundError if there is none."""
 
     @abstractmethod
     def _send(self, path: Path, key: str) -> None: ...
@@ -120,17 +145,25 @@ class Storage(ABC):
 
 
 def temporary_beside(path: Path) -> Path:
-    """A name for a file in the making; :func:`is_key` refuses it, so that no listing ever shows it."""
+    """Return a name for a file that is being written.
+
+    :func:`is_key` refuses it, so that no listing ever shows it.
+    """
     return path.parent / f".{uuid4().hex}.tmp"
 
 
-def missing(storage: Storage, key: str) -> ArtifactNotFoundError:
-    """The error for a key that is not there."""
-    return ArtifactNotFoundError(f"there is no {key!r} in {storage.url}", key=key)
+def missing(url: str, key: str) -> ArtifactNotFoundError:
+    """Return the error for a key that is not in the storage of that URL."""
+    return ArtifactNotFoundError(f"there is no {key!r} in {url}", key=key)
+
+
+def changed(url: str, key: str) -> ConflictError:
+    """Return the error for a key that another writer changed first."""
+    return ConflictError(f"{key!r} in {url} was changed by another writer", key=key)
 
 
 def is_key(key: str) -> bool:
-    """Whether a text is a well-formed key.
+    """Return whether a text is a well-formed key.
 
     900 bytes leave room for a bucket's prefix in S3's 1,024.
     """
@@ -144,16 +177,17 @@ def is_key(key: str) -> bool:
 
 
 def checked(key: str) -> str:
-    """The key itself, or InvalidParameterError."""
+    """Return the key, or raise InvalidParameterError if it is malformed."""
     if not is_key(key):
         raise InvalidParameterError(
-            f"key {key!r}: relative, '/'-separated parts of at most 255 bytes are allowed, none empty or with a leading '.'"
+            "key must be relative, of '/'-separated parts of at most 255 bytes, none of them empty "
+            f"or with a leading '.', got {key!r}"
         )
     return key
 
 
 def check_prefix(prefix: str) -> None:
-    """Refuse what no key can begin with."""
+    """Refuse a text that no key can begin with."""
     if prefix:
         checked(prefix + "x" if prefix.endswith("/") else prefix)
 
@@ -162,4 +196,4 @@ def check_folder(prefix: str) -> None:
     """Refuse a prefix that is not a whole folder."""
     check_prefix(prefix)
     if prefix and not prefix.endswith("/"):
-        raise InvalidParameterError(f"folder prefix {prefix!r}: must be empty or end with '/'")
+        raise InvalidParameterError(f"prefix must be empty or end with '/', got {prefix!r}")

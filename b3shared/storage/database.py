@@ -1,4 +1,4 @@
-"""Connections to DuckDB: in memory, to a file, to MotherDuck; all with the same settings, errors and literals."""
+"""Connections to DuckDB and MotherDuck, with the same settings and errors everywhere."""
 
 import re
 import tempfile
@@ -24,23 +24,23 @@ from b3shared.storage.secrets import read_secret
 MOTHERDUCK = re.compile(r"md:([A-Za-z_][A-Za-z0-9_-]{0,62})")
 
 TIME_ZONE = "UTC"
-"""In which a moment with a time zone becomes a date, on every machine.
+"""Time zone in which a timestamp with a time zone becomes a date, on every machine.
 
 Midnight in UTC and midnight in Sao Paulo (02:00 or 03:00 UTC) are the same day in UTC, and so is
-every moment of a session. A moment after 21:00 in Sao Paulo would be the next day; no quote is made
-then.
+every moment of a session. A moment after 21:00 in Sao Paulo would be the next day, but no quote is
+made then.
 """
 
 MEMORY_SHARE = 0.4
-"""Share of a Lambda function's memory that DuckDB may hold; pandas needs the rest at the same time."""
+"""Share of a Lambda function's memory that DuckDB may use; pandas needs the rest meanwhile."""
 
 _LOCAL_ONLY: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
-"""Extensions come from their packages, of the version that the lock file names, and are never downloaded."""
+"""Extensions come from installed packages, whose versions are locked; none is downloaded."""
 
-_OF_THE_MACHINE = (duckdb.IOException, duckdb.HTTPException, duckdb.ConnectionException)
+_UNREACHABLE = (duckdb.IOException, duckdb.HTTPException, duckdb.ConnectionException)
 
 
 def connect(
@@ -50,7 +50,7 @@ def connect(
     memory_limit: str | None = None,
     threads: int | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """Open a DuckDB database with the settings that every connection of this project has.
+    """Open a DuckDB database with the settings of every connection of this project.
 
     DuckDB spills to the folder for temporary files, never to the working folder, which Lambda
     mounts read-only. It reads and writes nothing in the home folder, and downloads no extension.
@@ -58,9 +58,9 @@ def connect(
 
     Args:
         path: of a database file; by default the database is in memory.
-        read_only: refuses writing.
-        memory_limit: what DuckDB may hold, such as "512MB". By default :data:`MEMORY_SHARE` of the
-            Lambda function's memory; elsewhere DuckDB's own default, 80 % of the machine's.
+        read_only: whether writing is refused.
+        memory_limit: memory that DuckDB may use, such as "512MB". By default :data:`MEMORY_SHARE`
+            of the Lambda function's memory; elsewhere DuckDB's own default, 80 % of the machine's.
         threads: how many it may use; by default one per core.
 
     Raises:
@@ -90,7 +90,7 @@ def _function_limit(settings: DatabaseSettings) -> str | None:
 
 
 def reading_error(error: duckdb.Error, name: str) -> B3Error:
-    """The error of this project for one of DuckDB's that occurred while quotes were read.
+    """Return the project's error for one of DuckDB's that occurred while quotes were read.
 
     Args:
         error: of DuckDB.
@@ -105,27 +105,28 @@ def reading_error(error: duckdb.Error, name: str) -> B3Error:
         return disk_full(name, Path(tempfile.gettempdir()))
     if no_memory(error):
         return out_of_memory(name, error)
-    if isinstance(error, _OF_THE_MACHINE):
+    if isinstance(error, _UNREACHABLE):
         return SourceUnavailableError(f"{name} cannot be reached: {reason}")
     if isinstance(error, duckdb.ConversionException):
         return InvalidQuotesError(
-            f"{name} holds a value of the wrong kind: {reason}; prices and volumes must be numbers, dates YYYY-MM-DD"
+            f"{name} holds a value of the wrong kind: {reason}; "
+            "prices and volumes must be numbers, dates YYYY-MM-DD"
         )
     return InvalidQuotesError(f"{name} cannot be read as quotes: {reason}")
 
 
 def is_motherduck(location: str) -> bool:
-    """Whether a location is a database of MotherDuck."""
+    """Return whether a location is a database of MotherDuck."""
     return location.startswith("md:")
 
 
 @contextmanager
 def open_database(location: str, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection whose current database is that of the location; closed on leaving.
+    """Open the database of a location, as the current one, and close it on leaving.
 
     Args:
         location: path of a DuckDB file, or ``md:`` and the name of a MotherDuck database.
-        read_only: refuses writing; a file must exist then.
+        read_only: whether writing is refused; a file must exist then.
 
     Raises:
         SourceUnavailableError: No such file, no token, no extension, no network, or access denied.
@@ -158,7 +159,7 @@ def motherduck_token(settings: DatabaseSettings) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """DuckDB's errors go on with a stack trace."""
+    """Return an error's first line; DuckDB's errors go on with a stack trace."""
     return str(error).splitlines()[0]
 
 
@@ -175,7 +176,8 @@ def _motherduck(location: str, read_only: bool) -> duckdb.DuckDBPyConnection:
     found = MOTHERDUCK.fullmatch(location)
     if found is None:
         raise InvalidParameterError(
-            f"{location!r}: md: and a database's name of letters, digits, _ and - is allowed"
+            "location must be md: and a database's name of letters, digits, _ and -, "
+            f"got {location!r}"
         )
     token = motherduck_token(DatabaseSettings.from_environment())
     extension = _extension()
@@ -184,21 +186,20 @@ def _motherduck(location: str, read_only: bool) -> duckdb.DuckDBPyConnection:
         connection.execute(f"LOAD {literal(extension)}")  # asks MotherDuck which clients it takes
         connection.execute(f"SET motherduck_token = {literal(token)}")
         # single: nothing of the account's saved workspace is read or changed
-        connection.execute(
-            f"ATTACH {literal(location + '?attach_mode=single')}{' (READ_ONLY)' if read_only else ''}"
-        )
+        options = " (READ_ONLY)" if read_only else ""
+        connection.execute(f"ATTACH {literal(location + '?attach_mode=single')}{options}")
         connection.execute(f'USE "{found[1]}"')
     except duckdb.Error as error:
         connection.close()
         reason = first_line(error).replace(token, "***")
         raise SourceUnavailableError(
-            f"{location} cannot be opened, for want of network or access: {reason}"
+            f"{location} cannot be opened, for lack of network or access: {reason}"
         ) from None
     return connection
 
 
 def _extension() -> Path:
-    """MotherDuck's extension, from its package; it must be of DuckDB's own version."""
+    """Return the path of MotherDuck's extension, from its package, of DuckDB's own version."""
     name = "duckdb_extension_motherduck"
     try:
         path = (
@@ -211,23 +212,22 @@ def _extension() -> Path:
         path = None
     if path is None or not path.is_file():
         raise SourceUnavailableError(
-            f"MotherDuck needs the package duckdb-extension-motherduck=={duckdb.__version__}, which is not installed"
+            f"MotherDuck needs the package duckdb-extension-motherduck=={duckdb.__version__}, "
+            "which is not installed"
         )
     return path
 
 
 def literal(value: object) -> str:
-    """A text as SQL, for the statements that take no parameters."""
+    """Quote a text for SQL, for the statements that take no parameters."""
     return "'" + str(value).replace("'", "''") + "'"
 
 
 def parquet_files(paths: Iterable[Path]) -> str:
-    """SQL of a list of files to read, each of them exactly that file.
+    """Write a list of files as SQL that names exactly these files.
 
-    DuckDB takes ``*``, ``?`` and ``[`` in a path for a pattern: "q[1].parquet" would read
+    DuckDB reads ``*``, ``?`` and ``[`` in a path as a pattern: "q[1].parquet" would read
     "q1.parquet" instead.
     """
-    return "[" + ", ".join(literal(_PATTERN.sub(r"[\g<0>]", str(path))) for path in paths) + "]"
-
-
-_PATTERN = re.compile(r"[*?\[]")
+    escaped = (re.sub(r"[*?\[]", r"[\g<0>]", str(path)) for path in paths)
+    return "[" + ", ".join(map(literal, escaped)) + "]"

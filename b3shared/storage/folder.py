@@ -1,4 +1,4 @@
-"""A folder as a storage."""
+"""A folder on this machine as a storage."""
 
 import fcntl
 import hashlib
@@ -15,6 +15,7 @@ from b3shared.core.tempdir import disk_full, no_space
 from b3shared.storage.base import (
     Keys,
     Storage,
+    changed,
     check_folder,
     check_prefix,
     checked,
@@ -25,18 +26,18 @@ from b3shared.storage.base import (
 
 
 class FolderStorage(Storage):
-    """A folder on this machine, safe for many threads and processes. The etag is the content's SHA-256.
+    """A folder on this machine, safe for many threads and processes.
 
-    Every write goes to a temporary file first; what makes it visible is one rename (or hard link),
-    under one lock file, so that a reader, a killed writer and a lost race never leave half a file.
-    Names with a leading dot are its own.
+    Every write goes to a temporary file first. One rename (or hard link), under one lock file,
+    makes it visible, so that no reader, killed writer or lost race sees or leaves half a file. The
+    etag is the content's SHA-256. Names with a leading dot are the storage's own.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._root = Path(path).expanduser().absolute()
         if self._root.exists() and not self._root.is_dir():
             raise InvalidParameterError(
-                f"{self._root} is a file; the storage must be a folder or s3://bucket/prefix"
+                f"storage must be a folder or s3://bucket/prefix, but {self._root} is a file"
             )
 
     @property
@@ -57,7 +58,7 @@ class FolderStorage(Storage):
     def read_if_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
         found = self.read_versioned(key)
         if found is None:
-            raise missing(self, key)
+            raise missing(self.url, key)
         return None if found[1] == etag else found
 
     @override
@@ -74,7 +75,7 @@ class FolderStorage(Storage):
         with self._staged(key, data) as (temporary, path):
             found = self.read_versioned(key)
             if found is None or found[1] != etag:
-                raise ConflictError(f"{key!r} in {self.url} was changed by somebody else", key=key)
+                raise changed(self.url, key)
             os.replace(temporary, path)
         return hashlib.sha256(data).hexdigest()
 
@@ -123,7 +124,7 @@ class FolderStorage(Storage):
     @override
     def sha256(self, key: str) -> str:
         if not self.exists(key):
-            raise missing(self, key)
+            raise missing(self.url, key)
         return file_sha256(self._path(key))
 
     def _send(self, path: Path, key: str) -> None:
@@ -132,7 +133,7 @@ class FolderStorage(Storage):
 
     def _receive(self, key: str, path: Path) -> None:
         if not self.exists(key):
-            raise missing(self, key)
+            raise missing(self.url, key)
         shutil.copyfile(self._path(key), path)
 
     def _path(self, key: str) -> Path:
@@ -140,24 +141,23 @@ class FolderStorage(Storage):
 
     @contextmanager
     def _staged(self, key: str, source: bytes | Path) -> "Iterator[tuple[Path, Path]]":
-        """Write ``source`` beside its place and give (temporary, place), locked, to be made visible."""
+        """Write ``source`` beside its place and yield (temporary, place), locked, for the rename.
+
+        Raises:
+            InvalidParameterError: The key lies below an object, or has keys below it.
+            DiskFullError: There is no room; nothing is left behind.
+        """
         path = self._path(key)
         temporary = temporary_beside(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("xb") as file:
-                if isinstance(source, bytes):
-                    file.write(source)
-                else:
-                    with source.open("rb") as original:
-                        shutil.copyfileobj(original, file, 1 << 20)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_new(temporary, source)
             with self._locked():
                 yield temporary, path
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise InvalidParameterError(
-                f"key {key!r}: a folder cannot hold both an object and keys below it ({error.filename})",
+                f"key {key!r}: a folder cannot hold both an object and keys below it "
+                f"({error.filename})",
                 key=key,
             ) from None
         except OSError as error:
@@ -180,3 +180,16 @@ class FolderStorage(Storage):
         with (self._root / ".lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _write_new(path: Path, source: bytes | Path) -> None:
+    """Write bytes, or the content of a file, to a new file, and flush it to the disk."""
+    with path.open("xb") as file:
+        if isinstance(source, bytes):
+            file.write(source)
+        else:
+            with source.open("rb") as original:
+                shutil.copyfileobj(original, file, 1 << 20)
+
+        file.flush()
+        os.fsync(file.fileno())

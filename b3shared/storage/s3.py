@@ -1,11 +1,9 @@
 """An S3 bucket as a storage."""
 
 import hashlib
-import random
 import re
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +12,8 @@ from uuid import uuid4
 
 from b3shared.core.errors import (
     ArtifactNotFoundError,
-    B3Error,
     ConflictError,
     InvalidParameterError,
-    SourceUnavailableError,
 )
 from b3shared.storage.base import (
     Keys,
@@ -28,13 +24,17 @@ from b3shared.storage.base import (
     is_key,
     missing,
 )
+from b3shared.storage.s3_errors import (
+    NotModifiedError,
+    torn_bodies,
+    translated_errors,
+    with_resends,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_RESENDS = 4
-"""How often a conditional write is sent again that S3 answers with "try again" (409)."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Timeouts:
     """How long a storage waits for S3.
 
     Attributes:
-        connect: seconds until a connection must stand.
-        read: seconds of silence within an answer.
+        connect: seconds to establish a connection.
+        read: seconds without data within an answer.
         attempts: how often a request is made, the first time included.
     """
 
@@ -55,19 +55,20 @@ class Timeouts:
 PATIENT = Timeouts(connect=5, read=60, attempts=5)
 """For the pipeline: a step lasts minutes, and losing it costs more than waiting."""
 IMPATIENT = Timeouts(connect=0.5, read=2, attempts=1)
-"""For predict: its caller waits, and what it has in memory is good for a while longer."""
+"""For predict: its caller waits, and the model in memory can serve a while longer."""
 
 
 class S3Storage(Storage):
-    """A bucket, or a prefix in one. boto3 finds the endpoint (``AWS_ENDPOINT_URL``), region and credentials.
+    """A bucket, or a prefix in one.
 
-    Every method raises SourceUnavailableError where S3 cannot be reached, or breaks off its answer.
+    boto3 finds the endpoint (``AWS_ENDPOINT_URL``), the region and the credentials. Every method
+    raises SourceUnavailableError if S3 cannot be reached, or breaks off its answer.
     """
 
     def __init__(self, bucket: str, prefix: str = "", timeouts: Timeouts = PATIENT) -> None:
         if not _BUCKET.fullmatch(bucket):
             raise InvalidParameterError(
-                f"bucket {bucket!r}: 3 to 63 of a-z, 0-9, '.' and '-' are allowed"
+                f"bucket must be 3 to 63 characters of a-z, 0-9, '.' and '-', got {bucket!r}"
             )
         self._bucket = bucket
         self._timeouts = timeouts
@@ -89,7 +90,7 @@ class S3Storage(Storage):
     def read_if_changed(self, key: str, etag: str) -> tuple[bytes, str] | None:
         try:
             return self._get(key, IfNoneMatch=etag)
-        except _NotModifiedError:
+        except NotModifiedError:
             return None
 
     @override
@@ -102,12 +103,12 @@ class S3Storage(Storage):
             return self._put_if(key, data, IfMatch=etag)
         except ArtifactNotFoundError as error:
             raise ConflictError(
-                f"{key!r} in {self.url} was deleted by somebody else", key=key
+                f"{key!r} in {self.url} was deleted by another writer", key=key
             ) from error
 
     @override
     def put(self, key: str, data: bytes) -> str:
-        with self._named(key):
+        with self._translated(key):
             answer = self._client.put_object(Bucket=self._bucket, Key=self._key(key), Body=data)
         return self._etag(key, answer)
 
@@ -134,30 +135,28 @@ class S3Storage(Storage):
 
     @override
     def delete(self, key: str) -> None:
-        with self._named(key):
+        with self._translated(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._key(key))
 
     @override
     def sha256(self, key: str) -> str:
         digest = hashlib.sha256()
-        with self._named(key):
+        with self._translated(key):
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key(key))
             for chunk in answer["Body"].iter_chunks(1 << 20):
                 digest.update(chunk)
         return digest.hexdigest()
 
     def _send(self, path: Path, key: str) -> None:
-        with (
-            self._named(key),
-            path.open("rb") as file,
-        ):  # upload_file would hide S3's error in another
+        # upload_file would hide S3's error in another.
+        with self._translated(key), path.open("rb") as file:
             self._client.upload_fileobj(file, self._bucket, self._key(key))
 
     def _receive(self, key: str, path: Path) -> None:
         from boto3.s3.transfer import TransferConfig
 
         config = TransferConfig(num_download_attempts=self._timeouts.attempts)
-        with self._named(key):
+        with self._translated(key):
             self._client.download_file(self._bucket, self._key(key), str(path), Config=config)
 
     @cached_property
@@ -179,33 +178,32 @@ class S3Storage(Storage):
         return self._prefix + checked(key)
 
     def _get(self, key: str, **condition: Any) -> tuple[bytes, str]:
-        """Content and etag.
+        """Return content and etag, and read a body that breaks off again.
 
-        boto3 repeats a request, but not a body that breaks off while it is read.
+        boto3 repeats a request, but not the reading of its body.
         """
-        with self._named(key):
+        with self._translated(key):
             for left in reversed(range(self._timeouts.attempts)):
                 answer = self._client.get_object(
                     Bucket=self._bucket, Key=self._key(key), **condition
                 )
                 try:
                     return answer["Body"].read(), answer["ETag"]
-                except _torn_bodies():
+                except torn_bodies():
                     if not left:
                         raise
         raise AssertionError("the last attempt returns or raises")
 
     def _head(self, key: str) -> Any:
         try:
-            with self._named(key):
+            with self._translated(key):
                 return self._client.head_object(Bucket=self._bucket, Key=self._key(key))
         except ArtifactNotFoundError:
             return None
 
     def _put_if(self, key: str, data: bytes, **condition: Any) -> str:
-        # When the answer to a write that succeeded is lost, boto3 sends it again and then loses
-        # against itself. The token, new for every write, tells that from a race lost to somebody
-        # else.
+        # When the answer to a successful write is lost, boto3 sends it again and then loses against
+        # itself. The token, new for every write, tells that from a race that another writer won.
         token = uuid4().hex
         write: dict[str, Any] = {
             "Bucket": self._bucket,
@@ -214,8 +212,8 @@ class S3Storage(Storage):
             "Metadata": {"write": token},
         }
         try:
-            with self._named(key):
-                answer = _sent_again(lambda: self._client.put_object(**write, **condition))
+            with self._translated(key):
+                answer = with_resends(lambda: self._client.put_object(**write, **condition))
             return self._etag(key, answer)
         except ConflictError:
             head = self._head(key)
@@ -224,84 +222,18 @@ class S3Storage(Storage):
             return str(head["ETag"])
 
     def _etag(self, key: str, answer: Any) -> str:
-        """The etag of a write's answer; a service that leaves it out is asked for it."""
+        """Return the etag of a write; a service that leaves it out is asked for it."""
         if "ETag" in answer:
             return str(answer["ETag"])
         head = self._head(key)
         if head is None:
-            raise missing(self, key)
+            raise missing(self.url, key)
         return str(head["ETag"])
 
     def _pages(self, prefix: str, **more: Any) -> "Iterator[Any]":
-        with self._named(prefix):
+        with self._translated(prefix):
             pages = self._client.get_paginator("list_objects_v2")
             yield from pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix, **more)
 
-    @contextmanager
-    def _named(self, key: str) -> "Iterator[None]":
-        """Turn S3's answers that have a name here into it; others (no permission) stay boto3's."""
-        from botocore.exceptions import ClientError
-
-        try:
-            yield
-        except _out_of_reach() as error:
-            raise SourceUnavailableError(
-                f"{self.url} gave no whole answer about {key!r} ({type(error).__name__})", key=key
-            ) from error
-        except ClientError as error:
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-            if error.response.get("Error", {}).get("Code") == "NoSuchBucket":
-                raise InvalidParameterError(
-                    f"there is no bucket {self._bucket!r}", bucket=self._bucket
-                ) from error
-            if status == 304:
-                raise _NotModifiedError(key) from error
-            if status == 404:
-                raise missing(self, key) from error
-            if status in (409, 412):
-                raise ConflictError(
-                    f"{key!r} in {self.url} was changed by somebody else", key=key
-                ) from error
-            if status in (500, 502, 503, 504):
-                raise SourceUnavailableError(
-                    f"{self.url} answered {status} about {key!r}", key=key
-                ) from error
-            raise
-
-
-def _sent_again(write: Callable[[], Any]) -> Any:
-    """The answer to a conditional write, sent again while S3 says 409 ConditionalRequestConflict.
-
-    That is no lost race (412 is): another request about the key was under way, and may have failed.
-    See "Conditional writes" in the user guide of Amazon S3.
-    """
-    from botocore.exceptions import ClientError
-
-    for resends in range(_RESENDS):
-        try:
-            return write()
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") != "ConditionalRequestConflict":
-                raise
-            time.sleep(random.uniform(0, 0.1 * 2**resends))  # noqa: S311 - full jitter, no secret
-    return write()
-
-
-def _torn_bodies() -> tuple[type[Exception], ...]:
-    """What reading a body raises where the connection breaks off."""
-    from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
-    from urllib3.exceptions import ProtocolError
-
-    return (IncompleteReadError, ReadTimeoutError, ResponseStreamingError, ProtocolError)
-
-
-def _out_of_reach() -> tuple[type[Exception], ...]:
-    """What boto3 raises where there is no whole answer."""
-    from boto3.exceptions import RetriesExceededError
-    from botocore.exceptions import ConnectionError, HTTPClientError
-
-    return (*_torn_bodies(), ConnectionError, HTTPClientError, RetriesExceededError)
-
-
-class _NotModifiedError(B3Error):
-    """S3's answer 304; never leaves this module."""
+    def _translated(self, key: str) -> AbstractContextManager[None]:
+        return translated_errors(self.url, self._bucket, key)

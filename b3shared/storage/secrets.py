@@ -1,10 +1,10 @@
-"""Secrets of AWS Secrets Manager."""
+"""Reads secrets of AWS Secrets Manager."""
 
 from b3shared.core.errors import SourceUnavailableError
 
 
 def read_secret(arn: str) -> str:
-    """The text of a secret of Secrets Manager.
+    """Return the text of a secret of Secrets Manager.
 
     Raises:
         SourceUnavailableError: There is none, it may not be read, or it holds bytes.

@@ -1,4 +1,4 @@
-"""A storage that dies at a given write, for tests of what is left then."""
+"""A storage that dies at a given write, for tests of what it leaves behind."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +7,18 @@ from b3shared.storage import FolderStorage
 
 
 class Dying(FolderStorage):
-    """Ends the process, as it were, at the n-th write or deletion; it can also let that one through first."""
+    """Raises KeyboardInterrupt at the n-th write or deletion, as a killed process would end there.
+
+    Args:
+        path: of the folder.
+        at: number of the write, from 1.
+        after: whether that write still takes place.
+    """
 
     def __init__(self, path: Path, at: int, after: bool) -> None:
         super().__init__(path)
-        self.left, self.after = at, after
+        self.left = at
+        self.after = after
 
     def _counted(self, write: Callable[[], str | None]) -> str | None:
         self.left -= 1

@@ -13,7 +13,7 @@ from b3shared.params.steps import Step
 from b3shared.pipeline.artifacts import QUOTES
 from b3shared.pipeline.preprocess_shards import Shards
 from b3shared.pipeline.runner import Context
-from b3shared.quotes.findings import described
+from b3shared.quotes.findings import findings_report
 from b3shared.quotes.loading.cleaning import clean
 from b3shared.quotes.loading.load import read_quotes
 from b3shared.quotes.sources.parquet import ParquetSource
@@ -28,7 +28,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         path = context.storage.download(given.key, context.folder / QUOTES, given.sha256)
         raw, corrected = read_quotes(ParquetSource(path, given.key), QuoteQuery())
         frame, findings = clean(raw)
-        told = described(corrected + findings)
+        told = findings_report(corrected + findings)
     elif (shards := Shards(context)).several:
         return _joined(context, shards)
     else:

@@ -1,1 +1,1 @@
-"""From a source to cleaned quotes, with a report of what was left out."""
+"""Loads clean quotes from a source, with a report of what was left out."""

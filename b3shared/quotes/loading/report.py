@@ -1,4 +1,4 @@
-"""What a load kept of a table of quotes, in numbers that add up over its parts."""
+"""Report of a load: what was kept and left out, in numbers that add up over its shards."""
 
 import re
 from collections.abc import Sequence
@@ -15,19 +15,21 @@ from b3shared.quotes.findings import Finding
 from b3shared.quotes.schema import CASH_EQUITY
 
 FEW_ROWS = 1_000
-"""Rows of a ticker under which the load warns: its own figures will be noise."""
+"""A ticker with fewer rows is named in the report, because its own metrics will be noise."""
 
 
 @dataclass(frozen=True)
 class LoadSummary:
-    """Of the clean quotes of some tickers.
+    """Counts of the clean quotes of some tickers.
 
     Attributes:
-        sessions: ticker -> rows, those without enough history as well.
-        days: datetime64[D], dates of what was kept.
-        columns: their names; ``missing``: those that the source lacks.
-        splits: how many were kept; likewise ``dividends``.
-        known: columns with a value somewhere in what was kept.
+        sessions: rows by ticker, also of tickers without enough history.
+        days: (days,) datetime64[D], dates of the rows that were kept, sorted.
+        columns: names of the columns.
+        missing: those that the source lacks.
+        splits: splits among the rows that were kept.
+        dividends: dividends among them.
+        known: columns with a value in any of them.
     """
 
     sessions: dict[str, int]
@@ -40,7 +42,7 @@ class LoadSummary:
 
     @classmethod
     def from_parts(cls, parts: Sequence["LoadSummary"]) -> "LoadSummary":
-        """Of the tickers of all parts, which come in the tickers' order."""
+        """Add up the counts of parts, which are in the order of their tickers."""
         return cls(
             {ticker: rows for part in parts for ticker, rows in part.sessions.items()},
             np.unique(np.concatenate([part.days for part in parts])),
@@ -53,13 +55,18 @@ class LoadSummary:
 
 
 def with_history(frame: pd.DataFrame, params: PipelineParams) -> tuple[pd.DataFrame, LoadSummary]:
-    """The rows of the tickers with enough history (fresh index), and the summary."""
+    """Keep the rows of tickers with enough history.
+
+    Returns:
+        The rows that were kept, with a fresh index, and the counts.
+    """
     missing = frame.attrs.get("missing", [])
     sessions = frame.groupby("ticker", sort=True).size()
     kept = frame[frame["ticker"].isin(sessions.index[sessions >= params.min_history])].reset_index(
         drop=True
     )
     kept.attrs = {"missing": missing}
+
     return kept, LoadSummary(
         {str(ticker): int(rows) for ticker, rows in sessions.items()},
         np.unique(kept["date"].to_numpy().astype("datetime64[D]")),
@@ -79,7 +86,7 @@ def load_report(
     source: str,
     rows_read: int,
 ) -> dict[str, Any]:
-    """What was loaded and left out, as JSON types.
+    """Report what was loaded and left out, as JSON types.
 
     Raises:
         TooLittleHistoryError: No ticker has enough history.
@@ -89,11 +96,13 @@ def load_report(
     if not kept:
         longest = max(summary.sessions, key=lambda ticker: summary.sessions[ticker])
         raise TooLittleHistoryError(
-            f"no ticker has {params.min_history} sessions (252 + lookback {params.lookback} + horizon {params.horizon}); "
-            f"the longest, {longest}, has {summary.sessions[longest]}: choose a longer period or a smaller lookback",
+            f"no ticker has {params.min_history} sessions (252 + lookback {params.lookback} + "
+            f"horizon {params.horizon}); the longest, {longest}, has {summary.sessions[longest]}: "
+            "choose a longer period or a smaller lookback",
             needed=params.min_history,
             longest=summary.sessions[longest],
         )
+
     return {
         "source": source,
         "first_session": str(summary.days[0]),

@@ -19,12 +19,12 @@ from b3shared.core.errors import InvalidQuotesError
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.calendar import TradingActivity, calendar_findings, check_complete
 from b3shared.quotes.corporate_actions.splits import Splits
-from b3shared.quotes.findings import Finding, added
+from b3shared.quotes.findings import Finding, add_up
 from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.quotes.loading.cleaning import clean_part, gaps
 from b3shared.quotes.loading.report import LoadSummary, load_report, with_history
 from b3shared.quotes.loading.scope import Scope
-from b3shared.quotes.loading.universe import select
+from b3shared.quotes.loading.universe import select_instruments
 from b3shared.quotes.sources.base import QuoteSource
 from b3shared.quotes.sources.query import QuoteQuery
 
@@ -193,7 +193,7 @@ class _Shard[T]:
         frame, cleaning_findings = clean_part(raw, market)
         sizes = frame.groupby("ticker", sort=True).size()
 
-        chosen, other_instruments = select(frame, params.instruments)
+        chosen, other_instruments = select_instruments(frame, params.instruments)
         kept, summary = with_history(chosen, params)
         return cls(
             kept=keep(number, kept) if len(kept) else None,
@@ -219,11 +219,11 @@ def _joined_findings[T](shards: list[_Shard[T]]) -> list[Finding]:
     calendar = np.unique(np.concatenate([np.unique(shard.dates) for shard in shards]))
     of_market = shards[0].cleaning_findings[0]  # the same in every shard
     found = [
-        *added([shard.split_findings for shard in shards]),
+        *add_up([shard.split_findings for shard in shards]),
         of_market,
-        *added([shard.cleaning_findings[1:] for shard in shards]),
-        *added([[shard.gaps(calendar)] for shard in shards]),
-        *added([shard.other_instruments for shard in shards if shard.other_instruments]),
+        *add_up([shard.cleaning_findings[1:] for shard in shards]),
+        *add_up([[shard.gaps(calendar)] for shard in shards]),
+        *add_up([shard.other_instruments for shard in shards if shard.other_instruments]),
     ]
     return [finding for finding in found if finding.rows]
 

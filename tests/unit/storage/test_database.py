@@ -1,4 +1,4 @@
-"""DuckDB and MotherDuck behind one door: what is missing is named, and a token never shows."""
+"""Connections to DuckDB and MotherDuck name what is missing, and never show a token."""
 
 import os
 import sys
@@ -84,7 +84,7 @@ def test_a_secret_that_is_absent_or_holds_bytes_is_named(aws):
 @pytest.mark.parametrize("location", ["md:", "md:b3;drop", "md:b3?x=1", "md:" + "b" * 64])
 def test_a_name_that_no_database_has_is_refused(location, monkeypatch):
     monkeypatch.setenv("MOTHERDUCK_TOKEN", TOKEN)
-    with pytest.raises(InvalidParameterError, match="md: and a database's name"):
+    with pytest.raises(InvalidParameterError, match="must be md: and a database's name"):
         open_source(location).read(QuoteQuery())
 
 
@@ -98,13 +98,11 @@ def test_without_the_extensions_package_the_error_names_it_and_its_version(monke
         pass
 
 
-def test_an_unreachable_or_unwilling_motherduck_is_an_error_that_may_pass_and_hides_the_token(
-    no_token, monkeypatch
-):
-    """The real extension is loaded and tries for real: without a network it fails there, with one at this token."""
+def test_an_unreachable_motherduck_is_a_retryable_error_that_hides_the_token(no_token, monkeypatch):
+    """The real extension fails for lack of a network, or with one because of this token."""
     monkeypatch.setenv("MOTHERDUCK_TOKEN", TOKEN)
     with pytest.raises(
-        SourceUnavailableError, match=r"^md:b3 cannot be opened, for want of network or access"
+        SourceUnavailableError, match=r"^md:b3 cannot be opened, for lack of network or access"
     ) as caught:
         open_source("md:b3#b3_hist").newest()
     assert caught.value.retryable
@@ -117,7 +115,8 @@ def test_a_file_is_read_only_unless_asked_otherwise(tmp_path: Path):
         pass
     with open_database(str(path), read_only=False) as connection:
         connection.execute(
-            "CREATE TABLE b3_hist AS SELECT 'PETR4' AS ticker, DATE '2023-01-02' AS date, 24.0 AS close"
+            "CREATE TABLE b3_hist AS "
+            "SELECT 'PETR4' AS ticker, DATE '2023-01-02' AS date, 24.0 AS close"
         )
     with (
         open_database(str(path)) as connection,
@@ -127,16 +126,17 @@ def test_a_file_is_read_only_unless_asked_otherwise(tmp_path: Path):
     assert DuckDBSource(path).read(QuoteQuery())["close"].tolist() == [24.0]
 
 
-def test_tables_of_another_database_do_not_count(tmp_path: Path):
+def test_temporary_tables_are_not_found(tmp_path: Path):
     with open_database(str(tmp_path / "b3.duckdb"), read_only=False) as connection:
         connection.execute("CREATE TEMP TABLE b3_hist AS SELECT 1 AS x")
         connection.execute(
-            "CREATE TABLE b3_featured AS SELECT 'PETR4' AS ticker, DATE '2023-01-02' AS date, 2.0 AS close"
+            "CREATE TABLE b3_featured AS "
+            "SELECT 'PETR4' AS ticker, DATE '2023-01-02' AS date, 2.0 AS close"
         )
     assert open_source(tmp_path / "b3.duckdb").read(QuoteQuery())["close"].tolist() == [2.0]
 
 
-def test_what_is_no_database_is_named(tmp_path: Path):
+def test_a_file_that_is_no_database_is_named(tmp_path: Path):
     path = tmp_path / "b3.duckdb"
     path.write_bytes(os.urandom(5000))
     with (
@@ -146,7 +146,7 @@ def test_what_is_no_database_is_named(tmp_path: Path):
         pass
 
 
-def test_a_literal_cannot_be_left():
+def test_a_quote_cannot_end_a_literal():
     assert duckdb.execute(f"SELECT {literal(TOKEN)}").fetchone() == (TOKEN,)
 
 
@@ -204,7 +204,7 @@ def test_no_extension_is_ever_downloaded_and_the_home_folder_is_left_alone(tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_every_connection_of_the_product_is_made_by_the_one_function():
+def test_every_connection_is_made_by_connect():
     code = Path(b3shared.__file__).parent
     made = [
         path.name
@@ -214,14 +214,14 @@ def test_every_connection_of_the_product_is_made_by_the_one_function():
     assert made == ["database.py"]
 
 
-def test_too_little_memory_is_not_the_quotes_fault(monkeypatch):
+def test_too_little_memory_is_not_blamed_on_the_quotes(monkeypatch):
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "4")
     with pytest.raises(OutOfMemoryError, match="more memory") as caught:
         ParquetSource(BUNDLED_QUOTES).read(QuoteQuery())
     assert HTTP_STATUS[caught.value.code] == 507
 
 
-def test_a_full_disk_is_not_the_quotes_fault():
+def test_a_full_disk_is_not_blamed_on_the_quotes():
     with connect(memory_limit="64MB", threads=1) as connection:
         connection.execute("SET max_temp_directory_size = '1MiB'")
         with pytest.raises(duckdb.Error) as caught:
@@ -232,7 +232,7 @@ def test_a_full_disk_is_not_the_quotes_fault():
     assert HTTP_STATUS[error.code] == 507
 
 
-def test_a_file_that_is_gone_is_not_the_quotes_fault(tmp_path):
+def test_a_removed_file_is_not_blamed_on_the_quotes(tmp_path):
     file = tmp_path / "q.parquet"
     file.write_bytes(BUNDLED_QUOTES.read_bytes())
     with ParquetSource(file).opened(QuoteQuery()) as held:
@@ -242,7 +242,7 @@ def test_a_file_that_is_gone_is_not_the_quotes_fault(tmp_path):
     assert HTTP_STATUS[caught.value.code] == 503
 
 
-def test_a_file_that_is_damaged_inside_is_the_quotes_fault(tmp_path):
+def test_a_damaged_file_is_blamed_on_the_quotes(tmp_path):
     file = tmp_path / "q.parquet"
     data = BUNDLED_QUOTES.read_bytes()
     file.write_bytes(data[:1000] + bytes(100_000) + data[101_000:])

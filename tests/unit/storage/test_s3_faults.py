@@ -1,4 +1,4 @@
-"""S3 that hangs, breaks off, says "try again" or leaves something out, over a real socket or the emulator."""
+"""S3 that hangs, breaks off, asks to try again or leaves an etag out."""
 
 import os
 import socket
@@ -67,7 +67,7 @@ def torn(connection: socket.socket) -> None:
     connection.shutdown(socket.SHUT_RDWR)
 
 
-def whole(connection: socket.socket) -> None:
+def complete(connection: socket.socket) -> None:
     connection.sendall(HEAD + b"abcde")
 
 
@@ -87,10 +87,10 @@ READS = {
 
 
 @pytest.mark.parametrize("what", READS)
-def test_a_bucket_that_says_nothing_is_an_error_after_the_time_out(what, tmp_path):
+def test_a_silent_bucket_is_an_error_after_the_timeout(what, tmp_path):
     with (
         server(silence) as asked,
-        pytest.raises(SourceUnavailableError, match="s3://faults gave no whole answer"),
+        pytest.raises(SourceUnavailableError, match="s3://faults gave no complete answer"),
     ):
         READS[what](S3Storage(BUCKET, timeouts=QUICK), tmp_path)
     assert len(asked) == 1  # impatient: asked once
@@ -108,7 +108,7 @@ def test_predict_waits_two_seconds_at_most_and_asks_once():
 
 
 def test_a_body_that_breaks_off_is_read_again():
-    with server(torn, torn, whole) as asked:
+    with server(torn, torn, complete) as asked:
         assert S3Storage(BUCKET, timeouts=Timeouts(1, 1, 3)).read_versioned("k") == (
             b"abcde",
             '"e"',
@@ -122,16 +122,16 @@ def test_a_body_that_always_breaks_off_is_an_error_that_names_the_key():
     assert len(asked) == 2
 
 
-def test_a_throttling_bucket_is_out_of_reach_and_no_bug():
+def test_a_throttling_bucket_is_unavailable():
     with server(slow_down), pytest.raises(SourceUnavailableError, match="answered 503 about 'k'"):
         S3Storage(BUCKET, timeouts=QUICK).read("k")
 
 
-def test_a_refused_connection_is_out_of_reach():
-    with server(whole):
+def test_a_refused_connection_is_unavailable():
+    with server(complete):
         storage = S3Storage(BUCKET, timeouts=QUICK)
         assert storage.read("k") == b"abcde"
-    with pytest.raises(SourceUnavailableError, match="gave no whole answer about 'k'"):
+    with pytest.raises(SourceUnavailableError, match="gave no complete answer about 'k'"):
         storage.read("k")
 
 
@@ -167,7 +167,7 @@ def refused(storage: S3Storage, code: str, status: int, times: int) -> list[str]
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_conditional_write_is_sent_again_when_s3_says_try_again(storage, times):
+def test_a_conditional_write_is_sent_again_when_s3_asks_to_try_again(storage, times):
     sent = refused(storage, "ConditionalRequestConflict", 409, times)
     etag = storage.create("a/b.json", b"1")
     assert storage.read_versioned("a/b.json") == (b"1", etag)
@@ -181,7 +181,7 @@ def test_a_replacement_is_sent_again_too(storage):
     assert storage.read("a/b.json") == b"2"
 
 
-def test_s3_that_always_says_try_again_is_a_lost_race_in_the_end(storage):
+def test_s3_that_always_asks_to_try_again_is_a_lost_race_in_the_end(storage):
     sent = refused(storage, "ConditionalRequestConflict", 409, 100)
     with pytest.raises(ConflictError):
         storage.create("a/b.json", b"1")
@@ -205,5 +205,5 @@ def test_a_write_whose_answer_has_no_etag_asks_for_it(storage):
     assert storage.put("k", b"2") == storage.read_versioned("k")[1]
 
 
-def test_the_pipeline_is_patient(storage):
+def test_storages_wait_patiently_by_default(storage):
     assert (storage._timeouts, PATIENT.attempts) == (PATIENT, 5)

@@ -98,7 +98,7 @@ def test_a_missing_key_is_named(storage):
     assert not Path("never-written").exists()
 
 
-def test_a_folder_of_keys_is_not_a_key_itself(storage):
+def test_a_folder_of_keys_is_not_a_key(storage):
     storage.put("a/b", b"x")
     assert not storage.exists("a")
     assert storage.read_versioned("a") is None
@@ -280,7 +280,7 @@ def test_the_url_opens_the_same_storage(storage):
     ],
 )
 def test_an_url_that_is_no_storage_is_refused(url):
-    with pytest.raises(InvalidParameterError, match="allowed"):
+    with pytest.raises(InvalidParameterError, match="must be"):
         open_storage(url)
 
 
@@ -420,9 +420,9 @@ def race_processes(count, *arguments):
     for racer in racers:
         racer.stdin.write(b"go\n")
         racer.stdin.flush()
-    said = [int(racer.communicate()[0]) for racer in racers]
+    winners = [int(racer.communicate()[0]) for racer in racers]
     assert [racer.returncode for racer in racers] == [0] * count
-    return [pid for pid in said if pid]
+    return [pid for pid in winners if pid]
 
 
 @pytest.mark.parametrize("work", ["create", "replace"])
@@ -455,7 +455,7 @@ while True:
 """
 
 
-def whole(content):
+def is_complete(content):
     return bool(content) and content == content[:1] * 2_000_000
 
 
@@ -467,9 +467,9 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_content_or_the_new(tmp_pat
             try:
                 assert writer.stdout.readline() == b"writing\n"
                 for _ in range(10 * pause):  # readers see whole contents while it writes, too
-                    assert whole(storage.read("k"))
+                    assert is_complete(storage.read("k"))
             finally:
                 writer.kill()  # SIGKILL
-        assert whole(storage.read("k"))
+        assert is_complete(storage.read("k"))
         assert storage.list() == ["k"]
         storage.put("k", b"0" * 2_000_000)  # the dead writer's lock died with it

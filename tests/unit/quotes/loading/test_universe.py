@@ -15,7 +15,7 @@ from b3shared.params.steps import STEP_PARAMS, Step
 from b3shared.pipeline.serving_snapshot import build_snapshot
 from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.quotes.loading.load import load_quotes
-from b3shared.quotes.loading.universe import are_of, select
+from b3shared.quotes.loading.universe import in_instruments, select_instruments
 from b3shared.quotes.sources.parquet import ParquetSource
 from b3shared.registry.compatibility import Universe, offer_name, universe_of
 
@@ -70,7 +70,7 @@ def test_rows_of_the_named_kinds_and_of_unknown_kind_stay(
     instruments: tuple[str, ...] | None, left: list[str]
 ) -> None:
     frame = of_kinds()
-    kept, findings = select(frame, instruments)
+    kept, findings = select_instruments(frame, instruments)
     assert kept["ticker"].tolist() == left
     assert kept.attrs == {"missing": ["avg"]}
     assert kept.index.tolist() == list(range(len(left)))
@@ -78,7 +78,7 @@ def test_rows_of_the_named_kinds_and_of_unknown_kind_stay(
 
 
 def test_what_is_left_out_is_counted_and_named_with_its_kind() -> None:
-    [finding] = select(of_kinds(), SHARES)[1]
+    [finding] = select_instruments(of_kinds(), SHARES)[1]
     assert (finding.kind, finding.rows, finding.action) == ("other_instrument", 4, "dropped")
     assert finding.examples == ("AAPL34: bdr", "ABEV1: other", "BOVA11: etf", "HGLG11: fii")
 
@@ -151,7 +151,7 @@ def test_a_version_is_ranked_among_the_kinds_that_it_learnt_among(
     assert np.isnan(of_shares[own]).all()
     assert np.isfinite(of_all[own]).all()
     learnt = build_features(
-        frame[are_of(frame, SHARES)].reset_index(drop=True), "v2", params[0].min_turnover
+        frame[in_instruments(frame, SHARES)].reset_index(drop=True), "v2", params[0].min_turnover
     )
     panel = learnt.series.panel
     last = panel.newest
