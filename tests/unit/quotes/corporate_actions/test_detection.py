@@ -181,7 +181,7 @@ def test_the_same_fall_without_a_listed_payout_is_a_split() -> None:
 def test_the_rest_of_a_jump_after_a_listed_payout_is_the_split(
     part: float, factor: float, listed: int
 ) -> None:
-    """CSAN3 2021 paid 1 % and split in four on one day, BRPR3 2023 paid 82 % and grouped 25 into one."""
+    """CSAN3 2021 paid 1 % and split in four on one day; BRPR3 2023 paid 82 % and grouped 25."""
     frame = paid(split(walk(price=300.0, volatility=0.01), factor), part, listed)
     found = detect_in(frame)
     assert applied(found) == [("PETR4", day(frame), pytest.approx(factor))]

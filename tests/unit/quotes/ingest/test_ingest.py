@@ -1,4 +1,4 @@
-"""What a file says of its days is what the lake says of them, whatever was there, however often it comes."""
+"""After an ingest the lake has the quotes of the file, whatever it had before."""
 
 import gzip
 import json
@@ -76,7 +76,7 @@ def record(storage: Storage, sha256: str) -> dict[str, object]:
 
 
 def change(**counts: Any) -> dict[str, Any]:
-    """What a record says of a year in which nothing but this happens."""
+    """The record of a year with only these changes."""
     return {
         "year": 2020,
         "days": 0,
@@ -108,11 +108,13 @@ def test_a_damaged_file_removes_nothing_and_names_its_bad_lines(
     }
     Ingest(storage).file(daily(files, MONDAY, quotes[:1], created="20200109"))
     assert set(closes(storage)) == {("ABEV3", "2020-01-06")}, (
-        "a sound file without them says that they are not"
+        "a sound file without them removes them"
     )
 
 
-def test_a_bad_row_of_the_users_table_keeps_no_quotes_out(storage: Storage, files: Path) -> None:
+def test_quotes_are_stored_despite_a_bad_row_of_the_users_table(
+    storage: Storage, files: Path
+) -> None:
     Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]))
     actions = Lake(storage).manifest().actions
     storage.put(OVERRIDES, b"ticker,date,split_factor\nPETR4,2020-01-06,-1\n")
@@ -124,17 +126,18 @@ def test_a_bad_row_of_the_users_table_keeps_no_quotes_out(storage: Storage, file
     assert Lake(storage).manifest().actions == actions
     assert record(storage, file_sha256(path))["status"] == "done"
     storage.put(OVERRIDES, b"ticker,date,split_factor\nPETR4,2020-01-07,2\n")
-    assert Ingest(storage).actions(), "they were behind the quotes"
+    assert Ingest(storage).actions(), "they were older than the quotes"
     assert set(closes(storage)) == {("PETR4", "2020-01-06"), ("PETR4", "2020-01-07")}
 
 
-def test_a_file_of_the_exchange_is_in_the_lake_to_the_cent(
+def test_the_lake_has_the_prices_of_an_official_file_to_the_cent(
     storage: Storage, shared_data: Path
 ) -> None:
     done = Ingest(storage).file(shared_data / "cotahist" / "COTAHIST_D25062021.TXT.gz")
     found = lake_of(storage)
     official = duckdb.execute(
-        f"SELECT * FROM '{shared_data}/b3_cotahist_days.parquet' WHERE date = '2021-06-25' ORDER BY ticker"
+        f"SELECT * FROM '{shared_data}/b3_cotahist_days.parquet' "
+        "WHERE date = '2021-06-25' ORDER BY ticker"
     ).df()
     assert (done.rows, done.first_session, done.rejected) == (len(official), "2021-06-25", 0)
     assert found["ticker"].tolist() == official["ticker"].tolist()
@@ -164,7 +167,7 @@ def test_the_same_file_again_writes_nothing(storage: Storage, files: Path) -> No
     assert content(storage) == before
 
 
-def test_the_order_of_files_leaves_no_trace_in_the_bytes(tmp_path: Path, files: Path) -> None:
+def test_the_order_of_files_does_not_change_the_bytes(tmp_path: Path, files: Path) -> None:
     part = daily(files, MONDAY, [Quote(MONDAY, "PETR4", 10.7)], created="20200108").rename(
         files / "part.TXT"
     )
@@ -223,7 +226,7 @@ def older_file(storage: Storage, files: Path) -> Path:
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_a_file_that_was_made_before_the_one_that_the_lake_has_undoes_nothing_and_says_so(
+def test_an_older_file_replaces_nothing_and_reports_the_sessions_kept(
     storage: Storage, older_file: Path, partial: bool
 ) -> None:
     before = content(storage, f"{LAKE}/")
@@ -235,7 +238,7 @@ def test_a_file_that_was_made_before_the_one_that_the_lake_has_undoes_nothing_an
     assert content(storage, f"{LAKE}/") == before
 
 
-def test_of_a_file_that_is_older_for_one_session_the_others_are_taken(
+def test_the_other_sessions_of_a_partly_older_file_are_stored(
     storage: Storage, files: Path, older_file: Path
 ) -> None:
     year = [Quote(MONDAY, "PETR4", 9.0), Quote(TUESDAY, "PETR4", 11.0)]
@@ -247,7 +250,7 @@ def test_of_a_file_that_is_older_for_one_session_the_others_are_taken(
     ]
 
 
-def test_a_file_that_was_taken_in_before_its_correction_says_so_when_it_comes_again(
+def test_a_corrected_file_ingested_again_reports_the_sessions_kept(
     storage: Storage, files: Path
 ) -> None:
     path = daily(files, MONDAY, [Quote(MONDAY)])
@@ -271,7 +274,7 @@ def test_a_file_that_was_taken_in_before_its_correction_says_so_when_it_comes_ag
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_an_older_file_can_be_forced_and_any_newer_one_wins_again(
+def test_force_stores_an_older_file_and_a_newer_one_replaces_it(
     storage: Storage, older_file: Path, partial: bool
 ) -> None:
     done = Ingest(storage).file(older_file, partial=partial, force=True)
@@ -283,7 +286,9 @@ def test_an_older_file_can_be_forced_and_any_newer_one_wins_again(
     assert closes(storage) == {(ticker, "2020-01-06"): close for ticker, close in CORRECTED.items()}
 
 
-def test_a_newer_file_with_the_same_quotes_is_remembered(storage: Storage, files: Path) -> None:
+def test_a_newer_file_with_the_same_quotes_updates_the_known_date(
+    storage: Storage, files: Path
+) -> None:
     """Else a file from between the two would replace what the newest one says."""
     Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)], created="20200106"))
     done = Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)], created="20200110"))
@@ -292,7 +297,7 @@ def test_a_newer_file_with_the_same_quotes_is_remembered(storage: Storage, files
     assert closes(storage) == {("PETR4", "2020-01-06"): 10.0}
 
 
-def test_of_files_of_one_date_the_last_wins(storage: Storage, files: Path) -> None:
+def test_the_last_file_of_one_date_wins(storage: Storage, files: Path) -> None:
     for close in (10.0, 10.5, 10.0):
         Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY, close=close)]))
         assert closes(storage) == {("PETR4", "2020-01-06"): close}
@@ -300,7 +305,7 @@ def test_of_files_of_one_date_the_last_wins(storage: Storage, files: Path) -> No
 
 @pytest.mark.parametrize("manifest", [False, True], ids=["a folder", "another source's"])
 @pytest.mark.parametrize("partial", [False, True])
-def test_quotes_that_no_file_is_known_of_give_way_to_any_file(
+def test_any_file_replaces_quotes_of_unknown_origin(
     storage: Storage, files: Path, manifest: bool, partial: bool
 ) -> None:
     own = pd.DataFrame(
@@ -317,7 +322,7 @@ def test_quotes_that_no_file_is_known_of_give_way_to_any_file(
     assert done.years[0].kept_newer == ()
 
 
-def test_what_replaces_a_year_from_another_source_takes_the_memory_of_its_files_with_it(
+def test_replacing_a_year_forgets_the_dates_of_its_files(
     storage: Storage, older_file: Path
 ) -> None:
     write_lake(lake_of(storage), storage)
@@ -326,7 +331,7 @@ def test_what_replaces_a_year_from_another_source_takes_the_memory_of_its_files_
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_corporate_actions_of_the_lakes_own_quotes_outlive_a_file_of_their_day(
+def test_a_vendors_corporate_actions_stay_after_a_file_of_their_day(
     storage: Storage, files: Path, partial: bool
 ) -> None:
     own = pd.DataFrame(
@@ -356,9 +361,7 @@ def test_corporate_actions_of_the_lakes_own_quotes_outlive_a_file_of_their_day(
     ]
 
 
-def test_a_row_that_the_lake_has_twice_is_one_after_a_file_of_its_day(
-    storage: Storage, files: Path
-) -> None:
+def test_a_file_of_the_day_removes_duplicate_rows(storage: Storage, files: Path) -> None:
     twice = pd.DataFrame(
         {"ticker": ["PETR4"] * 2, "date": pd.to_datetime([MONDAY] * 2), "close": [10.0, 11.0]}
     )
@@ -367,9 +370,7 @@ def test_a_row_that_the_lake_has_twice_is_one_after_a_file_of_its_day(
     assert lake_of(storage)[["close", "split_factor"]].to_numpy().tolist() == [[10.5, 2.0]]
 
 
-def test_a_subset_replaces_single_rows_and_must_be_called_one(
-    storage: Storage, files: Path
-) -> None:
+def test_a_subset_replaces_single_rows_and_needs_partial(storage: Storage, files: Path) -> None:
     Ingest(storage).file(
         daily(files, MONDAY, [Quote(MONDAY, "PETR4", 10.0), Quote(MONDAY, "OIBR3", 1.0)])
     )
@@ -391,7 +392,7 @@ def test_a_subset_replaces_single_rows_and_must_be_called_one(
     assert closes(storage) == expected
 
 
-def test_a_folder_is_taken_oldest_first_so_that_a_correction_wins(
+def test_a_folder_is_ingested_oldest_first_so_that_a_correction_wins(
     storage: Storage, files: Path
 ) -> None:
     late = daily(files, MONDAY, [Quote(MONDAY, close=10.5)], created="20200301")
@@ -407,10 +408,10 @@ def test_a_folder_is_taken_oldest_first_so_that_a_correction_wins(
     assert closes(storage) == {("PETR4", "2020-01-06"): 10.5}
 
 
-def test_a_folder_s_good_files_are_taken_and_the_others_are_named(
+def test_good_files_of_a_folder_are_ingested_and_the_others_are_named(
     storage: Storage, files: Path
 ) -> None:
-    """A note sorts first, a subset lies between, and the last of all is refused: actions are looked for all the same."""
+    """A note comes first, a subset between, and the last file is refused; actions are detected."""
     daily(files, MONDAY, [Quote(MONDAY)]).rename(files / "cotahist_d06012020.txt")
     (files / "COTAHIST_D08012020.TXT").write_bytes(
         cotahist([Quote(TUESDAY)], 2020, "20200107", records=9)
@@ -448,7 +449,7 @@ def test_a_full_disk_stops_a_folder(
         list(Ingest(storage).folder(files))
 
 
-def test_what_is_no_folder_and_no_file_is_named(storage: Storage, files: Path) -> None:
+def test_a_missing_folder_file_or_address_is_named(storage: Storage, files: Path) -> None:
     with pytest.raises(NoQuotesError, match="holds no COTAHIST file"):
         list(Ingest(storage).folder(files))
     with pytest.raises(SourceUnavailableError, match="is not a folder"):
@@ -460,7 +461,7 @@ def test_what_is_no_folder_and_no_file_is_named(storage: Storage, files: Path) -
     assert storage.list() == []
 
 
-def test_every_file_has_a_record_of_what_it_did(storage: Storage, files: Path) -> None:
+def test_every_file_has_a_record_of_its_changes(storage: Storage, files: Path) -> None:
     path = daily(
         files, MONDAY, [Quote(MONDAY), Quote(MONDAY), Quote(MONDAY, "PETRT9", market="070")]
     )
@@ -478,7 +479,7 @@ def test_every_file_has_a_record_of_what_it_did(storage: Storage, files: Path) -
     )
 
 
-def test_a_refused_file_has_a_record_of_why(storage: Storage, files: Path) -> None:
+def test_a_refused_file_has_a_record_with_the_reason(storage: Storage, files: Path) -> None:
     path = daily(files, MONDAY, [Quote(MONDAY, close=1.0), Quote(MONDAY, close=2.0)])
     with pytest.raises(B3Error) as refused:
         Ingest(storage).file(path)
@@ -488,9 +489,7 @@ def test_a_refused_file_has_a_record_of_why(storage: Storage, files: Path) -> No
     assert "PETR4" in found["error"]["message"]
 
 
-def test_quotes_that_a_user_put_there_stay_where_the_file_says_nothing(
-    storage: Storage, files: Path
-) -> None:
+def test_a_users_own_quotes_stay_where_no_file_covers_them(storage: Storage, files: Path) -> None:
     """Parquet of one's own, without a manifest, with fewer columns and dates as time stamps."""
     own = pd.DataFrame(
         {
@@ -515,7 +514,7 @@ def test_quotes_that_a_user_put_there_stay_where_the_file_says_nothing(
     assert Lake(storage).manifest().years[2019][0].key == "year=2019/mine.parquet"
 
 
-def test_actions_are_detected_with_the_quotes_and_the_users_word_wins(
+def test_actions_are_detected_with_the_quotes_and_overrides_win(
     storage: Storage, files: Path
 ) -> None:
     days = pd.bdate_range("2020-01-02", periods=40)
@@ -554,7 +553,7 @@ def test_actions_are_detected_with_the_quotes_and_the_users_word_wins(
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after it"])
-def test_a_crash_at_any_write_leaves_the_lake_before_or_after_and_a_second_attempt_ends_it(
+def test_a_crash_at_any_write_leaves_a_whole_lake_and_a_retry_completes_it(
     tmp_path: Path, files: Path, after: bool
 ) -> None:
     base = [
@@ -596,7 +595,7 @@ def test_a_crash_at_any_write_leaves_the_lake_before_or_after_and_a_second_attem
     assert states[-1] == "all"
 
 
-def test_files_that_are_taken_in_at_once_are_all_there(storage: Storage, files: Path) -> None:
+def test_files_ingested_at_once_are_all_in_the_lake(storage: Storage, files: Path) -> None:
     days = [MONDAY + timedelta(days=n) for n in range(5)]
     paths = [daily(files, day, [Quote(day, close=1.0 + n)]) for n, day in enumerate(days)]
     paths.append(annual(files, 2019, [Quote(date(2019, 1, 2))]))
@@ -620,7 +619,7 @@ def test_files_that_are_taken_in_at_once_are_all_there(storage: Storage, files: 
 
 
 class Overtaken(FolderStorage):
-    """Somebody else changes the lake twice between a reader's look at the manifest and its first download."""
+    """Another writer changes the lake twice between a reader's manifest and its first download."""
 
     overtake: Callable[[], None] | None = None
 
@@ -631,7 +630,7 @@ class Overtaken(FolderStorage):
         super()._receive(key, path)
 
 
-def test_a_reader_who_is_overtaken_twice_follows(storage: Storage, files: Path) -> None:
+def test_a_reader_overtaken_twice_reads_the_newest_lake(storage: Storage, files: Path) -> None:
     Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]))
     source = LakeSource(f"{storage.url}/{LAKE}")
     slow = Overtaken(f"{storage.url}/{LAKE}")
@@ -653,7 +652,7 @@ def test_a_changed_file_of_the_lake_is_noticed(storage: Storage, files: Path) ->
         lake_of(storage)
 
 
-def test_a_folder_with_a_manifest_is_read_as_a_lake_and_write_lake_joins_in(
+def test_a_folder_with_a_manifest_is_a_lake_that_write_lake_extends(
     storage: Storage, files: Path
 ) -> None:
     Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]))
@@ -679,7 +678,7 @@ FILE = st.tuples(ROWS, st.booleans(), st.integers(1, 3))
 
 @settings(max_examples=10, deadline=None)
 @given(st.lists(FILE, min_size=1, max_size=5))
-def test_any_sequence_of_files_equals_a_dictionary_of_them_in_the_order_in_which_they_were_made(
+def test_any_sequence_of_files_equals_a_dictionary_updated_in_order_of_creation(
     tmp_path_factory: pytest.TempPathFactory,
     given_files: list[tuple[dict[tuple[str, date], int], bool, int]],
 ) -> None:
@@ -719,7 +718,7 @@ def test_any_sequence_of_files_equals_a_dictionary_of_them_in_the_order_in_which
     assert len(lake_of(storage)) == len(oracle)
 
 
-def test_a_renamed_ticker_goes_on_under_its_newest_name(storage: Storage, files: Path) -> None:
+def test_a_renamed_ticker_is_read_under_its_newest_name(storage: Storage, files: Path) -> None:
     days = [d.date() for d in pd.bdate_range("2020-01-02", periods=30)]
     names = ["OLDA3"] * 10 + ["MIDL3"] * 10 + ["NEWA3"] * 10
     quotes = [Quote(day, name, isin="BRXXXXACNOR1") for day, name in zip(days, names, strict=True)]
