@@ -52,10 +52,8 @@ def excerpt(folder: Path, file: str, ticker: str, first: str, last: str) -> pd.D
 def test_real_splits_are_found_from_prices_and_volumes(
     shared_data: Path, ticker: str, ex_date: str, factor: float
 ) -> None:
-    first, last = (
-        pd.Timestamp(ex_date) - pd.Timedelta(days=200),
-        pd.Timestamp(ex_date) + pd.Timedelta(days=40),
-    )
+    first = pd.Timestamp(ex_date) - pd.Timedelta(days=200)
+    last = pd.Timestamp(ex_date) + pd.Timedelta(days=40)
     frame = excerpt(shared_data, "b3_daily.parquet", ticker, str(first.date()), str(last.date()))
     assert applied(detect_in(frame)) == [(ticker, ex_date, pytest.approx(factor))]
 

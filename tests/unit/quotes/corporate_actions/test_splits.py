@@ -45,10 +45,8 @@ def splits(source: QuoteSource) -> pd.DataFrame:
 
 def test_quotes_read_directly_have_the_splits_of_their_lake(unlisted: Path, tmp_path: Path) -> None:
     fill_lake(ParquetSource(unlisted), open_storage(tmp_path))
-    direct, by_lake = (
-        splits(ParquetSource(unlisted)),
-        splits(open_source(f"{tmp_path}/lake/quotes")),
-    )
+    direct = splits(ParquetSource(unlisted))
+    by_lake = splits(open_source(f"{tmp_path}/lake/quotes"))
     assert len(direct) > 15
     pd.testing.assert_frame_equal(direct, by_lake)
     with duckdb.connect(str(tmp_path / "b3.duckdb")) as connection:
@@ -103,13 +101,15 @@ def test_served_quotes_have_the_detected_splits(tmp_path: Path) -> None:
         f"SELECT ticker, date {quotes} WHERE split_factor >= 2 ORDER BY date DESC, ticker LIMIT 1"
     ).fetchall()[0]
     where = f"WHERE date <= DATE '{day}' + 7"
-    listed, unlisted = tmp_path / "listed.parquet", tmp_path / "unlisted.parquet"
+    listed = tmp_path / "listed.parquet"
+    unlisted = tmp_path / "unlisted.parquet"
     duckdb.execute(f"COPY (SELECT * {quotes} {where}) TO '{listed}' (FORMAT parquet)")
     duckdb.execute(
         f"COPY (SELECT * EXCLUDE (split_factor) {quotes} {where}) TO '{unlisted}' (FORMAT parquet)"
     )
 
-    storage, params = open_storage(tmp_path), PipelineParams().model_dump(mode="json")
+    storage = open_storage(tmp_path)
+    params = PipelineParams().model_dump(mode="json")
     volatility = []
     for path in (listed, unlisted):
         about = store_snapshot(

@@ -118,7 +118,8 @@ def test_a_detected_split_explains_its_jump_and_a_suspected_one_is_named_as_such
             kind: kept[kind] for kind in ("unexplained_jump", "suspected_action") if kind in kept
         }
 
-    sure, unsure = {"date": DAYS[1]}, {"date": DAYS[1], "confidence": 0.2}
+    sure = {"date": DAYS[1]}
+    unsure = sure | {"confidence": 0.2}
     tripled = "PETR4 2023-01-05: move 2.0"
     assert found(no_actions()) == {"unexplained_jump": ("PETR4 2023-01-03: move -0.5", tripled)}
     assert found(actions(sure)) == {"unexplained_jump": (tripled,)}

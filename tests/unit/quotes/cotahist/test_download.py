@@ -96,7 +96,9 @@ def drips(handler: BaseHTTPRequestHandler) -> None:
 @contextmanager
 def exchange(*script: Answer) -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
-    server.script, server.asked, server.over = list(script), [], threading.Event()
+    server.script = list(script)
+    server.asked = []
+    server.over = threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -20,7 +20,6 @@ from b3shared.core.errors import (
     UnreadableFileError,
 )
 from b3shared.quotes.cotahist.archive import Limits
-from b3shared.quotes.cotahist.periods import named_period
 from b3shared.quotes.cotahist.reader import CotahistFile, CotahistReport
 
 PAGE = (
@@ -343,21 +342,6 @@ def test_too_many_tickers_are_refused(tmp_path: Path) -> None:
         read(write(tmp_path, maker.text(records)), limits=Limits(max_tickers=10))
 
 
-@pytest.mark.parametrize(
-    ("name", "period"),
-    [
-        ("COTAHIST_A1986.ZIP", "1986-01-01 to 1986-12-31"),
-        ("COTAHIST.A2000", "2000-01-01 to 2000-12-31"),
-        ("cotahist_m022020.zip", "2020-02-01 to 2020-02-29"),
-        ("COTAHIST_D04022022.TXT.zip", "2022-02-04"),
-        ("COTAHIST_EXAMPLE_17042026.TXT", "None"),
-        ("quotes.zip", "None"),
-    ],
-)
-def test_the_name_states_the_period(name: str, period: str) -> None:
-    assert str(named_period(name)) == period
-
-
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_damage_anywhere_is_an_error_or_harmless(
@@ -415,25 +399,3 @@ def test_a_file_saved_as_utf8_is_read_as_the_exchange_s_own(
 def test_two_latin1_characters_that_look_like_utf8_stay_two(tmp_path: Path) -> None:
     found, report = read(write(tmp_path, maker.text([maker.record(company="Ã©")])))
     assert (found["company"].tolist(), report.rejected) == (["Ã©"], ())
-
-
-@pytest.mark.parametrize(
-    ("name", "exchange_s"),
-    [
-        ("COTAHIST_D20230301.TXT", "COTAHIST_D01032023.TXT"),
-        ("cotahist_d20231231.zip", "COTAHIST_D31122023.ZIP"),
-        ("cotahist_m202302.txt", "COTAHIST_M022023.TXT"),
-        ("COTAHIST.A2023", "COTAHIST_A2023.ZIP"),
-    ],
-)
-def test_a_name_with_the_year_first_is_the_same_period(name: str, exchange_s: str) -> None:
-    assert named_period(name) == named_period(exchange_s) is not None
-
-
-@given(st.dates(pd.Timestamp("1986-01-01").date(), pd.Timestamp("2099-12-31").date()))
-def test_the_name_of_a_day_is_unambiguous(day) -> None:  # type: ignore[no-untyped-def]
-    for form in ("%d%m%Y", "%Y%m%d"):
-        period = named_period(f"COTAHIST_D{day:{form}}.TXT")
-        assert (period.first, period.last) == (day, day)
-    for form in ("%m%Y", "%Y%m"):
-        assert named_period(f"COTAHIST_M{day:{form}}.TXT").first == day.replace(day=1)

@@ -226,7 +226,8 @@ def test_actions_are_detected_for_the_files_before_a_refused_one(
     storage: Counting, files: Path
 ) -> None:
     list(Ingest(storage).folder(files))
-    fresh, told = FolderStorage(Path(storage.url).parent / "fresh"), Told()
+    fresh = FolderStorage(Path(storage.url).parent / "fresh")
+    told = Told()
     annual(files, 2021, [Quote(date(2021, 1, 4), close=1.0), Quote(date(2021, 1, 4), close=2.0)])
     with pytest.raises(B3Error, match="PETR4"):
         list(Ingest(fresh, progress=told).folder(files))

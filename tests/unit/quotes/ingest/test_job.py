@@ -24,7 +24,7 @@ from b3shared.core.errors import (
 )
 from b3shared.quotes.calendar import sessions
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES
-from b3shared.quotes.cotahist.periods import annual, covering, period_name, period_of
+from b3shared.quotes.cotahist.periods import annual, period_of
 from b3shared.quotes.ingest.job import INGEST_SECONDS, RESERVE_SECONDS, ingest_quotes
 from b3shared.quotes.ingest.request import LOOK_BACK, IngestRequest, missing_days
 from b3shared.quotes.lake.lake import LAKE, Lake
@@ -40,7 +40,9 @@ class World:
     """A lake, and a server with the files that a test gives it."""
 
     def __init__(self, settings: Settings, files: dict[str, bytes], asked: list[str]) -> None:
-        self.settings, self.files, self.asked = settings, files, asked
+        self.settings = settings
+        self.files = files
+        self.asked = asked
         self.storage = FolderStorage(settings.storage)
         self.folder = Path(settings.storage).parent
 
@@ -391,28 +393,6 @@ def test_an_object_without_cotahist_in_its_name_is_ignored(world: World, name: s
 @pytest.mark.parametrize(
     "event",
     [
-        {"year": 2020},
-        {"years": ["MMXX"]},
-        {"since": "yesterday"},
-        {"detail-type": "Object Created", "detail": {}},
-        {"key": "inputs/cotahist/COTAHIST_A2020.ZIP", "years": [2020]},
-        {"key": "inputs/cotahist/COTAHIST_A2020.ZIP", "since": "2020-01-02"},
-        {"years": [2020], "partial": True},
-        {"partial": True},
-        {"since": str(today() + timedelta(days=1))},
-        {"since": "1993-12-01"},
-        ["A2020"],
-        None,
-    ],
-)
-def test_an_invalid_request_is_refused(event: Any) -> None:
-    with pytest.raises(InvalidParameterError):
-        IngestRequest.from_event(event)
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
         {"years": [2020, 1993]},
         {"periods": ["M061993"]},
         {"years": [2999]},
@@ -434,37 +414,6 @@ def test_years_before_the_real_are_refused_before_any_download(world: World) -> 
     ):
         list(B3IngestionService(world.settings).ingest_published([2020, 1990]))
     assert world.asked == []
-
-
-def names(days: list[date]) -> list[str]:
-    return [period_name(period) for period in covering(days)]
-
-
-def test_few_days_are_daily_files_and_many_are_monthly_or_annual_ones() -> None:
-    march = sessions(date(2020, 3, 1), date(2020, 3, 31)).tolist()
-    quarter = sessions(date(2020, 1, 1), date(2020, 3, 31)).tolist()
-    assert names(march[:2]) == ["D02032020", "D03032020"]
-    assert names(march) == ["M032020"]
-    assert names(quarter) == ["A2020"]
-    assert names([*march, date(2021, 1, 4)]) == ["M032020", "D04012021"]
-    assert names([]) == []
-    month = sessions(today().replace(day=1), today()).tolist()
-    assert all(name.startswith("D") for name in names(month)), (
-        "the month that is going on has no file of its own"
-    )
-
-
-@pytest.mark.parametrize("name", ["A2020", "M022020", "D29022020"])
-def test_a_period_has_one_name(name: str) -> None:
-    assert period_name(period_of(name)) == name
-
-
-@pytest.mark.parametrize(
-    "name", ["", "A20201", "M132020", "D31022020", "a2020", "COTAHIST_A2020", "../A2020"]
-)
-def test_an_invalid_period_is_refused(name: str) -> None:
-    with pytest.raises(InvalidParameterError, match="period"):
-        period_of(name)
 
 
 def test_the_address_is_the_exchanges_unless_a_mirror_is_set() -> None:

@@ -299,7 +299,8 @@ def test_a_writer_overtaken_twice_before_it_fetches_starts_again(
     """The files of its manifest are gone then; no change of theirs or its own is lost."""
     of_2021 = raw[raw["date"].dt.year == 2021]
     write_lake(of_2021, storage)
-    rival, seen = Lake(storage), []
+    rival = Lake(storage)
+    seen = []
 
     def draft(before: Manifest, folder: Path) -> Draft:
         seen.append(before.sequence)
