@@ -65,7 +65,7 @@ class Patience:
 
 
 class QuoteServer:
-    """Where the exchange (or a mirror) publishes its files.
+    """Downloads the files that the exchange, or a mirror, publishes.
 
     Args:
         address: http(s) address with ``{period}`` in place of A2020, M012020 or D02012020.
