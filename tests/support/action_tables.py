@@ -23,7 +23,7 @@ def quotes(**columns: list[object]) -> pd.DataFrame:
 
 
 def actions(*rows: dict[str, object]) -> pd.DataFrame:
-    """A table of actions: splits by 2 of PETR4 detected with confidence 1, unless a row says otherwise."""
+    """A table of actions; by default detected splits of PETR4 by 2, with confidence 1."""
     base = {
         "ticker": "PETR4",
         "kind": "split",

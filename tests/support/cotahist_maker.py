@@ -1,4 +1,4 @@
-"""COTAHIST files written and read the slow, plain way: what the parser is compared with."""
+"""Writes COTAHIST files, and reads them line by line: the oracle of the parser."""
 
 import gzip
 import zipfile
@@ -32,7 +32,8 @@ def record(
     line = (
         f"01{day}{bdi_code}{ticker:<12}{market}{company:<12}{especi:<10}{'':3}{currency:<4}"
         + "".join(f"{price:013d}" for price in prices)
-        + f"{trades:05d}{volume:018d}{turnover:018d}{0:013d}099991231{factor:07d}{0:013d}{isin:<12}{dismes:03d}"
+        + f"{trades:05d}{volume:018d}{turnover:018d}{0:013d}099991231"
+        + f"{factor:07d}{0:013d}{isin:<12}{dismes:03d}"
     )
     assert len(line) == WIDTH
     return line
@@ -49,7 +50,7 @@ def trailer(count: int, year: int = 2020, created: str = "20201230") -> str:
 def text(
     records: list[str], *, year: int = 2020, created: str = "20201230", end: str = "\r\n"
 ) -> bytes:
-    """A whole, sound file."""
+    """The text of a whole, sound file."""
     lines = [header(year, created), *records, trailer(len(records) + 2, year, created)]
     return "".join(line + end for line in lines).encode("latin-1")
 

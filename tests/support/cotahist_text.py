@@ -1,4 +1,4 @@
-"""COTAHIST files of a test's own: the exchange's layout, written rather than read."""
+"""Writes COTAHIST files with the quotes of a test, in the exchange's layout."""
 
 import io
 import zipfile
@@ -24,10 +24,10 @@ class Quote:
     def line(self) -> str:
         """Its 245 characters."""
         prices = "".join(f"{round(value * 100):013}" for value in [self.close] * 7)
-        isin = (
-            self.isin or f"BR{self.ticker[:4]}ACNPR6"
-        )  # tickers of one ISIN would be taken for one paper
-        head = f"01{self.day:%Y%m%d}02{self.ticker:<12}{self.market}{'PETROBRAS':<12}{self.type:<10}{'':3}R$  "
+        # by default one ISIN per ticker: tickers of one ISIN are one paper
+        isin = self.isin or f"BR{self.ticker[:4]}ACNPR6"
+        head = f"01{self.day:%Y%m%d}02{self.ticker:<12}{self.market}"
+        head += f"{'PETROBRAS':<12}{self.type:<10}{'':3}R$  "
         amounts = f"{10:05}{self.volume:018}{round(self.close * self.volume * 100):018}"
         line = f"{head}{prices}{amounts}{0:013}099991231{1:07}{0:013}{isin:<12}{self.dismes:03}"
         assert len(line) == 245
@@ -37,9 +37,9 @@ class Quote:
 def cotahist(
     quotes: Iterable[Quote], year: int, created: str | None = None, records: int | None = None
 ) -> bytes:
-    """A whole file: header, records, trailer.
+    """The text of a whole file: header, records, trailer.
 
-    ``records`` is what the trailer claims, where that is not the truth.
+    ``records`` is the trailer's count where it must be wrong.
     """
     lines = [quote.line() for quote in quotes]
     stamp = created or f"{year}1231"
@@ -50,7 +50,7 @@ def cotahist(
 
 
 def zipped(text: bytes, member: str) -> bytes:
-    """The file as the exchange sends it."""
+    """The file as the exchange sends it: zipped."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(member, text)
@@ -58,7 +58,7 @@ def zipped(text: bytes, member: str) -> bytes:
 
 
 def daily(folder: Path, day: date, quotes: Iterable[Quote], created: str | None = None) -> Path:
-    """A daily file in a folder."""
+    """Write a daily file into a folder."""
     path = folder / f"COTAHIST_D{day:%d%m%Y}.TXT"
     path.write_bytes(cotahist(quotes, day.year, created or f"{day:%Y%m%d}"))
     return path
@@ -67,7 +67,7 @@ def daily(folder: Path, day: date, quotes: Iterable[Quote], created: str | None 
 def annual(
     folder: Path, year: int, quotes: Iterable[Quote], name: str = "", created: str | None = None
 ) -> Path:
-    """An annual file in a folder."""
+    """Write an annual file into a folder."""
     path = folder / (name or f"COTAHIST_A{year}.TXT")
     path.write_bytes(cotahist(quotes, year, created))
     return path

@@ -1,4 +1,4 @@
-"""Quotes with planted corporate actions, and what a detector applies of them."""
+"""Quotes with planted corporate actions, and the detections that a read would apply."""
 
 import numpy as np
 import pandas as pd
@@ -6,6 +6,7 @@ import pandas as pd
 from b3shared.quotes.corporate_actions.table import MINIMAL_CONFIDENCE
 
 PLANTED = 120
+"""Session of a walk on which something happens."""
 
 
 def walk(
@@ -36,8 +37,9 @@ def walk(
 
 
 def split(frame: pd.DataFrame, factor: float, at: int = PLANTED) -> pd.DataFrame:
-    """The same quotes if from a session on one share were ``factor`` shares."""
-    out, rest = frame.copy(), np.arange(len(frame)) >= at
+    """The same quotes after a split: from a session on, one share is ``factor`` shares."""
+    out = frame.copy()
+    rest = np.arange(len(frame)) >= at
     for column in ("open", "high", "low", "close"):
         out[column] = np.where(
             rest, np.maximum(np.round(out[column] / factor, 2), 0.01), out[column]

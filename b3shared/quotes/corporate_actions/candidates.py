@@ -159,6 +159,7 @@ def _candidates(traded: str) -> str:
     own = "CASE WHEN split_factor > 0 AND split_factor <> 1 THEN split_factor END"
     following = f"w ROWS BETWEEN CURRENT ROW AND {LATE_LISTING} FOLLOWING"
     unexplained = _JUMPS.replace("gap - market_gap", "unexplained - market_gap")
+
     return f"""{traded}, {_FRESH}, lagged AS (
         SELECT *, lag("date") OVER w AS previous_date, lag(close) OVER w AS previous,
             lag(fresh, 2 IGNORE NULLS) OVER w AS previous_2,

@@ -22,7 +22,7 @@ LARGEST_WEIGHT = 3.0
 decide for a whole source."""
 
 LEAST_MOVE = 0.01
-"""Least scale of a day's return: over holidays and on quiet shares the trailing value is too low."""
+"""Least scale of a day's return: on quiet shares the trailing value is too low."""
 
 UNTRACED = -5.0
 """Log odds (1 to 150) below which a split counts as already in the prices. A source is believed

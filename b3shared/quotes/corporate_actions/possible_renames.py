@@ -56,10 +56,12 @@ def _sql(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
         f'CAST({name if name in found else "NULL"} AS {kind}) AS "{name}"'
         for name, kind in _OPTIONAL.items()
     )
+
     before = f"quoted.session BETWEEN pairs.session - {AROUND} AND pairs.session - 1"
     after = f"quoted.session BETWEEN pairs.session AND pairs.session + {AROUND - 1}"
     day = 'CAST("date" AS DATE)'
     sessions_left = "(SELECT max(session) FROM sessions) - session + 1"
+
     return f"""
     WITH sessions AS MATERIALIZED (
         SELECT day, row_number() OVER (ORDER BY day) AS session,

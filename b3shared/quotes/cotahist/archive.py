@@ -113,6 +113,7 @@ class CotahistText:
         """
         with _damage(self.name):
             data = self._stream.read(size)
+
         self._read += len(data)
         if self._read > self._limits.max_bytes:
             raise too_large(self.name, self._read, self._limits)
@@ -171,6 +172,7 @@ def check_start(name: str, start: bytes) -> None:
         raise UnreadableFileError(
             f"{name} holds no text; a COTAHIST file has a header, records and a trailer"
         )
+
     if text.startswith(b"<"):
         raise UnreadableFileError(
             f"{name} is an HTML page, not a COTAHIST file: its address answered with a page, often "

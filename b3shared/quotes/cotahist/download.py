@@ -65,7 +65,7 @@ class Patience:
 
 
 class QuoteServer:
-    """Where the exchange (or a mirror) publishes its files.
+    """Downloads the files that the exchange, or a mirror, publishes.
 
     Args:
         address: http(s) address with ``{period}`` in place of A2020, M012020 or D02012020.
@@ -116,6 +116,7 @@ class QuoteServer:
         # the reader checks the content against the period in this name
         path = folder / f"COTAHIST_{period_name(period)}.ZIP"
         ends = time.monotonic() + within
+
         for attempt in range(1, self._patience.attempts + 1):
             try:
                 return self._attempt(url, path, ends - time.monotonic())
@@ -188,6 +189,7 @@ class QuoteServer:
             raise SourceUnavailableError(
                 f"{url}: status {answer.status}, where 200 was expected", url=url
             )
+
         kind = answer.headers.get("Content-Type", "").split(";")[0].strip().lower()
         if kind in ("text/html", "application/xhtml+xml"):
             raise UnreadableFileError(
@@ -215,6 +217,7 @@ class QuoteServer:
             file.write(piece)
             if time.monotonic() - began > seconds:
                 raise _PassingError(f"not done after {seconds:.0f} s, {size:,} bytes came")
+
         if size == 0:
             raise _PassingError("an empty answer")
         if announced is not None and size != announced:

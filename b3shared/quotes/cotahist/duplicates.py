@@ -69,6 +69,7 @@ class QuotedDays:
                 f"{self._name} has more than {self._limits.max_tickers:,} tickers in the cash "
                 "market; a year has some 3,000"
             )
+
         while len(self._tickers) > self._number.shape[1]:
             self._number = np.pad(self._number, ((0, 0), (0, self._number.shape[1])))
             self._digest = np.pad(self._digest, ((0, 0), (0, self._digest.shape[1])))

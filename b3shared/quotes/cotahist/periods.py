@@ -74,6 +74,13 @@ def daily(day: date) -> Period:
     return Period("daily", day, day)
 
 
+def kind_of_span(first: date, last: date) -> Kind:
+    """Return the kind of a file with these first and last sessions."""
+    if first == last:
+        return "daily"
+    return "monthly" if (first.year, first.month) == (last.year, last.month) else "annual"
+
+
 def period_name(period: Period) -> str:
     """Return the part of a file's name that states its period: A2020, M012020 or D02012020."""
     return {

@@ -17,7 +17,7 @@ from b3shared.quotes.cotahist import records as record
 from b3shared.quotes.cotahist.archive import CotahistText, Limits, open_text
 from b3shared.quotes.cotahist.duplicates import QuotedDays
 from b3shared.quotes.cotahist.header import read_header
-from b3shared.quotes.cotahist.periods import Kind, Period
+from b3shared.quotes.cotahist.periods import Period, kind_of_span
 from b3shared.quotes.cotahist.records import Lines
 from b3shared.quotes.cotahist.report import CotahistReport, Tally
 
@@ -45,12 +45,14 @@ class CotahistFile:
     def __init__(self, text: CotahistText, *, partial: bool, limits: Limits) -> None:
         self.name = text.name
         self.sha256 = text.sha256
+
         self._text = text
         self._partial = partial
         self._limits = limits
         self._header, self._carry = read_header(text, limits)
         self.created = self._header.created
         self.period = self._own_period()
+
         self._tally = Tally(text.name, limits, lines=1, types=Counter({"00": 1}))
         self._seen = QuotedDays(text.name, self.period, limits)
         self._trailer_line = 0
@@ -132,6 +134,7 @@ class CotahistFile:
             if cut:
                 yield data[:cut]
             carry = data[cut:]
+
             if len(carry) > self._limits.max_line:
                 raise InvalidCotahistError(
                     f"{self.name}: line {self._tally.lines + 1:,} has no end within "
@@ -194,6 +197,7 @@ class CotahistFile:
         values, codes = record.text(lines.field(record.RECORD_TYPE))
         counts = np.bincount(codes, minlength=len(values)).tolist()
         self._tally.types.update(dict(zip(values, counts, strict=True)))
+
         wrong = np.array([value != "01" for value in values], dtype=bool)[codes]
         return self._reject(
             lines,
@@ -258,7 +262,9 @@ class CotahistFile:
             file=self.name,
             member=self._text.member,
             sha256=self.sha256,
-            kind=self._text.period.kind if self._text.period else _kind(sessions[0], sessions[-1]),
+            kind=self._text.period.kind
+            if self._text.period
+            else kind_of_span(sessions[0], sessions[-1]),
             partial=self._partial,
             created=self.created,
             sessions=sessions,
@@ -283,16 +289,10 @@ class CotahistFile:
             )
         else:
             return
+
         raise InvalidCotahistError(
             f"{self.name} {problem}; a subset of the exchange's file must be said to be one "
             f"(--partial){tally.describe_rejected()}",
             lines=tally.lines,
             trailer_count=tally.trailer_count,
         )
-
-
-def _kind(first: date, last: date) -> Kind:
-    """The kind of a file with these first and last sessions."""
-    if first == last:
-        return "daily"
-    return "monthly" if (first.year, first.month) == (last.year, last.month) else "annual"

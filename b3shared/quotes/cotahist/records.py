@@ -162,11 +162,13 @@ def faults(lines: Bytes, period: Period) -> Iterator[tuple[Mask, Callable[[str],
     """Yield (mask of the rows, reason from a row's text) of each fault that a record may have."""
     for name, field in _NUMBERS.items():
         yield ~are_digits(lines[:, field]), partial(_not_a_number, name, field)
+
     date, exist = days(lines)
     yield ~exist, lambda line: f"date: {line[DATE]!r} is no day"
     outside = (date < np.datetime64(period.first)) | (date > np.datetime64(period.last))
     yield outside, lambda line: f"date: {line[DATE]!r} lies outside the file's period, {period}"
     yield number(lines[:, FACTOR]) == 0, lambda _: "quotation factor: 0 is not allowed"
+
     texts = np.concatenate(
         [lines[:, s] for s in (BDI_CODE, TICKER, COMPANY, TYPE, CURRENCY, ISIN)], axis=1
     )
@@ -200,6 +202,7 @@ def to_frame(lines: Bytes) -> pd.DataFrame:
     # one division, so that the result is correctly rounded
     hundredths = 100.0 * number(lines[:, FACTOR])[:, None]
     prices = number(lines[:, PRICES].reshape(len(lines), 7, 13)) / hundredths
+
     columns: dict[str, Any] = {
         "ticker": _strings(lines[:, TICKER]),
         "date": days(lines)[0].astype("datetime64[s]"),

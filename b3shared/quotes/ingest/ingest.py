@@ -146,6 +146,7 @@ class Ingest:
         if self._server is None:
             raise SourceUnavailableError("no address of the exchange's files is set")
         self._progress({"step": period_name(period), "phase": "downloading"})
+
         url = self._server.url(period)
         with temporary_directory(SCRATCH) as folder:
             try:
@@ -199,6 +200,7 @@ class Ingest:
                 except InvalidActionsError as error:  # the quotes are good all the same
                     bad_table[:] = [error]
                     change = Draft(years)
+
                 record.committing(report, found)
                 return change
 

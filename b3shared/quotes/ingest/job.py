@@ -149,6 +149,7 @@ def _ingest_periods(
         started = True
         period = queue.pop(0)
         within = seconds_left() - INGEST_SECONDS
+
         try:
             results.files.append(ingest.period(period, more=bool(queue), within=within))
         except NotPublishedError as error:

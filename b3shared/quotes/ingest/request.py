@@ -76,10 +76,12 @@ class IngestRequest(BaseModel):
                 f"key must not be given with {' and '.join(named)}: "
                 "ask for a file of the bucket or for the exchange's"
             )
+
         if self.partial and self.key is None:
             raise InvalidParameterError(
                 "partial must not be true without key: the exchange's own files are whole"
             )
+
         if self.since is not None and self.since > today():
             raise InvalidParameterError(
                 f"since must be a day up to today, {today()}, got {str(self.since)!r}"

@@ -152,8 +152,10 @@ class StagedQuotes:
             "CREATE OR REPLACE TEMP VIEW newer AS "
             f"SELECT * FROM there WHERE {FILE_CREATED} > {policy.newest_replaced}"
         )
+
         run(f"CREATE OR REPLACE TEMP VIEW new AS {self._new(policy)}")
         run(f"CREATE OR REPLACE TEMP VIEW kept AS {self._kept(policy)}")
+
         run(
             f"COPY (SELECT * FROM (FROM kept UNION ALL BY NAME {self._new_with_lake_columns()}) "
             f"ORDER BY ticker, date) TO {literal(target)} (FORMAT parquet, COMPRESSION zstd)"

@@ -1,4 +1,4 @@
-"""Corporate actions of any number of quotes: some tickers at a time show the same as all at once, to the last bit."""
+"""Looking at some tickers at a time gives the candidates of all at once, to the last bit."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,12 +97,15 @@ def test_a_fall_of_the_whole_market_is_known_where_tickers_are_looked_at_one_by_
 
 
 def test_memory_is_bounded_by_what_is_looked_at_together(tmp_path: Path) -> None:
-    """Three hundred thousand rows with all columns that are used do not fit into 32 MB at once, and do in parts."""
+    """300,000 rows with all used columns fit into 32 MB only in parts."""
     with duckdb.connect(config={"threads": 2}) as connection:
         wide = (
             "'ON  ED  NM' AS type, 'BR' || ticker || 'ACNOR1' AS isin, 100 + year(date) AS dismes"
         )
-        copies = f"SELECT * REPLACE (chr(65 + copy::INT) || ticker[2:] AS ticker) FROM '{BUNDLED_QUOTES}', range(4) AS c(copy)"
+        copies = (
+            "SELECT * REPLACE (chr(65 + copy::INT) || ticker[2:] AS ticker) "
+            f"FROM '{BUNDLED_QUOTES}', range(4) AS c(copy)"
+        )
         columns = "ticker, date, open, high, low, close, volume"
         connection.execute(
             f"COPY (SELECT {columns}, {wide} FROM ({copies})) TO '{tmp_path}/wide.parquet'"

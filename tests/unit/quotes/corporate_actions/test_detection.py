@@ -82,7 +82,8 @@ def test_a_price_that_goes_back_is_no_split(seed: int, volatility: float, factor
 
 def stuck(frame: pd.DataFrame, factor: float, sessions: int) -> pd.DataFrame:
     """The same quotes with some sessions at one price and without a range, on another level."""
-    out, rows = frame.copy(), slice(PLANTED, PLANTED + sessions - 1)
+    out = frame.copy()
+    rows = slice(PLANTED, PLANTED + sessions - 1)
     price = round(out["close"].iloc[PLANTED - 1] * factor, 2)
     for column in ("open", "high", "low", "close"):
         out.loc[rows, column] = price
@@ -109,7 +110,8 @@ def test_a_price_stuck_14_percent_low_seldom_passes_for_a_bonus() -> None:
 
     Of 1,900 such walks 38 were taken for a bonus.
     """
-    walks, found = 190, 0
+    walks = 190
+    found = 0
     names = [f"A{chr(65 + n)}AA3" for n in range(19)]  # too few for a market's gap
     for first in range(0, walks, len(names)):
         frames = []
@@ -133,7 +135,8 @@ def test_a_split_followed_by_a_stuck_price_is_found(
 def paid(frame: pd.DataFrame, part: float, listed: int = 0, at: int = PLANTED) -> pd.DataFrame:
     """The same quotes after a payout of part of the price, listed some sessions off its ex-date."""
     amount = round(part * frame["close"].iloc[at - 1], 4)
-    out, rest = frame.assign(dividend=0.0), np.arange(len(frame)) >= at
+    out = frame.assign(dividend=0.0)
+    rest = np.arange(len(frame)) >= at
     for column in ("open", "high", "low", "close"):
         out[column] = np.where(
             rest, np.maximum(np.round(out[column] * (1 - part), 2), 0.01), out[column]
@@ -181,7 +184,7 @@ def test_the_same_fall_without_a_listed_payout_is_a_split() -> None:
 def test_the_rest_of_a_jump_after_a_listed_payout_is_the_split(
     part: float, factor: float, listed: int
 ) -> None:
-    """CSAN3 2021 paid 1 % and split in four on one day, BRPR3 2023 paid 82 % and grouped 25 into one."""
+    """CSAN3 2021 paid 1 % and split in four on one day; BRPR3 2023 paid 82 % and grouped 25."""
     frame = paid(split(walk(price=300.0, volatility=0.01), factor), part, listed)
     found = detect_in(frame)
     assert applied(found) == [("PETR4", day(frame), pytest.approx(factor))]
@@ -369,7 +372,8 @@ def test_a_second_bonus_under_the_mark_of_the_first_is_found_too() -> None:
 
 def test_no_unmarked_split_is_found_over_a_long_hole() -> None:
     frame = split(walk(), 2.0)
-    short, long = frame.copy(), frame.copy()
+    short = frame.copy()
+    long = frame.copy()
     short.loc[PLANTED:, "date"] += pd.Timedelta(days=LONGEST_HOLE - 10)
     long.loc[PLANTED:, "date"] += pd.Timedelta(days=LONGEST_HOLE)
     assert [f for _, _, f in applied(detect_in(short))] == [2.0]
@@ -429,7 +433,8 @@ def test_a_small_factor_that_is_listed_does_not_hide_a_greater_one() -> None:
 
 def test_sessions_later_than_two_change_no_detection() -> None:
     frame = split(walk(), 2.0)
-    whole, cut = detect_in(frame), detect_in(frame.iloc[: PLANTED + 3])
+    whole = detect_in(frame)
+    cut = detect_in(frame.iloc[: PLANTED + 3])
     pd.testing.assert_frame_equal(whole[whole["factor"] == 2], cut[cut["factor"] == 2])
 
 

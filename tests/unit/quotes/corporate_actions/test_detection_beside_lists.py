@@ -1,4 +1,4 @@
-"""What a list says of a day explains its move first; a price that is stuck at a wrong level is no action."""
+"""A listed payout explains the move of its day first."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ PRICES = ["open", "high", "low", "close"]
 
 
 def paid(frame: pd.DataFrame, part: float, listed: int = 0) -> pd.DataFrame:
-    """Quotes of a share that pays a part of its price; the list names the ex-date, or a session beside it."""
+    """Quotes of a share that pays part of its price, listed on its ex-date or a session beside."""
     rest = np.arange(len(frame)) >= PLANTED
     cash = round(part * float(frame["close"].iloc[PLANTED - 1]), 4)
     out = frame.copy()

@@ -1,4 +1,4 @@
-"""Real splits are found and real crashes are not, in the vendor's prices and in the exchange's own rows."""
+"""Real splits are detected and real crashes are not, in quotes of a vendor and the exchange."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,10 @@ def applied(actions: pd.DataFrame) -> list[tuple[str, str, float]]:
 
 def excerpt(folder: Path, file: str, ticker: str, first: str, last: str) -> pd.DataFrame:
     with duckdb.connect() as connection:
-        sql = f"SELECT * FROM '{folder / file}' WHERE ticker = ? AND date BETWEEN ? AND ? ORDER BY date"
+        sql = (
+            f"SELECT * FROM '{folder / file}' "
+            "WHERE ticker = ? AND date BETWEEN ? AND ? ORDER BY date"
+        )
         frame = connection.execute(sql, [ticker, first, last]).df()
     return frame.drop(columns=["type", "isin"]) if file == "b3_daily.parquet" else frame
 
@@ -49,17 +52,15 @@ def excerpt(folder: Path, file: str, ticker: str, first: str, last: str) -> pd.D
 def test_real_splits_are_found_from_prices_and_volumes(
     shared_data: Path, ticker: str, ex_date: str, factor: float
 ) -> None:
-    first, last = (
-        pd.Timestamp(ex_date) - pd.Timedelta(days=200),
-        pd.Timestamp(ex_date) + pd.Timedelta(days=40),
-    )
+    first = pd.Timestamp(ex_date) - pd.Timedelta(days=200)
+    last = pd.Timestamp(ex_date) + pd.Timedelta(days=40)
     frame = excerpt(shared_data, "b3_daily.parquet", ticker, str(first.date()), str(last.date()))
     assert applied(detect_in(frame)) == [(ticker, ex_date, pytest.approx(factor))]
 
 
 @pytest.mark.parametrize("listed", ["2021-05-05", "2021-05-06"])
 def test_csan3_s_payout_and_split_of_one_day_are_told_apart(shared_data: Path, listed: str) -> None:
-    """R$ 1.0306 a share of before, and four for one, ex 2021-05-06; lists have the session before as well."""
+    """R$ 1.0306 per old share and four for one, ex 2021-05-06; some lists are early."""
     frame = excerpt(shared_data, "b3_daily.parquet", "CSAN3", "2020-10-01", "2021-06-10")
     frame = frame.assign(dividend=np.where(frame["date"] == listed, 1.0306, 0.0))
     assert applied(detect_in(frame)) == [("CSAN3", "2021-05-06", 4.0)]
@@ -129,8 +130,10 @@ def test_on_consecutive_official_days_every_ex_mark_lies_where_dismes_changed_an
         january = f"(SELECT * FROM '{file}' WHERE date BETWEEN '2020-01-02' AND '2020-01-30')"
         found = detect_actions(connection, january)
         changed = connection.execute(
-            f"""SELECT ticker, date FROM (SELECT *, lag(dismes) OVER (PARTITION BY ticker ORDER BY date) AS before
-                FROM {january}) WHERE dismes <> before ORDER BY ALL"""
+            f"""SELECT ticker, date FROM (
+                SELECT *, lag(dismes) OVER (PARTITION BY ticker ORDER BY date) AS before
+                FROM {january}
+            ) WHERE dismes <> before ORDER BY ALL"""
         ).df()
     marks = found[found["kind"] == "ex_mark"][["ticker", "date"]]
     assert len(marks) > 100

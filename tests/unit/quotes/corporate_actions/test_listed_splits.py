@@ -1,4 +1,4 @@
-"""Listed splits stay where prices are as traded, and go where the prices were adjusted for them before."""
+"""Listed splits are kept where prices are as traded, and cleared where they are adjusted."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def raw() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def adjusted(raw: pd.DataFrame) -> pd.DataFrame:
-    """The same with all prices in today's shares, as Yahoo serves them, and the splits still listed."""
+    """The same with prices in today's shares, as Yahoo serves them, and the splits listed."""
     later = raw[::-1].groupby("ticker")["split_factor"].cumprod()[::-1] / raw["split_factor"]
     return raw.assign(**{name: raw[name] / later for name in PRICES})
 
@@ -86,20 +86,20 @@ def test_a_real_split_on_a_day_of_a_crash_or_a_rally_stays(
         assert left(crash, tmp_path) == 1
 
 
-def test_a_lone_small_bonus_stays_whatever_its_day_did(raw: pd.DataFrame, tmp_path: Path) -> None:
-    """A factor of 1.05 cannot be told from an ordinary day: without other splits the source is believed."""
+def test_a_lone_small_bonus_is_kept(raw: pd.DataFrame, tmp_path: Path) -> None:
+    """A factor of 1.05 looks like an ordinary day; without other splits the source is believed."""
     for move in (-0.05, -0.02, 0.0, 0.02):
         assert left(with_split(raw, "2023-03-15", 1.05, move), tmp_path) == 1
 
 
-def test_a_small_bonus_goes_where_the_other_splits_are_adjusted(
+def test_a_small_bonus_is_cleared_where_the_other_splits_are_adjusted(
     adjusted: pd.DataFrame, tmp_path: Path
 ) -> None:
     bonus = with_split(adjusted, "2023-03-15", 1.05, 0.0).assign(ticker="XXXX3")
     assert left(pd.concat([adjusted, bonus], ignore_index=True), tmp_path) == 0
 
 
-def test_one_wrong_row_among_real_splits_goes_alone(raw: pd.DataFrame, tmp_path: Path) -> None:
+def test_only_the_wrong_row_among_real_splits_is_cleared(raw: pd.DataFrame, tmp_path: Path) -> None:
     wrong = with_split(raw, "2023-03-15", 4.0).assign(ticker="XXXX3")
     assert left(pd.concat([raw, wrong], ignore_index=True), tmp_path) == listed(raw)
 
@@ -115,9 +115,7 @@ def test_a_split_on_a_session_without_a_trade_is_judged_by_the_next_one(
     assert left(split.assign(**dict.fromkeys(PRICES, split["close"][0])), tmp_path) == 0
 
 
-def test_a_split_that_the_user_gives_is_applied_without_a_trace(
-    raw: pd.DataFrame, tmp_path: Path
-) -> None:
+def test_a_users_split_is_applied_without_a_trace(raw: pd.DataFrame, tmp_path: Path) -> None:
     storage = open_storage(tmp_path)
     split = with_split(raw, "2023-03-15", 4.0)
     fill_lake(ParquetSource(write_parquet(split, tmp_path / "quotes.parquet")), storage)
@@ -134,17 +132,18 @@ def test_a_split_that_the_user_gives_is_applied_without_a_trace(
         ("b3_daily", "split_coef AS split_factor, dividend", 194, 195),
         (
             "b3_daily_adjusted",
-            "CASE WHEN stock_splits > 0 THEN stock_splits ELSE 1 END AS split_factor, 0 AS dividend",
+            "CASE WHEN stock_splits > 0 THEN stock_splits ELSE 1 END AS split_factor, "
+            "0 AS dividend",
             4,
             683,
         ),
     ],
     ids=["as traded", "adjusted"],
 )
-def test_ten_years_of_a_vendor_are_told_apart(
+def test_ten_years_of_a_vendors_splits_are_classified(
     shared_data: Path, file: str, columns: str, applied: int, of: int
 ) -> None:
-    """The one that goes lists a factor of 0.001 beside no jump; the four that stay fell by their factor."""
+    """The one that is cleared lists 0.001 without a jump; the four kept fell by their factor."""
     with connect() as connection:
         quotes = (
             f"(SELECT ticker, date, close, volume, {columns} FROM '{shared_data / file}.parquet')"

@@ -29,7 +29,7 @@ def test_real_tickers_that_went_on_under_another_are_linked(official: pd.DataFra
 
 
 def quotes(*spans: tuple[str, str, int, int]) -> pd.DataFrame:
-    """Quotes of (ticker, isin, first session, last session); PETR4 is there in all of 40 sessions."""
+    """Quotes of (ticker, isin, first session, last session), and PETR4 in all 40 sessions."""
     days = pd.date_range("2023-01-02", periods=40, freq="B")
     parts = [("PETR4", "BRPETRACNPR6", 0, 39), *spans]
     frames = [

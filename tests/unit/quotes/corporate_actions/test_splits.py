@@ -1,4 +1,4 @@
-"""Quotes that list no splits have them looked for, wherever quotes are read for use; reading alone changes nothing."""
+"""Splits are detected where a source lists none, whenever its quotes are read for use."""
 
 from datetime import date
 from pathlib import Path
@@ -30,7 +30,8 @@ def unlisted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled quotes without their splits; dividends are listed."""
     file = tmp_path_factory.mktemp("unlisted") / "quotes.parquet"
     duckdb.execute(
-        f"COPY (SELECT * EXCLUDE (split_factor) FROM '{BUNDLED_QUOTES}') TO '{file}' (FORMAT parquet)"
+        f"COPY (SELECT * EXCLUDE (split_factor) FROM '{BUNDLED_QUOTES}') "
+        f"TO '{file}' (FORMAT parquet)"
     )
     return file
 
@@ -42,14 +43,10 @@ def splits(source: QuoteSource) -> pd.DataFrame:
     )
 
 
-def test_quotes_read_directly_have_the_splits_that_a_lake_of_them_has(
-    unlisted: Path, tmp_path: Path
-) -> None:
+def test_quotes_read_directly_have_the_splits_of_their_lake(unlisted: Path, tmp_path: Path) -> None:
     fill_lake(ParquetSource(unlisted), open_storage(tmp_path))
-    direct, by_lake = (
-        splits(ParquetSource(unlisted)),
-        splits(open_source(f"{tmp_path}/lake/quotes")),
-    )
+    direct = splits(ParquetSource(unlisted))
+    by_lake = splits(open_source(f"{tmp_path}/lake/quotes"))
     assert len(direct) > 15
     pd.testing.assert_frame_equal(direct, by_lake)
     with duckdb.connect(str(tmp_path / "b3.duckdb")) as connection:
@@ -69,7 +66,7 @@ def test_most_splits_that_the_vendor_lists_are_found_and_few_others(unlisted: Pa
     assert len(days[0] & days[1]) >= 0.9 * len(days[1])
 
 
-def test_the_load_says_what_it_found_and_that_the_source_lacks_them(unlisted: Path) -> None:
+def test_the_load_reports_detected_splits_and_the_missing_column(unlisted: Path) -> None:
     report = load_quotes(ParquetSource(unlisted), PipelineParams()).report
     assert "split_factor" in report["missing_columns"]
     (found,) = [f for f in report["findings"] if f["kind"] == "detected_split"]
@@ -91,26 +88,28 @@ def test_a_part_of_the_quotes_has_the_splits_of_the_whole(unlisted: Path) -> Non
     assert len(some)
 
 
-def test_reading_alone_adds_nothing(unlisted: Path) -> None:
+def test_reading_alone_detects_nothing(unlisted: Path) -> None:
     frame = ParquetSource(unlisted).read(QuoteQuery())
     assert (frame["split_factor"] == 1).all()
     assert "split_factor" in frame.attrs["missing"]
 
 
-def test_what_is_served_has_the_splits_too(tmp_path: Path) -> None:
-    """A week after a split, that of a source which lists none: without it the volatility would be that of a crash."""
+def test_served_quotes_have_the_detected_splits(tmp_path: Path) -> None:
+    """Served a week after an unlisted split; unadjusted, its jump would be volatility."""
     quotes = f"FROM '{BUNDLED_QUOTES}'"
     ticker, day = duckdb.sql(
         f"SELECT ticker, date {quotes} WHERE split_factor >= 2 ORDER BY date DESC, ticker LIMIT 1"
     ).fetchall()[0]
     where = f"WHERE date <= DATE '{day}' + 7"
-    listed, unlisted = tmp_path / "listed.parquet", tmp_path / "unlisted.parquet"
+    listed = tmp_path / "listed.parquet"
+    unlisted = tmp_path / "unlisted.parquet"
     duckdb.execute(f"COPY (SELECT * {quotes} {where}) TO '{listed}' (FORMAT parquet)")
     duckdb.execute(
         f"COPY (SELECT * EXCLUDE (split_factor) {quotes} {where}) TO '{unlisted}' (FORMAT parquet)"
     )
 
-    storage, params = open_storage(tmp_path), PipelineParams().model_dump(mode="json")
+    storage = open_storage(tmp_path)
+    params = PipelineParams().model_dump(mode="json")
     volatility = []
     for path in (listed, unlisted):
         about = store_snapshot(

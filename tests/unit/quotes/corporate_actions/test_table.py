@@ -49,7 +49,7 @@ def test_an_action_before_the_first_row_or_after_the_last_is_left_out(day: str) 
     assert splits(with_actions(quotes(date=DAYS), actions({"date": day}))) == [1.0, 1.0, 1.0]
 
 
-def test_what_quotes_carry_themselves_stays() -> None:
+def test_factors_of_the_quotes_themselves_stay() -> None:
     frame = quotes(date=DAYS, split_factor=[1.0, 3.0, 1.0], dividend=[0.0, 0.0, 0.4])
     table = actions(
         {"date": DAYS[1]}, {"date": DAYS[2], "factor": 1.0, "dividend": 0.5, "kind": "dividend"}
@@ -59,7 +59,7 @@ def test_what_quotes_carry_themselves_stays() -> None:
     assert out["dividend"].tolist() == [0.0, 0.0, 0.4]
 
 
-def test_two_actions_of_one_row_compound_and_dividends_count_for_the_shares_of_before() -> None:
+def test_actions_of_one_row_compound_and_dividends_are_per_earlier_share() -> None:
     # One share pays 0.50 and becomes two; the next day, without a trade, each of the two pays 0.20
     # and becomes three.
     table = actions(
@@ -70,7 +70,7 @@ def test_two_actions_of_one_row_compound_and_dividends_count_for_the_shares_of_b
     assert out["dividend"].tolist() == [0.0, pytest.approx(0.9)]
 
 
-def test_an_uncertain_detection_is_told_and_not_applied() -> None:
+def test_an_uncertain_detection_is_reported_and_not_applied() -> None:
     doubtful = actions({"date": DAYS[1], "confidence": MINIMAL_CONFIDENCE - 0.01})
     out = with_actions(quotes(date=DAYS), doubtful)
     assert splits(out) == [1.0, 1.0, 1.0]
@@ -96,13 +96,13 @@ def test_no_actions_change_nothing_even_of_no_quotes() -> None:
     assert with_actions(empty, actions({"date": DAYS[0]})).empty
 
 
-def test_twins_of_a_day_carry_its_action_once_however_the_load_decides() -> None:
+def test_duplicate_rows_of_a_day_have_the_same_action() -> None:
     frame = quotes(date=[DAYS[0], DAYS[1], DAYS[1]], volume=[100, 0, 100])
     cleaned, _ = clean(with_actions(frame, actions({"date": DAYS[1]})))
     assert splits(cleaned) == [1.0, 2.0]
 
 
-def test_rows_without_a_date_or_ticker_are_no_obstacle() -> None:
+def test_rows_without_a_date_or_ticker_get_no_action() -> None:
     frame = quotes(date=[None, DAYS[0], DAYS[1]], ticker=["PETR4", None, "PETR4"])
     assert splits(with_actions(frame, actions({"date": DAYS[1]}))) == [1.0, 1.0, 2.0]
 
@@ -118,7 +118,8 @@ def test_a_detected_split_explains_its_jump_and_a_suspected_one_is_named_as_such
             kind: kept[kind] for kind in ("unexplained_jump", "suspected_action") if kind in kept
         }
 
-    sure, unsure = {"date": DAYS[1]}, {"date": DAYS[1], "confidence": 0.2}
+    sure = {"date": DAYS[1]}
+    unsure = sure | {"confidence": 0.2}
     tripled = "PETR4 2023-01-05: move 2.0"
     assert found(no_actions()) == {"unexplained_jump": ("PETR4 2023-01-03: move -0.5", tripled)}
     assert found(actions(sure)) == {"unexplained_jump": (tripled,)}

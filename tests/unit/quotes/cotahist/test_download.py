@@ -1,4 +1,4 @@
-"""Files from a server that behaves as servers do: what goes wrong is named, and the lake stays as it was."""
+"""Faults of a server are named when a file is downloaded, and the lake stays as it was."""
 
 import errno
 import io
@@ -96,7 +96,9 @@ def drips(handler: BaseHTTPRequestHandler) -> None:
 @contextmanager
 def exchange(*script: Answer) -> Iterator[Any]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
-    server.script, server.asked, server.over = list(script), [], threading.Event()
+    server.script = list(script)
+    server.asked = []
+    server.over = threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -182,7 +184,7 @@ FAULTS = {
 }
 
 
-def test_a_full_disk_is_no_fault_of_the_server_s_and_asks_it_but_once(tmp_path: Path) -> None:
+def test_a_full_disk_is_not_retried(tmp_path: Path) -> None:
     (tmp_path / "COTAHIST_A2020.ZIP").symlink_to("/dev/full")
     with exchange(says(GOOD)) as server:
         with pytest.raises(OSError, match=re.escape(os.strerror(errno.ENOSPC))):
@@ -209,7 +211,7 @@ def test_a_fault_is_named_and_the_lake_stays(storage: FolderStorage, fault: str)
 @pytest.mark.parametrize(
     ("answer", "words"), [(drips, "not done after"), (hangs, "timed out"), (says(b"", 503), "503")]
 )
-def test_the_time_that_a_caller_has_bounds_all_attempts_together(
+def test_the_callers_time_bounds_all_attempts_together(
     tmp_path: Path, answer: Answer, words: str
 ) -> None:
     waits: list[float] = []
@@ -223,7 +225,7 @@ def test_the_time_that_a_caller_has_bounds_all_attempts_together(
     assert (waits, list(tmp_path.iterdir())) == ([], [])
 
 
-def test_after_the_fault_the_same_question_is_answered(storage: FolderStorage) -> None:
+def test_the_next_attempt_succeeds_after_a_fault(storage: FolderStorage) -> None:
     waits: list[float] = []
     script = says(b"", 500), cut, says(b"busy", 429, Retry_After="7"), says(GOOD)
     with exchange(*script) as server:
@@ -236,7 +238,7 @@ def test_after_the_fault_the_same_question_is_answered(storage: FolderStorage) -
     assert all("b3-asset-predict" in headers["User-Agent"] for _, headers in asked)
 
 
-def test_what_has_no_length_is_counted_while_it_comes(storage: FolderStorage) -> None:
+def test_an_answer_without_a_length_is_counted_while_it_arrives(storage: FolderStorage) -> None:
     def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.end_headers()
@@ -261,7 +263,7 @@ def test_a_day_is_asked_for_by_its_name_and_a_redirect_is_followed(storage: Fold
     assert (done.first_session, done.last_session) == ("2020-01-06", "2020-01-06")
 
 
-def test_nobody_there_is_an_unavailable_source(storage: FolderStorage) -> None:
+def test_a_server_that_does_not_answer_is_an_unavailable_source(storage: FolderStorage) -> None:
     with exchange(says(GOOD)) as server:
         gone = client(server, attempts=2)
     with pytest.raises(SourceUnavailableError, match="attempt 2"):
@@ -277,9 +279,7 @@ def test_an_address_without_a_place_for_the_period_is_refused(address: str) -> N
         QuoteServer(address)
 
 
-def test_the_error_of_one_file_is_ours_whatever_came(
-    storage: FolderStorage, tmp_path: Path
-) -> None:
+def test_any_bytes_raise_an_error_of_our_own(storage: FolderStorage, tmp_path: Path) -> None:
     for number, junk in enumerate((b"PK\x03\x04junk", b"\x1f\x8bjunk", b"00junk\r\n", b"")):
         path = tmp_path / f"{number}.ZIP"
         path.write_bytes(junk)

@@ -1,4 +1,4 @@
-"""The exchange's files give the exchange's numbers: whole files, subsets, archives, blocks of any size."""
+"""The reader gives the exchange's numbers: of whole files, subsets, archives, in any block size."""
 
 import gzip
 import hashlib
@@ -66,7 +66,8 @@ def test_the_quotes_are_those_of_the_official_table(shared_data: Path, name: str
         pytest.skip("the official table ends in 2022")
     with duckdb.connect() as connection:
         official = connection.execute(
-            f"FROM '{shared_data}/b3_cotahist_days.parquet' WHERE date BETWEEN ? AND ? ORDER BY ticker, date",
+            f"FROM '{shared_data}/b3_cotahist_days.parquet' "
+            "WHERE date BETWEEN ? AND ? ORDER BY ticker, date",
             [report.first_session, report.last_session],
         ).df()
     frame = frame.sort_values(["ticker", "date"], ignore_index=True)

@@ -1,4 +1,4 @@
-"""Corporate actions are looked for once a batch, not at all where nothing changed, and never stay behind the quotes."""
+"""Corporate actions are detected once a batch, and not at all where nothing changed."""
 
 import json
 import shutil
@@ -52,7 +52,7 @@ class Told:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """Annual files of a share that splits 1:2 every year, of one that has another name in 2020, and of others."""
+    """Annual files: a share that splits 1:2 every year, one renamed in 2020, and others."""
     folder = tmp_path / "files"
     folder.mkdir()
     for number, year in enumerate(YEARS):
@@ -76,10 +76,10 @@ def files(tmp_path: Path) -> Path:
     return folder
 
 
-def test_actions_detected_in_quotes_are_not_applied_to_others_that_take_their_place(
+def test_detected_actions_are_removed_with_the_quotes_they_were_detected_in(
     files: Path, tmp_path: Path
 ) -> None:
-    """Of years that are written anew, such as with quotes that are adjusted already; others and the user's word stay."""
+    """Only of the years that are written anew; actions of other years and overrides stay."""
     storage = FolderStorage(tmp_path / "store")
     storage.put(OVERRIDES, b"ticker,date,dividend\nAB003,2019-12-03,0.5\n")
     list(Ingest(storage).folder(files))
@@ -131,7 +131,7 @@ def annual_of(files: Path, year: int) -> Path:
     return files / f"COTAHIST_A{year}.TXT"
 
 
-def test_a_folder_is_looked_through_once_whatever_its_files(storage: Counting, files: Path) -> None:
+def test_actions_of_a_folder_are_detected_once(storage: Counting, files: Path) -> None:
     told = Told()
     done = list(Ingest(storage, progress=told).folder(files))
     assert [file.changed for file in done] == [True] * 3
@@ -141,7 +141,7 @@ def test_a_folder_is_looked_through_once_whatever_its_files(storage: Counting, f
     assert told_of(storage) == expected(YEARS)
 
 
-def test_what_changes_nothing_looks_for_nothing_and_fetches_no_other_year(
+def test_a_file_without_changes_detects_nothing_and_fetches_no_other_year(
     storage: Counting, files: Path
 ) -> None:
     list(Ingest(storage).folder(files))
@@ -158,16 +158,14 @@ def test_what_changes_nothing_looks_for_nothing_and_fetches_no_other_year(
     assert {key: storage.sha256(key) for key in storage.list()} == before
 
 
-def test_a_single_file_brings_its_actions_in_the_same_step(storage: Counting, files: Path) -> None:
+def test_a_single_file_and_its_actions_are_one_change(storage: Counting, files: Path) -> None:
     for number, year in enumerate(YEARS, 1):
         done = Ingest(storage).file(annual_of(files, year))
         assert (done.changed, Lake(storage).manifest().sequence) == (True, number)
     assert told_of(storage) == expected(YEARS)
 
 
-def test_readers_between_two_files_of_a_batch_have_the_former_actions(
-    storage: Counting, files: Path
-) -> None:
+def test_readers_within_a_batch_see_the_earlier_actions(storage: Counting, files: Path) -> None:
     list(Ingest(storage).folder(files))
     former = Lake(storage).manifest()
     last = date(2020, 1, 22)
@@ -191,7 +189,7 @@ def test_readers_between_two_files_of_a_batch_have_the_former_actions(
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after it"])
-def test_after_a_crash_anywhere_in_a_batch_any_call_makes_up_for_it(
+def test_any_later_ingest_completes_a_crashed_batch(
     tmp_path: Path, files: Path, after: bool
 ) -> None:
     Ingest(FolderStorage(tmp_path / "base")).file(annual_of(files, 2018))
@@ -224,11 +222,12 @@ def test_after_a_crash_anywhere_in_a_batch_any_call_makes_up_for_it(
     assert states.count((2, 1)) >= 3, "each of the calls found actions behind the quotes"
 
 
-def test_a_refused_file_leaves_no_actions_behind_the_files_before_it(
+def test_actions_are_detected_for_the_files_before_a_refused_one(
     storage: Counting, files: Path
 ) -> None:
     list(Ingest(storage).folder(files))
-    fresh, told = FolderStorage(Path(storage.url).parent / "fresh"), Told()
+    fresh = FolderStorage(Path(storage.url).parent / "fresh")
+    told = Told()
     annual(files, 2021, [Quote(date(2021, 1, 4), close=1.0), Quote(date(2021, 1, 4), close=2.0)])
     with pytest.raises(B3Error, match="PETR4"):
         list(Ingest(fresh, progress=told).folder(files))
@@ -237,7 +236,7 @@ def test_a_refused_file_leaves_no_actions_behind_the_files_before_it(
     assert Lake(fresh).manifest().detected_from == Lake(storage).manifest().detected_from
 
 
-def test_other_code_or_another_word_of_the_user_is_a_reason_to_look_again(
+def test_a_new_detector_or_changed_overrides_trigger_a_detection(
     storage: Counting, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     list(Ingest(storage).folder(files))
@@ -266,7 +265,7 @@ def test_other_code_or_another_word_of_the_user_is_a_reason_to_look_again(
     assert looks()
 
 
-def test_the_users_word_on_a_tickers_old_name_counts_and_what_changes_nothing_is_told(
+def test_overrides_apply_under_an_old_ticker_and_ones_without_effect_are_named(
     files: Path, storage: Storage
 ) -> None:
     rows = {

@@ -1,4 +1,4 @@
-"""What a request for quotes asks the exchange for, and how it is done in slices."""
+"""A request for quotes asks the exchange for the right files, in slices."""
 
 import threading
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from b3shared.core.errors import (
 )
 from b3shared.quotes.calendar import sessions
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES
-from b3shared.quotes.cotahist.periods import annual, covering, period_name, period_of
+from b3shared.quotes.cotahist.periods import annual, period_of
 from b3shared.quotes.ingest.job import INGEST_SECONDS, RESERVE_SECONDS, ingest_quotes
 from b3shared.quotes.ingest.request import LOOK_BACK, IngestRequest, missing_days
 from b3shared.quotes.lake.lake import LAKE, Lake
@@ -40,7 +40,9 @@ class World:
     """A lake, and a server with the files that a test gives it."""
 
     def __init__(self, settings: Settings, files: dict[str, bytes], asked: list[str]) -> None:
-        self.settings, self.files, self.asked = settings, files, asked
+        self.settings = settings
+        self.files = files
+        self.asked = asked
         self.storage = FolderStorage(settings.storage)
         self.folder = Path(settings.storage).parent
 
@@ -85,7 +87,7 @@ def asking(**event: Any) -> IngestRequest:
     return IngestRequest.from_event(event)
 
 
-def test_years_are_fetched_oldest_first_and_a_slice_leaves_the_rest(world: World) -> None:
+def test_years_are_fetched_oldest_first_in_slices(world: World) -> None:
     for year in (2019, 2020, 2021):
         world.publish(f"A{year}", date(year, 1, 4))
     left: Any = {"years": [2021, 2019, 2020]}
@@ -106,7 +108,7 @@ def test_years_are_fetched_oldest_first_and_a_slice_leaves_the_rest(world: World
     assert world.lake_days() == ["2019-01-04", "2020-01-04", "2021-01-04"]
 
 
-def test_a_change_of_an_early_slice_is_not_forgotten_by_a_late_one(world: World) -> None:
+def test_a_change_of_an_early_slice_is_reported_by_the_last(world: World) -> None:
     world.publish("A2019", date(2019, 1, 4))
     ingest_quotes(asking(years=[2019]), world.settings)
     answer = ingest_quotes(asking(periods=["A2019"], changed=True), world.settings)
@@ -114,7 +116,7 @@ def test_a_change_of_an_early_slice_is_not_forgotten_by_a_late_one(world: World)
     assert ingest_quotes(asking(periods=["A2019"]), world.settings)["changed"] is False
 
 
-def test_corporate_actions_are_looked_for_once_all_slices_are_done(world: World) -> None:
+def test_actions_are_detected_once_after_the_last_slice(world: World) -> None:
     for year in (2019, 2020, 2021):
         world.publish(f"A{year}", date(year, 1, 4))
     looked: list[int] = []
@@ -140,9 +142,7 @@ def test_corporate_actions_are_looked_for_once_all_slices_are_done(world: World)
     "event",
     [{"periods": ["A2019"]}, {"periods": ["D04012021"], "optional": True}, {"since": today()}],
 )
-def test_the_next_request_completes_what_slices_without_an_end_have_left(
-    world: World, event: dict[str, Any]
-) -> None:
+def test_the_next_request_completes_abandoned_slices(world: World, event: dict[str, Any]) -> None:
     for year in (2019, 2020):
         world.publish(f"A{year}", date(year, 1, 4))
     ingest_quotes(asking(years=[2019, 2020]), world.settings, more_time=lambda: False)
@@ -155,14 +155,14 @@ def test_the_next_request_completes_what_slices_without_an_end_have_left(
     assert ingest_quotes(asking(**event), world.settings)["changed"] is False
 
 
-def test_a_request_that_fails_on_its_way_completes_what_it_has_brought(world: World) -> None:
+def test_a_failed_request_detects_actions_of_the_files_it_stored(world: World) -> None:
     world.publish("A2019", date(2019, 1, 4))
     with pytest.raises(NotPublishedError):
         ingest_quotes(asking(years=[2019, 2020, 2021]), world.settings)
     assert Lake(world.storage).manifest().actions is not None
 
 
-def test_what_the_lake_lacks_is_asked_for_and_a_day_that_is_not_there_is_no_error(
+def test_missing_sessions_are_fetched_and_an_unpublished_day_is_no_error(
     world: World,
 ) -> None:
     last = sessions(today() - timedelta(days=30), today() - timedelta(days=1)).tolist()[-4:]
@@ -194,7 +194,7 @@ def put(world: World, folder: str, day: date, *tickers: str) -> dict[str, Any]:
     )
 
 
-def test_a_day_of_which_only_a_subset_is_known_is_lacking_and_is_fetched(world: World) -> None:
+def test_a_session_known_only_from_a_subset_is_fetched(world: World) -> None:
     first, part, last = recent(3)
     put(world, "", first, "PETR4")
     put(world, "partial/", part, "VALE3")
@@ -211,7 +211,7 @@ def test_a_day_of_which_only_a_subset_is_known_is_lacking_and_is_fetched(world: 
     assert last not in missing_days(lake), "a subset takes nothing from what is known as a whole"
 
 
-def test_a_subset_of_a_late_day_does_not_hide_the_days_between_it_and_the_last_whole_one(
+def test_a_subset_of_a_late_day_does_not_hide_missing_days_before_it(
     world: World,
 ) -> None:
     days = sessions(today() - timedelta(days=90), today() - timedelta(days=1)).tolist()
@@ -220,7 +220,7 @@ def test_a_subset_of_a_late_day_does_not_hide_the_days_between_it_and_the_last_w
     assert set(days[1:]) <= set(missing_days(LakeSource(f"{world.settings.storage}/{LAKE}")))
 
 
-def test_a_lake_of_subsets_only_lacks_the_fortnight_before_its_newest_and_all_after_it(
+def test_a_lake_of_subsets_lacks_the_fortnight_before_its_newest_session(
     world: World,
 ) -> None:
     days = sessions(today() - timedelta(days=90), today()).tolist()
@@ -231,7 +231,7 @@ def test_a_lake_of_subsets_only_lacks_the_fortnight_before_its_newest_and_all_af
 
 
 @pytest.mark.parametrize("manifest", [False, True], ids=["a folder", "with a manifest"])
-def test_a_day_of_a_lake_from_another_source_is_present_whatever_subset_follows(
+def test_a_session_of_another_source_is_present_despite_a_subset(
     world: World, manifest: bool
 ) -> None:
     first, part = recent(2)
@@ -253,7 +253,7 @@ def test_a_day_of_a_lake_from_another_source_is_present_whatever_subset_follows(
     assert missing_days(lake) == before
 
 
-def test_what_is_left_of_a_functions_time_beyond_the_ingest_is_the_downloads(world: World) -> None:
+def test_a_download_gets_the_time_that_the_ingest_does_not_need(world: World) -> None:
     first = recent(3)[0]
     world.publish(f"D{first:%d%m%Y}", first)
     busy = replace(world.settings, cotahist_address=f"{world.settings.cotahist_address}?status=503")
@@ -270,7 +270,7 @@ def recent(count: int) -> list[date]:
 
 
 @pytest.mark.parametrize("slices", [False, True])
-def test_one_bad_day_does_not_keep_the_newer_ones_from_the_lake(world: World, slices: bool) -> None:
+def test_newer_days_are_stored_despite_one_bad_day(world: World, slices: bool) -> None:
     first, bad, newer = recent(3)
     world.publish(f"D{first:%d%m%Y}", first)
     ingest_quotes(asking(periods=[f"D{first:%d%m%Y}"]), world.settings)
@@ -294,7 +294,7 @@ def test_one_bad_day_does_not_keep_the_newer_ones_from_the_lake(world: World, sl
         ingest_quotes(asking(periods=[f"D{bad:%d%m%Y}"]), world.settings)
 
 
-def test_a_table_of_the_user_that_cannot_be_read_is_told_and_the_older_days_are_in_the_lake(
+def test_an_unreadable_user_table_is_reported_and_the_days_are_stored(
     world: World,
 ) -> None:
     days = recent(3)
@@ -308,7 +308,7 @@ def test_a_table_of_the_user_that_cannot_be_read_is_told_and_the_older_days_are_
     assert str(days[1]) in world.lake_days()
 
 
-def test_a_server_that_gives_nothing_at_all_is_an_error_to_be_retried(world: World) -> None:
+def test_a_server_without_any_answer_is_a_retryable_error(world: World) -> None:
     first = recent(3)[0]
     world.publish(f"D{first:%d%m%Y}", first)
     ingest_quotes(asking(periods=[f"D{first:%d%m%Y}"]), world.settings)
@@ -321,14 +321,14 @@ def test_a_server_that_gives_nothing_at_all_is_an_error_to_be_retried(world: Wor
         )
 
 
-def test_a_year_or_a_day_that_is_asked_for_by_name_must_be_there(world: World) -> None:
+def test_a_year_or_day_asked_for_by_name_must_exist(world: World) -> None:
     for event in ({"years": [2019]}, {"periods": ["D02012020"]}):
         with pytest.raises(NotPublishedError, match="is not there"):
             ingest_quotes(IngestRequest.from_event(event), world.settings)
     assert FolderStorage(world.settings.storage).list() == []
 
 
-def test_a_month_that_is_not_there_yet_is_fetched_by_its_days(world: World) -> None:
+def test_an_unpublished_month_is_fetched_by_days(world: World) -> None:
     days = [f"D{day:%d%m%Y}" for day in sessions(date(2020, 3, 1), date(2020, 3, 31)).tolist()]
     answer = ingest_quotes(
         asking(periods=["M032020"], optional=True), world.settings, more_time=lambda: False
@@ -337,7 +337,7 @@ def test_a_month_that_is_not_there_yet_is_fetched_by_its_days(world: World) -> N
     assert answer["request"] == {"periods": days, "optional": True, "changed": False, "failed": []}
 
 
-def test_an_empty_lake_is_told_and_left_to_a_person(world: World) -> None:
+def test_an_empty_lake_is_reported_and_fetches_nothing(world: World) -> None:
     answer = ingest_quotes(asking(), world.settings)
     assert (answer["status"], answer["changed"], world.asked) == ("done", False, [])
     assert "ask for years" in answer["reason"]
@@ -345,7 +345,7 @@ def test_an_empty_lake_is_told_and_left_to_a_person(world: World) -> None:
         list(B3IngestionService(world.settings).ingest_published())
 
 
-def test_a_person_gets_word_of_every_file(world: World) -> None:
+def test_the_service_yields_every_file(world: World) -> None:
     for year in (2019, 2020):
         world.publish(f"A{year}", date(year, 1, 4))
     words: list[dict[str, Any]] = []
@@ -358,7 +358,7 @@ def test_a_person_gets_word_of_every_file(world: World) -> None:
     assert Lake(world.storage).manifest().sequence == 2
 
 
-def test_an_object_in_the_bucket_is_taken_in_whole_or_as_a_part(world: World) -> None:
+def test_an_object_of_the_bucket_is_ingested_whole_or_as_a_subset(world: World) -> None:
     day = date(2020, 1, 6)
     world.storage.put(
         "inputs/cotahist/COTAHIST_A2020.TXT", cotahist([Quote(day), Quote(day, "VALE3")], 2020)
@@ -379,9 +379,7 @@ def test_an_object_in_the_bucket_is_taken_in_whole_or_as_a_part(world: World) ->
 
 
 @pytest.mark.parametrize("name", ["", "README.txt", "partial/"])
-def test_an_object_that_is_no_file_of_quotes_by_its_name_is_left_alone(
-    world: World, name: str
-) -> None:
+def test_an_object_without_cotahist_in_its_name_is_ignored(world: World, name: str) -> None:
     event = {
         "detail-type": "Object Created",
         "detail": {"object": {"key": f"inputs/cotahist/{name}"}},
@@ -395,28 +393,6 @@ def test_an_object_that_is_no_file_of_quotes_by_its_name_is_left_alone(
 @pytest.mark.parametrize(
     "event",
     [
-        {"year": 2020},
-        {"years": ["MMXX"]},
-        {"since": "yesterday"},
-        {"detail-type": "Object Created", "detail": {}},
-        {"key": "inputs/cotahist/COTAHIST_A2020.ZIP", "years": [2020]},
-        {"key": "inputs/cotahist/COTAHIST_A2020.ZIP", "since": "2020-01-02"},
-        {"years": [2020], "partial": True},
-        {"partial": True},
-        {"since": str(today() + timedelta(days=1))},
-        {"since": "1993-12-01"},
-        ["A2020"],
-        None,
-    ],
-)
-def test_what_is_no_request_is_refused(event: Any) -> None:
-    with pytest.raises(InvalidParameterError):
-        IngestRequest.from_event(event)
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
         {"years": [2020, 1993]},
         {"periods": ["M061993"]},
         {"years": [2999]},
@@ -424,13 +400,13 @@ def test_what_is_no_request_is_refused(event: Any) -> None:
         {"key": "runs/x"},
     ],
 )
-def test_what_the_exchange_cannot_have_is_refused(world: World, event: Any) -> None:
+def test_periods_that_the_exchange_cannot_have_are_refused(world: World, event: Any) -> None:
     with pytest.raises(InvalidParameterError):
         ingest_quotes(IngestRequest.from_event(event), world.settings)
     assert world.asked == []
 
 
-def test_years_of_another_currency_are_refused_before_any_file_is_fetched(world: World) -> None:
+def test_years_before_the_real_are_refused_before_any_download(world: World) -> None:
     world.publish("A2020", date(2020, 1, 6))
     with pytest.raises(
         InvalidParameterError,
@@ -438,37 +414,6 @@ def test_years_of_another_currency_are_refused_before_any_file_is_fetched(world:
     ):
         list(B3IngestionService(world.settings).ingest_published([2020, 1990]))
     assert world.asked == []
-
-
-def names(days: list[date]) -> list[str]:
-    return [period_name(period) for period in covering(days)]
-
-
-def test_few_days_are_daily_files_and_many_are_months_and_years() -> None:
-    march = sessions(date(2020, 3, 1), date(2020, 3, 31)).tolist()
-    quarter = sessions(date(2020, 1, 1), date(2020, 3, 31)).tolist()
-    assert names(march[:2]) == ["D02032020", "D03032020"]
-    assert names(march) == ["M032020"]
-    assert names(quarter) == ["A2020"]
-    assert names([*march, date(2021, 1, 4)]) == ["M032020", "D04012021"]
-    assert names([]) == []
-    month = sessions(today().replace(day=1), today()).tolist()
-    assert all(name.startswith("D") for name in names(month)), (
-        "the month that is going on has no file of its own"
-    )
-
-
-@pytest.mark.parametrize("name", ["A2020", "M022020", "D29022020"])
-def test_a_period_has_one_name(name: str) -> None:
-    assert period_name(period_of(name)) == name
-
-
-@pytest.mark.parametrize(
-    "name", ["", "A20201", "M132020", "D31022020", "a2020", "COTAHIST_A2020", "../A2020"]
-)
-def test_what_is_no_period_is_refused(name: str) -> None:
-    with pytest.raises(InvalidParameterError, match="period"):
-        period_of(name)
 
 
 def test_the_address_is_the_exchanges_unless_a_mirror_is_set() -> None:

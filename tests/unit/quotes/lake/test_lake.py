@@ -1,4 +1,4 @@
-"""A lake answers as the one file with the same rows does, and fetches only the years that a query needs."""
+"""A lake reads like one file with the same rows, and fetches only the years of a query."""
 
 from collections.abc import Callable
 from datetime import date
@@ -74,9 +74,7 @@ def lake(storage: Storage, raw: pd.DataFrame) -> LakeSource:
 @pytest.mark.parametrize(
     "query", QUERIES, ids=lambda q: f"{q.start} to {q.end}, {','.join(q.tickers)}"
 )
-def test_a_lake_answers_as_the_one_file_with_the_same_rows(
-    lake: LakeSource, query: QuoteQuery
-) -> None:
+def test_a_lake_reads_like_one_file_with_the_same_rows(lake: LakeSource, query: QuoteQuery) -> None:
     expected = ParquetSource(BUNDLED_QUOTES).read(query)
     found = lake.read(query)
     pd.testing.assert_frame_equal(found, expected)
@@ -123,7 +121,7 @@ def test_a_query_outside_the_lake_gives_no_row_but_the_schema(
     assert list(found.columns) == list(lake.read(QUERIES[3]).columns)
 
 
-def test_an_empty_lake_and_a_missing_bucket_are_told_apart(storage: Storage) -> None:
+def test_an_empty_lake_and_a_missing_bucket_are_different_errors(storage: Storage) -> None:
     lake = lake_of(storage)
     for ask in (lake.newest, lambda: lake.read(QuoteQuery())):
         with pytest.raises(NoQuotesError, match=r"lake/quotes holds no year=YYYY/\*\.parquet"):
@@ -148,7 +146,7 @@ def test_a_newest_year_without_rows_is_an_error_not_a_date(
         lake_of(storage).newest()
 
 
-def test_a_year_of_the_future_hides_no_session_and_is_read_to_be_counted(
+def test_a_year_of_the_future_hides_no_session_and_is_read(
     storage: Storage, raw: pd.DataFrame
 ) -> None:
     typo = raw.head(1).assign(date=pd.Timestamp("2099-01-04").as_unit("s"))
@@ -184,7 +182,7 @@ def test_rows_without_a_date_are_kept_with_the_newest_year(
     assert len(found) == (raw["date"].dt.year == 2023).sum() + 2
 
 
-def test_replacing_leaves_exactly_the_new_quotes_and_nothing_else_is_touched(
+def test_replacing_leaves_only_the_new_quotes_and_touches_nothing_else(
     storage: Storage, lake: LakeSource, raw: pd.DataFrame, tmp_path: Path
 ) -> None:
     others = [
@@ -222,7 +220,8 @@ def test_replacing_leaves_exactly_the_new_quotes_and_nothing_else_is_touched(
 def test_text_for_a_date_is_named(storage: Storage, tmp_path: Path) -> None:
     file = tmp_path / "q.parquet"
     duckdb.execute(
-        f"COPY (SELECT 'PETR4' AS ticker, 'yesterday' AS date, 10.0 AS close) TO '{file}' (FORMAT parquet)"
+        "COPY (SELECT 'PETR4' AS ticker, 'yesterday' AS date, 10.0 AS close) "
+        f"TO '{file}' (FORMAT parquet)"
     )
     storage.upload(file, "lake/quotes/year=2023/quotes.parquet")
     for ask in (lake_of(storage).newest, lambda: lake_of(storage).read(QuoteQuery())):
@@ -230,7 +229,7 @@ def test_text_for_a_date_is_named(storage: Storage, tmp_path: Path) -> None:
             ask()
 
 
-def test_writing_replaces_a_year_as_a_whole_and_leaves_the_others(
+def test_writing_replaces_whole_years_and_keeps_the_others(
     storage: Storage, lake: LakeSource, raw: pd.DataFrame, tmp_path: Path
 ) -> None:
     part = tmp_path / "part.parquet"
@@ -274,7 +273,7 @@ def test_an_s3_address_opens_as_a_lake_and_a_lakes_folder_reads_the_same_as_parq
     pd.testing.assert_frame_equal(source.read(QUERIES[1]), lake.read(QUERIES[1]))
 
 
-def test_what_the_lake_lacks_is_null_and_reported(storage: Storage, raw: pd.DataFrame) -> None:
+def test_missing_columns_are_null_and_reported(storage: Storage, raw: pd.DataFrame) -> None:
     write_lake(raw[["ticker", "date", "close"]], storage)
     frame = lake_of(storage).read(QuoteQuery())
     assert {"open", "volume", "dividend"} <= set(frame.attrs["missing"])
@@ -294,13 +293,14 @@ def appending(lake: Lake, ticker: str) -> Callable[[Manifest, Path], Draft]:
     return draft
 
 
-def test_a_writer_whom_two_others_overtake_before_it_fetches_begins_anew(
+def test_a_writer_overtaken_twice_before_it_fetches_starts_again(
     storage: Storage, raw: pd.DataFrame
 ) -> None:
-    """What the manifest at hand names is gone then; nothing of theirs is lost, and nothing of its own."""
+    """The files of its manifest are gone then; no change of theirs or its own is lost."""
     of_2021 = raw[raw["date"].dt.year == 2021]
     write_lake(of_2021, storage)
-    rival, seen = Lake(storage), []
+    rival = Lake(storage)
+    seen = []
 
     def draft(before: Manifest, folder: Path) -> Draft:
         seen.append(before.sequence)
@@ -320,7 +320,9 @@ def test_a_writer_whom_two_others_overtake_before_it_fetches_begins_anew(
     }
 
 
-def test_a_writer_whom_others_always_overtake_says_so(storage: Storage, raw: pd.DataFrame) -> None:
+def test_a_writer_that_is_always_overtaken_raises_a_conflict(
+    storage: Storage, raw: pd.DataFrame
+) -> None:
     of_2021 = raw[raw["date"].dt.year == 2021]
     write_lake(of_2021, storage)
     seen = []
@@ -336,7 +338,7 @@ def test_a_writer_whom_others_always_overtake_says_so(storage: Storage, raw: pd.
     assert seen == [1 + 2 * n for n in range(ATTEMPTS)]
 
 
-def test_a_file_that_is_gone_though_nobody_changed_the_lake_is_named_at_once(
+def test_a_missing_file_of_an_unchanged_lake_is_an_error_at_once(
     storage: Storage, raw: pd.DataFrame
 ) -> None:
     of_2021 = raw[raw["date"].dt.year == 2021]
@@ -354,7 +356,7 @@ def test_a_file_that_is_gone_though_nobody_changed_the_lake_is_named_at_once(
 
 
 @pytest.mark.parametrize("write", [write_lake, replace_lake])
-def test_what_reading_filled_in_is_no_fact_of_the_lake(
+def test_default_values_of_missing_columns_are_not_written(
     storage: Storage,
     raw: pd.DataFrame,
     tmp_path: Path,
@@ -370,7 +372,7 @@ def test_what_reading_filled_in_is_no_fact_of_the_lake(
     assert set(lacking) <= set(found.attrs["missing"])
 
 
-def test_what_was_given_since_the_reading_is_kept(
+def test_columns_filled_after_reading_are_written(
     storage: Storage, raw: pd.DataFrame, tmp_path: Path
 ) -> None:
     given = ParquetSource(

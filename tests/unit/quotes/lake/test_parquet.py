@@ -1,4 +1,4 @@
-"""Tables as Parquet: the same rows, the same bytes, and types that do not hang on the values."""
+"""The same rows give the same Parquet bytes, and types do not depend on the values."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_the_same_rows_give_the_same_bytes(bundled: pd.DataFrame, tmp_path: Path
     assert first == second
 
 
-def test_a_text_column_without_a_value_is_text_still(tmp_path: Path) -> None:
+def test_a_text_column_without_a_value_stays_text(tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {
             "ticker": ["PETR4", "VALE3"],
@@ -38,7 +38,7 @@ def test_a_text_column_without_a_value_is_text_still(tmp_path: Path) -> None:
     }
 
 
-def test_an_empty_table_of_actions_stands_beside_a_full_one(tmp_path: Path) -> None:
+def test_an_empty_table_of_actions_has_the_types_of_a_full_one(tmp_path: Path) -> None:
     override = pd.DataFrame({"ticker": ["PETR4"], "date": ["2023-01-02"], "split_factor": [2.0]})
     none = pd.DataFrame(
         {name: pd.Series(dtype=_DTYPES[kind]) for name, kind in ACTION_TYPES.items()}
