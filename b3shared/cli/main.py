@@ -14,6 +14,7 @@ from b3shared.cli.errors import CODE, outside_error, was_interrupted
 from b3shared.core.clock import today
 from b3shared.core.config import Settings
 from b3shared.core.errors import B3Error, InvalidParameterError
+from b3shared.evaluation.files import METRICS_FILE
 from b3shared.params.run import MODEL_TYPES, PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline.export_run import export_run
@@ -249,7 +250,7 @@ def copy_report(run: Run, folder: Path) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
         for path in made.iterdir():
             (folder / path.name).write_bytes(path.read_bytes())
-    metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    metrics: dict[str, Any] = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
     return metrics
 
 

@@ -26,10 +26,11 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     version = registry.register(
         p.model_type, _model_files(context), _manifest(context), beside=sorted(evaluation.iterdir())
     )
-    verdict = context.plan.upstream[Step.EVALUATE_MODEL].summary["skill"]
+
     key = f"{p.model_dir}/{p.model_type}"
     live = Release(context.storage).state().live.get(key)
     decision = _decide(context, registry, Outcomes.load(evaluation), version, live)
+
     pending = None
     if decision.promote:
         try:
@@ -42,10 +43,10 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
                 why=decision.reason,
                 expected=live,
             )
-        except (
-            IncompatibleFeaturesError
-        ) as error:  # publishing makes a snapshot that fits, and promotes then
+        except IncompatibleFeaturesError as error:
+            # The next step publishes a snapshot that fits, and promotes then.
             pending = error.message
+
     return [], {
         "model_type": p.model_type,
         "model_version": version,
@@ -54,12 +55,12 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         "pending": pending,
         "decision": decision.reason,
         "evidence": decision.evidence,
-        "skill": verdict,
+        "skill": context.plan.upstream[Step.EVALUATE_MODEL].summary["skill"],
     }
 
 
 def _model_files(context: Context) -> list[Path]:
-    """The served model's files, the native one under the name that this step was asked for."""
+    """Return the served model's files, the native one renamed to ``model_file``."""
     folder = context.inputs(Step.REFIT_MODEL)
     for path in folder.glob(f"*{Path(context.params.model_file).suffix}"):
         path.rename(folder / context.params.model_file)
@@ -69,28 +70,28 @@ def _model_files(context: Context) -> list[Path]:
 def _decide(
     context: Context, registry: Registry, outcomes: Outcomes, version: str, live: str | None
 ) -> Decision:
+    """Ask the gate whether the version may replace the live one."""
+    p = context.params
     if live == version:
         return Decision(False, "this very version is live already", {})
     if context.plan.upstream[Step.EVALUATE_MODEL].summary["leak_suspected"]:
         return Decision(False, "not sound: a leak is suspected (see the evaluation's warnings)", {})
     if live is None:
-        return decide(
-            outcomes, None, margin=context.params.promotion_margin, horizon=context.params.horizon
-        )
+        return decide(outcomes, None, margin=p.promotion_margin, horizon=p.horizon)
 
     with tempfile.TemporaryDirectory() as folder:
         try:
-            against = Outcomes.load(
-                registry.fetch(context.params.model_type, live, Path(folder), [OUTCOMES_FILE])
-            )
+            fetched = registry.fetch(p.model_type, live, Path(folder), [OUTCOMES_FILE])
+            against = Outcomes.load(fetched)
         except ArtifactNotFoundError as error:
             return Decision(False, str(error), {})
-    manifest = registry.manifest(context.params.model_type, live)
+
+    manifest = registry.manifest(p.model_type, live)
     return decide(
         outcomes,
         against,
-        margin=context.params.promotion_margin,
-        horizon=context.params.horizon,
+        margin=p.promotion_margin,
+        horizon=p.horizon,
         outdated=learned_from_other_features(manifest, FEATURES_VERSION),
     )
 

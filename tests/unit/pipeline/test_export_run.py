@@ -104,9 +104,11 @@ def test_tables_of_the_reference_project_with_rows_of_its_own_are_kept(
     with duckdb.connect(warehouse) as connection:
         connection.execute(f"CREATE SEQUENCE {REQUESTS}_log_id_seq")
         connection.execute(
-            f"CREATE TABLE {REQUESTS} (log_id INTEGER PRIMARY KEY DEFAULT nextval('{REQUESTS}_log_id_seq'), "
-            "endpoint VARCHAR NOT NULL, request_payload JSON, response_payload JSON, status VARCHAR NOT NULL, "
-            "error_message TEXT, timestamp TIMESTAMP DEFAULT CURRENT_TIMESTAMP)"
+            f"CREATE TABLE {REQUESTS} ("
+            f"log_id INTEGER PRIMARY KEY DEFAULT nextval('{REQUESTS}_log_id_seq'), "
+            "endpoint VARCHAR NOT NULL, request_payload JSON, response_payload JSON, "
+            "status VARCHAR NOT NULL, error_message TEXT, "
+            "timestamp TIMESTAMP DEFAULT CURRENT_TIMESTAMP)"
         )
         connection.execute(
             f"INSERT INTO {REQUESTS} (endpoint, status) VALUES ('train-model', 'success')"

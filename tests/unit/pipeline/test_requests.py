@@ -1,4 +1,4 @@
-"""What a step's function takes from the state machine and gives back."""
+"""Requests of the state machine to a step's function, and its answers."""
 
 import json
 
@@ -49,7 +49,7 @@ def test_anything_else_is_refused_by_name(event, word):
         lambda x: st.lists(x) | st.dictionaries(st.text(), x),
     )
 )
-def test_no_event_whatever_makes_another_error(event):
+def test_every_invalid_event_raises_the_same_error(event):
     try:
         StepRequest.of(event)
     except InvalidParameterError:

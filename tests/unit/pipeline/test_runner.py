@@ -1,4 +1,4 @@
-"""One step at a time: done once, its failure recorded, its parameters and the user's own data part of the lineage."""
+"""Running single steps: results, failures, changed parameters and the user's own data."""
 
 import json
 import shutil
@@ -69,7 +69,7 @@ def quotes_of(run: Run, folder: Path) -> pd.DataFrame:
     return ParquetSource(run.fetch(Step.LOAD_DATA, folder) / "quotes.parquet").read(QuoteQuery())
 
 
-def test_a_failed_step_is_recorded_with_code_and_words_and_the_error_comes_out(fresh: Run) -> None:
+def test_a_failed_step_is_recorded_with_code_and_message_and_raises(fresh: Run) -> None:
     with pytest.raises(UnknownTickerError, match="XXXX3") as caught:
         do(fresh, Step.LOAD_DATA, {"tickers": ["XXXX3", "PETR4"]})
     state = fresh.state()[Step.LOAD_DATA]
@@ -100,7 +100,7 @@ def test_an_error_that_is_not_ours_is_recorded_too(run: Run) -> None:
     assert status(run)[:4] == ["done"] * 4
 
 
-def test_what_cannot_be_asked_of_a_step_is_refused_before_it_starts(run: Run) -> None:
+def test_an_invalid_request_is_refused_before_the_step_starts(run: Run) -> None:
     before = run.storage.list()
     for overrides, words in (
         ({"horizon": 5}, "belongs to preprocess_data"),
@@ -273,7 +273,7 @@ def test_data_that_are_not_there_or_not_quotes_are_refused(run: Run) -> None:
 
 
 @pytest.mark.parametrize("step", list(Step)[2:])
-def test_a_step_that_would_not_read_the_users_data_does_not_take_them(run: Run, step: Step) -> None:
+def test_a_step_that_does_not_read_the_users_data_refuses_them(run: Run, step: Step) -> None:
     run.storage.put("uploads/mine", b"data")
     before = run.storage.list()
     with pytest.raises(InvalidParameterError, match="load_data and preprocess_data do"):
