@@ -49,7 +49,7 @@ action = st.tuples(
 def test_back_adjustment_day_by_day_gives_the_same_ratios(
     days: list[tuple[float, float, float]], data: st.DataObject
 ) -> None:
-    """Oracle: walk back from t, and rescale every earlier price at each ex-date, as a data vendor does."""
+    """Oracle: walk back from t and rescale every earlier price at each ex-date, as vendors do."""
     close, split, share_of_close = (np.array(column) for column in zip(*days, strict=True))
     dividend = share_of_close * np.concatenate([[0], close[:-1]])
     frame = pd.DataFrame(

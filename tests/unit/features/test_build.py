@@ -1,4 +1,4 @@
-"""Features against slow oracles that see only the history up to t, on real quotes with their splits and dividends."""
+"""Features equal slow oracles that see only the history up to t, on real quotes with splits."""
 
 from collections.abc import Callable
 from datetime import date
@@ -31,7 +31,7 @@ def some(bundled: pd.DataFrame) -> pd.DataFrame:
 
 
 def history_in_own_basis(frame: pd.DataFrame, ticker: str, t: pd.Timestamp) -> pd.DataFrame:
-    """The ticker's rows up to t, all prices and volumes in t's share basis, by walking the actions backwards."""
+    """Return the ticker's rows up to t in t's share basis, walking the actions backwards."""
     rows = frame[(frame["ticker"] == ticker) & (frame["date"] <= t)].reset_index(drop=True)
     out = rows[["date", "open", "high", "low", "close", "volume"]].astype({"volume": float}).copy()
     for ex in np.flatnonzero((rows["split_factor"] != 1) | (rows["dividend"] != 0))[::-1]:
@@ -114,13 +114,13 @@ def test_features_equal_the_slow_oracle(
             )
 
 
-def test_the_names_are_the_references_thirteen_and_the_baselines_thirty_nine(
+def test_v1_has_the_references_thirteen_names_and_v2_thirty_nine_features(
     some: pd.DataFrame,
 ) -> None:
     assert tuple(V1) == (
         "rolling_volatility_5", "moving_avg_10", "macd", "rsi_14", "volume_change", "avg_volume_10",
-        "best_buy_sell_spread", "close_to_best_buy", "price_momentum_5", "high_breakout_20", "bollinger_upper",
-        "stochastic_14", "close",
+        "best_buy_sell_spread", "close_to_best_buy", "price_momentum_5", "high_breakout_20",
+        "bollinger_upper", "stochastic_14", "close",
     )  # fmt: skip
     assert len(build_features(some, "v2", LIMIT).names) == 39
     assert build_features(some, "v2", LIMIT).names[:18] == tuple(V2)
@@ -186,7 +186,7 @@ def test_a_later_split_changes_no_earlier_row(some: pd.DataFrame, version: str) 
     )
 
 
-def test_nothing_crosses_tickers(some: pd.DataFrame) -> None:
+def test_features_of_a_ticker_do_not_depend_on_other_tickers(some: pd.DataFrame) -> None:
     alone = some[some["ticker"] == "PETR4"].reset_index(drop=True)
     among = build_features(some, "v1", LIMIT).X[(some["ticker"] == "PETR4").to_numpy()]
     np.testing.assert_array_equal(build_features(alone, "v1", LIMIT).X, among)
