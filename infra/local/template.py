@@ -1,4 +1,4 @@
-"""template.yaml to plain CloudFormation, as ``sam package`` and AWS's own transform would do it, without AWS."""
+"""Translates a SAM template to plain CloudFormation, as AWS's transform does, without AWS."""
 
 import json
 import re
@@ -18,16 +18,16 @@ from infra.local.errors import DeployError
 
 LAYER_TYPES = ("AWS::Serverless::LayerVersion", "AWS::Lambda::LayerVersion")
 LOCAL_BUCKET = "local"
-"""Stands where ``sam package`` would name its bucket; nothing is stored in it."""
+"""Name in place of the bucket of ``sam package``; nothing is stored in it."""
 
 
 @dataclass(frozen=True)
 class FunctionSource:
-    """Where a function's code is on this machine.
+    """Place of a function's code on this machine.
 
     Attributes:
         code_dir: The folder that becomes LAMBDA_TASK_ROOT.
-        handler: ``module.function``; None where the template's Handler says it.
+        handler: ``module.function``; None where the template's Handler names it.
     """
 
     code_dir: Path
@@ -36,7 +36,7 @@ class FunctionSource:
 
 @dataclass(frozen=True)
 class Translated:
-    """A template that CloudFormation understands.
+    """A translated template.
 
     Attributes:
         root: The folder of the template, to which its paths are relative.
@@ -145,7 +145,7 @@ def _zip_source(name: str, code_uri: Any, root: Path) -> FunctionSource:
 
 
 def _image_source(name: str, resource: dict[str, Any], root: Path) -> FunctionSource:
-    """An image's code folder is its Dockerfile's; its handler is ImageConfig.Command, else the Dockerfile's CMD."""
+    """Find an image's code in its Dockerfile's folder, its handler in Command or else CMD."""
     metadata = resource.get("Metadata") or {}
     dockerfile = (
         root / metadata.get("DockerContext", ".") / metadata.get("Dockerfile", "Dockerfile")
@@ -159,13 +159,14 @@ def _image_source(name: str, resource: dict[str, Any], root: Path) -> FunctionSo
     )
     if not command:
         raise DeployError(
-            f"function {name}: neither ImageConfig.Command nor a CMD in {dockerfile} names its handler"
+            f"function {name}: neither ImageConfig.Command nor a CMD in {dockerfile} "
+            "names its handler"
         )
     return FunctionSource(dockerfile.parent, command[0])
 
 
 def _last_command(dockerfile: str) -> list[str]:
-    """Arguments of the last CMD, written as a JSON list or as a shell command."""
+    """Return the arguments of the last CMD, a JSON list or a shell command."""
     found = re.findall(
         r"^\s*CMD\s+(.+?)\s*$", dockerfile.replace("\\\n", " "), re.MULTILINE | re.IGNORECASE
     )

@@ -68,10 +68,8 @@ def test_the_context_is_lambdas(small_stack: LocalStack) -> None:
     assert context["function_name"] == small_stack.resources["BehaveFunction"]
     assert context["memory"] == "128"
     assert 1000 < context["remaining_ms"] <= 2000
-    assert (
-        context["arn"]
-        == f"arn:aws:lambda:sa-east-1:123456789012:function:{small_stack.resources['BehaveFunction']}"
-    )
+    function = small_stack.resources["BehaveFunction"]
+    assert context["arn"] == f"arn:aws:lambda:sa-east-1:123456789012:function:{function}"
     assert len(context["request_id"]) == 36
 
 
