@@ -218,6 +218,7 @@ class PurgedTimeSeriesSplit:
             raise InvalidParameterError(
                 f"{name} has {len(values)} entries for the {len(X)} rows of X: one each is needed"
             )
+
         return values
 
 

@@ -48,6 +48,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--verbose", action="store_true", help="print what the functions print")
     # LocalStack starts this program with it.
     parser.add_argument("--embedded", action="store_true", help=argparse.SUPPRESS)
+
     return parser.parse_args()
 
 
@@ -57,6 +58,7 @@ def _options(arguments: argparse.Namespace) -> Options:
     for pair in arguments.parameter:
         if "=" not in pair:
             raise LocalStackError(f"--parameter {pair}: write NAME=VALUE")
+
     return Options(
         template=arguments.template,
         parameters=dict(pair.split("=", 1) for pair in arguments.parameter),

@@ -40,6 +40,7 @@ def _client(service: Any, endpoint: str, read_timeout: float) -> Any:
         max_pool_connections=50,
         s3={"addressing_style": "path"},
     )
+
     return session().client(
         service,
         endpoint_url=endpoint,
@@ -73,6 +74,7 @@ def isolate_from_user(environ: dict[str, str] | None = None) -> dict[str, str]:
         for k, v in (os.environ if environ is None else environ).items()
         if not k.upper().startswith("AWS_")
     }
+
     return (
         kept
         | CREDENTIALS

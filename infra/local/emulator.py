@@ -58,6 +58,7 @@ class Emulator:
             text=True,
         )
         self._reaper_lock = threading.Lock()
+
         self._pool: Pool | None = None
         self._state: KeptState | None = None
         self._logs: LogBook | None = None
@@ -190,6 +191,7 @@ class Emulator:
     def _spec(self, function: LambdaFunction) -> FunctionSpec:
         source: FunctionSource = function.source  # type: ignore[attr-defined]  # set by keep_function_properties
         environment = {**(function.environment_vars or {}), **self._options.environment}
+
         return FunctionSpec(
             name=function.function_name,
             version=str(function.version),
@@ -233,6 +235,7 @@ class Emulator:
             self._state.close()
         if self._logs is not None:
             self._logs.close()
+
         assert self._reaper.stdin is not None  # noqa: S101  # opened as a pipe
         with self._reaper_lock:
             self._reaper.stdin.close()

@@ -167,6 +167,7 @@ class _Handler(SinglePacketHandler):
             except ValueError:
                 self.close_connection = True
                 response = message(400, "Bad Request")
+
         self.reply(
             response.status, [*response.headers, ("apigw-requestid", request_id)], response.body
         )

@@ -51,6 +51,7 @@ class SinglePacketHandler(BaseHTTPRequestHandler):
     def _read_chunks(self) -> bytes:
         chunks = []
         size = 0
+
         while length := int(self.rfile.readline().split(b";")[0].strip() or b"0", 16):
             data = self.rfile.read(length)
             self.rfile.readline()
@@ -65,6 +66,7 @@ class SinglePacketHandler(BaseHTTPRequestHandler):
         if self.max_body is not None and size > self.max_body:
             self.close_connection = True
             raise BodyTooLargeError
+
         return b"".join(chunks)
 
     def reply(self, status: int, headers: list[tuple[str, str]], body: bytes = b"") -> None:

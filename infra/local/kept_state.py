@@ -48,6 +48,7 @@ class KeptState:
             Number of objects.
         """
         backend = s3_backends[ACCOUNT]["aws"]
+
         for name in list(backend.buckets):
             metadata = self._metadata(name)
             for path in _files(self._folder / name):
@@ -61,6 +62,7 @@ class KeptState:
                     tzinfo=None
                 )
                 self._saved[name, key] = _identity(stored)
+
         return len(self._saved)
 
     def save(self) -> None:

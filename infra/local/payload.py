@@ -124,6 +124,7 @@ def _headers(request: Request) -> dict[str, str]:
             if name.lower() != "cookie"
         ]
     )
+
     return headers | {
         "x-amzn-trace-id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}",
         "x-forwarded-for": request.source_ip,

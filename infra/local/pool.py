@@ -109,6 +109,7 @@ class Pool:
                     workers.count += 1
                     break
                 self._changed.wait()
+
         return self._start_counted(spec, workers)
 
     def _start_counted(self, spec: FunctionSpec, workers: _Workers) -> Worker:
@@ -182,6 +183,7 @@ def memory_mb(pid: int) -> float:
     drop them and read them again.
     """
     total = 0
+
     try:
         process = psutil.Process(pid)
         for member in (process, *process.children(recursive=True)):
@@ -192,4 +194,5 @@ def memory_mb(pid: int) -> float:
                 continue
     except psutil.Error:
         return 0.0
+
     return total / 2**20

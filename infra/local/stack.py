@@ -67,6 +67,7 @@ class LocalStack:
             retry_delay=retry_delay,
             verbose=verbose,
         )
+
         self._process: subprocess.Popen[str] | None = None
         self._ready: Ready | None = None
 
@@ -184,14 +185,17 @@ class LocalStack:
         """End the emulator and everything that it started; kept state is written first."""
         if self._process is None:
             return
+
         assert self._process.stdin is not None  # noqa: S101  # opened as a pipe
         assert self._process.stdout is not None  # noqa: S101  # as above
         self._process.stdin.close()
+
         try:
             self._process.wait(_CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()  # its reaper ends the workers
             self._process.wait()
+
         self._process.stdout.close()
         self._process = None
         self._ready = None

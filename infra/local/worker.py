@@ -88,6 +88,7 @@ def worker_environment(
     machine = {
         k: v for k, v in isolate_from_user().items() if k in _FROM_USER or k.startswith("AWS_")
     }
+
     return machine | {"LANG": "C.UTF-8", "TZ": "UTC"} | dict(spec.environment) | {
         **{k: v for k, v in machine.items() if k.startswith("AWS_")},
         "HOME": folder,
@@ -136,6 +137,7 @@ class Worker:
         self._process = self._start(
             worker_environment(spec, self._api.address, aws_endpoint, self._folder)
         )
+
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _start(self, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
@@ -184,6 +186,7 @@ class Worker:
     def _await(self, job: Job) -> Outcome:
         limit = INIT_LIMIT
         deadline = time.monotonic() + limit
+
         while True:
             try:
                 event = self._api.events.get(timeout=max(0.0, deadline - time.monotonic()))

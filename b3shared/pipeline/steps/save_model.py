@@ -110,6 +110,7 @@ def _manifest(context: Context) -> dict[str, Any]:
             str(step): record.input.model_dump() for step, record in records.items() if record.input
         },
     )
+
     return build_manifest(
         context.params,
         trained=records[Step.REFIT_MODEL].summary,

@@ -37,6 +37,7 @@ def small_stack() -> Iterator[LocalStack]:
         for name, value in user.items():
             shell.setenv(name, value)
         stack.start()
+
     with contextlib.closing(stack):
         yield stack
 

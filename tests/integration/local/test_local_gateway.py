@@ -69,6 +69,7 @@ def documented_request() -> Request:
     ):
         headers[name] = value
     target = "/my/path?parameter1=value1&parameter1=value2&parameter2=value"
+
     return Request(
         "POST", target, headers, b"Hello from Lambda", source_ip="192.0.2.1", request_id="id"
     )
@@ -298,14 +299,17 @@ def test_a_preflight_is_answered_from_the_cors_configuration(url: str) -> None:
         "Access-Control-Request-Headers": "content-type",
     }
     response = requests.options(f"{url}/echo", headers={"Origin": FRONT, **asked}, timeout=30)
+
     assert (response.status_code, response.content) == (204, b"")
     assert response.headers["access-control-allow-origin"] == FRONT
     assert response.headers["access-control-allow-methods"] == "GET,POST"
     assert response.headers["access-control-allow-headers"] == "content-type"
     assert response.headers["access-control-max-age"] == "600"
+
     refused = requests.options(
         f"{url}/echo", headers={"Origin": "http://localhost:1", **asked}, timeout=30
     )
+
     assert refused.status_code == 204
     assert "access-control-allow-origin" not in refused.headers
 
@@ -373,6 +377,7 @@ def test_the_most_specific_route_comes_first() -> None:
         path: next(r.key for r in routes_of(body) if r.match("GET", path) is not None)
         for path in ("/a/b", "/a/c", "/a/c/d", "/z")
     }
+
     assert first == {
         "/a/b": "GET /a/b",
         "/a/c": "ANY /a/{b}",

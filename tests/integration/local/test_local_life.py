@@ -144,14 +144,19 @@ def test_the_command_serves_until_ctrl_c_and_leaves_nothing_behind(small_templat
         "--fire-schedules",
     )
     said = read_until(process, "fired: ")
+
     assert "monthly-count" in said
+
     url, temporary = (
         re.findall(r"HTTP API +(\S+)", said)[0],
         Path(re.findall(r"logs +(\S+)", said)[0]).parent,
     )
+
     assert requests.get(f"{url}/assets", timeout=30).status_code == 200
     assert temporary.exists()
+
     family = [child.process for child in descendants(process.pid)]
+
     assert end(process, signal.SIGINT) == 0
     assert not psutil.wait_procs(family, timeout=5)[1]
     assert not temporary.exists()
@@ -183,9 +188,12 @@ def test_the_emulator_ends_with_the_process_that_started_it(bare_template: Path)
     )
     emulator = psutil.Process(int(read_until(parent, "\n")))
     family = [emulator, *emulator.children(recursive=True)]
+
     assert parent.stdin is not None
+
     with parent.stdin:
         assert end(parent, signal.SIGKILL) == -signal.SIGKILL
+
     assert not psutil.wait_procs(family, timeout=10)[1]
 
 
@@ -284,6 +292,7 @@ def test_an_image_functions_handler_is_its_command_or_else_the_dockerfiles_last(
         f"  B: {{{function}, ImageConfig: {{Command: [given.handler]}}}}}}\n"
     )
     sources = translate(template, {}).sources
+
     assert (sources["A"].handler, sources["B"].handler) == ("second.handler", "given.handler")
     assert sources["A"].code_dir == tmp_path / "image"
 

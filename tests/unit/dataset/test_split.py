@@ -70,6 +70,7 @@ def test_a_split_keeps_exactly_these_sessions(
             "first": str(sessions[first]),
             "last": str(sessions[last]),
         }
+
     assert split.dropped == {
         "unlabelled": 3 * horizon,
         "purged": 3 * purged,
@@ -179,6 +180,7 @@ def markets(draw):
             for i, s in zip(own, spans, strict=True)
         ]
     order = draw(st.permutations(range(len(date))))
+
     return np.array(date, "datetime64[D]")[list(order)], np.array(label_end, "datetime64[D]")[
         list(order)
     ]
@@ -223,6 +225,7 @@ def test_every_row_is_in_the_part_or_the_reason_of_the_oracle(market, test_size,
     if split is None:
         assert not all(expected.values())
         return
+
     assert {name: getattr(split, name).tolist() for name in expected} == expected
     assert split.dropped == dropped
 
@@ -250,6 +253,7 @@ def test_every_fold_is_that_of_the_oracle(market, n_splits, embargo):
     if folds is None:
         assert not all(train for train, _ in expected)
         return
+
     assert [(train.tolist(), test.tolist()) for train, test in folds] == expected
 
 
@@ -268,6 +272,7 @@ def test_the_order_of_the_rows_changes_only_the_indices(market, random):
     two = purged_split(date[order], label_end[order], **options)
     for name in ("train", "val", "test"):
         assert sorted(order[getattr(two, name)].tolist()) == getattr(one, name).tolist()
+
     assert (two.boundaries, two.dropped) == (one.boundaries, one.dropped)
 
 
@@ -342,6 +347,7 @@ def test_the_splitter_reads_dates_from_the_index_of_a_frame():
     ):
         np.testing.assert_array_equal(train, train_given)
         np.testing.assert_array_equal(test, test_given)
+
     assert (
         len(
             cross_val_score(

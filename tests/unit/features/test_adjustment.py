@@ -18,6 +18,7 @@ def test_a_split_and_a_dividend_by_hand() -> None:
         }
     )
     price, share = forward_factors(frame)
+
     np.testing.assert_allclose(share, [1, 2, 2, 2])
     np.testing.assert_allclose(price, [1, 2, 2 / (1 - 1 / 5), 2.5])
     np.testing.assert_allclose(

@@ -67,6 +67,7 @@ def reference_v1(frame: pd.DataFrame, ticker: str, t: pd.Timestamp) -> dict[str,
         "stochastic_14": 100 * (close - low14) / (high14 - low14),
         "close": raw["close"],
     }
+
     return {name: float(values.iloc[-1]) for name, values in series.items()}
 
 
@@ -88,6 +89,7 @@ def reference_v2(frame: pd.DataFrame, ticker: str, t: pd.Timestamp) -> dict[str,
         "bollinger_z": (close.iloc[-1] - close.iloc[-20:].mean()) / close.iloc[-20:].std(),
         "distance_to_high": close.iloc[-1] / close.iloc[-252:].max() - 1,
     }
+
     return {name: float(value) for name, value in out.items()}
 
 
@@ -102,7 +104,9 @@ def test_features_equal_the_slow_oracle(
     chosen = np.union1d(
         rng.choice(eligible, 40, replace=False), np.intersect1d(actions + 3, eligible)[:30]
     )
+
     assert np.isin(actions + 3, chosen).any()
+
     for row in chosen:
         expected = oracle(some, some["ticker"][row], some["date"][row])
         found = dict(zip(features.names, features.X[row], strict=True))
@@ -140,15 +144,20 @@ def test_book_features_on_official_quotes(shared_data: Path) -> None:
     )
     frame, _ = clean(days)
     features = build_features(frame, "v1", LIMIT)
+
     assert features.without == ()
+
     bid, ask = frame["best_buy"].to_numpy(), frame["best_sell"].to_numpy()
     found = {
         name: features.X[:, features.names.index(name)]
         for name in ("best_buy_sell_spread", "close_to_best_buy")
     }
+
     np.testing.assert_allclose(found["best_buy_sell_spread"], ask - bid)
     np.testing.assert_allclose(found["close_to_best_buy"], (frame["close"] - bid) / bid)
+
     petr4 = np.flatnonzero((frame["ticker"] == "PETR4") & (frame["date"] == "2016-07-26"))[0]
+
     assert found["best_buy_sell_spread"][petr4] == pytest.approx(
         0.02
     )  # two ticks of a share that trades at R$ 11
@@ -175,12 +184,15 @@ def test_a_later_split_changes_no_earlier_row(some: pd.DataFrame, version: str) 
     split.loc[last, ["open", "high", "low", "close"]] /= 10.0
     split.loc[last, "volume"] *= 10
     before, after = (build_features(frame, version, LIMIT) for frame in (some, split))
+
     np.testing.assert_array_equal(before.X[~last], after.X[~last])
+
     scale_free = [
         n
         for n, name in enumerate(before.names)
         if version == "v2" or name in ("rsi_14", "volume_change")
     ]
+
     np.testing.assert_allclose(
         before.X[last][:, scale_free], after.X[last][:, scale_free], rtol=1e-9, atol=1e-12
     )
@@ -255,6 +267,7 @@ def test_the_reference_rule_by_hand(some: pd.DataFrame) -> None:
             and f["volume_change"][row] < 0
         )
         assert rule[row] == (BUY if buy else SELL if sell else HOLD)
+
     assert {HOLD, SELL} <= set(rule)
 
 
@@ -271,6 +284,7 @@ def test_a_flat_price_has_no_finite_rsi_and_an_ever_rising_one_has_a_hundred() -
     with np.errstate(all="ignore"):
         series = Series(Panel(frame))
         rsi = series.panel.rows(series.rsi)
+
     assert np.isnan(rsi[39])
     assert rsi[79] == 100.0
 

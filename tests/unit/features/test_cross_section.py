@@ -46,6 +46,7 @@ def test_market_returns_added_in_portions_are_equal_to_the_last_bit() -> None:
     whole.add(session, returns)
     for part in np.array_split(np.arange(5_000), 7):
         portions.add(session[part], returns[part])
+
     np.testing.assert_array_equal(portions.mean, whole.mean)
     np.testing.assert_allclose(
         whole.mean[:50], pd.Series(returns).groupby(session).mean(), rtol=1e-12

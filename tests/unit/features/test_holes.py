@@ -72,6 +72,7 @@ def test_labels_around_a_hole_are_those_of_two_tickers(
         )
     own = (found.ticker == "BBAS3") & (found.label != UNLABELLED)
     days = (found.label_end - found.date)[own].astype(int)
+
     assert own.sum() > 400
     assert days.max() <= 21
 
@@ -99,13 +100,16 @@ def test_a_ticker_that_has_just_come_back_is_served_no_features(frame: pd.DataFr
     snapshot = build_snapshot(recent, 4, {universe})
     row = snapshot.ticker.tolist().index("BBAS3")
     window = snapshot.windows[offer_name("v2", universe)][row]
+
     assert np.isnan(window[-1]).any()
     assert np.isnan(snapshot.volatility[row])
     assert (
         snapshot.sessions[row]
         == (recent["ticker"] == "BBAS3").to_numpy()[recent["date"] > HOLE[1]].sum()
     )
+
     others = np.arange(len(snapshot.ticker)) != row
+
     assert np.isfinite(snapshot.volatility[others]).all()
 
 
@@ -117,6 +121,7 @@ def test_universes_with_different_max_gap_have_windows_of_their_own(frame: pd.Da
     )
     row = snapshot.ticker.tolist().index("BBAS3")
     features = build_features(holed(frame), "v2", 2e6, 252)
+
     np.testing.assert_array_equal(
         long[row, -1], features.X[features.series.panel.newest[row]].astype(np.float32)
     )
@@ -158,6 +163,7 @@ def test_lines_are_the_unbroken_stretches_of_the_tickers(
         new = ticker != before[0] or between > max_gap
         line += new
         expected.append((line, 0 if new else expected[-1][1] + 1))
+
     assert list(zip(panel.line.tolist(), panel.position.tolist(), strict=True)) == expected
     assert panel.shape == (line + 1, max(position for _, position in expected) + 1)
     assert [rows[at][0] for at in panel.newest] == panel.tickers.tolist()

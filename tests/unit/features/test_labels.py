@@ -67,6 +67,7 @@ def expected(
             continue
         if abs(outcome) > band:
             return (BUY if outcome > 0 else SELL), rows["date"][t + n], outcome
+
     return HOLD, rows["date"][t + params.horizon], outcome
 
 
@@ -95,6 +96,7 @@ def test_labels_equal_those_of_a_loop_over_future_rows(
             else:
                 assert found.label_end[where[t]] == np.datetime64(end, "D")
                 assert found.future_return[where[t]] == pytest.approx(outcome, rel=1e-9)
+
     assert seen >= (
         {UNLABELLED, HOLD} if params.label == "signal" else {UNLABELLED, BUY, HOLD, SELL}
     )
@@ -106,6 +108,7 @@ def test_a_label_depends_on_no_data_after_its_end(
 ) -> None:
     """Cut the data right after label_end: the label is there and the same."""
     whole = labels_of(some, params)
+
     for cut in ("2020-12-30", "2021-03-15"):
         earlier = (some["date"] <= cut).to_numpy()
         part = labels_of(some[earlier].reset_index(drop=True), params)

@@ -77,6 +77,7 @@ def test_truncated_history_gives_the_same_earlier_rows(
     ):
         np.testing.assert_array_equal(getattr(part, name), getattr(earlier, name), err_msg=name)
     known = part.label != UNLABELLED
+
     for name in ("label", "label_end", "future_return"):
         np.testing.assert_array_equal(
             getattr(part, name)[known], getattr(earlier, name)[known], err_msg=name

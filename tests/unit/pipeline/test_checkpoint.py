@@ -229,6 +229,7 @@ def test_in_any_order_the_last_attempt_to_take_over_holds_the_checkpoint(
         else:
             with pytest.raises(SupersededError):
                 attempts[who].save(data)
+
     assert attempt(storage).load() == work
 
 

@@ -44,8 +44,11 @@ def test_both_parts_are_written_with_the_figures_of_the_evaluation(
         EVALUATIONS: 2,
         REQUESTS: 1,
     }
+
     test, validation = rows(warehouse, EVALUATIONS)
+
     assert (test["dataset_type"], validation["dataset_type"]) == ("test", "validation")
+
     record = evaluated.record(Step.EVALUATE_MODEL)
     key = record.artifacts["metrics.json"].key
     figures = from_json(evaluated.storage.read(key), key)["model"]
@@ -58,6 +61,7 @@ def test_both_parts_are_written_with_the_figures_of_the_evaluation(
         )
         for name in CLASSES:
             assert row[f"recall_{name}"] == figures[part]["per_class"][name]["recall"]
+
     assert evaluated.storage.exists(
         test["visualization_path"].removeprefix(f"{evaluated.storage.url}/")
     )
@@ -114,6 +118,7 @@ def test_tables_of_the_reference_project_with_rows_of_its_own_are_kept(
             f"INSERT INTO {REQUESTS} (endpoint, status) VALUES ('train-model', 'success')"
         )
     export_run(evaluated, "first.all.1", warehouse)
+
     assert [row["endpoint"] for row in rows(warehouse, REQUESTS)] == [
         "train-model",
         "complete-pipeline",

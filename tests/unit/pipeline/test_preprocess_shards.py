@@ -37,6 +37,7 @@ def quotes(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "if(ticker = 'CMIG4', close + 0.01, NULL) AS best_sell"
         )
         connection.execute(f"COPY (SELECT *, {book} FROM q) TO '{path}' (FORMAT parquet)")
+
     return path
 
 
@@ -85,10 +86,13 @@ def test_stored_shards_are_not_made_again(tmp_path: Path, quotes: Path) -> None:
     for number in range(shards):
         answer = perform_shard(ShardRequest(run_id="run", shard=number), setting)
         assert answer == {"run_id": "run", "shard": number, "made": True}
+
     assert perform_shard(ShardRequest(run_id="run", shard=0), setting)["made"] is False
+
     loads = [a.key for a in run.record(Step.LOAD_DATA).artifacts.values()]
     for key in loads:  # nothing is left to be made of them
         storage.delete(key)
+
     assert hashes(run_step(run, Step.PREPROCESS_DATA, settings=setting)) == hashes(whole)
     assert perform_shard(ShardRequest(run_id="run", shard=1), setting)["made"] is False
 

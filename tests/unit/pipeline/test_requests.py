@@ -62,6 +62,7 @@ def test_a_step_answers_in_short_and_says_when_it_was_done_before(tmp_path):
     Run.create(FolderStorage(tmp_path), "r1", PipelineParams.of(SMALL))
     request = StepRequest(run_id="r1", overrides={"period": "2y"})
     first, again = (perform(Step.LOAD_DATA, request, settings) for _ in range(2))
+
     assert first.pop("shards") == again.pop("shards") == [0]
     assert first == {
         "run_id": "r1",

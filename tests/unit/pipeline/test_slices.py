@@ -59,7 +59,9 @@ def checkpoints(run: Run) -> list[str]:
 def test_an_interrupted_training_is_no_failure_and_says_how_far_it_is(run: Run) -> None:
     with pytest.raises(Unfinished):
         train(run, seconds_left=no_time)
+
     state = run.state()[Step.TRAIN_MODEL]
+
     assert (state.status, state.error) == ("missing", None)
     assert state.progress is not None
     assert {name: state.progress[name] for name in ("phase", "epoch", "epochs")} == {
@@ -67,10 +69,14 @@ def test_an_interrupted_training_is_no_failure_and_says_how_far_it_is(run: Run) 
         "epoch": 1,
         "epochs": 3,
     }
+
     said = status_answer(run, ["first.all.1"])
+
     assert said["steps"]["train_model"]["progress"]["epoch"] == 1
     assert said["pipeline_state"]["training_status"] == "running"
+
     (key,) = checkpoints(run)
+
     assert key == "runs/first/train_model/checkpoint"
 
 
@@ -82,11 +88,15 @@ def test_a_training_in_slices_makes_the_files_of_an_uninterrupted_one(
             train(run, seconds_left=no_time)
     heard: list[dict[str, Any]] = []
     record = train(run, seconds_left=no_time, progress=heard.append)
+
     assert [words["epoch"] for words in heard if "epoch" in words] == [3]
     assert checkpoints(run) == []
+
     other = Run.open(FolderStorage(shutil.copytree(split, tmp_path / "straight")), "first")
     straight = train(other)
+
     assert record.artifacts.keys() == straight.artifacts.keys()
+
     for name in ("model.onnx", "predictions.npz"):
         assert record.artifacts[name].sha256 == straight.artifacts[name].sha256
 
@@ -173,8 +183,11 @@ def test_the_function_answers_partial_until_the_training_is_done(run: Run) -> No
     answers = [
         perform(Step.TRAIN_MODEL, TRAIN, settings_of(run, slice_seconds=0.0)) for _ in range(4)
     ]
+
     assert [answer["status"] for answer in answers] == ["partial", "partial", "done", "done"]
+
     first = answers[0]
+
     assert first == {
         "run_id": "first",
         "step": "train_model",

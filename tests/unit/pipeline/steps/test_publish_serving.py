@@ -70,10 +70,14 @@ def test_a_run_of_some_tickers_and_an_older_period_publishes_all_of_the_newest(
     store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path
 ) -> None:
     summary = publish(store)
+
     assert summary["published"] is True
     assert (summary["tickers"], summary["as_of"]) == (60, "2023-12-28")
+
     snapshot = served(store, tmp_path)
+
     assert snapshot.ticker.tolist() == sorted(set(bundled["ticker"]))
+
     recent = bundled[bundled["date"] > "2020-12-28"].reset_index(drop=True)
     expected = build_snapshot(recent, 1, {Universe(PARAMS.min_turnover, PARAMS.tickers)})
     for version, windows in expected.windows.items():
@@ -82,6 +86,7 @@ def test_a_run_of_some_tickers_and_an_older_period_publishes_all_of_the_newest(
         )
         assert snapshot.windows[version].shape[1] == 1
     state = Release(store).state()
+
     assert (state.as_of, state.snapshot) == ("2023-12-28", summary["snapshot"])
     assert state.live == json.loads(store.read(KEY))["live"] != {}
     assert state.events[-1]["who"] == "pipeline"
@@ -162,6 +167,7 @@ def test_promoting_a_version_that_the_snapshot_has_no_features_for_is_refused(
         "params": PARAMS.model_dump(mode="json"),
     }
     version = Registry(store, "models").register("rf", [file], manifest)
+
     with pytest.raises(IncompatibleFeaturesError, match="of_tomorrow"):
         promote(store, "models", "rf", version, who="maria", why="hope")
 
@@ -195,13 +201,20 @@ def test_new_quotes_are_served_without_a_run(
     store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path
 ) -> None:
     older = write_parquet(bundled[bundled["date"] <= "2023-12-27"], tmp_path / "older.parquet")
+
     assert publish(store, older)["as_of"] == "2023-12-27"
+
     live = Release(store).state().live
     refreshed = refresh_serving(Settings(storage=store.url))
+
     assert (refreshed["published"], refreshed["as_of"]) == (True, "2023-12-28")
+
     state = Release(store).state()
+
     assert (state.live, state.as_of, state.events[-1]["who"]) == (live, "2023-12-28", "ingest")
+
     before = store.read(KEY)
+
     assert refresh_serving(Settings(storage=store.url)) == refreshed
     assert store.read(KEY) == before
     assert refresh_serving(Settings(storage=store.url, quotes=str(older)))["published"] is False
@@ -214,11 +227,16 @@ def test_the_first_refresh_after_a_change_of_the_features_code_goes_on_serving_w
     version = Release(store).state().live["models/rf"]
     key = f"models/models/rf/{version}/manifest.json"
     manifest = from_json(store.read(key), key)
+
     assert manifest["features_version"] == FEATURES_VERSION
+
     store.put(key, to_json(manifest | {"features_version": 0}))
+
     assert refresh_serving(Settings(storage=store.url))["published"] is True
+
     live = Live(store)
     answer = Predictor(live, lambda: date(2023, 12, 28)).predict("PETR4")
+
     assert (answer["model_version"], answer["degraded"], answer["message"]) == (
         version,
         True,
@@ -233,20 +251,27 @@ def test_a_refresh_makes_a_snapshot_only_if_the_lake_has_changed(
     lake = Settings(storage=store.url, quotes=f"{store.url}/{LAKE}")
     write_lake(bundled[bundled["date"] >= "2020-01-01"], store)
     first = refresh_serving(lake)
+
     assert first["published"] is True
+
     key = str(first["snapshot"])
     stored = store.read(key)
     store.delete(key)  # who makes it again stores it again
+
     assert refresh_serving(lake) == first
     assert not store.exists(key)
+
     store.put(key, stored)
     changed = bundled[bundled["date"] >= "2023-01-01"].copy()
     changed.loc[changed["ticker"] == "PETR4", "close"] *= 1.01
     write_lake(changed, store)
     second = refresh_serving(lake)
+
     assert (second["published"], second["as_of"]) == (True, first["as_of"])
     assert Release(store).state().snapshot == second["snapshot"] != first["snapshot"]
+
     Release(store).set_snapshot(key, "2023-12-28", who="maria")
+
     assert refresh_serving(lake) == second, "somebody else's is served: it is published again"
     assert Release(store).state().snapshot == second["snapshot"]
 
