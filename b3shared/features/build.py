@@ -48,10 +48,12 @@ class Features:
         volatility = self.series.panel.rows(self.series.volatility)
         return np.asarray(self.liquid & np.isfinite(volatility))
 
-    @property
+    @cached_property
     def eligible(self) -> Array:
-        """(rows,) bool; counted and complete: rows to train on, and those that windows hold."""
-        return np.asarray(self.counted & self.complete)
+        """(rows,) bool, read-only; counted and complete: the rows that models train on."""
+        rows = np.asarray(self.counted & self.complete)
+        rows.setflags(write=False)
+        return rows
 
 
 def build_features(

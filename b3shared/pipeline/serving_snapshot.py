@@ -115,7 +115,7 @@ def newest_windows(features: Features, lookback: int) -> tuple[FloatArray, IntAr
     panel = features.series.panel
     newest = panel.newest
 
-    kept = features.eligible
+    kept = features.eligible.copy()
     kept[newest] = True
     rows = np.flatnonzero(kept)
     line = panel.code[rows]
