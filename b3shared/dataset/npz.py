@@ -10,13 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from b3shared.core.arrays import Array
 
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30
@@ -27,12 +26,12 @@ _CHUNK = 1 << 18
 
 @dataclass(frozen=True)
 class Pieces:
-    """An array that comes in pieces.
+    """A one-dimensional array that is written a piece at a time.
 
     Attributes:
         dtype: of every piece.
-        length: of the whole, along the one axis.
-        parts: one-dimensional arrays.
+        length: number of values of all pieces.
+        parts: the pieces, one-dimensional arrays.
     """
 
     dtype: npt.DTypeLike
@@ -43,14 +42,17 @@ class Pieces:
 def write_npz(path: Path, arrays: Mapping[str, Array | Pieces]) -> Path:
     """Write an archive and return its path.
 
-    ValueError for objects, and pieces that do not add up.
+    Raises:
+        ValueError: An array holds Python objects, or pieces do not add up to their length.
     """
     with ZipFile(path, "w", ZIP_STORED) as archive:
         for name, values in arrays.items():
             pieces = values if isinstance(values, Pieces) else None
             if np.dtype(values.dtype).hasobject:
                 raise ValueError(f"{name} holds objects, not values")
-            header = _npy_header(values.dtype, (pieces.length,) if pieces else np.shape(values))  # type: ignore[arg-type]
+            shape = (values.length,) if isinstance(values, Pieces) else np.shape(values)
+            header = _npy_header(values.dtype, shape)
+
             member = ZipInfo(f"{name}.npy")
             member.extra = _padding(archive.start_dir, member.filename)
             with archive.open(member, "w", force_zip64=True) as file:
@@ -62,18 +64,19 @@ def write_npz(path: Path, arrays: Mapping[str, Array | Pieces]) -> Path:
                         file.write(flat[begin : begin + _CHUNK].tobytes())
                     written += len(flat)
             if pieces and written != pieces.length:
-                raise ValueError(f"{name}: {written} values, {pieces.length} were announced")
+                raise ValueError(f"{name} must have {pieces.length} values, got {written}")
     return path
 
 
 def map_npz(path: Path) -> dict[str, Array]:
-    """The arrays of an archive of :func:`write_npz`, memory-mapped, read-only."""
+    """Return the arrays of an archive of :func:`write_npz`, memory-mapped, read-only."""
     arrays: dict[str, Array] = {}
     with ZipFile(path) as archive, path.open("rb") as file:
         for member in archive.infolist():
             file.seek(member.header_offset + 26)
             name, extra = struct.unpack("<HH", file.read(4))
             file.seek(name + extra, 1)
+
             version = np.lib.format.read_magic(file)
             read = (
                 np.lib.format.read_array_header_1_0
@@ -81,6 +84,7 @@ def map_npz(path: Path) -> dict[str, Array]:
                 else np.lib.format.read_array_header_2_0
             )
             shape, _, dtype = read(file)
+
             key = member.filename.removesuffix(".npy")
             if dtype.hasobject:
                 raise ValueError(f"{path}: {key} holds objects, not values")
@@ -104,7 +108,10 @@ def _npy_header(dtype: npt.DTypeLike, shape: tuple[int, ...]) -> bytes:
 
 
 def _padding(offset: int, name: str) -> bytes:
-    """An extra field after which the member's data begin at a multiple of 64; NumPy's own header is one, too."""
+    """Return a ZIP extra field that makes the member's data begin at a multiple of 64 bytes.
+
+    NumPy's header inside is a multiple of 64 too, so the array's values are aligned.
+    """
     before = offset + _LOCAL_HEADER + len(name.encode()) + _ZIP64_FIELD
     size = -(before + 4) % _ALIGNMENT
     return struct.pack("<HH", _PADDING_ID, size) + bytes(size)

@@ -1,4 +1,4 @@
-"""Splits by date that no label crosses: train, validation and test, and the folds of the search inside train.
+"""Purged and embargoed splits by date: into train, validation and test, and into folds.
 
 A label of session t is known only at the close of its ``label_end``. A row whose label reaches the
 next part would tell the model what happens there, so it is *purged*; rows whose label ends just
@@ -45,7 +45,7 @@ class Split:
 def purged_split(
     date: Array, label_end: Array, *, test_size: float, val_size: float, embargo_days: int
 ) -> Split:
-    """Cut all rows by date, across all tickers: the newest dates test, those before validate, the rest train.
+    """Split all rows by date: the newest dates are for test, those before for validation.
 
     Sizes are shares of the distinct labelled dates, rounded to the nearest (a half upwards). The
     purge and the embargo of the module's rule then thin the ends of train (against validation) and
@@ -67,8 +67,10 @@ def purged_split(
     """
     if not (min(test_size, val_size) >= 0.01 and test_size + val_size <= 0.99):
         raise InvalidParameterError(
-            f"test_size = {test_size}, val_size = {val_size}: each is at least 0.01 and together they are at most 0.99"
+            "test_size and val_size must each be >= 0.01 and together <= 0.99, "
+            f"got {test_size} and {val_size}"
         )
+
     date, label_end, sessions = _checked(date, label_end, embargo_days)
     labelled = ~np.isnat(label_end)
     dates = np.unique(date[labelled])
@@ -76,13 +78,16 @@ def purged_split(
     if min(sizes) < 1:
         needed = next(n for n in range(3, 1000) if min(_sizes(n, test_size, val_size)) >= 1)
         raise TooLittleHistoryError(
-            f"{len(dates)} labelled dates: test_size {test_size} and val_size {val_size} need at least {needed}",
+            f"test_size {test_size} and val_size {val_size} need at least {needed} labelled dates, "
+            f"got {len(dates)}",
             dates=len(dates),
             needed=needed,
         )
+
     firsts = dates[np.cumsum((0, *sizes[:-1]))]
     part = np.searchsorted(firsts, date, side="right") - 1
     dropped = {"unlabelled": int(np.count_nonzero(~labelled)), "purged": 0, "embargoed": 0}
+
     rows = {}
     for number, name in enumerate(PARTS):
         keep = labelled & (part == number)
@@ -91,6 +96,7 @@ def purged_split(
             dropped["purged"] += int(np.count_nonzero(keep & purged))
             dropped["embargoed"] += int(np.count_nonzero(keep & embargoed))
             keep &= ~(purged | embargoed)
+
         rows[name] = np.flatnonzero(keep)
         if not len(rows[name]):
             raise _emptied(
@@ -104,11 +110,11 @@ def purged_split(
 def purged_folds(
     date: Array, label_end: Array, *, n_splits: int, embargo_days: int
 ) -> list[tuple[IntArray, IntArray]]:
-    """Walk forward by date: each fold trains on all earlier dates, purged and embargoed, and tests on the next block.
+    """Return walk-forward folds: each trains on all earlier dates and tests on the next block.
 
     The blocks are those of scikit-learn's ``TimeSeriesSplit`` over the distinct labelled dates
-    instead of rows. Unlabelled rows are in no fold; their dates count as sessions. Arguments as in
-    :func:`purged_split`.
+    instead of rows; train rows are purged and embargoed. Unlabelled rows are in no fold; their
+    dates count as sessions. Arguments are as in :func:`purged_split`.
 
     Args:
         date: (rows,) datetime64[D].
@@ -125,20 +131,23 @@ def purged_folds(
         TooLittleHistoryError: Fewer dates than folds + 1, or the purge empties a fold's train part.
     """
     if n_splits < 2:
-        raise InvalidParameterError(f"n_splits = {n_splits}: at least 2 folds are needed")
+        raise InvalidParameterError(f"n_splits must be an integer >= 2, got {n_splits}")
+
     date, label_end, sessions = _checked(date, label_end, embargo_days)
     labelled = ~np.isnat(label_end)
     dates = np.unique(date[labelled])
     size = len(dates) // (n_splits + 1)
     if not size:
         raise TooLittleHistoryError(
-            f"{len(dates)} labelled dates: {n_splits} folds need at least {n_splits + 1}",
+            f"{n_splits} folds need at least {n_splits + 1} labelled dates, got {len(dates)}",
             dates=len(dates),
             needed=n_splits + 1,
         )
+
     folds: list[tuple[IntArray, IntArray]] = []
     for at in range(len(dates) - n_splits * size, len(dates), size):
-        first, last = dates[at], dates[at + size - 1]
+        first = dates[at]
+        last = dates[at + size - 1]
         purged, embargoed = _reaching(label_end, first, sessions, embargo_days)
         before = labelled & (date < first)
         train = np.flatnonzero(before & ~purged & ~embargoed)
@@ -150,10 +159,10 @@ def purged_folds(
 
 
 class PurgedTimeSeriesSplit:
-    """:func:`purged_folds` as a scikit-learn cross-validation object, for ``cross_val_score`` or a search.
+    """Cross-validation object for scikit-learn that yields the folds of :func:`purged_folds`.
 
     Args:
-        n_splits: folds.
+        n_splits: number of folds.
         embargo_days: sessions left free before each test block.
         date: (rows,) datetime64[D] of the rows of ``X``; None takes the level "date" of ``X.index``
             (pandas).
@@ -173,13 +182,15 @@ class PurgedTimeSeriesSplit:
         self.label_end = label_end
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """How many folds there are."""
+        """Return the number of folds."""
         return self.n_splits
 
     def split(
         self, X: Any, y: Any = None, groups: Any = None
     ) -> Iterator[tuple[IntArray, IntArray]]:
-        """Yield train and test row indices of ``X``, oldest fold first; ``y`` and ``groups`` are ignored.
+        """Yield train and test row indices of ``X``, oldest fold first.
+
+        ``y`` and ``groups`` are ignored.
 
         Raises:
             InvalidParameterError: The dates are neither given nor in ``X.index``, or are not one
@@ -207,17 +218,17 @@ class PurgedTimeSeriesSplit:
             raise InvalidParameterError(
                 f"{name} has {len(values)} entries for the {len(X)} rows of X: one each is needed"
             )
+
         return values
 
 
 def _checked(date: Array, label_end: Array, embargo_days: int) -> tuple[Array, Array, Array]:
-    """The two columns as datetime64[D], and the sessions."""
+    """Return the two columns as datetime64[D], and the sessions."""
     if embargo_days < 0:
-        raise InvalidParameterError(f"embargo_days = {embargo_days}: 0 or more is allowed")
-    date, label_end = (
-        np.asarray(date, dtype="datetime64[D]"),
-        np.asarray(label_end, dtype="datetime64[D]"),
-    )
+        raise InvalidParameterError(f"embargo_days must be an integer >= 0, got {embargo_days}")
+
+    date = np.asarray(date, dtype="datetime64[D]")
+    label_end = np.asarray(label_end, dtype="datetime64[D]")
     if date.shape != label_end.shape or date.ndim != 1:
         raise InvalidQuotesError(
             f"date {date.shape} and label_end {label_end.shape}: one of each per row is needed"
@@ -235,17 +246,17 @@ def _checked(date: Array, label_end: Array, embargo_days: int) -> tuple[Array, A
 def _reaching(
     label_end: Array, first: Any, sessions: Array, embargo_days: int
 ) -> tuple[Array, Array]:
-    """Masks of the labels that reach a part beginning at ``first``, and of those that only reach its embargo."""
+    """Return masks of labels that reach a part begun at ``first``, and that reach its embargo."""
     purged = label_end >= first
-    free = (
-        int(np.searchsorted(sessions, first)) - embargo_days
-    )  # the first session that is left free
+    free = int(np.searchsorted(sessions, first)) - embargo_days  # first session left free
     near = label_end >= sessions[free] if free >= 0 else np.ones(len(label_end), dtype=bool)
     return purged, near & ~purged
 
 
 def _sizes(dates: int, test_size: float, val_size: float) -> tuple[int, int, int]:
-    test, val = int(test_size * dates + 0.5), int(val_size * dates + 0.5)
+    """Return the numbers of dates for train, validation and test."""
+    test = int(test_size * dates + 0.5)
+    val = int(val_size * dates + 0.5)
     return dates - test - val, val, test
 
 
@@ -256,14 +267,15 @@ def _span(date: Array) -> dict[str, str]:
 def _emptied(
     part: str, rows: Array, date: Array, label_end: Array, sessions: Array, embargo_days: int
 ) -> TooLittleHistoryError:
-    """The error for a part of which the purge and the embargo leave nothing; ``rows`` is its mask before both."""
+    """Make the error for a part that purge and embargo empty; ``rows`` is its mask before both."""
     begin = np.searchsorted(sessions, date[rows])
     end = np.searchsorted(sessions, label_end[rows], side="right") - 1
-    dates, shortest = len(np.unique(begin)), int((end - begin).min())
+    dates = len(np.unique(begin))
+    shortest = int((end - begin).min())
     needed = shortest + embargo_days + 1
     return TooLittleHistoryError(
-        f"the purge leaves nothing of the {part}: it has {dates} dates, and labels over {shortest} sessions with "
-        f"embargo_days {embargo_days} need at least {needed}",
+        f"the purge leaves nothing of the {part}: it has {dates} dates, and labels over {shortest} "
+        f"sessions with embargo_days {embargo_days} need at least {needed}",
         dates=dates,
         needed=needed,
     )

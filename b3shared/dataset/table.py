@@ -13,13 +13,13 @@ from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.vocabulary import UNLABELLED
 from b3shared.dataset.npz import Pieces, map_npz, write_npz
 
-MATRIX, COLUMNS = "matrix.npy", "columns.npz"
-"""Files of a stored table."""
+MATRIX = "matrix.npy"
+COLUMNS = "columns.npz"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows of (ticker, date), sorted by ticker and date, and all that is known of each at the close of its date.
+    """Rows sorted by ticker and date: features, labels and what baselines need.
 
     The newest rows, whose outcome is not known yet, are included: their ``label`` is -1, their
     ``label_end`` NaT and their ``future_return`` NaN. Only the last three look ahead; every other
@@ -70,7 +70,7 @@ class Dataset:
         return np.flatnonzero(self.label != UNLABELLED)
 
     def take(self, rows: Array) -> "Dataset":
-        """The rows of the given indices (or boolean mask), in that order."""
+        """Return the rows of the given indices (or boolean mask), in that order."""
         columns = {
             f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "feature_names"
         }
@@ -81,13 +81,14 @@ class Dataset:
         names = [f.name for f in fields(self) if f.name not in ("X", "feature_names", "ticker")]
         tickers, codes = np.unique(self.ticker, return_inverse=True)
         columns = {name: getattr(self, name) for name in names}
+
         matrix = folder / MATRIX
         np.save(matrix, np.ascontiguousarray(self.X, dtype=np.float32), allow_pickle=False)
         return [matrix, save_columns(folder, self.feature_names, tickers, codes, columns)]
 
     @classmethod
     def load(cls, folder: Path) -> "Dataset":
-        """Read what :meth:`save` wrote; all but ``ticker`` is memory-mapped, read-only."""
+        """Load what :meth:`save` wrote; all but ``ticker`` is memory-mapped, read-only."""
         columns = map_npz(folder / COLUMNS)
         names = tuple(map(str, columns.pop("feature_names")))
         ticker = columns.pop("tickers")[columns.pop("ticker_code")]
@@ -103,14 +104,14 @@ def save_columns(
     codes: Array | Pieces,
     columns: Mapping[str, Array | Pieces],
 ) -> Path:
-    """Write ``columns.npz``: every column but ``X`` of a training table, whole or in pieces.
+    """Write ``columns.npz``: every column of a training table but ``X``, each whole or in pieces.
 
     Args:
-        folder: where to.
-        names: of the features.
+        folder: folder to write to.
+        names: names of the features.
         tickers: (tickers,) str, sorted.
-        codes: (rows,) number of the row's ticker, int32.
-        columns: the rest, by the names of :class:`Dataset`.
+        codes: (rows,) int32, number of the row's ticker.
+        columns: the other columns, by the names of :class:`Dataset`.
     """
     code = codes if isinstance(codes, Pieces) else codes.astype(np.int32)
     stored = {

@@ -16,6 +16,7 @@ from b3shared.evaluation import bootstrap
 from b3shared.evaluation.backtest import Backtest, Costs, backtests
 from b3shared.evaluation.baselines import Baseline, all_baselines
 from b3shared.evaluation.comparison import calibration_rows, differences, with_persistence_interval
+from b3shared.evaluation.files import METRICS_FILE, REPORT_FILE
 from b3shared.evaluation.gate import Outcomes
 from b3shared.evaluation.learning_curves import curves_of
 from b3shared.evaluation.metrics import reliability_bins, to_json
@@ -99,7 +100,7 @@ class Evaluation:
         """Write ``metrics.json``, ``report.html``, the outcomes and a PNG per figure; return their paths."""
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.metrics, indent=1, ensure_ascii=False, allow_nan=False)
-        contents = {"metrics.json": text.encode(), "report.html": self.report_html.encode()}
+        contents = {METRICS_FILE: text.encode(), REPORT_FILE: self.report_html.encode()}
         contents |= {f"{name}.png": image for name, image in self.figures.items()}
         for name, content in contents.items():
             (folder / name).write_bytes(content)

@@ -1,4 +1,4 @@
-"""Formulas of the features that need one ticker's rows only. Add a feature here: a name and its formula.
+"""Formulas of the features that need one ticker's rows only. To add a feature, add it here.
 
 A formula takes the series of some tickers (:class:`b3shared.features.series.Series`) and returns a
 (lines, sessions) grid of float64, whose column j depends on columns up to j alone. Features that
@@ -17,7 +17,7 @@ from b3shared.features.series import Series
 Formula = Callable[[Series], FloatArray]
 
 BOOK = ("best_buy_sell_spread", "close_to_best_buy")
-"""Features that need the order book's best bid and ask; a source without them has these left out."""
+"""Features that need the best bid and ask; they are left out where a source has none."""
 
 LONGEST_WINDOW = 252
 """Sessions of the longest window; only the exponential means of the MACD reach further back."""

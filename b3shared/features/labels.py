@@ -1,4 +1,4 @@
-"""What is to be forecast. Every label carries ``label_end``: the session at whose close it is known."""
+"""Labels: the outcomes to be forecast, each with the session at whose close it is known."""
 
 from dataclasses import dataclass
 
@@ -47,6 +47,7 @@ def build_labels(series: Series, params: PipelineParams) -> Labels:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         label, ahead, future = _KINDS[params.label](series, params)
+
     panel = series.panel
     column = np.arange(panel.shape[1])
     dates = panel.grid(panel.date, fill=NEVER)
@@ -54,10 +55,12 @@ def build_labels(series: Series, params: PipelineParams) -> Labels:
         dates, np.minimum(column + np.maximum(ahead, 0), panel.shape[1] - 1), axis=1
     )
     unknown = (ahead < 0) | np.isnat(end) | np.isnan(future)
+
     known = lag(_masked(label, np.isnan(series.close)), max(1, params.signal_lag), fill=UNLABELLED)
     label = _masked(label, unknown)
     if params.label != "signal":
         known = lag(label, params.horizon, fill=UNLABELLED)
+
     return Labels(
         panel.rows(label),
         panel.rows(np.where(unknown, NEVER, end)),
@@ -67,10 +70,12 @@ def build_labels(series: Series, params: PipelineParams) -> Labels:
 
 
 def _masked(label: IntArray, unknown: Array) -> IntArray:
+    """Replace unknown labels by the code for none."""
     return np.where(unknown, UNLABELLED, label).astype(np.int8)
 
 
 def _band(series: Series, params: PipelineParams) -> FloatArray:
+    """Return the return above which a row is a buy and below minus which a sell."""
     band: FloatArray = params.label_width * series.volatility * np.sqrt(params.horizon)
     return band
 
@@ -80,7 +85,7 @@ def _side(returns: FloatArray, band: FloatArray) -> IntArray:
 
 
 def _ahead(series: Series, sessions: int) -> IntArray:
-    """How many sessions ahead the outcome lies; -1 where the line of rows ends before."""
+    """Return ``sessions`` where the outcome that far ahead is there; -1 where it is not."""
     here = ~np.isnan(series.close) & ~np.isnan(lag(series.close, -sessions))
     return np.where(here, sessions, -1)
 
@@ -101,6 +106,7 @@ def _triple_barrier(
     # and sells.
     ahead = np.where(np.isnan(band), -1, _ahead(series, params.horizon))
     future = lag(series.close, -params.horizon) / series.close - 1.0
+
     for sessions in range(params.horizon, 0, -1):  # the earliest touch is written last
         returns = lag(series.close, -sessions) / series.close - 1.0
         side = _side(returns, band)

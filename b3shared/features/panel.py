@@ -1,4 +1,4 @@
-"""Rows of many tickers as one grid: a moving window is one array operation and crosses no ticker and no long hole."""
+"""Arranges the rows of many tickers as a grid, so that rolling windows never cross tickers."""
 
 from typing import Any
 
@@ -12,13 +12,12 @@ from b3shared.quotes.calendar import session_numbers
 
 
 class Panel:
-    """Quotes sorted by ticker and date, seen as grids of (lines, sessions).
+    """Places of quotes, sorted by ticker and date, in grids of (lines, sessions).
 
     A line is an unbroken stretch of one ticker's rows: a hole of more than ``max_gap`` sessions of
     the exchange begins a new one. Lines stand left-aligned, padded on the right: column j is the
     stretch's own j-th traded session, not a calendar day. A window over the last axis therefore
-    never crosses a ticker nor such a hole, and what stands in column j depends on columns up to j
-    alone.
+    never crosses a ticker nor such a hole, and depends on no later session.
 
     Args:
         frame: quotes sorted by ticker and date.
@@ -56,7 +55,10 @@ class Panel:
         self.shape = (len(starts), int(self.position.max()) + 1 if len(frame) else 0)
 
     def grid(self, values: Array | str, fill: Any = np.nan) -> npt.NDArray[Any]:
-        """Per-row values (or a column's name) as a (lines, sessions) grid; float64 unless ``fill`` says otherwise."""
+        """Arrange per-row values, or the column of that name, as a (lines, sessions) grid.
+
+        With a ``fill`` that is a float the grid is float64, else of the type of the values.
+        """
         if isinstance(values, str):
             values = self.frame[values].to_numpy(dtype=np.float64, na_value=np.nan)
         kind = np.float64 if isinstance(fill, float) else values.dtype
@@ -65,13 +67,13 @@ class Panel:
         return out
 
     def rows(self, grid: Array) -> npt.NDArray[Any]:
-        """A grid back as per-row values."""
+        """Return the (rows,) values of a grid."""
         out: npt.NDArray[Any] = grid[self.line, self.position]
         return out
 
 
 def lag(grid: Array, sessions: int, fill: Any = np.nan) -> npt.NDArray[Any]:
-    """The grid moved right: column j holds what stood ``sessions`` columns before (after, when negative)."""
+    """Shift a grid right: column j holds what was in column j - ``sessions``, else ``fill``."""
     out = np.full_like(grid, fill)
     if sessions >= grid.shape[1] or -sessions >= grid.shape[1]:
         return out

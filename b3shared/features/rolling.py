@@ -94,6 +94,7 @@ def _merged(grid: FloatArray, window: int, *, deviation: bool) -> _Moments:
     done = 0
     power: _Moments = (grid, np.zeros_like(grid) if deviation else None)
     merged = power
+
     while True:
         if window & size:
             merged = _merge(power, size, merged, done) if done else power

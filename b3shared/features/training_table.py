@@ -178,4 +178,5 @@ def _why_nothing(join: TableJoin, params: PipelineParams) -> str:
             f"no liquid row has a finite value in all {len(join.names)} features "
             f"({join.rarest()} has fewest): the history is too short or a column is missing"
         )
+
     return "no liquid row with complete features has a known volatility; choose a longer period"

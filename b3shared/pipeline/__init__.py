@@ -1,7 +1,4 @@
-"""The steps of a run, over its artifacts: one module each, named as the step.
-
-The Lambda handlers call :func:`run_step`.
-"""
+"""Runs the steps of a run. Each step is a module of :mod:`b3shared.pipeline.steps`, named as it."""
 
 from b3shared.pipeline.runner import Context, run_pipeline, run_step
 

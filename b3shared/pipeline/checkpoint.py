@@ -1,4 +1,4 @@
-"""Where a training that is called again finds its work: one object beside the step's artifacts, held by one attempt."""
+"""The checkpoint of a step: one stored object, which one attempt at a time may write."""
 
 import json
 import secrets
@@ -9,39 +9,40 @@ from b3shared.core.errors import ArtifactCorruptError, ConflictError, Superseded
 from b3shared.storage import Storage
 
 _TRIES = 20
-"""Takeovers that may be crossed by somebody else's writing; each such means that another attempt got ahead."""
+"""Attempts to take over; one fails where another attempt writes at the same moment."""
 
 
 class StepCheckpoint:
     """The :class:`b3shared.models.base.Checkpoint` of a step.
 
     An attempt takes over when it first loads or saves: it writes what is there again under a token
-    of its own, by compare-and-swap. From then on it writes only over its own last word, so whoever
-    held the checkpoint before is refused at his next save. The newest attempt wins: it is the one
-    that somebody waits for.
+    of its own, by compare-and-swap. From then on it replaces only what it wrote itself, so the
+    attempt that held the checkpoint before is refused at its next save. The newest attempt wins,
+    because a caller waits for it.
 
     Args:
         storage: of the run.
-        key: of the checkpoint.
+        key: key of the object.
     """
 
     def __init__(self, storage: Storage, key: str) -> None:
-        self._storage, self._key = storage, key
+        self._storage = storage
+        self._key = key
         self._began = time.time()
         self._head: dict[str, Any] = {"token": secrets.token_hex(16), "started": self._began}
         self._etag: str | None = None
 
     @property
     def started(self) -> float:
-        """When the first attempt at the work that lies here began, in seconds since 1970; this one's beginning otherwise."""
+        """When the first attempt at this work began, in seconds since 1970."""
         return float(self._head["started"])
 
     def load(self) -> bytes | None:
         """Take over, and return what was saved last; None if nothing was.
 
         Raises:
-            SupersededError: Others take over all the time.
-            ArtifactCorruptError: What is there is no checkpoint.
+            SupersededError: Other attempts kept taking over.
+            ArtifactCorruptError: The object is not a checkpoint.
         """
         for _ in range(_TRIES):
             found = self._storage.read_versioned(self._key)
@@ -49,6 +50,7 @@ class StepCheckpoint:
                 if found is None:
                     self._etag = self._storage.create(self._key, self._enveloped(b""))
                     return None
+
                 head, data = self._opened(found[0])
                 self._head["started"] = head["started"]
                 self._etag = self._storage.replace(self._key, self._enveloped(data), found[1])
@@ -58,11 +60,11 @@ class StepCheckpoint:
         raise self._superseded()
 
     def restart(self) -> None:
-        """The work begins with this attempt, whatever an abandoned one has left here; the next save says so."""
+        """Count this attempt as the first, whatever an abandoned one has left; kept by ``save``."""
         self._head["started"] = self._began
 
     def save(self, data: bytes) -> None:
-        """Keep this in place of what was saved before.
+        """Replace what was saved before.
 
         Raises:
             SupersededError: Another attempt has taken over, or has finished the step.
@@ -76,10 +78,7 @@ class StepCheckpoint:
             raise self._superseded() from None
 
     def remove(self) -> None:
-        """The step is finished: nothing is left to go on with.
-
-        Nothing happens if nothing was ever taken over.
-        """
+        """Delete the checkpoint of a finished step, if this attempt ever took over."""
         if self._etag is not None:
             self._storage.delete(self._key)
 

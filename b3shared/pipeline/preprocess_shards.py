@@ -1,8 +1,8 @@
-"""The shards of the preprocessing: parts of the training table, made one by one, by one function or by many at once.
+"""Makes the training table's parts, one per shard of quotes, by one function or by many at once.
 
-A shard's part lies under the step's own prefix, which its input hash names, and ``<number>.json``
-beside it says where: that is written last and once, so a shard is done wholly or not at all, and
-one that is done is not made again.
+A shard's part is stored under the prefix of the step's input hash, and ``<number>.json`` beside it
+names its key. That file is written last and once, so a shard is done wholly or not at all, and one
+that is done is not made again.
 """
 
 import secrets
@@ -31,16 +31,16 @@ from b3shared.storage import open_storage
 
 
 class ShardRequest(StepRequest):
-    """A shard's work: as the step's, and which shard."""
+    """Input of the function that makes one shard."""
 
     shard: int = Field(ge=0)
 
 
 class Shards:
-    """The shards that a step's plan builds on; ``len`` says how many.
+    """The shards of quotes that a step's plan builds on; ``len`` gives their number.
 
     Args:
-        context: of the preprocessing.
+        context: context of the preprocessing step.
     """
 
     def __init__(self, context: Context) -> None:
@@ -58,17 +58,17 @@ class Shards:
 
     @property
     def coverage(self) -> Coverage:
-        """What the loaded quotes have, in all."""
+        """Coverage of all loaded quotes."""
         report = self._loaded.summary
-        return Coverage(
-            report["tickers"], frozenset(report["columns"]) - set(report["empty_columns"])
-        )
+        columns = frozenset(report["columns"]) - set(report["empty_columns"])
+        return Coverage(report["tickers"], columns)
 
     def local(self, number: int) -> Path:
-        """A file with a shard's part: fetched if it was stored, else made here."""
+        """Return a file with a shard's part: downloaded if it is stored, else made here."""
         path = self._context.folder / f"part-{number:04d}.npz"
         if stored := self._stored(number):
             return self._context.storage.download(stored.key, path, stored.sha256)
+
         name = self._names[number]
         quotes = self._context.inputs(Step.LOAD_DATA, name) / name
         frame = ParquetSource(quotes).read(QuoteQuery())
@@ -76,24 +76,26 @@ class Shards:
         return write_npz(path, table_part(frame, self._context.params, self.coverage))
 
     def store(self, number: int) -> bool:
-        """Make a shard's part and store it; False if that was done already.
+        """Make and store a shard's part; return False if it is stored already.
 
         Raises:
             InvalidParameterError: There is no such shard.
         """
         if number >= len(self):
             raise InvalidParameterError(
-                f"shard {number}: there are {len(self)}, 0 to {len(self) - 1}"
+                f"shard must be an integer from 0 to {len(self) - 1}, got {number}"
             )
         if self._stored(number):
             return False
-        storage, path = self._context.storage, self.local(number)
+
+        storage = self._context.storage
+        path = self.local(number)
         key = f"{self._prefix}/{number:04d}-{secrets.token_hex(4)}/part.npz"
         artifact = Artifact(key=key, sha256=storage.upload(path, key), bytes=path.stat().st_size)
         try:
             storage.create(self._mark(number), to_json(artifact.model_dump()))
         except ConflictError:
-            return False  # somebody else was quicker with the same
+            return False  # another function stored it first
         return True
 
     @property
@@ -110,23 +112,23 @@ class Shards:
 
 
 def perform_shard(request: ShardRequest, settings: Settings) -> dict[str, Any]:
-    """Make one shard of a run's preprocessing, unless it, or the whole step, is done.
+    """Make one shard of a run's preprocessing, unless it or the whole step is done.
 
     Returns:
         ``{"run_id", "shard", "made"}``.
 
     Raises:
-        B3Error: What goes wrong; it is recorded in the run first.
+        B3Error: The shard cannot be made; the error is recorded in the run first.
     """
     run = Run.open(open_storage(settings.storage), request.run_id)
     plan = run.plan(Step.PREPROCESS_DATA, request.overrides, request.input_key)
+
     made = False
     if not plan.record and not plan.input:  # a user's own quotes are not those that were loaded
         try:
             with temporary_directory("preprocess_shard") as folder:
-                made = Shards(Context(run, plan, settings, folder, TrainingSession())).store(
-                    request.shard
-                )
+                context = Context(run, plan, settings, folder, TrainingSession())
+                made = Shards(context).store(request.shard)
         except Exception as error:
             run.fail(Step.PREPROCESS_DATA, error)
             raise

@@ -1,4 +1,4 @@
-"""What the state machine hands to a step's function, checked, and what it gets back: short, never data."""
+"""Requests from the state machine to a step's function, and its answers."""
 
 import math
 import time
@@ -19,7 +19,7 @@ from b3shared.storage import open_storage
 
 
 class StepRequest(BaseModel):
-    """A step's work: the run, the parameters that the step owns and changes, the user's own data if any."""
+    """Input of a step's function: the run, changed parameters of the step, and own data if any."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +35,7 @@ class StepRequest(BaseModel):
 
     @classmethod
     def of(cls, event: Any) -> Self:
-        """Check an event; InvalidParameterError names what is wrong with it."""
+        """Validate an event; InvalidParameterError names what is wrong with it."""
         try:
             return cls.model_validate(event)
         except ValidationError as error:
@@ -44,16 +44,20 @@ class StepRequest(BaseModel):
             ) from error
 
     def step_among(self, *allowed: Step) -> Step:
-        """The step that is asked for, where a function does several; InvalidParameterError if it is none of them."""
+        """Return the requested step of a function that does several.
+
+        Raises:
+            InvalidParameterError: The request names none of them.
+        """
         if self.step not in allowed:
             raise InvalidParameterError(
-                f"step = {self.step}: {' and '.join(allowed)} are allowed here"
+                f"step must be one of {', '.join(allowed)}, got {self.step}"
             )
         return self.step
 
 
 RESERVE = 0.2
-"""Share of a function's time that training leaves for what comes after it: export, parity, forecasts, upload."""
+"""Share of a function's time that training leaves for export, parity, forecasts and upload."""
 
 
 def perform(
@@ -65,22 +69,24 @@ def perform(
     """Do a step of a run in the deployment's storage.
 
     Args:
-        step: which.
-        request: checked.
-        settings: of the deployment.
-        remaining: seconds that the caller's own process still has. A training that needs more stops
-            in time.
+        step: the step.
+        request: the validated request.
+        settings: settings of the deployment.
+        remaining: returns the seconds that the caller's process still has; a training that needs
+            more stops in time.
 
     Returns:
-        ``{"run_id", "step", "status": "done", "seconds", "before"}``; ``before``: it had been done
-        already. Of a load also ``shards``, their numbers. Of a training that is to be called again,
-        ``{"run_id", "step", "status": "partial", "seconds", "progress"}``.
+        ``{"run_id", "step", "status": "done", "seconds", "before"}``, where ``before`` says that
+        the step was done already. A load adds ``shards``, their numbers. A training that must be
+        called again returns ``{"run_id", "step", "status": "partial", "seconds", "progress"}``.
 
     Raises:
         B3Error: See :func:`b3shared.pipeline.runner.run_step`.
     """
     run = Run.open(open_storage(settings.storage), request.run_id)
-    before, started = run.record(step), time.monotonic()
+    before = run.record(step)
+    started = time.monotonic()
+
     try:
         record = run_step(
             run,
@@ -101,11 +107,16 @@ def perform(
         answer = {"status": "done", "seconds": record.seconds, "before": again}
         if shards := record.summary.get("shards"):
             answer["shards"] = list(range(shards))
+
     return {"run_id": run.run_id, "step": str(step), **answer}
 
 
 def slice_clock(longest: float, remaining: Callable[[], float]) -> Callable[[], float]:
-    """Seconds that a slice of a training still has: ``longest`` at most, and all but a reserve of what remains now."""
+    """Return a clock of the seconds that a slice of a training still has.
+
+    A slice takes ``longest`` seconds at most and leaves a reserve (:data:`RESERVE`) of those that
+    remain now.
+    """
     slice_ends = time.monotonic() + longest
     reserve = RESERVE * remaining() if math.isfinite(remaining()) else 0.0
     return lambda: min(slice_ends - time.monotonic(), remaining() - reserve)

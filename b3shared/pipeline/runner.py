@@ -1,7 +1,4 @@
-"""Run one step, or all of them: plan, work in a folder of its own, record.
-
-A finished step returns at once.
-"""
+"""Runs one step or all of them: plans, works in a temporary folder, records the result."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -23,15 +20,14 @@ from b3shared.storage import Storage
 
 @dataclass(frozen=True)
 class Context:
-    """What a step's code is given.
+    """Everything that a step's code works with.
 
     Attributes:
-        run: the run it belongs to.
-        plan: what it is to do; ``plan.params`` is in force.
-        settings: of the deployment.
-        folder: an empty folder of its own, removed afterwards; its artifacts are written to
-            ``folder / "out"``.
-        session: who is told of the work, and what a long training needs to be interrupted.
+        run: the run.
+        plan: the step's parameters and inputs.
+        settings: settings of the deployment.
+        folder: an empty temporary folder; artifacts are written to ``folder / "out"``.
+        session: progress, checkpoint and time limit of a training.
     """
 
     run: Run
@@ -42,12 +38,12 @@ class Context:
 
     @property
     def params(self) -> PipelineParams:
-        """The parameters in force."""
+        """Parameters of the plan."""
         return self.plan.params
 
     @property
     def storage(self) -> Storage:
-        """Where the run lives."""
+        """Storage of the run."""
         return self.run.storage
 
     @property
@@ -58,15 +54,15 @@ class Context:
         return out
 
     def inputs(self, step: Step, *names: str) -> Path:
-        """Folder with an earlier step's artifacts (all, or those named), hashes checked."""
+        """Fetch an earlier step's artifacts, all or those named; return their folder."""
         return self.run.fetch(step, self.folder, list(names) or None, self.plan)
 
 
 Execute = Callable[[Context], tuple[list[Path], dict[str, Any]]]
-"""A step's code: returns the artifact files and a JSON summary."""
+"""Code of a step: returns the artifact files and a JSON summary."""
 
 TAKES_INPUT = (Step.LOAD_DATA, Step.PREPROCESS_DATA)
-"""The steps that take data of the user's own."""
+"""Steps that accept the user's own data."""
 
 
 def run_step(
@@ -79,38 +75,37 @@ def run_step(
     progress: Progress | None = None,
     seconds_left: Callable[[], float] = lambda: math.inf,
 ) -> StepRecord:
-    """Run one step unless it was done with just these inputs already; go on where an interrupted training stopped.
+    """Run one step, unless it is done with the same inputs; continue an interrupted training.
 
     Args:
         run: the run.
-        step: which.
-        overrides: parameters that the step owns, other than the run's.
-        settings: of the deployment.
-        input_key: data of the user's own in place of the previous step's, where the step takes it.
-        progress: called besides the run's own progress file.
-        seconds_left: how long a training may go on, see
+        step: the step.
+        overrides: values of the step's own parameters that replace the run's.
+        settings: settings of the deployment.
+        input_key: key of the user's own data, which replaces the previous step's.
+        progress: called in addition to the run's own progress file.
+        seconds_left: time that a training still has, see
             :class:`b3shared.models.base.TrainingSession`.
 
     Raises:
         StepNotReadyError: The step before it has not finished.
-        InvalidParameterError: Overrides that are not the step's, or data for a step that takes
-            none.
-        Unfinished: A training's time is up; run the step again and it goes on. No failure: nothing
-            of it is recorded.
-        SupersededError: Another attempt at this training has taken over. Nothing is recorded: the
-            step is the other's.
+        InvalidParameterError: An override is not the step's, or the step accepts no data.
+        Unfinished: A training's time is up; it continues when the step is run again. This is no
+            failure and not recorded.
+        SupersededError: Another attempt at this training has taken over; not recorded.
         DiskFullError: The disk for temporary files is too small for the step.
-        B3Error: What the step itself raises; it is recorded in the run first, as is any other
-            error.
+        B3Error: Raised by the step itself; recorded in the run first, as is any other error.
     """
     if input_key and step not in TAKES_INPUT:
         raise InvalidParameterError(
-            f"input_key = {input_key!r}: {step} takes no data of the user's own; {' and '.join(TAKES_INPUT)} do",
+            f"input_key is for {' and '.join(TAKES_INPUT)} only, got {input_key!r} for {step}",
             parameters=["input_key"],
         )
+
     plan = run.plan(step, overrides, input_key)
     if plan.record:
         return plan.record
+
     execute: Execute = import_module(f"b3shared.pipeline.steps.{step}").execute
     checkpoint = StepCheckpoint(run.storage, checkpoint_key(run, step))
 
@@ -138,10 +133,10 @@ def run_step(
 
 
 def checkpoint_key(run: Run, step: Step) -> str:
-    """Where a step's unfinished training leaves its work: one place for all its parameters.
+    """Return the key of a step's checkpoint, the same for all parameters of the step.
 
-    Whether the work there is of *this* training is the model's to say: a greater ``max_slices``,
-    for one, goes on with it.
+    The model decides whether a checkpoint belongs to its training: with a greater ``max_slices``,
+    for example, it does.
     """
     return f"{run.prefix}/{step}/checkpoint"
 
@@ -154,23 +149,21 @@ def run_pipeline(
     progress: Progress | None = None,
     finished: Callable[[StepRecord, bool], None] | None = None,
 ) -> dict[Step, StepRecord]:
-    """Run the steps in order up to ``stop_after``; those already done are passed through.
+    """Run the steps in order up to ``stop_after``; steps that are done are not run again.
 
     Args:
         run: the run.
-        settings: of the deployment.
+        settings: settings of the deployment.
         stop_after: the last step to run.
         progress: called with a small dict now and then.
-        finished: called after every step with its record, and whether it had been done before.
+        finished: called after every step with its record and whether it was done before.
     """
     records: dict[Step, StepRecord] = {}
     steps = list(Step)
     for step in steps[: steps.index(stop_after) + 1]:
         before = run.record(step)
-        records[step] = run_step(run, step, settings=settings, progress=progress)
+        record = run_step(run, step, settings=settings, progress=progress)
+        records[step] = record
         if finished:
-            finished(
-                records[step],
-                before is not None and before.finished_at == records[step].finished_at,
-            )
+            finished(record, before is not None and before.finished_at == record.finished_at)
     return records

@@ -1,67 +1,40 @@
-"""The serving snapshot: made of the newest quotes, stored and refreshed."""
+"""Builds the serving snapshot: the newest features of every ticker, computed from quotes.
 
-import hashlib
-from collections.abc import Collection, Mapping, Sequence
+:mod:`b3shared.pipeline.publish_snapshot` stores and serves it.
+"""
+
+from collections.abc import Collection
 from itertools import product
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from b3shared.core.arrays import Array, FloatArray, IntArray
-from b3shared.core.config import Settings
-from b3shared.core.errors import ConflictError, IncompatibleFeaturesError, InvalidQuotesError
-from b3shared.core.serialization import from_json, to_json
-from b3shared.core.tempdir import temporary_directory
-from b3shared.core.versions import FEATURES_VERSION
+from b3shared.core.errors import InvalidQuotesError
 from b3shared.features.build import Features, build_features
 from b3shared.features.panel import Panel
 from b3shared.features.series import Series
 from b3shared.quotes.calendar import sessions_after
-from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.loading.load import read_quotes
-from b3shared.quotes.loading.scope import period_start
 from b3shared.quotes.loading.universe import in_universe
-from b3shared.quotes.sources import open_source
-from b3shared.quotes.sources.base import QuoteSource
-from b3shared.quotes.sources.lake import LakeSource
-from b3shared.quotes.sources.query import QuoteQuery
-from b3shared.registry.compatibility import (
-    FEATURE_SETS,
-    Universe,
-    needed_lookback,
-    offer_name,
-    universe_of,
-)
-from b3shared.registry.promotion import check_live, served_manifests
-from b3shared.registry.release import Release
-from b3shared.registry.release_state import ReleaseState
-from b3shared.serving.snapshot import AHEAD, SCHEMA, Snapshot, describe
+from b3shared.registry.compatibility import FEATURE_SETS, Universe, offer_name
+from b3shared.serving.snapshot import AHEAD, Snapshot
 from b3shared.serving.windows import NO_ROW
-from b3shared.storage import Storage, open_storage
-
-REFRESHED = "serving/refreshed.json"
-"""What the last refresh was made from."""
-
-
-HISTORY = "3y"
-"""How far back features are computed for the newest rows: the longest window is 252 sessions."""
 
 
 def build_snapshot(frame: pd.DataFrame, lookback: int, universes: Collection[Universe]) -> Snapshot:
-    """Make the snapshot of clean quotes.
+    """Build the snapshot of clean quotes.
 
     Args:
         frame: quotes sorted by ticker and date.
         lookback: sessions in a window.
-        universes: whom to rank against each other, as in training. Windows are made for each.
+        universes: tickers that are ranked against each other, as in training; windows are made for
+            each universe.
 
     Raises:
         InvalidQuotesError: No feature set can be had from these quotes.
     """
-    # of the most patient universe: whose rows begin anew earlier counts fewer rows, with the same
-    # values
+    # Ages and volatilities reach over the longest hole that any universe allows: where a shorter
+    # one begins a history anew, it has fewer rows with the same values.
     panel = Panel(frame, max(universe.max_gap for universe in universes))
     series = Series(panel)
 
@@ -116,22 +89,22 @@ def build_snapshot(frame: pd.DataFrame, lookback: int, universes: Collection[Uni
 
 
 def _among_all(values: Array, places: IntArray, count: int, fill: float) -> Array:
-    """What a universe's tickers have, at their places among ``count`` tickers; ``fill`` for the others."""
+    """Spread values of a universe's tickers over all ``count``; ``fill`` where it has none."""
     out = np.full((count, *values.shape[1:]), fill, dtype=values.dtype)
     out[places] = values
     return out
 
 
 def newest_windows(features: Features, lookback: int) -> tuple[FloatArray, IntArray]:
-    """The newest rows of every ticker, one window each.
+    """Return one window of the newest rows of every ticker.
 
-    The last slot is the ticker's newest row, eligible or not: an answer is about that session or
+    The last slot is the ticker's newest row, eligible or not: a forecast is for that session or
     there is none. The slots before it are the newest eligible rows
     (:attr:`b3shared.features.build.Features.eligible`), without those between.
 
     Args:
         features: of quotes sorted by ticker and date.
-        lookback: slots.
+        lookback: number of slots.
 
     Returns:
         (tickers, lookback, features) float32 in the order of the panel's tickers, NaN where there
@@ -141,120 +114,18 @@ def newest_windows(features: Features, lookback: int) -> tuple[FloatArray, IntAr
     """
     panel = features.series.panel
     newest = panel.newest
+
     kept = features.eligible.copy()
     kept[newest] = True
     rows = np.flatnonzero(kept)
     line = panel.code[rows]
     slot = np.arange(len(rows)) - np.cumsum(np.bincount(line))[line] + lookback
     rows, line, slot = (values[slot >= 0] for values in (rows, line, slot))
+
     windows = np.full((len(newest), lookback, features.X.shape[1]), np.nan, dtype=np.float32)
     windows[line, slot] = features.X[rows]
     windows[~features.counted[newest], -1] = np.nan
+
     sessions = np.full((len(newest), lookback), NO_ROW, dtype=np.int32)
     sessions[line, slot] = panel.session[rows]
     return windows, sessions
-
-
-def refresh(settings: Settings) -> dict[str, Any]:
-    """Serve what is live from the newest quotes, without a run; with nothing live there is nothing to do.
-
-    What is served may have been made from the same state of the lake for the same versions; then it
-    is not made again.
-
-    Returns:
-        ``{"published", "snapshot", "as_of", ...}``; ``reason`` where it is not published.
-    """
-    storage = open_storage(settings.storage)
-    state = Release(storage).state()
-    served = served_manifests(storage, state)
-    if not served:
-        return {
-            "published": False,
-            "reason": "no version is live; its run will publish the newest quotes",
-        }
-    source = open_source(settings.quotes)
-    # before the quotes are read: what changes meanwhile is seen the next time
-    origin = _origin(source, served)
-    if origin is not None and (same := _served_from(storage, origin, state)):
-        return same | {"published": True}
-    with temporary_directory("publish_serving") as folder:
-        about = store_snapshot(storage, source, served, folder)
-    try:
-        serve_snapshot(storage, about, who="ingest")
-    except (ConflictError, IncompatibleFeaturesError) as error:
-        return about | {"published": False, "reason": error.message}
-    if origin is not None:
-        storage.put(REFRESHED, to_json({"origin": origin, "about": about}))
-    return about | {"published": True}
-
-
-def _origin(source: QuoteSource, served: Sequence[Mapping[str, Any]]) -> str | None:
-    """What a snapshot is made from, as a hash; None for a source that does not tell its state."""
-    if not isinstance(source, LakeSource) or (state := source.state()) is None:
-        return None
-    universes = sorted(offer_name("", universe_of(manifest["params"])) for manifest in served)
-    facts = [
-        state,
-        str(source.newest()),
-        universes,
-        _lookback(served),
-        FEATURES_VERSION,
-        SCHEMA,
-        HISTORY,
-    ]
-    return hashlib.sha256(to_json(facts)).hexdigest()
-
-
-def _served_from(storage: Storage, origin: str, state: ReleaseState) -> dict[str, Any] | None:
-    """What the last refresh said, if it was made from the same and is what is served."""
-    if (found := storage.read_versioned(REFRESHED)) is None:
-        return None
-    last = from_json(found[0], REFRESHED)
-    about: dict[str, Any] = last["about"]
-    is_served = last["origin"] == origin and about["snapshot"] == state.snapshot
-    return about if is_served else None
-
-
-def _lookback(served: Sequence[Mapping[str, Any]]) -> int:
-    return max(needed_lookback(dict(manifest)) for manifest in served)
-
-
-def store_snapshot(
-    storage: Storage, source: QuoteSource, served: Sequence[Mapping[str, Any]], folder: Path
-) -> dict[str, Any]:
-    """The snapshot of the newest quotes for these versions, stored: its key and what it holds.
-
-    Args:
-        storage: of the deployment.
-        source: of the quotes.
-        served: ``model_type`` and ``params`` of every version that it must have windows for.
-        folder: to work in.
-    """
-    newest = source.newest()
-    frame, _ = clean(read_quotes(source, QuoteQuery(start=period_start(newest, HISTORY)))[0])
-    snapshot = build_snapshot(
-        frame, _lookback(served), {universe_of(manifest["params"]) for manifest in served}
-    )
-    key = snapshot.save(storage, folder)
-    return {"snapshot": key, "source": source.name, **describe(snapshot)}
-
-
-def serve_snapshot(storage: Storage, about: Mapping[str, Any], *, who: str) -> None:
-    """Point the release at a stored snapshot.
-
-    Args:
-        storage: of the deployment.
-        about: what :func:`store_snapshot` returned.
-        who: recorded with the event.
-
-    Raises:
-        ConflictError: A newer snapshot is served.
-        IncompatibleFeaturesError: It lacks what a live version needs.
-    """
-    snapshot = about["snapshot"]
-    Release(storage).set_snapshot(
-        snapshot,
-        about["as_of"],
-        who=who,
-        check=lambda state: check_live(storage, snapshot, state),
-    )

@@ -21,6 +21,7 @@ from b3shared.core.errors import (
 )
 from b3shared.core.versions import FEATURES_VERSION
 from b3shared.core.vocabulary import CLASSES
+from b3shared.evaluation.files import METRICS_FILE
 from b3shared.features.build import Features, build_features
 from b3shared.models.base import Forecast, Progress
 from b3shared.models.scorer import Scorer
@@ -110,7 +111,7 @@ class B3Model:
         run = Run.create(self.storage, run_id or new_run_id(), p)
         records = run_pipeline(run, settings=self.settings, progress=progress, finished=finished)
         with tempfile.TemporaryDirectory() as folder:
-            path = run.fetch(Step.EVALUATE_MODEL, Path(folder), ["metrics.json"]) / "metrics.json"
+            path = run.fetch(Step.EVALUATE_MODEL, Path(folder), [METRICS_FILE]) / METRICS_FILE
             metrics = json.loads(path.read_text(encoding="utf-8"))
         saved = records[Step.SAVE_MODEL].summary
         version = saved["model_version"]

@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from b3shared.core.config import Settings
 from b3shared.params.steps import Step
 from b3shared.pipeline.handler import make_handler
-from b3shared.pipeline.steps import publish_serving
+from b3shared.pipeline.publish_snapshot import refresh_serving
 
 logger = Logger()
 settings = Settings.from_environment()
@@ -25,6 +25,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 @logger.inject_lambda_context(clear_state=True)
 def refresh(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Publish the features of the lake's newest quotes."""
-    published = publish_serving.refresh(settings)
+    published = refresh_serving(settings)
     logger.info("serving refreshed", extra={"published": published})
     return published

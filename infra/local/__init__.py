@@ -1,4 +1,4 @@
-"""The stack of template.yaml on one machine: an AWS emulator in a process of its own, handlers in child processes."""
+"""Runs the stack of a SAM template on one machine, with emulated AWS services."""
 
 from infra.local.errors import LocalStackError
 from infra.local.stack import LocalStack

@@ -1,4 +1,4 @@
-"""``python -m infra.local``: the stack of a template on this machine until Ctrl-C."""
+"""Run the stack of a SAM template on this machine until Ctrl-C."""
 
 import argparse
 import os
@@ -46,9 +46,9 @@ def _arguments() -> argparse.Namespace:
         "--fire-schedules", action="store_true", help="start every schedule's target once"
     )
     parser.add_argument("--verbose", action="store_true", help="print what the functions print")
-    parser.add_argument(
-        "--embedded", action="store_true", help=argparse.SUPPRESS
-    )  # how LocalStack starts it
+    # LocalStack starts this program with it.
+    parser.add_argument("--embedded", action="store_true", help=argparse.SUPPRESS)
+
     return parser.parse_args()
 
 
@@ -58,6 +58,7 @@ def _options(arguments: argparse.Namespace) -> Options:
     for pair in arguments.parameter:
         if "=" not in pair:
             raise LocalStackError(f"--parameter {pair}: write NAME=VALUE")
+
     return Options(
         template=arguments.template,
         parameters=dict(pair.split("=", 1) for pair in arguments.parameter),
@@ -70,14 +71,14 @@ def _options(arguments: argparse.Namespace) -> Options:
 
 
 def _prepare_environment() -> None:
-    """What moto and boto3 read when they are imported, or later."""
+    """Set the environment variables that moto and boto3 read, at import or later."""
     isolated = isolate_from_user()
     os.environ.clear()
     os.environ.update(isolated, VALIDATE_LAMBDA_S3="false", MOTO_DISABLE_GLOBAL_CORS="true")
 
 
 def _when_to_end(embedded: bool) -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set, and the end of standard input where another process holds it."""
+    """Return an event that Ctrl-C, SIGTERM and, if embedded, the end of standard input set."""
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end.set())
@@ -102,33 +103,37 @@ def _print(ready: Ready) -> None:
 
 
 def _exit(status: int) -> NoReturn:
-    """Leave at once: threads of moto's that wait for workers that are gone must not hold the process."""
+    """Exit without waiting for threads: moto's may wait for workers that are gone."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 
 
 def main() -> NoReturn:
-    """Run until the end is asked for."""
+    """Run the stack until it is asked to end; exit with 2 if it cannot start."""
     arguments = _arguments()
     emulator = None
     status = 0
     try:
         options = _options(arguments)
         end = _when_to_end(arguments.embedded)
-        refuse_taken(options.port)  # now, not after seconds
+        refuse_taken(options.port)  # now, not after the seconds that moto takes
         _prepare_environment()
+
         from infra.local.emulator import Emulator  # moto takes seconds, and reads the environment
 
         emulator = Emulator(options)
         ready = emulator.start()
+
         if arguments.embedded:
             print(ready.to_json(), flush=True)
         else:
             _print(ready)
+
         if arguments.fire_schedules:
             fired = fire_schedules(lambda service: client(service, ready.aws_url))
             print(f"fired: {', '.join(fired) or 'no schedule is deployed'}", flush=True)
+
         end.wait()
     except LocalStackError as error:
         print(error, file=sys.stderr)

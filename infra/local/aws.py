@@ -1,4 +1,4 @@
-"""How everything here talks to the emulator: fixed region, account and credentials, nothing of the user's own AWS setup."""
+"""boto3 clients of the emulator: fixed region, account and credentials, never the user's own."""
 
 import functools
 import os
@@ -19,7 +19,7 @@ _lock = threading.Lock()
 
 @functools.cache
 def session() -> boto3.Session:
-    """A session that reads nothing of the user's AWS configuration, whatever AWS_PROFILE says."""
+    """Return a session that reads nothing of the user's AWS configuration."""
     nothing = {
         "profile": (None, None, None, None),
         "config_file": (None, None, os.devnull, None),
@@ -40,6 +40,7 @@ def _client(service: Any, endpoint: str, read_timeout: float) -> Any:
         max_pool_connections=50,
         s3={"addressing_style": "path"},
     )
+
     return session().client(
         service,
         endpoint_url=endpoint,
@@ -50,7 +51,7 @@ def _client(service: Any, endpoint: str, read_timeout: float) -> Any:
 
 
 def client(service: str, endpoint: str, read_timeout: float = 900.0) -> Any:
-    """Give the one boto3 client of a service at an emulator's endpoint.
+    """Return the boto3 client of a service at an emulator's endpoint, made once.
 
     Args:
         service: boto3's name of the service.
@@ -63,16 +64,17 @@ def client(service: str, endpoint: str, read_timeout: float = 900.0) -> Any:
 
 
 def isolate_from_user(environ: dict[str, str] | None = None) -> dict[str, str]:
-    """Give an environment without anything of the user's AWS account and with what moto and boto3 need here.
+    """Return an environment with the emulator's AWS settings in place of the user's.
 
     Args:
-        environ: Where to start from; this process's own by default.
+        environ: The environment to start from; this process's own by default.
     """
     kept = {
         k: v
         for k, v in (os.environ if environ is None else environ).items()
         if not k.upper().startswith("AWS_")
     }
+
     return (
         kept
         | CREDENTIALS

@@ -1,4 +1,4 @@
-"""CloudFormation's properties of a bucket, in the words of S3's API."""
+"""Applies CloudFormation's properties of a bucket through S3's API."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from infra.local.errors import DeployError
 
 
 def apply_bucket_properties(s3: Any, bucket: str, properties: dict[str, Any]) -> None:
-    """Set what moto's CloudFormation drops.
+    """Set the properties of a bucket that moto's CloudFormation drops.
 
     Args:
         s3: boto3 client.
@@ -23,9 +23,11 @@ def apply_bucket_properties(s3: Any, bucket: str, properties: dict[str, Any]) ->
     if "PublicAccessBlockConfiguration" in properties:
         block = properties["PublicAccessBlockConfiguration"]
         s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=block)
+
     if rules := properties.get("LifecycleConfiguration", {}).get("Rules"):
         configuration = {"Rules": [lifecycle_rule(rule) for rule in rules]}
         s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=configuration)
+
     notifications = properties.get("NotificationConfiguration") or {}
     if other := sorted(set(notifications) - {"EventBridgeConfiguration"}):
         raise DeployError(
@@ -38,7 +40,7 @@ def apply_bucket_properties(s3: Any, bucket: str, properties: dict[str, Any]) ->
 
 
 def lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
-    """Translate one lifecycle rule.
+    """Translate a lifecycle rule of CloudFormation to one of S3's API.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-s3-bucket-rule.html
     to https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleRule.html
@@ -46,6 +48,7 @@ def lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {"Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
     if "Id" in rule:
         out["ID"] = rule["Id"]
+
     expiration = {
         "Days": rule.get("ExpirationInDays"),
         "Date": rule.get("ExpirationDate"),
@@ -53,6 +56,7 @@ def lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
     }
     if kept := {name: value for name, value in expiration.items() if value is not None}:
         out["Expiration"] = kept
+
     if "NoncurrentVersionExpirationInDays" in rule:
         out["NoncurrentVersionExpiration"] = {
             "NoncurrentDays": rule["NoncurrentVersionExpirationInDays"]
@@ -60,6 +64,7 @@ def lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
     for same in ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"):
         if same in rule:
             out[same] = rule[same]
+
     if "Transitions" in rule:
         out["Transitions"] = [
             {"Days": transition["TransitionInDays"], "StorageClass": transition["StorageClass"]}

@@ -1,4 +1,4 @@
-"""Resource types of a SAM stack that moto's CloudFormation lacks. Each is one call of the emulator's own API.
+"""Resource types of a SAM stack that moto's CloudFormation lacks, made through the emulator's API.
 
 Policies of resources are only recorded: the emulator enforces no permissions, and moto reads a
 bucket policy's Deny without its conditions, so that the usual "TLS only" statement would lock the
@@ -31,7 +31,7 @@ RECORDED_TYPES = (
     "AWS::SQS::QueuePolicy",
     "AWS::SecretsManager::ResourcePolicy",
 )
-"""Types that change nothing on one machine: they exist in the stack, and that is all."""
+"""Types without an effect on one machine: they exist in the stack only."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Created:
     """A new resource.
 
     Attributes:
-        ref: What ``!Ref`` gives.
-        attributes: What ``!GetAtt`` gives.
+        ref: Value of ``!Ref``.
+        attributes: Values of ``!GetAtt``.
     """
 
     ref: str
@@ -49,10 +49,10 @@ class Created:
 
 @dataclass
 class Registry:
-    """What the types below record for the emulator.
+    """Makes resources and records what the emulator must know of them.
 
     Attributes:
-        client: Gives a service's boto3 client.
+        client: Returns a service's boto3 client.
         api_url: Address of the HTTP API on this machine.
         api_bodies: OpenAPI documents of the deployed HTTP APIs, by API id.
         retries: MaximumRetryAttempts by function name.
@@ -64,35 +64,34 @@ class Registry:
     retries: dict[str, int] = field(default_factory=dict)
 
     def secret(self, name: str, properties: Properties) -> Created:
-        """AWS::SecretsManager::Secret, with a given or a generated value."""
+        """Make an AWS::SecretsManager::Secret with a given or a generated value."""
         value = properties.get("SecretString")
         generate = properties.get("GenerateSecretString")
         if generate is not None:
-            value = secrets.token_urlsafe(int(generate.get("PasswordLength", 32)))[
-                : int(generate.get("PasswordLength", 32))
-            ]
+            length = int(generate.get("PasswordLength", 32))
+            value = secrets.token_urlsafe(length)[:length]
             if "SecretStringTemplate" in generate:
                 fixed = json.loads(generate["SecretStringTemplate"])
                 value = json.dumps({**fixed, generate["GenerateStringKey"]: value})
-        arn = self.client("secretsmanager").create_secret(Name=name, SecretString=value or "{}")[
-            "ARN"
-        ]
+
+        created = self.client("secretsmanager").create_secret(Name=name, SecretString=value or "{}")
+        arn = created["ARN"]
         return Created(arn, {"Id": arn})
 
     def alias(self, name: str, properties: Properties) -> Created:
-        """AWS::Lambda::Alias."""
+        """Make an AWS::Lambda::Alias."""
         wanted = {key: properties[key] for key in ("Name", "FunctionName", "FunctionVersion")}
         arn = self.client("lambda").create_alias(**wanted)["AliasArn"]
         return Created(arn, {"AliasArn": arn})
 
     def event_invoke_config(self, name: str, properties: Properties) -> Created:
-        """AWS::Lambda::EventInvokeConfig: how often a failed asynchronous invocation is repeated."""
+        """Record the retries of an AWS::Lambda::EventInvokeConfig."""
         function = properties["FunctionName"].split(":function:")[-1].split(":")[0]
         self.retries[function] = int(properties.get("MaximumRetryAttempts", 2))
         return Created(name)
 
     def schedule(self, name: str, properties: Properties) -> Created:
-        """AWS::Scheduler::Schedule."""
+        """Make an AWS::Scheduler::Schedule."""
         given = {
             key: value for key, value in properties.items() if key not in ("Name", "GroupName")
         }
@@ -100,7 +99,7 @@ class Registry:
         return Created(name, {"Arn": arn})
 
     def http_api(self, name: str, properties: Properties) -> Created:
-        """AWS::ApiGatewayV2::Api with a Body; its routes are served by the gateway."""
+        """Make an AWS::ApiGatewayV2::Api with a Body, whose routes the gateway serves."""
         body = properties.get("Body") or {}
         title = properties.get("Name") or body.get("info", {}).get("title") or name
         api = self.client("apigatewayv2").create_api(Name=str(title), ProtocolType="HTTP")
@@ -108,7 +107,7 @@ class Registry:
         return Created(api["ApiId"], {"ApiId": api["ApiId"], "ApiEndpoint": self.api_url})
 
     def alarm(self, name: str, properties: Properties) -> Created:
-        """AWS::CloudWatch::Alarm: it can be described, and never goes off."""
+        """Make an AWS::CloudWatch::Alarm, which can be described but never goes off."""
         wanted = {
             key: value for key, value in properties.items() if key not in ("AlarmName", "Tags")
         }
@@ -118,22 +117,21 @@ class Registry:
         return Created(name, {"Arn": arn})
 
     def subscription(self, name: str, properties: Properties) -> Created:
-        """AWS::SNS::Subscription."""
+        """Make an AWS::SNS::Subscription."""
         wanted = {
             key: properties[key]
             for key in ("TopicArn", "Protocol", "Endpoint")
             if key in properties
         }
-        return Created(
-            self.client("sns").subscribe(**wanted, ReturnSubscriptionArn=True)["SubscriptionArn"]
-        )
+        subscribed = self.client("sns").subscribe(**wanted, ReturnSubscriptionArn=True)
+        return Created(subscribed["SubscriptionArn"])
 
     def recorded(self, name: str, properties: Properties) -> Created:
-        """A type that has no effect on one machine."""
+        """Make a resource that has no effect on one machine."""
         return Created(name)
 
     def types(self) -> dict[str, tuple[str, Callable[[str, Properties], Created]]]:
-        """Resource types: the property that names one, and what makes it."""
+        """Return the property that names a resource and the function that makes it, by type."""
         return {
             "AWS::SecretsManager::Secret": ("Name", self.secret),
             "AWS::Lambda::Alias": ("", self.alias),
@@ -146,11 +144,12 @@ class Registry:
         }
 
 
-_models: list[type] = []  # moto finds subclasses by weak reference; this keeps them
+_models: list[type] = []
+"""The classes of the types, kept alive: moto finds them by weak reference."""
 
 
 def register(registry: Registry) -> None:
-    """Teach moto's CloudFormation the types of this module, once in a process."""
+    """Add the types of this module to moto's CloudFormation, once in a process."""
     for kind, (name_property, create) in registry.types().items():
         _models.append(_model(kind, name_property, create))
     for cached in (parsing.get_model_list, parsing.get_model_map, parsing.get_name_type_map):
@@ -163,11 +162,9 @@ def _model(kind: str, name_property: str, create: Callable[[str, Properties], Cr
     ) -> Any:
         made = create(name, template.get("Properties", {}))
         resource = cls()
-        resource.type, resource.physical_resource_id, resource.attributes = (
-            kind,
-            made.ref,
-            made.attributes,
-        )
+        resource.type = kind
+        resource.physical_resource_id = made.ref
+        resource.attributes = made.attributes
         return resource
 
     members = {

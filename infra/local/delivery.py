@@ -1,14 +1,14 @@
-"""Hands an event or a schedule's input to its target."""
+"""Delivers an event or a schedule's input to its target."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 def deliver(client: Callable[[str], Any], arn: str, body: str) -> None:
-    """Start a target, without waiting for what becomes of it.
+    """Start a target without waiting for its result.
 
     Args:
-        client: Gives a service's boto3 client.
+        client: Returns a service's boto3 client.
         arn: ARN of a function, a state machine or a topic.
         body: The input as JSON.
 

@@ -1,6 +1,7 @@
-"""The emulator: moto's server, the workers and the HTTP API in one process. One per process, as moto's state is global.
+"""The emulator: moto's server, the workers and the HTTP API in one process.
 
-Import it only in an environment that ``aws.isolate_from_user`` made.
+There is one per process, because moto's state is global. Import it only in an environment that
+``aws.isolate_from_user`` made.
 """
 
 import json
@@ -37,14 +38,14 @@ from infra.local.worker import FunctionSpec, Outcome, Worker
 
 STACK_NAME = "local"
 RETRY_ATTEMPTS = 2
-"""How often Lambda repeats a failed asynchronous invocation, unless MaximumRetryAttempts says otherwise."""
+"""Lambda's repeats of a failed asynchronous invocation without a MaximumRetryAttempts."""
 
 
 class Emulator:
     """Deploys a template and runs it until ``close``.
 
     Args:
-        options: What to start.
+        options: Template, ports and settings.
     """
 
     def __init__(self, options: Options) -> None:
@@ -57,13 +58,14 @@ class Emulator:
             text=True,
         )
         self._reaper_lock = threading.Lock()
+
         self._pool: Pool | None = None
         self._state: KeptState | None = None
         self._logs: LogBook | None = None
         self._serving: list[BaseServer] = []
 
     def start(self) -> Ready:
-        """Deploy and serve.
+        """Deploy the template and serve it; return the addresses.
 
         Raises:
             DeployError: The template cannot be deployed.
@@ -72,9 +74,11 @@ class Emulator:
         options = self._options
         gateway = GatewayServer(options.port)
         api_url = f"http://127.0.0.1:{gateway.server_port}"
+
         kept = None if options.state_dir is None else Path(options.state_dir)
         self._logs = LogBook((kept or self._temporary) / "logs", echo=options.verbose)
         self._aws_url = self._serve_aws(options.aws_port)
+
         self._translated = translate(Path(options.template), options.parameters)
         self._pool = Pool(
             self._start_worker,
@@ -83,14 +87,17 @@ class Emulator:
             self._logs.write,
             options.retry_delay,
         )
+
         self._registry = Registry(self.client, api_url)
         moto_patches.install(self)
         register(self._registry)
         outputs, resources = self._deploy(self._translated)
+
         if kept is not None:
             self._state = KeptState(kept)
             self._state.restore()
             self._state.save_regularly()
+
         bodies = list(self._registry.api_bodies.values())
         gateway.serve(
             Gateway(bodies, self._invoke_arn, options.integration_timeout, self._log_gateway)
@@ -105,8 +112,9 @@ class Emulator:
             server: BaseWSGIServer = make_server(
                 "127.0.0.1", port, application, threaded=True, request_handler=_MotoHandler
             )
-        except SystemExit as error:  # what werkzeug makes of a port that is taken
+        except SystemExit as error:  # raised by werkzeug for a port that is taken
             raise PortTakenError(port) from error
+
         threading.Thread(
             target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
         ).start()
@@ -124,11 +132,12 @@ class Emulator:
             }
         except DeployError:
             raise
-        except Exception as error:  # moto has no common class for what it finds wrong in a template
-            said = getattr(error, "message", None) or error
+        except Exception as error:  # moto has no common class for errors of a template
+            reason = getattr(error, "message", None) or error
             raise DeployError(
-                f"{self._options.template}: {type(error).__name__}: {said}"
+                f"{self._options.template}: {type(error).__name__}: {reason}"
             ) from error
+
         parsed = stack.resource_map._parsed_resources
         created = {
             name: parsed[name]
@@ -139,6 +148,7 @@ class Emulator:
             name: str(getattr(resource, "physical_resource_id", None) or name)
             for name, resource in created.items()
         }
+
         for api_id in self._registry.api_bodies:
             public = f"https://{api_id}.execute-api.{REGION}.amazonaws.com"
             outputs = {
@@ -147,20 +157,21 @@ class Emulator:
         return outputs, resources
 
     def client(self, service: str) -> Any:
-        """boto3 client of this emulator."""
+        """Return a service's boto3 client of this emulator."""
         return client(service, self._aws_url)
 
     def source(self, logical_id: str) -> FunctionSource:
-        """Where a function's code is."""
+        """Return the place of a function's code."""
         try:
             return self._translated.sources[logical_id]
         except KeyError:
             raise DeployError(
-                f"function {logical_id} is not an AWS::Serverless::Function: its code is not on this machine"
+                f"function {logical_id} is not an AWS::Serverless::Function: "
+                "its code is not on this machine"
             ) from None
 
     def definition(self, key: str) -> str:
-        """Text of a state machine's definition file."""
+        """Return the text of a state machine's definition file."""
         return (self._translated.root / key).read_text(encoding="utf-8")
 
     def invoke(self, function: LambdaFunction, payload: bytes, arn: str) -> Outcome:
@@ -169,7 +180,7 @@ class Emulator:
         return self._pool.invoke(self._spec(function), payload, arn)
 
     def invoke_later(self, function: LambdaFunction, payload: bytes, arn: str) -> None:
-        """Run a function, again if it fails, and do not wait."""
+        """Run a function without waiting, and again if it fails."""
         assert self._pool is not None  # noqa: S101  # as above
         retries = self._registry.retries.get(function.function_name, RETRY_ATTEMPTS)
         self._pool.invoke_later(self._spec(function), payload, arn, retries)
@@ -180,6 +191,7 @@ class Emulator:
     def _spec(self, function: LambdaFunction) -> FunctionSpec:
         source: FunctionSource = function.source  # type: ignore[attr-defined]  # set by keep_function_properties
         environment = {**(function.environment_vars or {}), **self._options.environment}
+
         return FunctionSpec(
             name=function.function_name,
             version=str(function.version),
@@ -223,6 +235,7 @@ class Emulator:
             self._state.close()
         if self._logs is not None:
             self._logs.close()
+
         assert self._reaper.stdin is not None  # noqa: S101  # opened as a pipe
         with self._reaper_lock:
             self._reaper.stdin.close()
@@ -231,7 +244,7 @@ class Emulator:
 
 
 class _MotoHandler(MotoRequestHandler):
-    """Quiet, and without Nagle's algorithm (see http_io).
+    """Moto's request handler, quiet and without Nagle's algorithm (see http_io).
 
     Not buffered: werkzeug does not flush "100 Continue", for which boto3's uploads would wait a
     second each.
@@ -244,7 +257,7 @@ class _MotoHandler(MotoRequestHandler):
 
 
 class _SameMachineOnly:
-    """Keeps web pages away from the AWS endpoint: no other host names, no browser's origins, no moto-api."""
+    """Refuses other host names, browsers' origins and moto-api at the AWS endpoint."""
 
     def __init__(self, application: Any) -> None:
         self._application = application

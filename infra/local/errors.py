@@ -1,4 +1,4 @@
-"""What a user of the local stack can get wrong; each message is one line that says what to do."""
+"""Errors of the local stack; each message is one line that says what to do."""
 
 
 class LocalStackError(Exception):
@@ -6,7 +6,7 @@ class LocalStackError(Exception):
 
 
 class DeployError(LocalStackError):
-    """The template cannot be deployed: it is invalid, or names something that has no local counterpart."""
+    """The template cannot be deployed: it is invalid, or needs what does not exist locally."""
 
 
 class PortTakenError(LocalStackError):
@@ -14,7 +14,8 @@ class PortTakenError(LocalStackError):
 
     def __init__(self, port: int) -> None:
         super().__init__(
-            f"port {port} is taken by another program: stop it, or choose another with PORT={port + 1}"
+            f"port {port} is taken by another program: "
+            f"stop it, or choose another with PORT={port + 1}"
         )
 
 

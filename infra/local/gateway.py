@@ -1,4 +1,4 @@
-"""The HTTP API on this machine: a server on 127.0.0.1 that turns requests into invocations, as API Gateway does."""
+"""The HTTP API on this machine: turns requests into invocations, as API Gateway does."""
 
 import json
 import queue
@@ -19,7 +19,10 @@ BODY_LIMIT = 10 * 1024 * 1024
 """Largest request body in bytes (HTTP API quotas)."""
 
 EVENT_LIMIT = 6 * 1024 * 1024
-"""Largest event of a synchronous invocation in bytes (Lambda quotas); a binary body grows by a third in it."""
+"""Largest event of a synchronous invocation in bytes (Lambda quotas).
+
+A binary body grows by a third in it.
+"""
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
@@ -27,7 +30,7 @@ Invoke = Callable[[str, bytes], Outcome]
 
 
 def is_local(url: str) -> bool:
-    """Whether an address, with its scheme, is one of this machine's own names, on any port."""
+    """Whether an address, with its scheme, is one of this machine's own names."""
     try:
         return urlsplit(url).hostname in LOCAL_HOSTS
     except ValueError:
@@ -35,7 +38,7 @@ def is_local(url: str) -> bool:
 
 
 class Gateway:
-    """Answers requests; knows nothing of sockets.
+    """Routes requests to functions and applies CORS.
 
     Args:
         bodies: OpenAPI documents of the deployed HTTP APIs.
@@ -53,11 +56,13 @@ class Gateway:
         log: Callable[[str], None],
     ) -> None:
         self._routes: list[Route] = sorted(route for body in bodies for route in routes_of(body))
-        self._cors = next((cors for body in bodies if (cors := Cors.of(body))), None)
-        self._invoke, self._timeout, self._log = invoke, timeout, log
+        self._cors = next((cors for body in bodies if (cors := Cors.from_document(body))), None)
+        self._invoke = invoke
+        self._timeout = timeout
+        self._log = log
 
     def refusal(self, host: str | None, origin: str | None) -> Response | None:
-        """Refuse whom a web page may have sent here: another name for this machine, or another site's page."""
+        """Return the refusal of a request from another site's page or to another host name."""
         if not is_local(f"http://{host}"):
             return message(
                 421, "Misdirected Request: this server answers to localhost and 127.0.0.1 only"
@@ -80,9 +85,11 @@ class Gateway:
             and request.headers.get("Access-Control-Request-Method")
         ):
             return Response(204, self._cors.preflight(origin), b"")
+
         response = self._route(request)
         if not self._cors:
             return response
+
         headers = [
             (name, value)
             for name, value in response.headers
@@ -120,6 +127,7 @@ class Gateway:
     def _invoke_in_time(self, arn: str, event: bytes) -> Outcome | None:
         if self._timeout is None:
             return self._invoke(arn, event)
+
         answers: queue.SimpleQueue[Outcome | Exception] = queue.SimpleQueue()
 
         def run() -> None:
@@ -129,6 +137,7 @@ class Gateway:
                 answers.put(error)
 
         threading.Thread(target=run, daemon=True).start()
+
         try:
             answer = answers.get(timeout=self._timeout)
         except queue.Empty:
@@ -158,6 +167,7 @@ class _Handler(SinglePacketHandler):
             except ValueError:
                 self.close_connection = True
                 response = message(400, "Bad Request")
+
         self.reply(
             response.status, [*response.headers, ("apigw-requestid", request_id)], response.body
         )
@@ -177,7 +187,7 @@ class _Handler(SinglePacketHandler):
 
 
 class GatewayServer(ThreadingHTTPServer):
-    """A thread per connection, kept alive between requests.
+    """Server with a thread per connection, kept alive between requests.
 
     Args:
         port: Where to listen on 127.0.0.1; 0 for any free port.
@@ -198,22 +208,18 @@ class GatewayServer(ThreadingHTTPServer):
             raise PortTakenError(port) from error
 
     def serve(self, gateway: Gateway) -> None:
-        """Start to answer."""
+        """Start answering requests in the background."""
         self.gateway = gateway
         threading.Thread(
             target=self.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
         ).start()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A caller that hung up is no error of ours."""
+        """Ignore callers that hung up."""
 
 
 def refuse_taken(port: int) -> None:
-    """Refuse a port on which somebody answers already, on this address or on all of them (macOS would let us share it).
-
-    Raises:
-        PortTakenError: Somebody does.
-    """
+    """Raise PortTakenError if a program answers on a port already; macOS would let us share it."""
     if port:
         with socket.socket() as probe:
             probe.settimeout(1)

@@ -1,4 +1,4 @@
-"""The part of http.server that two servers here share: whole bodies in, one packet out.
+"""Request handler of two servers here: reads whole bodies, sends each answer in one packet.
 
 ``http.server`` writes headers and body separately. With Nagle's algorithm and the peer's delayed
 acknowledgement that costs 40 to 160 ms per call, hence the buffered writer and TCP_NODELAY.
@@ -12,7 +12,7 @@ class BodyTooLargeError(Exception):
 
 
 class SinglePacketHandler(BaseHTTPRequestHandler):
-    """Keep-alive, quiet, and every answer in one write."""
+    """Request handler that keeps connections, logs nothing and answers in one write."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1
@@ -49,7 +49,9 @@ class SinglePacketHandler(BaseHTTPRequestHandler):
         return self.rfile.read(length)
 
     def _read_chunks(self) -> bytes:
-        chunks, size = [], 0
+        chunks = []
+        size = 0
+
         while length := int(self.rfile.readline().split(b";")[0].strip() or b"0", 16):
             data = self.rfile.read(length)
             self.rfile.readline()
@@ -64,10 +66,11 @@ class SinglePacketHandler(BaseHTTPRequestHandler):
         if self.max_body is not None and size > self.max_body:
             self.close_connection = True
             raise BodyTooLargeError
+
         return b"".join(chunks)
 
     def reply(self, status: int, headers: list[tuple[str, str]], body: bytes = b"") -> None:
-        """Send a whole answer; HEAD, 204 and 304 go without a body, as HTTP has it."""
+        """Send a whole answer, without a body for HEAD, 204 and 304."""
         self.send_response_only(status)
         for name, value in headers:
             self.send_header(name, value)

@@ -1,4 +1,4 @@
-"""The buckets' current objects in a folder, so that they outlive the emulator.
+"""Keeps the buckets' current objects in a folder, so that they outlive the emulator.
 
 ``<folder>/s3/<bucket>/<key>`` holds each object's bytes as a plain file with the object's time,
 ``<folder>/s3/<bucket>.json`` the content types and user metadata. Every file is replaced atomically
@@ -26,10 +26,10 @@ _PLAIN = " !@#$^&()[]{}=+,;'~"
 
 
 class KeptState:
-    """Saves every two seconds what has changed, and once more at the end.
+    """Saves changed objects every two seconds, and once more at the end.
 
     Args:
-        folder: Where to keep the state.
+        folder: Folder of the state.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,12 +40,15 @@ class KeptState:
         self._end = threading.Event()
 
     def restore(self) -> int:
-        """Put the kept objects into the buckets of the same names; buckets that are gone from the template are left alone.
+        """Put the kept objects into the buckets of the same names.
+
+        Files of buckets that are gone from the template stay.
 
         Returns:
-            How many objects there are.
+            Number of objects.
         """
         backend = s3_backends[ACCOUNT]["aws"]
+
         for name in list(backend.buckets):
             metadata = self._metadata(name)
             for path in _files(self._folder / name):
@@ -59,10 +62,11 @@ class KeptState:
                     tzinfo=None
                 )
                 self._saved[name, key] = _identity(stored)
+
         return len(self._saved)
 
     def save(self) -> None:
-        """Write what has changed since the last time, and remove what is gone."""
+        """Write objects that have changed since the last save, and remove those that are gone."""
         with self._lock:
             for name, bucket in list(s3_backends[ACCOUNT]["aws"].buckets.items()):
                 current = {
@@ -83,7 +87,8 @@ class KeptState:
                     del self._saved[name, gone]
 
     def _write(self, bucket: str, key: FakeKey) -> None:
-        identity, modified = _identity(key), key.last_modified.replace(tzinfo=UTC).timestamp()
+        identity = _identity(key)
+        modified = key.last_modified.replace(tzinfo=UTC).timestamp()
         _replace(self._folder / bucket / _path(key.name), key.value, modified)
         self._saved[bucket, key.name] = identity
 
@@ -92,7 +97,7 @@ class KeptState:
         return json.loads(path.read_bytes()) if path.exists() else {}
 
     def save_regularly(self) -> None:
-        """Save from now on, in the background."""
+        """Start saving in the background."""
         threading.Thread(target=self._loop, daemon=True).start()
 
     def _loop(self) -> None:
@@ -100,7 +105,7 @@ class KeptState:
             self.save()
 
     def close(self) -> None:
-        """Save for the last time."""
+        """Stop saving in the background, after one last save."""
         self._end.set()
         self.save()
 
@@ -114,7 +119,7 @@ def _path(key: str) -> Path:
 
 
 def _quote(part: str) -> str:
-    """A name that every file system takes; ``%`` alone stands for an empty part, as in ``a//b``."""
+    """Return a name that every file system takes; ``%`` alone is an empty part, as in ``a//b``."""
     return "%" + part if part in ("", ".", "..") else quote(part, safe=_PLAIN)
 
 
@@ -125,7 +130,7 @@ def _key(path: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Files of a bucket, oldest first; what a killed run left half-written is removed."""
+    """Yield files of a bucket, oldest first; remove what a killed run left half-written."""
     found = [path for path in folder.rglob("*") if path.is_file()]
     for path in found:
         if path.name.startswith("%tmp"):

@@ -1,4 +1,4 @@
-"""What the functions print: one file per function, and the last lines at hand for error reports."""
+"""Logs of the functions: one file each, and the last lines in memory for error reports."""
 
 import sys
 import threading
@@ -11,7 +11,7 @@ _ROTATE_BYTES = 10 * 1024 * 1024
 
 
 class LogBook:
-    """Collects lines by function name; quiet unless ``echo`` is set.
+    """Collects lines by function name.
 
     Args:
         folder: Where ``<function>.log`` files are appended to; files above 10 MB are moved to
@@ -33,7 +33,7 @@ class LogBook:
         self._closed = False
 
     def write(self, function: str, line: str) -> None:
-        """Append a line to a function's log; after ``close`` nothing happens."""
+        """Append a line to a function's log; do nothing after ``close``."""
         with self._lock:
             if self._closed:
                 return
@@ -48,7 +48,7 @@ class LogBook:
                 print(f"[{function}] {line}", file=sys.stderr, flush=True)
 
     def tail(self, function: str, lines: int = 20) -> list[str]:
-        """Give a function's last lines."""
+        """Return a function's last lines."""
         with self._lock:
             return list(self._tails[function])[-lines:]
 

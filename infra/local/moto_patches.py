@@ -1,10 +1,10 @@
-"""What moto 5.2.5 leaves out of AWS's behaviour, put back.
+"""Patches of moto 5.2.5 where it differs from AWS.
 
-Each patch is one function that says what is missing. They replace internals of moto, so its version
-is exact, and tests/integration/local has a test per patch that fails without it.
+Each patch is one function, whose docstring names the difference. They replace internals of moto, so
+its version is exact, and tests/integration/local has a test per patch that fails without it.
 """
 
-# To replace what a library has is what its types forbid:
+# The types of a library forbid replacing its functions:
 # mypy: disable-error-code="arg-type, assignment, attr-defined, method-assign, no-any-return"
 
 import hashlib
@@ -12,9 +12,8 @@ import json
 import threading
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote
 
 import moto
@@ -25,8 +24,6 @@ from moto.awslambda.responses import LambdaResponse
 from moto.cloudformation.exceptions import ValidationError
 from moto.core.config import default_user_config
 from moto.core.exceptions import JsonRESTError
-from moto.events.models import Rule
-from moto.events.utils import EventTemplateParser
 from moto.s3.models import FakeBucket
 from moto.stepfunctions.parser.asl.utils import boto_client
 from moto.stepfunctions.parser.models import (
@@ -36,35 +33,15 @@ from moto.stepfunctions.parser.models import (
 from samtranslator.yaml_helper import yaml_parse
 
 from infra.local.bucket_properties import apply_bucket_properties
-from infra.local.delivery import deliver
 from infra.local.errors import ClosingError
-from infra.local.template import FunctionSource
-from infra.local.worker import Outcome
+from infra.local.moto_events import deliver_events
+from infra.local.moto_host import Host
 
 MOTO_VERSION = "5.2.5"
 
 
-class Host(Protocol):
-    """What the patches need of the emulator."""
-
-    def invoke(self, function: LambdaFunction, payload: bytes, arn: str) -> Outcome:
-        """Run a function and wait for its answer."""
-
-    def invoke_later(self, function: LambdaFunction, payload: bytes, arn: str) -> None:
-        """Run a function, again if it fails, and do not wait."""
-
-    def source(self, logical_id: str) -> FunctionSource:
-        """Where a function's code is."""
-
-    def definition(self, key: str) -> str:
-        """Text of a state machine's definition file."""
-
-    def client(self, service: str) -> Any:
-        """boto3 client of the emulator."""
-
-
 def run_functions_as_processes(host: Host) -> None:
-    """Moto runs a function in Docker, or answers a canned text: run it in a worker.
+    """Run functions in workers: moto runs them in Docker, or answers a fixed text.
 
     Also Lambda's own: Event invocations answer 202 at once, the error header says Unhandled, the
     executed version is named, a body that is not JSON is refused, and the response limit is
@@ -81,16 +58,19 @@ def run_functions_as_processes(host: Host) -> None:
             else f"{_unqualified(function.function_arn)}:{qualifier}"
         )
         payload = _event(self.body)
+
         kind = self.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         if kind == "DryRun":
             return 204, {"status": "204"}, b""
         if kind == "Event":
             host.invoke_later(function, payload, arn)
             return 202, {"status": "202"}, b""
+
         try:
             outcome = host.invoke(function, payload, arn)
         except ClosingError as error:
             raise _lambda_error("ServiceException", str(error), 500) from error
+
         headers = {
             "content-type": "application/json",
             "x-amz-executed-version": str(function.version),
@@ -135,7 +115,7 @@ def _lambda_error(kind: str, message: str, status: int) -> JsonRESTError:
 
 
 def keep_function_properties(host: Host) -> None:
-    """Moto's CloudFormation drops a function's PackageType and ImageConfig; and here it must know its source folder."""
+    """Keep a function's PackageType, ImageConfig and source folder: moto drops them."""
     plain = LambdaFunction.create_from_cloudformation_json.__func__
 
     def create(
@@ -152,7 +132,7 @@ def keep_function_properties(host: Host) -> None:
 
 
 def answer_version_attributes(host: Host) -> None:
-    """``!GetAtt Version.Version``, which SAM writes for AutoPublishAlias, fails in moto."""
+    """Answer ``!GetAtt Version.Version``, which SAM writes for AutoPublishAlias: moto fails."""
     LambdaVersion.has_cfn_attr = classmethod(
         lambda cls, attribute: attribute in ("Version", "FunctionArn")
     )
@@ -160,7 +140,7 @@ def answer_version_attributes(host: Host) -> None:
 
 
 def execute_state_machines(host: Host) -> None:
-    """Moto puts CloudFormation's state machines into the backend that executes nothing, and knows only DefinitionString.
+    """Execute CloudFormation's state machines: moto does not, and reads DefinitionString only.
 
     The definition file is filled with DefinitionSubstitutions as text and then read as YAML (JSON
     is YAML), as AWS does it: an unquoted ``${Seconds}`` becomes a number.
@@ -187,7 +167,7 @@ def execute_state_machines(host: Host) -> None:
 
 
 def name_unnamed_executions(host: Host) -> None:
-    """Moto calls an execution that is started without a name "None", so that the second one collides with the first."""
+    """Name executions that are started without a name: moto calls each of them "None"."""
     plain = StepFunctionsParserBackend.start_execution
 
     def start(
@@ -217,70 +197,14 @@ def start_executions_one_at_a_time(host: Host) -> None:
 
 
 def share_clients(host: Host) -> None:
-    """Moto makes a boto3 client for every task of a state machine: slow, and boto3's sessions are not thread-safe."""
+    """Share boto3 clients: moto makes one per task, slowly, and sessions are not thread-safe."""
     boto_client.boto3 = SimpleNamespace(
         client=lambda service_name, **settings: host.client(service_name)
     )
 
 
-def deliver_events(host: Host) -> None:
-    """EventBridge rules with a Lambda, state machine or SNS target fail in moto; a schedule's rule matches any event.
-
-    A disabled rule delivers nothing, and times are written as AWS writes them.
-    """
-    plain = Rule.send_to_targets
-
-    def send(self: Rule, event: dict[str, Any], transform_input: bool = True) -> None:
-        if (
-            self.state == "DISABLED"
-            or not self.event_pattern.get_pattern()
-            or not self.event_pattern.matches_event(event)
-        ):
-            return
-        ours = [
-            target
-            for target in self.targets
-            if target["Arn"].split(":")[2] in ("lambda", "states", "sns")
-        ]
-        others = [target for target in self.targets if target not in ours]
-        for target in ours:
-            body = _target_input(target, event)
-            threading.Thread(
-                target=deliver, args=(host.client, target["Arn"], body), daemon=True
-            ).start()
-        if others:
-            rule = Rule.__new__(Rule)
-            rule.__dict__.update(self.__dict__, targets=others)
-            plain(rule, event, transform_input)
-
-    Rule.send_to_targets = send
-
-
-def _target_input(target: dict[str, Any], event: dict[str, Any]) -> str:
-    if "Input" in target:
-        return str(target["Input"])
-    moment = event.get("time")
-    if isinstance(moment, int | float):
-        event = {
-            **event,
-            "time": datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        }
-    event = {**event, "id": event.get("id") or str(uuid.uuid4())}
-    event.pop("ingestion-time", None)
-    if "InputTransformer" in target:
-        transformer = target["InputTransformer"]
-        return json.dumps(
-            EventTemplateParser.parse(
-                transformer["InputTemplate"], transformer.get("InputPathsMap", {}), event
-            )
-        )
-    for part in target.get("InputPath", "$").split(".")[1:]:
-        event = event[part]
-    return json.dumps(event)
-
-
 def keep_bucket_properties(host: Host) -> None:
-    """Moto's CloudFormation drops a bucket's versioning, lifecycle rules, public access block and notifications."""
+    """Keep a bucket's versioning, lifecycle, access block and notifications: moto drops them."""
     plain = FakeBucket.create_from_cloudformation_json.__func__
 
     def create(
@@ -294,7 +218,7 @@ def keep_bucket_properties(host: Host) -> None:
 
 
 def name_resources_steadily(host: Host) -> None:
-    """Moto ends generated names with a random text; here they must be the same after a restart, when kept state returns."""
+    """Generate the same names after a restart, for kept state: moto's end with a random text."""
 
     def name(resource_type: str, stack_name: str, logical_id: str) -> str:
         digest = hashlib.sha256(f"{resource_type} {logical_id}".encode()).hexdigest()[:12]
@@ -305,7 +229,7 @@ def name_resources_steadily(host: Host) -> None:
 
 
 def refuse_unknown_types(host: Host) -> None:
-    """Moto only warns about a resource type that it does not know and deploys the rest: never half a stack."""
+    """Refuse unknown resource types: moto warns only, and deploys the rest."""
     plain = cfn_parsing.resource_class_from_type
 
     def known(resource_type: str) -> Any:

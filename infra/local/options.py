@@ -1,4 +1,4 @@
-"""What a local stack is started with, and what it tells when it is ready; both travel as JSON between processes."""
+"""Options of a local stack and the addresses it returns; both go as JSON between processes."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass(frozen=True)
 class Options:
-    """How to start.
+    """Options that a local stack is started with.
 
     Attributes:
         template: Path of the SAM template.
@@ -14,8 +14,8 @@ class Options:
         port: Port of the HTTP API on 127.0.0.1; 0 for any free one.
         aws_port: Port of the AWS endpoint; 0 for any free one.
         state_dir: Folder in which buckets and logs are kept between runs; None for nothing kept.
-        environment: Variables that every function gets besides the template's (a token that only
-            this machine has, say).
+        environment: Variables that every function gets besides the template's, such as a token
+            that only this machine has.
         integration_timeout: Seconds until the HTTP API gives a function up with a 503 (API Gateway:
             30); None for never.
         retry_delay: Seconds before a failed asynchronous invocation is repeated, twice that before
@@ -34,18 +34,18 @@ class Options:
     verbose: bool = False
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, line: str) -> "Options":
-        """The inverse of ``to_json``."""
+        """Read what ``to_json`` wrote."""
         return cls(**json.loads(line))
 
 
 @dataclass(frozen=True)
 class Ready:
-    """What was started.
+    """Addresses, outputs and resources of a started stack.
 
     Attributes:
         api_url: Address of the HTTP API.
@@ -62,10 +62,10 @@ class Ready:
     log_dir: str
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return one line of JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, line: str) -> "Ready":
-        """The inverse of ``to_json``."""
+        """Read what ``to_json`` wrote."""
         return cls(**json.loads(line))

@@ -1,4 +1,4 @@
-"""HTTP to and from Lambda: API Gateway's payload format 2.0.
+"""Converts HTTP to and from Lambda's events, in API Gateway's payload format 2.0.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
@@ -29,12 +29,12 @@ _FROM_SERVER = {
 
 
 class BadResponseError(Exception):
-    """A function's answer is not one that API Gateway takes; the caller sees a 500."""
+    """API Gateway does not accept the function's answer; the caller sees a 500."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """An HTTP request as it came in.
+    """An HTTP request.
 
     Attributes:
         method: GET, POST, ...
@@ -62,16 +62,17 @@ class Request:
 
 
 def event_v2(request: Request, route_key: str, path_parameters: dict[str, str]) -> dict[str, Any]:
-    """Make the event that the function sees.
+    """Make the event that a function gets for a request.
 
     Args:
         request: The request.
         route_key: The route that matched.
-        path_parameters: Its variables.
+        path_parameters: Variables of the route.
     """
     query = urlsplit(request.target).query
     parameters = _joined(parse_qsl(query, keep_blank_values=True))
     now = time.time()
+
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": route_key,
@@ -98,6 +99,7 @@ def event_v2(request: Request, route_key: str, path_parameters: dict[str, str]) 
         },
         "isBase64Encoded": False,
     }
+
     if cookies := [
         c.strip()
         for header in request.headers.get_all("Cookie", [])
@@ -122,6 +124,7 @@ def _headers(request: Request) -> dict[str, str]:
             if name.lower() != "cookie"
         ]
     )
+
     return headers | {
         "x-amzn-trace-id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}",
         "x-forwarded-for": request.source_ip,
@@ -149,7 +152,7 @@ def _body(request: Request) -> tuple[str, bool]:
 
 @dataclass(frozen=True)
 class Response:
-    """What goes back to the caller."""
+    """An HTTP answer."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -157,19 +160,17 @@ class Response:
 
 
 def message(status: int, text: str) -> Response:
-    """An answer of API Gateway itself."""
+    """Make an answer of API Gateway itself."""
     return Response(
         status, [("content-type", "application/json")], json.dumps({"message": text}).encode()
     )
 
 
 def response_v2(payload: bytes) -> Response:
-    """Read a function's answer.
-
-    Without a ``statusCode`` it is the body of a 200 in JSON.
+    """Make an HTTP answer of a function's; without a ``statusCode`` it is the body of a 200.
 
     Args:
-        payload: What the function returned, as JSON.
+        payload: The function's answer as JSON.
 
     Raises:
         BadResponseError: Its status, headers, cookies or body are not what API Gateway takes.
@@ -178,12 +179,14 @@ def response_v2(payload: bytes) -> Response:
     if not (isinstance(answer, dict) and "statusCode" in answer):
         body = answer if isinstance(answer, str) else json.dumps(answer)
         return Response(200, [("content-type", "application/json")], body.encode())
+
     try:
         status = int(answer["statusCode"])
     except (TypeError, ValueError):
         raise BadResponseError(f"statusCode {answer['statusCode']!r}") from None
     if not 100 <= status <= 599:
         raise BadResponseError(f"statusCode {status}")
+
     headers = [(str(k).lower(), _header_value(v)) for k, v in (answer.get("headers") or {}).items()]
     headers = [(name, value) for name, value in headers if name not in _FROM_SERVER]
     if "content-type" not in (name for name, _ in headers):

@@ -1,4 +1,4 @@
-"""The workers of all functions: they start on demand, are used again, and are held to their memory."""
+"""Pool of the functions' workers: starts them on demand, reuses them, limits their memory."""
 
 import threading
 import time
@@ -30,10 +30,10 @@ class Pool:
     """Runs invocations, each in a worker of its function.
 
     Args:
-        start: Makes a worker for a function.
-        started: Told of a new worker's process group.
-        ended: Told of a process group that is gone.
-        log: Takes a function's name and a line.
+        start: Starts a worker for a function.
+        started: Called with the process group of a new worker.
+        ended: Called with a process group that is gone.
+        log: Called with a function's name and a line.
         retry_delay: Seconds before the first repeat of a failed asynchronous invocation (Lambda:
             60), twice that before the second (Lambda: 120).
     """
@@ -46,7 +46,10 @@ class Pool:
         log: Callable[[str, str], None],
         retry_delay: float,
     ) -> None:
-        self._start, self._started, self._ended, self._log = start, started, ended, log
+        self._start = start
+        self._started = started
+        self._ended = ended
+        self._log = log
         self._retry_delay = retry_delay
         self._functions: dict[FunctionSpec, _Workers] = defaultdict(_Workers)
         self._busy: set[Worker] = set()
@@ -72,7 +75,7 @@ class Pool:
     def invoke_later(
         self, spec: FunctionSpec, payload: bytes, function_arn: str, retries: int
     ) -> None:
-        """Run an asynchronous invocation: at once, and again up to ``retries`` times while it fails."""
+        """Run an asynchronous invocation, again up to ``retries`` times while it fails."""
         threading.Thread(
             target=self._until_done, args=(spec, payload, function_arn, retries), daemon=True
         ).start()
@@ -106,6 +109,7 @@ class Pool:
                     workers.count += 1
                     break
                 self._changed.wait()
+
         return self._start_counted(spec, workers)
 
     def _start_counted(self, spec: FunctionSpec, workers: _Workers) -> Worker:
@@ -116,6 +120,7 @@ class Pool:
                 workers.count -= 1
                 self._changed.notify()
             raise
+
         self._started(worker.pid)
         with self._changed:
             self._busy.add(worker)
@@ -162,20 +167,23 @@ class Pool:
                 while workers.idle:
                     self._drop(workers, workers.idle.pop())
             self._changed.notify_all()
+
         for worker in busy:
             worker.kill()
+
         deadline = time.monotonic() + 5
         while self._busy and time.monotonic() < deadline:
             time.sleep(0.01)
 
 
 def memory_mb(pid: int) -> float:
-    """Memory of a process and its descendants that the kernel cannot drop, in MB of 2**20 bytes.
+    """Return the memory of a process and its descendants, in MB of 2**20 bytes.
 
-    Pages of mapped files (a memory-mapped matrix, libraries) do not count on Linux: under pressure
-    they are read again.
+    On Linux pages of mapped files (a memory-mapped matrix, libraries) do not count: the kernel can
+    drop them and read them again.
     """
     total = 0
+
     try:
         process = psutil.Process(pid)
         for member in (process, *process.children(recursive=True)):
@@ -186,4 +194,5 @@ def memory_mb(pid: int) -> float:
                 continue
     except psutil.Error:
         return 0.0
+
     return total / 2**20

@@ -1,9 +1,9 @@
-"""Leaves nothing behind, whatever happens to the emulator.
+"""Kills the workers and removes temporary files when the emulator ends or is killed.
 
-A process of its own, run as a script by the emulator, which tells it on standard input of every
-worker's process group (``+id`` when it starts, ``-id`` when it has ended). When that pipe closes,
-because the emulator has closed it or was killed, the groups that are left are killed and the folder
-of temporary files is removed. (``prctl(PR_SET_PDEATHSIG)`` will not do: it fires when the *thread*
+The emulator runs this script in a process of its own and writes every worker's process group to its
+standard input (``+id`` when it starts, ``-id`` when it has ended). When that pipe closes, because
+the emulator has closed it or was killed, the groups that are left are killed and the folder of
+temporary files is removed. (``prctl(PR_SET_PDEATHSIG)`` will not do: it fires when the *thread*
 that started the worker ends, and is Linux only.)
 """
 
@@ -16,11 +16,11 @@ from typing import TextIO
 
 
 def reap(commands: TextIO, folder: str) -> None:
-    """Follow the emulator's word until it ends, then clean up after it.
+    """Track process groups until ``commands`` ends, then kill those that are left.
 
     Args:
         commands: Lines ``+<process group>`` and ``-<process group>``.
-        folder: The temporary files of this run.
+        folder: Folder of temporary files, removed at the end.
     """
     groups: set[int] = set()
     for line in commands:
@@ -29,6 +29,7 @@ def reap(commands: TextIO, folder: str) -> None:
             groups.add(group)
         else:
             groups.discard(-group)
+
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)

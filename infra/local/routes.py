@@ -1,4 +1,4 @@
-"""The deployed HTTP API's OpenAPI document: its routes and its CORS configuration."""
+"""Reads routes and CORS configuration from a deployed HTTP API's OpenAPI document."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ ANY_METHOD = "x-amazon-apigateway-any-method"
 
 @dataclass(frozen=True, order=True)
 class Route:
-    """One route, ordered most specific first.
+    """A route of an HTTP API; routes sort most specific first.
 
     Attributes:
         rank: Sort key: $default last, greedy before it, then fewer variables, then exact methods.
@@ -26,7 +26,7 @@ class Route:
     function_arn: str
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """Give the path's variables if the route takes the request, else None."""
+        """Return the path's variables if the route takes the request, else None."""
         if self.method not in ("ANY", method):
             return None
         found = self.pattern.fullmatch(path)
@@ -45,20 +45,14 @@ def routes_of(body: dict[str, Any]) -> list[Route]:
             integration = operation.get("x-amazon-apigateway-integration")
             if integration is None:
                 continue
+
             arn = integration["uri"].split("functions/", 1)[1].rsplit("/invocations", 1)[0]
             method = "ANY" if name == ANY_METHOD else name.upper()
             default = path == "/$default"
             rank = (default, "+}" in path, path.count("{"), method == "ANY")
             key = "$default" if default else f"{method} {path}"
-            routes.append(
-                Route(
-                    rank,
-                    method,
-                    key,
-                    re.compile(".*" if default else _pattern(path), re.DOTALL),
-                    arn,
-                )
-            )
+            pattern = re.compile(".*" if default else _pattern(path), re.DOTALL)
+            routes.append(Route(rank, method, key, pattern, arn))
     return sorted(routes)
 
 
@@ -74,7 +68,7 @@ def _variable(part: str) -> str:
 
 @dataclass(frozen=True)
 class Cors:
-    """An HTTP API's CorsConfiguration, and what API Gateway answers by it.
+    """CORS configuration of an HTTP API, and the headers that API Gateway sends for it.
 
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
     """
@@ -87,8 +81,8 @@ class Cors:
     credentials: bool = False
 
     @classmethod
-    def of(cls, body: dict[str, Any]) -> "Cors | None":
-        """Read an API's document; None where it has no CORS configuration."""
+    def from_document(cls, body: dict[str, Any]) -> "Cors | None":
+        """Read the configuration of an API's OpenAPI document; None where there is none."""
         cors = body.get("x-amazon-apigateway-cors")
         if not cors:
             return None
@@ -109,7 +103,7 @@ class Cors:
         )
 
     def preflight(self, origin: str) -> list[tuple[str, str]]:
-        """Headers of the answer to a preflight request."""
+        """Return the headers of the answer to a preflight request."""
         if not self.allows(origin):
             return []
         headers = self._origin_headers(origin)
@@ -122,7 +116,7 @@ class Cors:
         return headers
 
     def response(self, origin: str) -> list[tuple[str, str]]:
-        """Headers that are added to an answer, in place of the function's own CORS headers."""
+        """Return the headers that replace the function's own CORS headers in an answer."""
         if not self.allows(origin):
             return []
         exposed = [("access-control-expose-headers", ",".join(self.expose))] if self.expose else []

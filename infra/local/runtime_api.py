@@ -1,7 +1,7 @@
-"""Lambda's Runtime API for one worker (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html).
+"""Lambda's Runtime API for one worker.
 
 The runtime client in the worker asks for the next invocation, runs the handler and posts its answer
-or its error.
+or its error: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from infra.local.http_io import SinglePacketHandler
 
 @dataclass(frozen=True)
 class Job:
-    """One invocation, waiting for the worker to take it."""
+    """An invocation that waits for the worker."""
 
     payload: bytes
     function_arn: str
@@ -27,12 +27,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Started:
-    """The worker has taken the job: initialisation is over and the function's time runs."""
+    """The worker has taken the job, and the function's time has begun."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """The worker has posted the handler's answer, or an error of the handler or of its initialisation."""
+    """The worker has posted the handler's answer or error, or an error of initialisation."""
 
     payload: bytes
     failed: bool
@@ -50,7 +50,7 @@ Event = Started | Answered | Exited
 
 
 class RuntimeApi:
-    """A listening socket on 127.0.0.1, a queue of jobs in and a queue of events out."""
+    """Server of the Runtime API: takes jobs from a queue and puts events into another."""
 
     def __init__(self) -> None:
         self.jobs: queue.Queue[Job | None] = queue.Queue()
@@ -70,14 +70,12 @@ class RuntimeApi:
             threading.Thread(target=self._serve, args=(connection, peer), daemon=True).start()
 
     def _serve(self, connection: socket.socket, peer: object) -> None:
-        with (
-            contextlib.suppress(OSError),
-            connection,
-        ):  # the worker was killed in the middle of a call
+        # An OSError means that the worker was killed in the middle of a call.
+        with contextlib.suppress(OSError), connection:
             _Handler(connection, peer, self)  # type: ignore[arg-type]  # a handler needs no more of its server than this
 
     def close(self) -> None:
-        """Stop listening; a worker that still waits for a job is told that there is none."""
+        """Stop listening, and tell a waiting worker that there is no job."""
         self._closed = True
         self.jobs.put(None)
         with (
@@ -95,6 +93,7 @@ class _Handler(SinglePacketHandler):
         if job is None:
             self.reply(410, [])
             return
+
         deadline_ms = int((time.time() + job.timeout) * 1000)
         self.server.events.put(Started())
         headers = [

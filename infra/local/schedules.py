@@ -1,4 +1,4 @@
-"""The deployed schedules, fired by hand: the emulator has no clock, and a demonstration should not wait for one."""
+"""Fires deployed schedules on request: the emulator has no clock."""
 
 import json
 import uuid
@@ -15,15 +15,15 @@ Client = Callable[[str], Any]
 def fire_schedules(
     client: Client, name_contains: str = "", at: datetime | None = None
 ) -> list[str]:
-    """Start the target of every matching schedule once, with the input that it would get, enabled or not.
+    """Start the target of every matching schedule, enabled or not, once with its input.
 
     Args:
-        client: Gives a service's boto3 client.
+        client: Returns a service's boto3 client.
         name_contains: Part of a schedule's or a scheduled rule's name; all by default.
-        at: The moment that the input names; now by default.
+        at: Time that the input names; now by default.
 
     Returns:
-        Names of what was fired.
+        Names of the schedules and rules that were fired.
     """
     moment = (at or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     fired = []
@@ -40,15 +40,12 @@ def _schedules(client: Client, moment: str) -> Iterator[tuple[str, str, str]]:
         for summary in page["Schedules"]:
             schedule = scheduler.get_schedule(Name=summary["Name"], GroupName=summary["GroupName"])
             target = schedule["Target"]
-            yield (
-                schedule["Name"],
-                target["Arn"],
-                _with_context(target.get("Input", "{}"), schedule["Arn"], moment),
-            )
+            body = _with_context(target.get("Input", "{}"), schedule["Arn"], moment)
+            yield schedule["Name"], target["Arn"], body
 
 
 def _with_context(text: str, arn: str, moment: str) -> str:
-    """Fill EventBridge Scheduler's context attributes in."""
+    """Replace EventBridge Scheduler's context attributes in a text."""
     values = {
         "schedule-arn": arn,
         "scheduled-time": moment,
@@ -66,11 +63,8 @@ def _rules(client: Client, moment: str) -> Iterator[tuple[str, str, str]]:
         if "ScheduleExpression" not in rule:
             continue
         for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]:
-            yield (
-                rule["Name"],
-                target["Arn"],
-                target.get("Input") or _scheduled_event(rule["Arn"], moment),
-            )
+            body = target.get("Input") or _scheduled_event(rule["Arn"], moment)
+            yield rule["Name"], target["Arn"], body
 
 
 def _scheduled_event(rule_arn: str, moment: str) -> str:

@@ -1,4 +1,4 @@
-"""template.yaml to plain CloudFormation, as ``sam package`` and AWS's own transform would do it, without AWS."""
+"""Translates a SAM template to plain CloudFormation, as AWS's transform does, without AWS."""
 
 import json
 import re
@@ -18,16 +18,16 @@ from infra.local.errors import DeployError
 
 LAYER_TYPES = ("AWS::Serverless::LayerVersion", "AWS::Lambda::LayerVersion")
 LOCAL_BUCKET = "local"
-"""Stands where ``sam package`` would name its bucket; nothing is stored in it."""
+"""Name in place of the bucket of ``sam package``; nothing is stored in it."""
 
 
 @dataclass(frozen=True)
 class FunctionSource:
-    """Where a function's code is on this machine.
+    """Place of a function's code on this machine.
 
     Attributes:
         code_dir: The folder that becomes LAMBDA_TASK_ROOT.
-        handler: ``module.function``; None where the template's Handler says it.
+        handler: ``module.function``; None where the template's Handler names it.
     """
 
     code_dir: Path
@@ -36,7 +36,7 @@ class FunctionSource:
 
 @dataclass(frozen=True)
 class Translated:
-    """A template that CloudFormation understands.
+    """A translated template.
 
     Attributes:
         root: The folder of the template, to which its paths are relative.
@@ -64,15 +64,18 @@ def translate(path: Path, parameters: Mapping[str, str]) -> Translated:
     """
     if not path.is_file():
         raise DeployError(f"there is no template {path}")
+
     root = path.parent.resolve()
     document = yaml_parse(path.read_text(encoding="utf-8"))
     unknown = sorted(set(parameters) - set(document.get("Parameters") or {}))
     if unknown:
         allowed = ", ".join(sorted(document.get("Parameters") or {})) or "none"
         raise DeployError(f"{path.name} has no parameter {', '.join(unknown)}; it has: {allowed}")
+
     _remove_layers(document)
     sources = _localize_functions(document, root)
     _localize_definitions(document, root)
+
     try:
         # No map of managed policies, for which SAM would ask AWS: it leaves names that it does not
         # know as they are.
@@ -83,6 +86,7 @@ def translate(path: Path, parameters: Mapping[str, str]) -> Translated:
             f"{path.name} is not a valid SAM template: "
             + "; ".join(c.message for c in error.causes)
         ) from error
+
     return Translated(root, translated, sources)
 
 
@@ -96,9 +100,11 @@ def _remove_layers(document: dict[str, Any]) -> None:
     document["Resources"] = {
         name: resource for name, resource in resources.items() if name not in layers
     }
+
     for resource in document["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             _properties(resource).pop("Layers", None)
+
     document.get("Globals", {}).get("Function", {}).pop("Layers", None)
     outputs = document.get("Outputs") or {}
     mentions = re.compile(
@@ -108,6 +114,7 @@ def _remove_layers(document: dict[str, Any]) -> None:
         + "|".join(map(re.escape, layers))
         + r")[.}]"
     )
+
     for name in [
         n for n, output in outputs.items() if layers and mentions.search(json.dumps(output))
     ]:
@@ -117,6 +124,7 @@ def _remove_layers(document: dict[str, Any]) -> None:
 def _localize_functions(document: dict[str, Any], root: Path) -> dict[str, FunctionSource]:
     defaults = document.get("Globals", {}).get("Function", {})
     sources = {}
+
     for name, resource in document["Resources"].items():
         if resource["Type"] != "AWS::Serverless::Function":
             continue
@@ -129,6 +137,7 @@ def _localize_functions(document: dict[str, Any], root: Path) -> dict[str, Funct
                 name, properties.get("CodeUri", defaults.get("CodeUri")), root
             )
             properties["CodeUri"] = {"Bucket": LOCAL_BUCKET, "Key": name}
+
     defaults.pop("CodeUri", None)
     return sources
 
@@ -145,7 +154,7 @@ def _zip_source(name: str, code_uri: Any, root: Path) -> FunctionSource:
 
 
 def _image_source(name: str, resource: dict[str, Any], root: Path) -> FunctionSource:
-    """An image's code folder is its Dockerfile's; its handler is ImageConfig.Command, else the Dockerfile's CMD."""
+    """Find an image's code in its Dockerfile's folder, its handler in Command or else CMD."""
     metadata = resource.get("Metadata") or {}
     dockerfile = (
         root / metadata.get("DockerContext", ".") / metadata.get("Dockerfile", "Dockerfile")
@@ -154,18 +163,21 @@ def _image_source(name: str, resource: dict[str, Any], root: Path) -> FunctionSo
         raise DeployError(
             f"function {name}: Metadata names no Dockerfile ({dockerfile} does not exist)"
         )
+
     command = _properties(resource).get("ImageConfig", {}).get("Command") or _last_command(
         dockerfile.read_text(encoding="utf-8")
     )
     if not command:
         raise DeployError(
-            f"function {name}: neither ImageConfig.Command nor a CMD in {dockerfile} names its handler"
+            f"function {name}: neither ImageConfig.Command nor a CMD in {dockerfile} "
+            "names its handler"
         )
+
     return FunctionSource(dockerfile.parent, command[0])
 
 
 def _last_command(dockerfile: str) -> list[str]:
-    """Arguments of the last CMD, written as a JSON list or as a shell command."""
+    """Return the arguments of the last CMD, a JSON list or a shell command."""
     found = re.findall(
         r"^\s*CMD\s+(.+?)\s*$", dockerfile.replace("\\\n", " "), re.MULTILINE | re.IGNORECASE
     )

@@ -1,4 +1,4 @@
-"""One Lambda execution environment: a child process running Lambda's real runtime client, and what became of each call."""
+"""One Lambda execution environment: a child process that runs Lambda's real runtime client."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ _FROM_USER = (
 
 @dataclass(frozen=True)
 class FunctionSpec:
-    """All that a worker depends on; equal specs share workers.
+    """Everything that a worker depends on; equal specs share workers.
 
     Attributes:
         name: Physical name of the function.
@@ -60,7 +60,7 @@ class FunctionSpec:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an invocation answered.
+    """Result of an invocation.
 
     Attributes:
         payload: JSON; with ``failed`` an object with ``errorType`` and ``errorMessage``.
@@ -72,7 +72,7 @@ class Outcome:
 
     @classmethod
     def error(cls, error_type: str, message: str) -> "Outcome":
-        """An error that Lambda itself reports, not the handler."""
+        """Make an error that Lambda itself reports, not the handler."""
         return cls(
             json.dumps({"errorType": error_type, "errorMessage": message}).encode(), failed=True
         )
@@ -81,13 +81,14 @@ class Outcome:
 def worker_environment(
     spec: FunctionSpec, runtime_api: str, aws_endpoint: str, folder: str
 ) -> dict[str, str]:
-    """Everything a worker sees: a little of the machine, the template's variables, and Lambda's reserved ones on top.
+    """Return a worker's environment: some of the machine's, the template's and Lambda's variables.
 
-    Nothing of the user's AWS account is among it.
+    Lambda's reserved variables replace others. Nothing of the user's AWS account is in it.
     """
     machine = {
         k: v for k, v in isolate_from_user().items() if k in _FROM_USER or k.startswith("AWS_")
     }
+
     return machine | {"LANG": "C.UTF-8", "TZ": "UTC"} | dict(spec.environment) | {
         **{k: v for k, v in machine.items() if k.startswith("AWS_")},
         "HOME": folder,
@@ -109,13 +110,13 @@ def worker_environment(
 
 
 class Worker:
-    """A process that runs a function's invocations one after the other.
+    """Runs a function's invocations one after the other in a process.
 
     Args:
         spec: The function.
         aws_endpoint: The emulator's address.
         temporary: The folder under which the worker gets one of its own, deleted when it ends.
-        log: Takes the function's name and a line of its output.
+        log: Called with the function's name and a line of its output.
     """
 
     def __init__(
@@ -136,6 +137,7 @@ class Worker:
         self._process = self._start(
             worker_environment(spec, self._api.address, aws_endpoint, self._folder)
         )
+
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _start(self, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
@@ -164,14 +166,15 @@ class Worker:
         return self._usable and self._process.poll() is None
 
     def invoke(self, payload: bytes, function_arn: str) -> Outcome:
-        """Run one invocation; the caller makes sure that it is the only one.
+        """Run one invocation; the caller ensures that it is the only one.
 
         Args:
             payload: The event as JSON.
             function_arn: The ARN by which the function was called.
         """
         job = Job(payload, function_arn, self.spec.timeout)
-        begin = self.busy_since = time.monotonic()
+        begin = time.monotonic()
+        self.busy_since = begin
         self._api.jobs.put(job)
         try:
             outcome = self._await(job)
@@ -181,7 +184,9 @@ class Worker:
         return outcome
 
     def _await(self, job: Job) -> Outcome:
-        deadline, limit = time.monotonic() + INIT_LIMIT, INIT_LIMIT
+        limit = INIT_LIMIT
+        deadline = time.monotonic() + limit
+
         while True:
             try:
                 event = self._api.events.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -192,7 +197,8 @@ class Worker:
                     f"RequestId: {job.request_id} Error: Task timed out after {limit:.2f} seconds",
                 )
             if isinstance(event, Started):
-                deadline, limit = time.monotonic() + job.timeout, job.timeout
+                limit = job.timeout
+                deadline = time.monotonic() + limit
             elif isinstance(event, Exited):
                 self._usable = False
                 return self._crash(job, event)
@@ -203,22 +209,25 @@ class Worker:
         if event.at_init:
             self._usable = False
         if len(event.payload) > RESPONSE_LIMIT and not event.failed:
-            message = f"Response payload size exceeded maximum allowed payload size ({RESPONSE_LIMIT} bytes)."
+            message = (
+                "Response payload size exceeded maximum allowed payload size "
+                f"({RESPONSE_LIMIT} bytes)."
+            )
             return Outcome.error("Function.ResponseSizeTooLarge", message)
         return Outcome(event.payload, event.failed)
 
     def _crash(self, job: Job, event: Exited) -> Outcome:
         if event.status < 0:
-            how = (
-                "signal: "
-                + (signal.strsignal(-event.status) or str(-event.status)).split(":")[0].lower()
-            )
+            name = signal.strsignal(-event.status) or str(-event.status)
+            how = f"signal: {name.split(':')[0].lower()}"
         else:
             how = f"exit status {event.status}"
         if self._out_of_memory:
             self._log(
-                f"Runtime.OutOfMemory: used {self.peak_mb:.0f} MB, MemorySize is {self.spec.memory_mb} MB"
+                f"Runtime.OutOfMemory: used {self.peak_mb:.0f} MB, "
+                f"MemorySize is {self.spec.memory_mb} MB"
             )
+
         return Outcome.error(
             "Runtime.ExitError",
             f"RequestId: {job.request_id} Error: Runtime exited with error: {how}",
@@ -226,9 +235,8 @@ class Worker:
 
     def _report(self, job: Job, seconds: float, outcome: Outcome) -> None:
         if outcome.failed:
-            self._log(
-                f"ERROR RequestId: {job.request_id} {outcome.payload[:2000].decode(errors='replace')}"
-            )
+            error = outcome.payload[:2000].decode(errors="replace")
+            self._log(f"ERROR RequestId: {job.request_id} {error}")
         peak = f"\tMax Memory Used: {self.peak_mb:.0f} MB" if self.peak_mb else ""
         size = f"Memory Size: {self.spec.memory_mb} MB"
         self._log(
@@ -236,12 +244,12 @@ class Worker:
         )
 
     def kill_for_memory(self) -> None:
-        """End the worker as Lambda's kernel does when MemorySize is exceeded."""
+        """Kill the worker because it exceeds MemorySize, as Lambda does."""
         self._out_of_memory = True
         self.kill()
 
     def kill(self) -> None:
-        """Kill the worker and whatever it has started."""
+        """Kill the worker and all processes that it has started."""
         self._usable = False
         with contextlib.suppress(ProcessLookupError, PermissionError):  # all gone already
             os.killpg(self.pid, signal.SIGKILL)
@@ -254,7 +262,7 @@ class Worker:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _follow(self) -> None:
-        """Pass the output on line by line, then tell that the process has ended."""
+        """Log the output line by line, and report the end of the process."""
         assert self._process.stdout is not None  # noqa: S101  # opened as a pipe above
         threading.Thread(target=self._tell_exit, daemon=True).start()
         for raw in self._process.stdout:

@@ -1,4 +1,4 @@
-"""Step 5: the model beside the baselines on dates that it has not seen."""
+"""Step 5: evaluate the model against the baselines on dates that it has not seen."""
 
 import json
 from pathlib import Path
@@ -15,11 +15,12 @@ from b3shared.pipeline.runner import Context
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
-    """Every figure, picture and the report; the test rows' forecasts go along for later paired comparisons."""
+    """Write metrics, pictures, the report, and the forecasts that later versions compare with."""
     data = load_table(context)
     trained = context.inputs(Step.TRAIN_MODEL, METADATA_FILE, PREDICTIONS)
     model = json.loads((trained / METADATA_FILE).read_text(encoding="utf-8"))
     parts, forecasts = load_predictions(trained / PREDICTIONS)
+
     opened = count_opening(context.storage, data.date[parts["test"]], context.plan.input_hash)
     evaluation = evaluate(
         data,
@@ -35,6 +36,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
             "test_openings": opened,
         },
     )
+
     files = evaluation.save(context.out)
-    found = evaluation.summary() | {"test_openings": opened}
-    return files, found | {"files": sorted(path.name for path in files)}
+    names = sorted(path.name for path in files)
+    return files, evaluation.summary() | {"test_openings": opened, "files": names}

@@ -1,4 +1,4 @@
-"""Step 1: quotes of the period and the tickers, clean, with what was found and left out; in shards where they are many."""
+"""Step 1: load and clean the quotes of the period and the tickers, in shards if there are many."""
 
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         given = context.plan.input
         path = context.storage.download(given.key, context.folder / "given.parquet", given.sha256)
         source = ParquetSource(path, given.key)
+
     loaded = load_shards(source, context.params, context.out, context.settings.shard_rows)
     files = loaded.shards
     if len(files) == 1:

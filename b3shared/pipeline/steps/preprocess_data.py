@@ -1,4 +1,4 @@
-"""Step 2: features and labels."""
+"""Step 2: make the training table, features and labels, of the quotes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,31 +21,32 @@ from b3shared.quotes.sources.query import QuoteQuery
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
-    """Build the training table of the loaded quotes, or of the user's own edited quotes (cleaned first)."""
-    told: dict[str, Any] = {}
+    """Make the table of the loaded quotes, or of the user's own edited quotes, cleaned first."""
+    cleaning: dict[str, Any] = {}
     if context.plan.input:
         given = context.plan.input
         path = context.storage.download(given.key, context.folder / QUOTES, given.sha256)
         raw, corrected = read_quotes(ParquetSource(path, given.key), QuoteQuery())
         frame, findings = clean(raw)
-        told = findings_report(corrected + findings)
+        cleaning = findings_report(corrected + findings)
     elif (shards := Shards(context)).several:
         return _joined(context, shards)
     else:
         frame = ParquetSource(context.inputs(Step.LOAD_DATA, QUOTES) / QUOTES).read(QuoteQuery())
+
     made = preprocess(frame, context.params)
-    return made.data.save(context.out), _said(made.report | told)
+    return made.data.save(context.out), _versioned(made.report | cleaning)
 
 
 def _joined(context: Context, shards: Shards) -> tuple[list[Path], dict[str, Any]]:
-    """The same out of core: shard by shard (unless that is done already), then what needs all of them."""
+    """Make the table out of core: shard by shard, unless that is done, then joined."""
     parts: list[Callable[[], Part]] = [
         partial(map_npz, shards.local(number)) for number in range(len(shards))
     ]
     join = TableJoin(parts, context.params.features, scratch=context.folder)
-    return join.save(context.out), _said(describe(join, shards.coverage, context.params))
+    return join.save(context.out), _versioned(describe(join, shards.coverage, context.params))
 
 
-def _said(report: dict[str, Any]) -> dict[str, Any]:
-    """With the version of the features: by the time the model is saved another one may be deployed."""
+def _versioned(report: dict[str, Any]) -> dict[str, Any]:
+    """Add the version of the features: another may be deployed when the model is saved."""
     return report | {"features_version": FEATURES_VERSION}

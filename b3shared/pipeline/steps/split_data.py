@@ -1,20 +1,18 @@
-"""Step 3: which rows train, validate and test; indices and dates only."""
+"""Step 3: split the rows by date into train, validation and test."""
 
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from b3shared.dataset.npz import map_npz
 from b3shared.dataset.split import Split, purged_split
 from b3shared.dataset.table import COLUMNS
 from b3shared.params.steps import Step
-from b3shared.pipeline.artifacts import SPLIT
+from b3shared.pipeline.artifacts import save_split
 from b3shared.pipeline.runner import Context
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
-    """Split by date, purged and embargoed."""
+    """Split by date, purged and embargoed; store row indices only."""
     table = map_npz(context.inputs(Step.PREPROCESS_DATA, COLUMNS) / COLUMNS)
     p = context.params
     split = purged_split(
@@ -24,13 +22,11 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         val_size=p.val_size,
         embargo_days=p.embargo_days,
     )
-    path = context.out / SPLIT
-    np.savez(path, allow_pickle=False, train=split.train, val=split.val, test=split.test)
-    return [path], describe(split)
+    return [save_split(context.out, split)], describe(split)
 
 
 def describe(split: Split) -> dict[str, Any]:
-    """Sizes, dates and what was left out, as JSON types."""
+    """Return sizes, dates and rows left out, as JSON types."""
     sizes = {
         "train_size": len(split.train),
         "validation_size": len(split.val),

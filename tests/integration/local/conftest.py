@@ -37,13 +37,14 @@ def small_stack() -> Iterator[LocalStack]:
         for name, value in user.items():
             shell.setenv(name, value)
         stack.start()
+
     with contextlib.closing(stack):
         yield stack
 
 
 @pytest.fixture(scope="session")
 def failure(small_stack: LocalStack) -> Callable[..., tuple[str, str]]:
-    """Invoke BehaveFunction, or another, and give the type and the message of the error that Lambda reports."""
+    """Invoke a function that fails; return type and message of the error that Lambda reports."""
 
     def invoke(_function: str = "BehaveFunction", **event: Any) -> tuple[str, str]:
         name = small_stack.resources[_function]

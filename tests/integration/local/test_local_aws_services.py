@@ -204,13 +204,18 @@ class TestBucket:
         self, small_stack: LocalStack, bucket: str
     ) -> None:
         s3 = small_stack.client("s3")
+
         assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+
         block = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+
         assert block == dict.fromkeys(
             ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"),
             True,
         )
+
         (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+
         assert (rule["ID"], rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) == (
             "runs",
             "runs/",

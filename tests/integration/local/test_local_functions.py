@@ -46,6 +46,7 @@ def test_the_environment_is_lambdas_and_nothing_of_the_users_account(
 ) -> None:
     answer = small_stack.invoke("BehaveFunction", {"do": "environment"})
     variables = answer["variables"]
+
     assert (
         variables["AWS_LAMBDA_FUNCTION_NAME"] == small_stack.resources["BehaveFunction"]
     )  # reserved, whatever the template says
@@ -58,7 +59,9 @@ def test_the_environment_is_lambdas_and_nothing_of_the_users_account(
     assert "AWS_PROFILE" not in variables
     assert not {"users-own", "users-secret"} & set(variables.values())
     assert answer["cwd"].endswith("functions/behave")
+
     root = str(Path(answer["cwd"]).parents[1])
+
     assert answer["cwd"] in answer["path"]
     assert root in answer["path"]
 
@@ -68,10 +71,8 @@ def test_the_context_is_lambdas(small_stack: LocalStack) -> None:
     assert context["function_name"] == small_stack.resources["BehaveFunction"]
     assert context["memory"] == "128"
     assert 1000 < context["remaining_ms"] <= 2000
-    assert (
-        context["arn"]
-        == f"arn:aws:lambda:sa-east-1:123456789012:function:{small_stack.resources['BehaveFunction']}"
-    )
+    function = small_stack.resources["BehaveFunction"]
+    assert context["arn"] == f"arn:aws:lambda:sa-east-1:123456789012:function:{function}"
     assert len(context["request_id"]) == 36
 
 

@@ -1,4 +1,4 @@
-"""The HTTP API on this machine: events in payload format 2.0, answers, CORS, and whom it refuses."""
+"""The HTTP API on this machine: events in payload format 2.0, answers, CORS, refusals."""
 
 import base64
 import http.client
@@ -37,7 +37,13 @@ DOCUMENTED = json.loads("""
     "apiId": "api-id",
     "domainName": "id.execute-api.us-east-1.amazonaws.com",
     "domainPrefix": "id",
-    "http": {"method": "POST", "path": "/my/path", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "agent"},
+    "http": {
+      "method": "POST",
+      "path": "/my/path",
+      "protocol": "HTTP/1.1",
+      "sourceIp": "192.0.2.1",
+      "userAgent": "agent"
+    },
     "requestId": "id",
     "routeKey": "$default",
     "stage": "$default",
@@ -63,6 +69,7 @@ def documented_request() -> Request:
     ):
         headers[name] = value
     target = "/my/path?parameter1=value1&parameter1=value2&parameter2=value"
+
     return Request(
         "POST", target, headers, b"Hello from Lambda", source_ip="192.0.2.1", request_id="id"
     )
@@ -235,11 +242,11 @@ def test_a_caller_that_asks_before_it_sends_is_told_to_continue_at_once(
     host, port = getattr(small_stack, server).removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as raw:
         raw.sendall(
-            b"PUT /files/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n"
+            b"PUT /files/x HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Length: 1\r\nExpect: 100-continue\r\n\r\n"
         )
-        assert raw.recv(1000).startswith(
-            b"HTTP/1.1 100 Continue\r\n"
-        )  # or the time-out: nothing was sent yet
+        # Nothing of the body was sent yet: without an answer this would time out.
+        assert raw.recv(1000).startswith(b"HTTP/1.1 100 Continue\r\n")
         raw.sendall(b"x")
         assert b"HTTP/1.1 " in raw.recv(1000)
 
@@ -292,14 +299,17 @@ def test_a_preflight_is_answered_from_the_cors_configuration(url: str) -> None:
         "Access-Control-Request-Headers": "content-type",
     }
     response = requests.options(f"{url}/echo", headers={"Origin": FRONT, **asked}, timeout=30)
+
     assert (response.status_code, response.content) == (204, b"")
     assert response.headers["access-control-allow-origin"] == FRONT
     assert response.headers["access-control-allow-methods"] == "GET,POST"
     assert response.headers["access-control-allow-headers"] == "content-type"
     assert response.headers["access-control-max-age"] == "600"
+
     refused = requests.options(
         f"{url}/echo", headers={"Origin": "http://localhost:1", **asked}, timeout=30
     )
+
     assert refused.status_code == 204
     assert "access-control-allow-origin" not in refused.headers
 
@@ -318,12 +328,13 @@ def test_the_aws_endpoint_is_not_for_web_pages(small_stack: LocalStack) -> None:
 def gateway_without_stack(
     timeout: float | None, entered: threading.Event, released: threading.Event
 ) -> str:
-    """A gateway before a function that ends when it is released; the function is a Python one, all else is real."""
-    uri = "arn:aws:apigateway:x:lambda:path/2015-03-31/functions/arn:aws:lambda:x:1:function:slow/invocations"
+    """Start a gateway before a Python function that answers once ``released`` is set."""
+    function = "arn:aws:lambda:x:1:function:slow"
+    uri = f"arn:aws:apigateway:x:lambda:path/2015-03-31/functions/{function}/invocations"
     body = {"paths": {"/slow": {"get": {"x-amazon-apigateway-integration": {"uri": uri}}}}}
 
     def invoke(arn: str, event: bytes) -> Outcome:
-        assert arn == "arn:aws:lambda:x:1:function:slow"
+        assert arn == function
         entered.set()
         assert released.wait(30)
         return Outcome(b'"done"')
@@ -366,6 +377,7 @@ def test_the_most_specific_route_comes_first() -> None:
         path: next(r.key for r in routes_of(body) if r.match("GET", path) is not None)
         for path in ("/a/b", "/a/c", "/a/c/d", "/z")
     }
+
     assert first == {
         "/a/b": "GET /a/b",
         "/a/c": "ANY /a/{b}",

@@ -144,14 +144,19 @@ def test_the_command_serves_until_ctrl_c_and_leaves_nothing_behind(small_templat
         "--fire-schedules",
     )
     said = read_until(process, "fired: ")
+
     assert "monthly-count" in said
+
     url, temporary = (
         re.findall(r"HTTP API +(\S+)", said)[0],
         Path(re.findall(r"logs +(\S+)", said)[0]).parent,
     )
+
     assert requests.get(f"{url}/assets", timeout=30).status_code == 200
     assert temporary.exists()
+
     family = [child.process for child in descendants(process.pid)]
+
     assert end(process, signal.SIGINT) == 0
     assert not psutil.wait_procs(family, timeout=5)[1]
     assert not temporary.exists()
@@ -173,16 +178,22 @@ def test_sigterm_ends_the_command_too(bare_template: Path) -> None:
 
 
 def test_the_emulator_ends_with_the_process_that_started_it(bare_template: Path) -> None:
-    program = "import sys; from infra.local import LocalStack; print(LocalStack(sys.argv[1]).start().pid, flush=True); input()"
+    program = (
+        "import sys; from infra.local import LocalStack; "
+        "print(LocalStack(sys.argv[1]).start().pid, flush=True); input()"
+    )
     command = [sys.executable, "-c", program, str(bare_template)]
     parent = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     emulator = psutil.Process(int(read_until(parent, "\n")))
     family = [emulator, *emulator.children(recursive=True)]
+
     assert parent.stdin is not None
+
     with parent.stdin:
         assert end(parent, signal.SIGKILL) == -signal.SIGKILL
+
     assert not psutil.wait_procs(family, timeout=10)[1]
 
 
@@ -191,9 +202,8 @@ def test_a_port_that_is_taken_is_named_in_one_line(small_template: Path) -> None
         port = taken.getsockname()[1]
         with pytest.raises(LocalStackError) as raised:
             LocalStack(small_template, port=port).start()
-    assert (
-        str(raised.value)
-        == f"port {port} is taken by another program: stop it, or choose another with PORT={port + 1}"
+    assert str(raised.value) == (
+        f"port {port} is taken by another program: stop it, or choose another with PORT={port + 1}"
     )
 
 
@@ -226,7 +236,8 @@ def test_a_type_that_the_emulator_lacks_is_refused_by_name(
             "CodeUri nowhere is not a folder",
         ),
         (
-            "Resources: {F: {Type: AWS::Serverless::Function, Properties: {CodeUri: {Bucket: b, Key: k}}}}",
+            "Resources: {F: {Type: AWS::Serverless::Function, "
+            "Properties: {CodeUri: {Bucket: b, Key: k}}}}",
             {},
             "must be a folder to run it locally",
         ),
@@ -236,12 +247,14 @@ def test_a_type_that_the_emulator_lacks_is_refused_by_name(
             "names no Dockerfile",
         ),
         (
-            "Resources: {M: {Type: AWS::Serverless::StateMachine, Properties: {DefinitionUri: nowhere.json}}}",
+            "Resources: {M: {Type: AWS::Serverless::StateMachine, "
+            "Properties: {DefinitionUri: nowhere.json}}}",
             {},
             "DefinitionUri nowhere.json is not a file",
         ),
         (
-            "Resources: {F: {Type: AWS::Serverless::Function, Properties: {CodeUri: ., Nonsense: 1}}}",
+            "Resources: {F: {Type: AWS::Serverless::Function, "
+            "Properties: {CodeUri: ., Nonsense: 1}}}",
             {},
             "not a valid SAM template",
         ),
@@ -257,7 +270,7 @@ def test_a_template_that_cannot_run_is_refused_with_the_reason(
         translate(template, parameters)
 
 
-def test_there_must_be_a_template(tmp_path: Path) -> None:
+def test_a_missing_template_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DeployError, match="there is no template"):
         translate(tmp_path / "template.yaml", {})
 
@@ -269,12 +282,17 @@ def test_an_image_functions_handler_is_its_command_or_else_the_dockerfiles_last(
     (tmp_path / "image" / "Dockerfile").write_text(
         'FROM x\nCMD ["first.handler"]\nCMD second.handler\n'
     )
-    function = "Type: AWS::Serverless::Function, Metadata: {DockerContext: image}, Properties: {PackageType: Image"
+    function = (
+        "Type: AWS::Serverless::Function, Metadata: {DockerContext: image}, "
+        "Properties: {PackageType: Image"
+    )
     template = tmp_path / "template.yaml"
     template.write_text(
-        f"Resources:\n  A: {{{function}}}}}\n  B: {{{function}, ImageConfig: {{Command: [given.handler]}}}}}}\n"
+        f"Resources:\n  A: {{{function}}}}}\n"
+        f"  B: {{{function}, ImageConfig: {{Command: [given.handler]}}}}}}\n"
     )
     sources = translate(template, {}).sources
+
     assert (sources["A"].handler, sources["B"].handler) == ("second.handler", "given.handler")
     assert sources["A"].code_dir == tmp_path / "image"
 

@@ -36,10 +36,14 @@ def test_a_warehouse_of_the_environment_is_written_and_told(tmp_path: Path) -> N
     said = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
+
     assert said.returncode == 0, said.stderr
+
     warehouse = tmp_path / "b3.duckdb"
+
     assert f"warehouse {warehouse}: 2 rows of {EVALUATIONS}, 1 row of {REQUESTS}\n" in said.stdout
     assert "is live: first version of this type" in said.stdout
+
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         assert connection.execute(f"SELECT endpoint, status FROM {REQUESTS}").fetchall() == [
             ("complete-pipeline", "success")

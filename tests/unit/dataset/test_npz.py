@@ -19,7 +19,7 @@ NAMES = st.text("abcdefghij_", min_size=1, max_size=70)
 
 @settings(max_examples=60, deadline=None)
 @given(columns=st.dictionaries(NAMES, ARRAYS, min_size=1, max_size=6))
-def test_numpy_reads_it_and_a_map_shows_the_same_aligned(
+def test_numpy_and_map_npz_read_the_same_arrays_and_these_are_aligned(
     tmp_path_factory: pytest.TempPathFactory, columns: dict[str, np.ndarray]
 ) -> None:
     path = write_npz(tmp_path_factory.mktemp("npz") / "a.npz", columns)
@@ -46,7 +46,7 @@ def test_pieces_give_the_bytes_of_the_whole(tmp_path: Path) -> None:
 
 
 def test_pieces_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="3 values, 4 were announced"):
+    with pytest.raises(ValueError, match="must have 4 values, got 3"):
         write_npz(tmp_path / "a.npz", {"a": Pieces("int8", 4, [np.zeros(3, dtype=np.int8)])})
 
 

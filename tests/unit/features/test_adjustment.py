@@ -18,6 +18,7 @@ def test_a_split_and_a_dividend_by_hand() -> None:
         }
     )
     price, share = forward_factors(frame)
+
     np.testing.assert_allclose(share, [1, 2, 2, 2])
     np.testing.assert_allclose(price, [1, 2, 2 / (1 - 1 / 5), 2.5])
     np.testing.assert_allclose(
@@ -49,7 +50,7 @@ action = st.tuples(
 def test_back_adjustment_day_by_day_gives_the_same_ratios(
     days: list[tuple[float, float, float]], data: st.DataObject
 ) -> None:
-    """Oracle: walk back from t, and rescale every earlier price at each ex-date, as a data vendor does."""
+    """Oracle: walk back from t and rescale every earlier price at each ex-date, as vendors do."""
     close, split, share_of_close = (np.array(column) for column in zip(*days, strict=True))
     dividend = share_of_close * np.concatenate([[0], close[:-1]])
     frame = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Features against slow oracles that see only the history up to t, on real quotes with their splits and dividends."""
+"""Features equal slow oracles that see only the history up to t, on real quotes with splits."""
 
 from collections.abc import Callable
 from datetime import date
@@ -31,7 +31,7 @@ def some(bundled: pd.DataFrame) -> pd.DataFrame:
 
 
 def history_in_own_basis(frame: pd.DataFrame, ticker: str, t: pd.Timestamp) -> pd.DataFrame:
-    """The ticker's rows up to t, all prices and volumes in t's share basis, by walking the actions backwards."""
+    """Return the ticker's rows up to t in t's share basis, walking the actions backwards."""
     rows = frame[(frame["ticker"] == ticker) & (frame["date"] <= t)].reset_index(drop=True)
     out = rows[["date", "open", "high", "low", "close", "volume"]].astype({"volume": float}).copy()
     for ex in np.flatnonzero((rows["split_factor"] != 1) | (rows["dividend"] != 0))[::-1]:
@@ -67,6 +67,7 @@ def reference_v1(frame: pd.DataFrame, ticker: str, t: pd.Timestamp) -> dict[str,
         "stochastic_14": 100 * (close - low14) / (high14 - low14),
         "close": raw["close"],
     }
+
     return {name: float(values.iloc[-1]) for name, values in series.items()}
 
 
@@ -88,6 +89,7 @@ def reference_v2(frame: pd.DataFrame, ticker: str, t: pd.Timestamp) -> dict[str,
         "bollinger_z": (close.iloc[-1] - close.iloc[-20:].mean()) / close.iloc[-20:].std(),
         "distance_to_high": close.iloc[-1] / close.iloc[-252:].max() - 1,
     }
+
     return {name: float(value) for name, value in out.items()}
 
 
@@ -102,7 +104,9 @@ def test_features_equal_the_slow_oracle(
     chosen = np.union1d(
         rng.choice(eligible, 40, replace=False), np.intersect1d(actions + 3, eligible)[:30]
     )
+
     assert np.isin(actions + 3, chosen).any()
+
     for row in chosen:
         expected = oracle(some, some["ticker"][row], some["date"][row])
         found = dict(zip(features.names, features.X[row], strict=True))
@@ -114,13 +118,13 @@ def test_features_equal_the_slow_oracle(
             )
 
 
-def test_the_names_are_the_references_thirteen_and_the_baselines_thirty_nine(
+def test_v1_has_the_references_thirteen_names_and_v2_thirty_nine_features(
     some: pd.DataFrame,
 ) -> None:
     assert tuple(V1) == (
         "rolling_volatility_5", "moving_avg_10", "macd", "rsi_14", "volume_change", "avg_volume_10",
-        "best_buy_sell_spread", "close_to_best_buy", "price_momentum_5", "high_breakout_20", "bollinger_upper",
-        "stochastic_14", "close",
+        "best_buy_sell_spread", "close_to_best_buy", "price_momentum_5", "high_breakout_20",
+        "bollinger_upper", "stochastic_14", "close",
     )  # fmt: skip
     assert len(build_features(some, "v2", LIMIT).names) == 39
     assert build_features(some, "v2", LIMIT).names[:18] == tuple(V2)
@@ -140,15 +144,20 @@ def test_book_features_on_official_quotes(shared_data: Path) -> None:
     )
     frame, _ = clean(days)
     features = build_features(frame, "v1", LIMIT)
+
     assert features.without == ()
+
     bid, ask = frame["best_buy"].to_numpy(), frame["best_sell"].to_numpy()
     found = {
         name: features.X[:, features.names.index(name)]
         for name in ("best_buy_sell_spread", "close_to_best_buy")
     }
+
     np.testing.assert_allclose(found["best_buy_sell_spread"], ask - bid)
     np.testing.assert_allclose(found["close_to_best_buy"], (frame["close"] - bid) / bid)
+
     petr4 = np.flatnonzero((frame["ticker"] == "PETR4") & (frame["date"] == "2016-07-26"))[0]
+
     assert found["best_buy_sell_spread"][petr4] == pytest.approx(
         0.02
     )  # two ticks of a share that trades at R$ 11
@@ -175,18 +184,21 @@ def test_a_later_split_changes_no_earlier_row(some: pd.DataFrame, version: str) 
     split.loc[last, ["open", "high", "low", "close"]] /= 10.0
     split.loc[last, "volume"] *= 10
     before, after = (build_features(frame, version, LIMIT) for frame in (some, split))
+
     np.testing.assert_array_equal(before.X[~last], after.X[~last])
+
     scale_free = [
         n
         for n, name in enumerate(before.names)
         if version == "v2" or name in ("rsi_14", "volume_change")
     ]
+
     np.testing.assert_allclose(
         before.X[last][:, scale_free], after.X[last][:, scale_free], rtol=1e-9, atol=1e-12
     )
 
 
-def test_nothing_crosses_tickers(some: pd.DataFrame) -> None:
+def test_features_of_a_ticker_do_not_depend_on_other_tickers(some: pd.DataFrame) -> None:
     alone = some[some["ticker"] == "PETR4"].reset_index(drop=True)
     among = build_features(some, "v1", LIMIT).X[(some["ticker"] == "PETR4").to_numpy()]
     np.testing.assert_array_equal(build_features(alone, "v1", LIMIT).X, among)
@@ -255,6 +267,7 @@ def test_the_reference_rule_by_hand(some: pd.DataFrame) -> None:
             and f["volume_change"][row] < 0
         )
         assert rule[row] == (BUY if buy else SELL if sell else HOLD)
+
     assert {HOLD, SELL} <= set(rule)
 
 
@@ -271,6 +284,7 @@ def test_a_flat_price_has_no_finite_rsi_and_an_ever_rising_one_has_a_hundred() -
     with np.errstate(all="ignore"):
         series = Series(Panel(frame))
         rsi = series.panel.rows(series.rsi)
+
     assert np.isnan(rsi[39])
     assert rsi[79] == 100.0
 

@@ -17,7 +17,7 @@ from b3shared.features.cross_section import CrossSection, MarketReturn
     dates=st.integers(1, 60),
     digits=st.integers(0, 3),
 )
-def test_ranks_are_those_of_pandas_ties_and_holes_included(
+def test_ranks_equal_those_of_pandas_with_ties_and_missing_values(
     seed: int, rows: int, dates: int, digits: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -31,14 +31,14 @@ def test_ranks_are_those_of_pandas_ties_and_holes_included(
             np.testing.assert_allclose(CrossSection(session).rank(values), expected, rtol=1e-12)
 
 
-def test_values_that_a_model_cannot_tell_apart_are_a_tie() -> None:
+def test_values_that_are_equal_as_float32_are_ties() -> None:
     values = np.array([1.0, 1.0 + 1e-12, 2.0])
     np.testing.assert_allclose(
         CrossSection(np.zeros(3, dtype=np.int32)).rank(values), [0.5, 0.5, 1.0]
     )
 
 
-def test_the_market_in_portions_is_the_market_to_the_last_bit() -> None:
+def test_market_returns_added_in_portions_are_equal_to_the_last_bit() -> None:
     rng = np.random.default_rng(0)
     session, returns = rng.integers(0, 50, 5_000), rng.normal(size=5_000)
     returns[rng.random(5_000) < 0.1] = np.nan
@@ -46,6 +46,7 @@ def test_the_market_in_portions_is_the_market_to_the_last_bit() -> None:
     whole.add(session, returns)
     for part in np.array_split(np.arange(5_000), 7):
         portions.add(session[part], returns[part])
+
     np.testing.assert_array_equal(portions.mean, whole.mean)
     np.testing.assert_allclose(
         whole.mean[:50], pd.Series(returns).groupby(session).mean(), rtol=1e-12
@@ -53,5 +54,5 @@ def test_the_market_in_portions_is_the_market_to_the_last_bit() -> None:
     assert np.isnan(whole.mean[50])
 
 
-def test_no_rows_have_no_ranks() -> None:
+def test_ranks_of_no_rows_are_empty() -> None:
     assert CrossSection(np.empty(0, dtype=np.int32)).rank(np.empty(0)).shape == (0,)

@@ -1,4 +1,4 @@
-"""No label, no feature and no window reaches over a hole of more than ``max_gap`` sessions; after it history begins anew."""
+"""No label, feature or window reaches over a hole of more than ``max_gap`` sessions."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from b3shared.registry.compatibility import Universe, offer_name, universe_of
 
 HOLE = ("2022-03-01", "2022-11-30")
 OTHER = "BBAS9"
-"""What the ticker is called after the hole for the oracle: another ticker, with a history of its own."""
+"""Name of the ticker after the hole for the oracle: another ticker, with its own history."""
 
 
 def holed(frame: pd.DataFrame, name: str = "BBAS3") -> pd.DataFrame:
@@ -72,6 +72,7 @@ def test_labels_around_a_hole_are_those_of_two_tickers(
         )
     own = (found.ticker == "BBAS3") & (found.label != UNLABELLED)
     days = (found.label_end - found.date)[own].astype(int)
+
     assert own.sum() > 400
     assert days.max() <= 21
 
@@ -92,24 +93,27 @@ def test_no_window_reaches_over_a_hole(frame: pd.DataFrame) -> None:
 
 
 def test_a_ticker_that_has_just_come_back_is_served_no_features(frame: pd.DataFrame) -> None:
-    """What is served agrees with the training: features and volatility begin anew."""
+    """Serving agrees with training: features and volatility begin anew."""
     quotes = holed(frame)
     recent = quotes[quotes["date"] <= "2022-12-20"].reset_index(drop=True)
     universe = Universe(2e6)
     snapshot = build_snapshot(recent, 4, {universe})
     row = snapshot.ticker.tolist().index("BBAS3")
     window = snapshot.windows[offer_name("v2", universe)][row]
+
     assert np.isnan(window[-1]).any()
     assert np.isnan(snapshot.volatility[row])
     assert (
         snapshot.sessions[row]
         == (recent["ticker"] == "BBAS3").to_numpy()[recent["date"] > HOLE[1]].sum()
     )
+
     others = np.arange(len(snapshot.ticker)) != row
+
     assert np.isfinite(snapshot.volatility[others]).all()
 
 
-def test_versions_of_two_holes_are_fed_each_with_its_own(frame: pd.DataFrame) -> None:
+def test_universes_with_different_max_gap_have_windows_of_their_own(frame: pd.DataFrame) -> None:
     patient = Universe(2e6, max_gap=252)
     snapshot = build_snapshot(holed(frame), 4, {Universe(2e6), patient})
     short, long = (
@@ -117,6 +121,7 @@ def test_versions_of_two_holes_are_fed_each_with_its_own(frame: pd.DataFrame) ->
     )
     row = snapshot.ticker.tolist().index("BBAS3")
     features = build_features(holed(frame), "v2", 2e6, 252)
+
     np.testing.assert_array_equal(
         long[row, -1], features.X[features.series.panel.newest[row]].astype(np.float32)
     )
@@ -124,7 +129,7 @@ def test_versions_of_two_holes_are_fed_each_with_its_own(frame: pd.DataFrame) ->
     assert np.isfinite(snapshot.volatility).all()
 
 
-def test_the_hole_of_a_version_is_that_of_its_parameters() -> None:
+def test_max_gap_of_a_version_is_read_from_its_parameters() -> None:
     """Versions from before name it under the LSTM; those that never said are of the default."""
     now = PipelineParams(max_gap=9).model_dump(mode="json")
     before = PipelineParams().model_dump(mode="json", exclude={"max_gap"})
@@ -145,7 +150,7 @@ CALENDAR = sessions(pd.Timestamp("2023-01-02").date(), pd.Timestamp("2023-12-28"
 def test_lines_are_the_unbroken_stretches_of_the_tickers(
     tickers: list[set[int]], max_gap: int
 ) -> None:
-    """Sessions are the exchange's, so the holes of a ticker do not depend on which others are there."""
+    """Sessions are the exchange's, so a ticker's holes do not depend on the other tickers."""
     rows = [(f"AAA{n}3", CALENDAR[day]) for n, days in enumerate(tickers) for day in sorted(days)]
     frame = pd.DataFrame(
         {"ticker": [r[0] for r in rows], "date": np.array([r[1] for r in rows], "datetime64[s]")}
@@ -158,6 +163,7 @@ def test_lines_are_the_unbroken_stretches_of_the_tickers(
         new = ticker != before[0] or between > max_gap
         line += new
         expected.append((line, 0 if new else expected[-1][1] + 1))
+
     assert list(zip(panel.line.tolist(), panel.position.tolist(), strict=True)) == expected
     assert panel.shape == (line + 1, max(position for _, position in expected) + 1)
     assert [rows[at][0] for at in panel.newest] == panel.tickers.tolist()

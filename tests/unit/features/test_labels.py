@@ -48,7 +48,7 @@ def total_return(rows: dict[str, np.ndarray], start: int, end: int) -> float:
 def expected(
     rows: dict[str, np.ndarray], t: int, params: PipelineParams, rule: np.ndarray
 ) -> tuple[int, object, float]:
-    """(label, label_end, return) of row t by walking forward; UNLABELLED when the rows end too early."""
+    """Return (label, label_end, return) of row t by walking forward, or that of no label."""
     unknown = (UNLABELLED, None, np.nan)
     reach = max(params.horizon, params.signal_lag)
     if t + reach >= len(rows["date"]) or (t < 20 and params.label != "signal"):
@@ -67,11 +67,14 @@ def expected(
             continue
         if abs(outcome) > band:
             return (BUY if outcome > 0 else SELL), rows["date"][t + n], outcome
+
     return HOLD, rows["date"][t + params.horizon], outcome
 
 
 @pytest.mark.parametrize("params", KINDS, ids=names)
-def test_labels_equal_a_walk_into_the_future(some: pd.DataFrame, params: PipelineParams) -> None:
+def test_labels_equal_those_of_a_loop_over_future_rows(
+    some: pd.DataFrame, params: PipelineParams
+) -> None:
     found = labels_of(some, params)
     with np.errstate(all="ignore"):
         series = Series(Panel(some))
@@ -93,17 +96,19 @@ def test_labels_equal_a_walk_into_the_future(some: pd.DataFrame, params: Pipelin
             else:
                 assert found.label_end[where[t]] == np.datetime64(end, "D")
                 assert found.future_return[where[t]] == pytest.approx(outcome, rel=1e-9)
+
     assert seen >= (
         {UNLABELLED, HOLD} if params.label == "signal" else {UNLABELLED, BUY, HOLD, SELL}
     )
 
 
 @pytest.mark.parametrize("params", KINDS, ids=names)
-def test_a_label_is_what_the_data_up_to_its_end_says(
+def test_a_label_depends_on_no_data_after_its_end(
     some: pd.DataFrame, params: PipelineParams
 ) -> None:
-    """Cut the data right after label_end: the label is there and the same; nothing beyond was used."""
+    """Cut the data right after label_end: the label is there and the same."""
     whole = labels_of(some, params)
+
     for cut in ("2020-12-30", "2021-03-15"):
         earlier = (some["date"] <= cut).to_numpy()
         part = labels_of(some[earlier].reset_index(drop=True), params)
@@ -139,7 +144,7 @@ def test_the_known_label_is_an_older_one(some: pd.DataFrame) -> None:
     assert (found.known_label[rows[:5]] == UNLABELLED).all()
 
 
-def test_a_dividend_is_no_loss(some: pd.DataFrame) -> None:
+def test_a_dividend_counts_as_return(some: pd.DataFrame) -> None:
     """PETR4 fell by 1.8 % on 2021-04-15, and paid 3.3 % that day: holders gained."""
     found = labels_of(some, PipelineParams.of(label="direction", horizon=1))
     row = np.flatnonzero((some["ticker"] == "PETR4") & (some["dividend"] > 0))[0] - 1

@@ -1,4 +1,4 @@
-"""Windows against pandas, and that a window's figure depends on its own values alone, to the last bit."""
+"""Rolling windows equal pandas, and depend on their own values alone, to the last bit."""
 
 import numpy as np
 import pandas as pd
@@ -45,8 +45,12 @@ def grid_of(seed: int, columns: int, lines: int = 5) -> np.ndarray:
 )
 def test_every_window_equals_pandas(seed: int, window: int, columns: int, how: str) -> None:
     grid = grid_of(seed, columns)
-    expected = np.array([[getattr(pd.Series(line[max(0, end - window) : end]), how)(**({"skipna": False}))
-                          if end >= window else np.nan for end in range(1, columns + 1)] for line in grid])  # fmt: skip
+    expected = np.full(grid.shape, np.nan)
+    for number, line in enumerate(grid):
+        for end in range(window, columns + 1):
+            values = pd.Series(line[end - window : end])
+            expected[number, end - 1] = getattr(values, how)(skipna=False)
+
     found = ROLLING[how](grid, window)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
     np.testing.assert_allclose(
@@ -71,7 +75,7 @@ def test_windows_of_a_part_of_the_history_equal_those_of_the_whole_to_the_last_b
     np.testing.assert_array_equal(part, whole)
 
 
-def test_what_came_long_before_leaves_no_trace() -> None:
+def test_a_window_does_not_depend_on_values_before_it() -> None:
     calm = np.full((1, 100), 0.1)
     wild = np.concatenate([np.full((1, 50), 1e15), calm], axis=1)
     for how in (rolling_mean, rolling_std):
@@ -80,7 +84,7 @@ def test_what_came_long_before_leaves_no_trace() -> None:
     assert (rolling_std(calm, 60)[0, 59:] == 0.0).all()
 
 
-def test_a_block_of_lines_is_like_any_other() -> None:
+def test_a_line_has_the_same_values_in_every_block() -> None:
     grid = grid_of(1, 1_000, lines=200)
     for line in (0, 40, 199):
         np.testing.assert_array_equal(
@@ -88,7 +92,7 @@ def test_a_block_of_lines_is_like_any_other() -> None:
         )
 
 
-def test_a_maximum_of_fewer_columns_is_given_where_that_is_allowed() -> None:
+def test_a_maximum_may_be_taken_of_fewer_columns_than_the_window() -> None:
     grid = np.arange(10.0)[None, :]
     np.testing.assert_array_equal(
         rolling_max(grid, 20, least=3)[0], [np.nan, np.nan, *range(2, 10)]
@@ -96,13 +100,13 @@ def test_a_maximum_of_fewer_columns_is_given_where_that_is_allowed() -> None:
 
 
 @pytest.mark.parametrize("span", [12, 26])
-def test_the_exponential_mean_is_that_of_pandas(span: int) -> None:
+def test_the_exponential_mean_equals_that_of_pandas(span: int) -> None:
     grid = np.abs(np.random.default_rng(0).normal(size=(3, 200))) + 1
     expected = pd.DataFrame(grid.T).ewm(span=span, adjust=False).mean().to_numpy().T
     np.testing.assert_allclose(ema(grid, span), expected, rtol=1e-12)
 
 
-def test_grids_without_columns_or_lines_stay_so() -> None:
+def test_empty_grids_keep_their_shape() -> None:
     for shape in ((0, 5), (3, 0)):
         for how in (rolling_mean, rolling_std):
             assert how(np.empty(shape), 4).shape == shape

@@ -1,4 +1,4 @@
-"""The training table: complete rows only, the newest unlabelled ones included, every other row accounted for."""
+"""The training table has complete rows only, and every other row is counted by reason."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_the_newest_rows_are_there_without_a_label(eight: pd.DataFrame) -> None:
     assert np.isnan(data.future_return[unlabelled]).all()
 
 
-def test_rows_are_sorted_complete_and_tell_where_they_came_from(eight: pd.DataFrame) -> None:
+def test_rows_are_sorted_and_complete_and_name_their_row_of_the_quotes(eight: pd.DataFrame) -> None:
     made = preprocess(eight, PipelineParams())
     data = made.data
     assert np.isfinite(data.X).all()
@@ -77,13 +77,14 @@ def test_truncated_history_gives_the_same_earlier_rows(
     ):
         np.testing.assert_array_equal(getattr(part, name), getattr(earlier, name), err_msg=name)
     known = part.label != UNLABELLED
+
     for name in ("label", "label_end", "future_return"):
         np.testing.assert_array_equal(
             getattr(part, name)[known], getattr(earlier, name)[known], err_msg=name
         )
 
 
-def test_a_table_survives_its_files(tmp_path: Path, eight: pd.DataFrame) -> None:
+def test_a_saved_table_loads_equal(tmp_path: Path, eight: pd.DataFrame) -> None:
     data = preprocess(eight, PipelineParams()).data
     assert [path.name for path in data.save(tmp_path)] == ["matrix.npy", "columns.npz"]
     again = Dataset.load(tmp_path)
@@ -106,7 +107,7 @@ def test_one_ticker_is_enough_for_v1_and_refused_for_v2(eight: pd.DataFrame) -> 
         preprocess(alone, PipelineParams())
 
 
-def test_one_class_only_is_named(eight: pd.DataFrame) -> None:
+def test_labels_of_one_class_are_refused_by_name(eight: pd.DataFrame) -> None:
     still = eight.assign(open=10.0, high=10.0, low=10.0, close=10.0, split_factor=1.0, dividend=0.0)
     still["close"] += np.tile([0.0, 0.001], len(still))[
         : len(still)
@@ -128,7 +129,7 @@ def test_a_block_of_nan_takes_only_the_rows_that_need_it(eight: pd.DataFrame) ->
     assert (after.ticker != "PETR4").sum() == (before.ticker != "PETR4").sum()
 
 
-def test_nothing_left_says_why(eight: pd.DataFrame) -> None:
+def test_an_empty_table_is_refused_with_the_reason(eight: pd.DataFrame) -> None:
     with pytest.raises(TooLittleHistoryError, match="min_turnover"):
         preprocess(eight, PipelineParams.of(min_turnover=1e15))
     with pytest.raises(TooLittleHistoryError, match="60 sessions whose median turnover"):

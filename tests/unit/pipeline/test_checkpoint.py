@@ -1,4 +1,4 @@
-"""The checkpoint of a training: of many attempts the newest holds it, and no other can change it."""
+"""Of many attempts at a training the newest holds the checkpoint; no other can change it."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -56,14 +56,14 @@ def test_an_attempt_may_save_without_having_loaded(storage: Storage) -> None:
     assert attempt(storage).load() == b"two"
 
 
-def test_saving_the_same_twice_is_not_taken_for_somebody_elses_work(storage: Storage) -> None:
+def test_an_attempt_may_save_equal_bytes_twice(storage: Storage) -> None:
     mine = attempt(storage)
     for _ in range(3):
         mine.save(b"epoch 1")
     assert attempt(storage).load() == b"epoch 1"
 
 
-def test_who_was_taken_over_stops_at_the_next_save_and_changes_nothing(storage: Storage) -> None:
+def test_a_superseded_attempt_stops_at_its_next_save_and_changes_nothing(storage: Storage) -> None:
     first, second = attempt(storage), attempt(storage)
     first.save(b"epoch 1")
     assert second.load() == b"epoch 1"
@@ -76,7 +76,7 @@ def test_who_was_taken_over_stops_at_the_next_save_and_changes_nothing(storage: 
 
 
 def test_taking_over_the_same_bytes_supersedes_too(storage: Storage) -> None:
-    """The etag of S3 is a hash of the content: without a token, one attempt's word could pass for another's."""
+    """S3's etag is a hash of the content: without a token, equal attempts would look the same."""
     first, second = attempt(storage), attempt(storage)
     first.save(b"same")
     second.load()
@@ -85,7 +85,7 @@ def test_taking_over_the_same_bytes_supersedes_too(storage: Storage) -> None:
         first.save(b"same")
 
 
-def test_a_finished_step_leaves_no_checkpoint_and_stops_whoever_is_still_at_it(
+def test_a_finished_step_leaves_no_checkpoint_and_stops_other_attempts(
     storage: Storage,
 ) -> None:
     first, second = attempt(storage), attempt(storage)
@@ -135,7 +135,7 @@ def test_a_training_that_begins_anew_does_not_count_the_time_of_an_abandoned_one
     assert last.started == began
 
 
-def test_what_is_no_checkpoint_is_refused(storage: Storage) -> None:
+def test_an_object_that_is_no_checkpoint_is_refused(storage: Storage) -> None:
     for junk in (b"", b"\x00\xff", b"[]\n", b'{"token": "x"}\ndata', b'{"started": "now"}\ndata'):
         storage.put(KEY, junk)
         with pytest.raises(ArtifactCorruptError, match="checkpoint"):
@@ -143,7 +143,7 @@ def test_what_is_no_checkpoint_is_refused(storage: Storage) -> None:
 
 
 class Crossed(FolderStorage):
-    """A folder in which somebody else takes the checkpoint over just before each of our first writes."""
+    """A folder in which another attempt takes over just before each of our first writes."""
 
     def __init__(self, path: Path, times: int) -> None:
         super().__init__(path)
@@ -163,19 +163,19 @@ class Crossed(FolderStorage):
         return super().replace(key, data, etag)
 
 
-def test_a_takeover_that_is_crossed_is_tried_again(tmp_path: Path) -> None:
+def test_a_takeover_is_tried_again_after_a_conflict(tmp_path: Path) -> None:
     StepCheckpoint(FolderStorage(tmp_path), KEY).save(b"epoch 1")
     late = StepCheckpoint(Crossed(tmp_path, 3), KEY)
     assert late.load() == b"epoch 1"
     late.save(b"epoch 2")
 
 
-def test_a_takeover_that_is_always_crossed_gives_up(tmp_path: Path) -> None:
+def test_a_takeover_gives_up_after_many_conflicts(tmp_path: Path) -> None:
     with pytest.raises(SupersededError):
         StepCheckpoint(Crossed(tmp_path, 10**6), KEY).load()
 
 
-def test_of_trainers_at_the_same_moment_exactly_one_goes_on(tmp_path: Path) -> None:
+def test_of_simultaneous_attempts_exactly_one_continues(tmp_path: Path) -> None:
     attempts, gate = [attempt(FolderStorage(tmp_path)) for _ in range(6)], Barrier(6)
 
     def train(mine: StepCheckpoint) -> bool:
@@ -201,10 +201,10 @@ STEPS = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
 )
 @given(steps=STEPS)
-def test_whatever_the_order_the_last_to_take_over_holds_it_and_its_last_work_is_found(
+def test_in_any_order_the_last_attempt_to_take_over_holds_the_checkpoint(
     storage: Storage, steps: list[tuple[int, str]]
 ) -> None:
-    """Four attempts against a holder and a value: what the checkpoint is meant to be, without storage."""
+    """Four attempts compared with a model of the checkpoint: a holder and a value."""
     storage.delete(KEY)
     attempts = [attempt(storage) for _ in range(4)]
     known, holder, work = set[int](), None, None
@@ -229,10 +229,11 @@ def test_whatever_the_order_the_last_to_take_over_holds_it_and_its_last_work_is_
         else:
             with pytest.raises(SupersededError):
                 attempts[who].save(data)
+
     assert attempt(storage).load() == work
 
 
-def test_a_conflict_of_the_storage_never_comes_out_as_such(storage: Storage) -> None:
+def test_a_conflict_of_the_storage_is_never_raised_to_the_caller(storage: Storage) -> None:
     first = attempt(storage)
     first.load()
     storage.put(KEY, b"something else")

@@ -44,8 +44,11 @@ def test_both_parts_are_written_with_the_figures_of_the_evaluation(
         EVALUATIONS: 2,
         REQUESTS: 1,
     }
+
     test, validation = rows(warehouse, EVALUATIONS)
+
     assert (test["dataset_type"], validation["dataset_type"]) == ("test", "validation")
+
     record = evaluated.record(Step.EVALUATE_MODEL)
     key = record.artifacts["metrics.json"].key
     figures = from_json(evaluated.storage.read(key), key)["model"]
@@ -58,6 +61,7 @@ def test_both_parts_are_written_with_the_figures_of_the_evaluation(
         )
         for name in CLASSES:
             assert row[f"recall_{name}"] == figures[part]["per_class"][name]["recall"]
+
     assert evaluated.storage.exists(
         test["visualization_path"].removeprefix(f"{evaluated.storage.url}/")
     )
@@ -104,14 +108,17 @@ def test_tables_of_the_reference_project_with_rows_of_its_own_are_kept(
     with duckdb.connect(warehouse) as connection:
         connection.execute(f"CREATE SEQUENCE {REQUESTS}_log_id_seq")
         connection.execute(
-            f"CREATE TABLE {REQUESTS} (log_id INTEGER PRIMARY KEY DEFAULT nextval('{REQUESTS}_log_id_seq'), "
-            "endpoint VARCHAR NOT NULL, request_payload JSON, response_payload JSON, status VARCHAR NOT NULL, "
-            "error_message TEXT, timestamp TIMESTAMP DEFAULT CURRENT_TIMESTAMP)"
+            f"CREATE TABLE {REQUESTS} ("
+            f"log_id INTEGER PRIMARY KEY DEFAULT nextval('{REQUESTS}_log_id_seq'), "
+            "endpoint VARCHAR NOT NULL, request_payload JSON, response_payload JSON, "
+            "status VARCHAR NOT NULL, error_message TEXT, "
+            "timestamp TIMESTAMP DEFAULT CURRENT_TIMESTAMP)"
         )
         connection.execute(
             f"INSERT INTO {REQUESTS} (endpoint, status) VALUES ('train-model', 'success')"
         )
     export_run(evaluated, "first.all.1", warehouse)
+
     assert [row["endpoint"] for row in rows(warehouse, REQUESTS)] == [
         "train-model",
         "complete-pipeline",

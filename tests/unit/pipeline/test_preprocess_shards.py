@@ -1,4 +1,4 @@
-"""Preprocessing in shards makes the same files, to the byte, whoever makes the shards and however often."""
+"""Preprocessing in shards makes the same files as in one piece, to the byte."""
 
 from pathlib import Path
 
@@ -32,8 +32,19 @@ def quotes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         connection.execute("DELETE FROM q WHERE ticker = 'BRAP4' AND date > '2022-02-01'")
         connection.execute("UPDATE q SET volume = NULL WHERE ticker = 'ASAI3'")
-        book = "if(ticker = 'CMIG4', close - 0.01, NULL) AS best_buy, if(ticker = 'CMIG4', close + 0.01, NULL) AS best_sell"
+        book = (
+            "if(ticker = 'CMIG4', close - 0.01, NULL) AS best_buy, "
+            "if(ticker = 'CMIG4', close + 0.01, NULL) AS best_sell"
+        )
         connection.execute(f"COPY (SELECT *, {book} FROM q) TO '{path}' (FORMAT parquet)")
+
+    return path
+
+
+def without_volume(quotes: Path, path: Path) -> Path:
+    """Write the quotes with an empty column of volumes."""
+    rows = f"SELECT * REPLACE (NULL::BIGINT AS volume) FROM '{quotes}'"
+    duckdb.execute(f"COPY ({rows}) TO '{path}' (FORMAT parquet)")
     return path
 
 
@@ -54,7 +65,7 @@ def hashes(record: StepRecord) -> dict[str, str]:
 @pytest.mark.parametrize(
     "params", [{}, {"features": "v1", "label": "triple_barrier"}, {"min_turnover": 150_000_000.0}]
 )
-def test_the_files_and_the_report_are_those_of_one_piece(
+def test_files_and_report_equal_those_of_one_shard(
     tmp_path: Path, quotes: Path, params: dict
 ) -> None:
     (_, whole), (run, sharded) = (
@@ -67,7 +78,7 @@ def test_the_files_and_the_report_are_those_of_one_piece(
     assert sharded.summary == whole.summary
 
 
-def test_shards_that_others_have_made_are_taken_as_they_are(tmp_path: Path, quotes: Path) -> None:
+def test_stored_shards_are_not_made_again(tmp_path: Path, quotes: Path) -> None:
     _, whole = made(tmp_path / "whole", quotes, 10**9)
     storage, setting = FolderStorage(tmp_path / "run"), settings(tmp_path / "run", quotes, 3_000)
     run = Run.create(storage, "run", PipelineParams.of(PARAMS))
@@ -75,15 +86,18 @@ def test_shards_that_others_have_made_are_taken_as_they_are(tmp_path: Path, quot
     for number in range(shards):
         answer = perform_shard(ShardRequest(run_id="run", shard=number), setting)
         assert answer == {"run_id": "run", "shard": number, "made": True}
+
     assert perform_shard(ShardRequest(run_id="run", shard=0), setting)["made"] is False
+
     loads = [a.key for a in run.record(Step.LOAD_DATA).artifacts.values()]
     for key in loads:  # nothing is left to be made of them
         storage.delete(key)
+
     assert hashes(run_step(run, Step.PREPROCESS_DATA, settings=setting)) == hashes(whole)
     assert perform_shard(ShardRequest(run_id="run", shard=1), setting)["made"] is False
 
 
-def test_a_shard_that_only_half_arrived_is_made_again(tmp_path: Path, quotes: Path) -> None:
+def test_a_shard_without_its_mark_is_made_again(tmp_path: Path, quotes: Path) -> None:
     storage, setting = FolderStorage(tmp_path), settings(tmp_path, quotes, 3_000)
     run = Run.create(storage, "run", PipelineParams.of(PARAMS))
     run_step(run, Step.LOAD_DATA, settings=setting)
@@ -95,11 +109,11 @@ def test_a_shard_that_only_half_arrived_is_made_again(tmp_path: Path, quotes: Pa
     assert perform_shard(ShardRequest(run_id="run", shard=2), setting)["made"] is True
 
 
-def test_a_shard_that_there_is_not_is_refused(tmp_path: Path, quotes: Path) -> None:
+def test_a_shard_number_out_of_range_is_refused(tmp_path: Path, quotes: Path) -> None:
     setting = settings(tmp_path, quotes, 3_000)
     run = Run.create(FolderStorage(tmp_path), "run", PipelineParams.of(PARAMS))
     run_step(run, Step.LOAD_DATA, settings=setting)
-    with pytest.raises(InvalidParameterError, match="shard 99"):
+    with pytest.raises(InvalidParameterError, match=r"shard must be .* got 99"):
         perform_shard(ShardRequest(run_id="run", shard=99), setting)
 
 
@@ -115,7 +129,7 @@ def test_a_users_own_quotes_are_not_cut(tmp_path: Path, quotes: Path) -> None:
     assert record.summary["rows"] > 1_000
 
 
-def test_a_column_that_only_another_shard_has_counts_as_there(tmp_path: Path, quotes: Path) -> None:
+def test_a_column_that_only_one_shard_has_is_used_for_all(tmp_path: Path, quotes: Path) -> None:
     _, record = made(tmp_path, quotes, 3_000, features="v1")
     assert "best_buy_sell_spread" in record.summary["feature_names"]
 
@@ -123,22 +137,14 @@ def test_a_column_that_only_another_shard_has_counts_as_there(tmp_path: Path, qu
 def test_a_source_that_has_no_volume_at_all_is_refused_in_shards_too(
     tmp_path: Path, quotes: Path
 ) -> None:
-    empty = tmp_path / "empty.parquet"
-    duckdb.execute(
-        f"COPY (SELECT * REPLACE (NULL::BIGINT AS volume) FROM '{quotes}') TO '{empty}' (FORMAT parquet)"
-    )
+    empty = without_volume(quotes, tmp_path / "empty.parquet")
     with pytest.raises(InvalidQuotesError, match="no volume"):
         made(tmp_path / "run", empty, 3_000)
 
 
-def test_why_a_shard_failed_is_in_the_run(tmp_path: Path, quotes: Path) -> None:
-    empty, setting = (
-        tmp_path / "empty.parquet",
-        settings(tmp_path / "run", tmp_path / "empty.parquet", 3_000),
-    )
-    duckdb.execute(
-        f"COPY (SELECT * REPLACE (NULL::BIGINT AS volume) FROM '{quotes}') TO '{empty}' (FORMAT parquet)"
-    )
+def test_the_error_of_a_failed_shard_is_recorded_in_the_run(tmp_path: Path, quotes: Path) -> None:
+    empty = without_volume(quotes, tmp_path / "empty.parquet")
+    setting = settings(tmp_path / "run", empty, 3_000)
     run = Run.create(FolderStorage(tmp_path / "run"), "run", PipelineParams.of(PARAMS))
     run_step(run, Step.LOAD_DATA, settings=setting)
     with pytest.raises(InvalidQuotesError):

@@ -1,4 +1,4 @@
-"""What a step's function takes from the state machine and gives back."""
+"""Requests of the state machine to a step's function, and its answers."""
 
 import json
 
@@ -49,7 +49,7 @@ def test_anything_else_is_refused_by_name(event, word):
         lambda x: st.lists(x) | st.dictionaries(st.text(), x),
     )
 )
-def test_no_event_whatever_makes_another_error(event):
+def test_every_invalid_event_raises_the_same_error(event):
     try:
         StepRequest.of(event)
     except InvalidParameterError:
@@ -62,6 +62,7 @@ def test_a_step_answers_in_short_and_says_when_it_was_done_before(tmp_path):
     Run.create(FolderStorage(tmp_path), "r1", PipelineParams.of(SMALL))
     request = StepRequest(run_id="r1", overrides={"period": "2y"})
     first, again = (perform(Step.LOAD_DATA, request, settings) for _ in range(2))
+
     assert first.pop("shards") == again.pop("shards") == [0]
     assert first == {
         "run_id": "r1",

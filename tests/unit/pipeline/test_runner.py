@@ -1,4 +1,4 @@
-"""One step at a time: done once, its failure recorded, its parameters and the user's own data part of the lineage."""
+"""Running single steps: results, failures, changed parameters and the user's own data."""
 
 import json
 import shutil
@@ -69,10 +69,12 @@ def quotes_of(run: Run, folder: Path) -> pd.DataFrame:
     return ParquetSource(run.fetch(Step.LOAD_DATA, folder) / "quotes.parquet").read(QuoteQuery())
 
 
-def test_a_failed_step_is_recorded_with_code_and_words_and_the_error_comes_out(fresh: Run) -> None:
+def test_a_failed_step_is_recorded_with_code_and_message_and_raises(fresh: Run) -> None:
     with pytest.raises(UnknownTickerError, match="XXXX3") as caught:
         do(fresh, Step.LOAD_DATA, {"tickers": ["XXXX3", "PETR4"]})
+
     state = fresh.state()[Step.LOAD_DATA]
+
     assert state.status == "failed"
     assert state.record is None
     assert {name: state.error[name] for name in ("code", "message", "details")} == {
@@ -100,7 +102,7 @@ def test_an_error_that_is_not_ours_is_recorded_too(run: Run) -> None:
     assert status(run)[:4] == ["done"] * 4
 
 
-def test_what_cannot_be_asked_of_a_step_is_refused_before_it_starts(run: Run) -> None:
+def test_an_invalid_request_is_refused_before_the_step_starts(run: Run) -> None:
     before = run.storage.list()
     for overrides, words in (
         ({"horizon": 5}, "belongs to preprocess_data"),
@@ -149,14 +151,19 @@ def test_parameters_given_at_split_and_train_are_used_and_make_the_later_steps_s
 ) -> None:
     first = run.record(Step.SPLIT_DATA).summary
     second = do(run, Step.SPLIT_DATA, {"test_size": 0.1, "val_size": 0.1}).summary
+
     assert second["test_size"] < 0.6 * first["test_size"]
     assert second["train_size"] > first["train_size"]
     assert status(run) == ["done"] * 3 + ["stale"] * 3 + ["missing"] * 2
     with pytest.raises(StepNotReadyError, match="train_model, which is out of date"):
         do(run, Step.EVALUATE_MODEL)
+
     trained = do(run, Step.TRAIN_MODEL, {"n_estimators": 5, "random_state": 3})
+
     assert (trained.params["rf"]["n_estimators"], trained.params["rf"]["max_depth"]) == (5, [4])
+
     forest = joblib.load(run.fetch(Step.TRAIN_MODEL, tmp_path) / "b3_model.joblib")
+
     assert (len(forest.estimators_), forest.max_depth, forest.random_state) == (5, 4, 3)
     assert status(run) == ["done"] * 4 + ["stale"] * 2 + ["missing"] * 2
     assert (
@@ -179,6 +186,7 @@ def test_the_name_and_the_namespace_given_at_save_are_those_of_the_version(
     ).summary
     registry = Registry(run.storage, "mine")
     folder = registry.fetch("rf", summary["model_version"], tmp_path)
+
     assert [path.name for path in folder.glob("*.joblib")] == ["forest_2024.joblib"]
     assert len(joblib.load(folder / "forest_2024.joblib").estimators_) == 12
     assert summary["model_path"].endswith(
@@ -198,14 +206,19 @@ def test_quotes_of_the_users_own_are_loaded_in_place_of_the_deployments(
     given = eight[eight["ticker"].isin(["PETR4", "VALE3", "WEGE3"])].assign(company="of my own")
     key = give(run, given, "uploads/mine.parquet", tmp_path)
     record = do(run, Step.LOAD_DATA, {"tickers": ["PETR4", "VALE3"]}, input_key=key)
+
     assert (record.input.key, record.input.sha256) == (key, run.storage.sha256(key))
+
     frame = quotes_of(run, tmp_path)
+
     assert set(frame["ticker"]) == {"PETR4", "VALE3"}  # filtered as the deployment's would be
     assert set(frame["company"]) == {"of my own"}
     assert record.summary["source"] == key
     assert record.output_hash != loaded.output_hash
     assert status(run) == ["done"] + ["stale"] * 5 + ["missing"] * 2
+
     back = do(run, Step.LOAD_DATA, {"tickers": SMALL["tickers"]}, input_key="")
+
     assert back.input is None
     assert back.output_hash == loaded.output_hash
     assert status(run) == ["done"] * 6 + ["missing"] * 2
@@ -219,14 +232,19 @@ def test_edited_quotes_are_preprocessed_in_place_of_those_loaded(
     edited.loc[edited.index[100], "close"] = -1.0  # what cannot be a quote is dropped here too
     key = give(run, edited, "uploads/edited.parquet", tmp_path)
     record = do(run, Step.PREPROCESS_DATA, input_key=key)
+
     assert record.summary["tickers"] == 7
     assert len(clean(edited)[0]) == len(edited) - 1
+
     sizes = do(run, Step.SPLIT_DATA).summary
+
     assert (
         sum(sizes[f"{part}_size"] for part in ("train", "validation", "test"))
         < record.summary["labelled_rows"]
     )
+
     document = json.loads(run.storage.read("runs/first/steps/preprocess_data.json"))
+
     assert document["input"] == {"key": key, "sha256": run.storage.sha256(key)}
     assert do(run, Step.PREPROCESS_DATA) == record  # it keeps what it was given
     assert record.input_hash != before.input_hash
@@ -273,7 +291,7 @@ def test_data_that_are_not_there_or_not_quotes_are_refused(run: Run) -> None:
 
 
 @pytest.mark.parametrize("step", list(Step)[2:])
-def test_a_step_that_would_not_read_the_users_data_does_not_take_them(run: Run, step: Step) -> None:
+def test_a_step_that_does_not_read_the_users_data_refuses_them(run: Run, step: Step) -> None:
     run.storage.put("uploads/mine", b"data")
     before = run.storage.list()
     with pytest.raises(InvalidParameterError, match="load_data and preprocess_data do"):

@@ -1,4 +1,4 @@
-"""A training that is interrupted and called again: what the run says meanwhile, and what becomes of rivals."""
+"""A training that is interrupted and called again, and other attempts at the same time."""
 
 import shutil
 from dataclasses import replace
@@ -61,7 +61,9 @@ def checkpoints(run: Run) -> list[str]:
 def test_an_interrupted_training_is_no_failure_and_says_how_far_it_is(run: Run) -> None:
     with pytest.raises(Unfinished):
         train(run, seconds_left=no_time)
+
     state = run.state()[Step.TRAIN_MODEL]
+
     assert (state.status, state.error) == ("missing", None)
     assert state.progress is not None
     assert {name: state.progress[name] for name in ("phase", "epoch", "epochs")} == {
@@ -72,11 +74,13 @@ def test_an_interrupted_training_is_no_failure_and_says_how_far_it_is(run: Run) 
     said = status_answer(run, ["first.all.1"]).body()
     assert said["steps"]["train_model"]["progress"]["epoch"] == 1
     assert said["pipeline_state"]["training_status"] == "running"
+
     (key,) = checkpoints(run)
+
     assert key == "runs/first/train_model/checkpoint"
 
 
-def test_called_again_it_goes_on_and_makes_what_one_call_would_have_made(
+def test_a_training_in_slices_makes_the_files_of_an_uninterrupted_one(
     run: Run, split: Path, tmp_path: Path
 ) -> None:
     for _ in range(2):
@@ -84,11 +88,15 @@ def test_called_again_it_goes_on_and_makes_what_one_call_would_have_made(
             train(run, seconds_left=no_time)
     heard: list[dict[str, Any]] = []
     record = train(run, seconds_left=no_time, progress=heard.append)
+
     assert [words["epoch"] for words in heard if "epoch" in words] == [3]
     assert checkpoints(run) == []
+
     other = Run.open(FolderStorage(shutil.copytree(split, tmp_path / "straight")), "first")
     straight = train(other)
+
     assert record.artifacts.keys() == straight.artifacts.keys()
+
     for name in ("model.onnx", "predictions.npz"):
         assert record.artifacts[name].sha256 == straight.artifacts[name].sha256
 
@@ -108,7 +116,7 @@ def _seconds(iso: str) -> float:
     return datetime.fromisoformat(iso).timestamp()
 
 
-def test_other_parameters_do_not_go_on_with_the_work_of_these(run: Run) -> None:
+def test_a_training_with_other_parameters_starts_anew(run: Run) -> None:
     with pytest.raises(Unfinished):
         train(run, seconds_left=no_time)
     heard: list[dict[str, Any]] = []
@@ -139,7 +147,7 @@ def test_parameters_that_change_nothing_of_the_work_go_on_with_it(run: Run) -> N
     assert [words["epoch"] for words in heard if "epoch" in words] == [2, 3]
 
 
-def test_a_rival_that_takes_over_stops_the_first_which_records_nothing(run: Run) -> None:
+def test_a_superseded_attempt_stops_and_records_nothing(run: Run) -> None:
     def taken_over(words: dict[str, Any]) -> None:
         if words.get("epoch") == 1:
             StepCheckpoint(run.storage, checkpoints(run)[0]).load()
@@ -152,7 +160,7 @@ def test_a_rival_that_takes_over_stops_the_first_which_records_nothing(run: Run)
     assert train(run).summary
 
 
-def test_who_is_overtaken_by_one_that_finishes_answers_with_what_was_made(run: Run) -> None:
+def test_a_superseded_attempt_returns_the_record_of_the_attempt_that_finished(run: Run) -> None:
     done: list[StepRecord] = []
 
     def overtaken(words: dict[str, Any]) -> None:
@@ -171,12 +179,15 @@ def test_a_training_that_fails_keeps_its_checkpoint_and_its_reason(run: Run) -> 
     assert len(checkpoints(run)) == 1
 
 
-def test_the_function_answers_partial_until_it_is_done(run: Run) -> None:
+def test_the_function_answers_partial_until_the_training_is_done(run: Run) -> None:
     answers = [
         perform(Step.TRAIN_MODEL, TRAIN, settings_of(run, slice_seconds=0.0)) for _ in range(4)
     ]
+
     assert [answer["status"] for answer in answers] == ["partial", "partial", "done", "done"]
+
     first = answers[0]
+
     assert first == {
         "run_id": "first",
         "step": "train_model",
@@ -208,7 +219,7 @@ def test_the_clock_of_a_slice_runs_out_at_the_setting_or_at_the_reserve_whicheve
     assert slice_clock(float("inf"), lambda: float("inf"))() == float("inf")
 
 
-def test_the_refit_is_interrupted_likewise(run: Run) -> None:
+def test_a_refit_is_interrupted_and_continued_too(run: Run) -> None:
     train(run)
     run_step(run, Step.EVALUATE_MODEL, settings=settings_of(run))
     request = StepRequest(run_id="first", step=Step.REFIT_MODEL)

@@ -17,7 +17,8 @@ from b3shared.core.versions import FEATURES_VERSION
 from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline, run_step
-from b3shared.pipeline.serving_snapshot import _lookback, build_snapshot, refresh
+from b3shared.pipeline.publish_snapshot import lookback_of, refresh_serving
+from b3shared.pipeline.serving_snapshot import build_snapshot
 from b3shared.quotes.lake.lake import LAKE
 from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.quotes.lake.write import write_lake
@@ -74,10 +75,14 @@ def test_a_run_of_some_tickers_and_an_older_period_publishes_all_of_the_newest(
     store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path
 ) -> None:
     summary = publish(store)
+
     assert summary["published"] is True
     assert (summary["tickers"], summary["as_of"]) == (60, "2023-12-28")
+
     snapshot = served(store, tmp_path)
+
     assert snapshot.ticker.tolist() == sorted(set(bundled["ticker"]))
+
     recent = bundled[bundled["date"] > "2020-12-28"].reset_index(drop=True)
     expected = build_snapshot(recent, 1, {Universe(PARAMS.min_turnover, PARAMS.tickers)})
     for version, windows in expected.windows.items():
@@ -86,6 +91,7 @@ def test_a_run_of_some_tickers_and_an_older_period_publishes_all_of_the_newest(
         )
         assert snapshot.windows[version].shape[1] == 1
     state = Release(store).state()
+
     assert (state.as_of, state.snapshot) == ("2023-12-28", summary["snapshot"])
     assert state.live == json.loads(store.read(KEY))["live"] != {}
     assert state.events[-1]["who"] == "pipeline"
@@ -141,7 +147,7 @@ def test_a_newer_session_in_the_lake_moves_the_release_on(
     ]
 
 
-def test_a_snapshot_that_cannot_feed_what_is_live_is_not_served(
+def test_a_snapshot_that_lacks_features_of_a_live_version_is_not_served(
     store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path
 ) -> None:
     two = write_parquet(
@@ -153,7 +159,7 @@ def test_a_snapshot_that_cannot_feed_what_is_live_is_not_served(
     assert Release(store).state().snapshot is None
 
 
-def test_once_published_a_version_with_other_features_is_refused(
+def test_promoting_a_version_that_the_snapshot_has_no_features_for_is_refused(
     store: FolderStorage, tmp_path: Path
 ) -> None:
     publish(store)
@@ -166,6 +172,7 @@ def test_once_published_a_version_with_other_features_is_refused(
         "params": PARAMS.model_dump(mode="json"),
     }
     version = Registry(store, "models").register("rf", [file], manifest)
+
     with pytest.raises(IncompatibleFeaturesError, match="of_tomorrow"):
         promote(store, "models", "rf", version, who="maria", why="hope")
 
@@ -181,7 +188,7 @@ def test_nothing_is_published_before_a_version_is_saved(tmp_path: Path) -> None:
 def test_a_version_with_another_liquidity_limit_goes_live_when_its_features_are_published(
     store: FolderStorage,
 ) -> None:
-    """Saving cannot promote it on the snapshot that is served; publishing makes one that fits both, and does."""
+    """The served snapshot lacks its features; publishing makes one for both, then promotes."""
     publish(store)
     first = Release(store).state().live[RF]
     params = PipelineParams.of(
@@ -202,16 +209,23 @@ def test_new_quotes_are_served_without_a_run(
     store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path
 ) -> None:
     older = write_parquet(bundled[bundled["date"] <= "2023-12-27"], tmp_path / "older.parquet")
+
     assert publish(store, older)["as_of"] == "2023-12-27"
+
     live = Release(store).state().live
-    refreshed = refresh(Settings(storage=store.url))
+    refreshed = refresh_serving(Settings(storage=store.url))
+
     assert (refreshed["published"], refreshed["as_of"]) == (True, "2023-12-28")
+
     state = Release(store).state()
+
     assert (state.live, state.as_of, state.events[-1]["who"]) == (live, "2023-12-28", "ingest")
+
     before = store.read(KEY)
-    assert refresh(Settings(storage=store.url)) == refreshed
+
+    assert refresh_serving(Settings(storage=store.url)) == refreshed
     assert store.read(KEY) == before
-    assert refresh(Settings(storage=store.url, quotes=str(older)))["published"] is False
+    assert refresh_serving(Settings(storage=store.url, quotes=str(older)))["published"] is False
     assert store.read(KEY) == before
 
 
@@ -221,11 +235,16 @@ def test_the_first_refresh_after_a_change_of_the_features_code_goes_on_serving_w
     version = Release(store).state().live[RF]
     key = f"models/models/rf/{version}/manifest.json"
     manifest = from_json(store.read(key), key)
+
     assert manifest["features_version"] == FEATURES_VERSION
+
     store.put(key, to_json(manifest | {"features_version": 0}))
-    assert refresh(Settings(storage=store.url))["published"] is True
+
+    assert refresh_serving(Settings(storage=store.url))["published"] is True
+
     live = Live(store)
     answer = Predictor(live, lambda: date(2023, 12, 28)).predict("PETR4")
+
     assert (answer["model_version"], answer["degraded"], answer["message"]) == (
         version,
         True,
@@ -233,43 +252,50 @@ def test_the_first_refresh_after_a_change_of_the_features_code_goes_on_serving_w
     )
 
 
-def test_a_refresh_of_the_same_lake_makes_nothing_again_and_one_of_another_does(
+def test_a_refresh_makes_a_snapshot_only_if_the_lake_has_changed(
     store: FolderStorage, bundled: pd.DataFrame, tmp_path: Path
 ) -> None:
     publish(store)
     lake = Settings(storage=store.url, quotes=f"{store.url}/{LAKE}")
     write_lake(bundled[bundled["date"] >= "2020-01-01"], store)
-    first = refresh(lake)
+    first = refresh_serving(lake)
+
     assert first["published"] is True
+
     key = str(first["snapshot"])
     stored = store.read(key)
     store.delete(key)  # who makes it again stores it again
-    assert refresh(lake) == first
+
+    assert refresh_serving(lake) == first
     assert not store.exists(key)
+
     store.put(key, stored)
     changed = bundled[bundled["date"] >= "2023-01-01"].copy()
     changed.loc[changed["ticker"] == "PETR4", "close"] *= 1.01
     write_lake(changed, store)
-    second = refresh(lake)
+    second = refresh_serving(lake)
+
     assert (second["published"], second["as_of"]) == (True, first["as_of"])
     assert Release(store).state().snapshot == second["snapshot"] != first["snapshot"]
+
     Release(store).set_snapshot(key, "2023-12-28", who="maria")
-    assert refresh(lake) == second, "somebody else's is served: it is published again"
+
+    assert refresh_serving(lake) == second, "somebody else's is served: it is published again"
     assert Release(store).state().snapshot == second["snapshot"]
 
 
-def test_rows_alone_are_kept_where_no_model_of_sequences_is_fed(
+def test_windows_are_one_row_long_where_no_live_model_takes_sequences(
     store: FolderStorage, tmp_path: Path
 ) -> None:
     publish(store)
     assert served(store, tmp_path).lookback == 1
     manifests = [{"model_type": kind, "params": {"lookback": 8}} for kind in ("rf", "lstm")]
-    assert [_lookback(manifests[:1]), _lookback(manifests)] == [1, 8]
+    assert [lookback_of(manifests[:1]), lookback_of(manifests)] == [1, 8]
 
 
-def test_with_nothing_live_a_refresh_does_nothing_and_says_so(tmp_path: Path) -> None:
+def test_a_refresh_without_a_live_version_publishes_nothing(tmp_path: Path) -> None:
     store = FolderStorage(tmp_path / "store")
-    assert refresh(Settings(storage=store.url)) == {
+    assert refresh_serving(Settings(storage=store.url)) == {
         "published": False,
         "reason": "no version is live; its run will publish the newest quotes",
     }

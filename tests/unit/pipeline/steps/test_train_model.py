@@ -28,7 +28,7 @@ PARAMS = (
 
 @pytest.fixture(scope="module")
 def suspended(eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run through the refit on quotes in which every ticker lacks features for twelve sessions shortly before the end."""
+    """A run to the refit; every ticker lacks features for twelve sessions near the end."""
     gone = eight["date"].isin(
         np.unique(eight["date"])[-15:-7]
     )  # and the volatility of the open for four more
@@ -41,7 +41,7 @@ def suspended(eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.mark.parametrize("step", [Step.TRAIN_MODEL, Step.REFIT_MODEL])
-def test_a_network_is_saved_though_no_ticker_s_newest_row_ends_a_whole_window(
+def test_a_network_is_saved_though_no_tickers_newest_row_ends_a_full_window(
     suspended: Run, step: Step, tmp_path: Path
 ) -> None:
     data = Dataset.load(suspended.fetch(Step.PREPROCESS_DATA, tmp_path))

@@ -9,7 +9,7 @@ import pytest
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.params.run import PipelineParams
-from b3shared.pipeline.serving_snapshot import store_snapshot
+from b3shared.pipeline.publish_snapshot import store_snapshot
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES
 from b3shared.quotes.ingest.import_quotes import fill_lake
 from b3shared.quotes.ingest.ingest import Ingest
