@@ -1,1 +1,1 @@
-"""What the product runs on: the pipeline's state machine, alarms and dashboard, and the local stack."""
+"""What the product runs on: state machines, the local stack, packaging and the API description."""

@@ -14,8 +14,8 @@ from types import ModuleType
 from typing import Any
 
 from b3shared.api.requests import MAX_REASON
-from b3shared.params.models import ALIASES
-from b3shared.params.run import MODEL_TYPES, NAMESPACE_PATTERN, RUN_ID_PATTERN, flat_schemas
+from b3shared.params.models import ALIASES, DEFAULT_MODEL_TYPE, accepted_names
+from b3shared.params.run import NAMESPACE_PATTERN, RUN_ID_PATTERN, flat_schemas
 from b3shared.params.steps import Step, owner_of
 from infra.api_texts import OPERATIONS, SAME_AS, STEP_ROUTES, TAGS
 
@@ -157,8 +157,8 @@ def _add_texts(spec: dict[str, Any]) -> None:
         for parameter in operation.get("parameters", []):
             if parameter["name"] == "model_type":
                 parameter |= {
-                    "schema": {"type": "string", "enum": list(MODEL_TYPES)},
-                    "example": "rf",
+                    "schema": {"type": "string", "enum": list(accepted_names())},
+                    "example": DEFAULT_MODEL_TYPE,
                 }
     if left := [path for path, operations in described.items() if operations]:
         raise KeyError(f"infra/api_texts.py lacks {', '.join(left)}")
@@ -263,7 +263,11 @@ def _parameters(step: Step | None) -> dict[str, Any]:
         if step is None or owner_of(n) is step
     }
     if "model_type" in found:
-        found["model_type"] = {"type": "string", "enum": list(MODEL_TYPES), "default": "rf"}
+        found["model_type"] = {
+            "type": "string",
+            "enum": list(accepted_names()),
+            "default": DEFAULT_MODEL_TYPE,
+        }
     return found
 
 

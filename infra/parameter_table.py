@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from b3shared.cli.parameters import allowed
-from b3shared.params.models import LSTMParams
+from b3shared.params.lstm import LSTMParams
 from b3shared.params.run import flat_schemas
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,8 +16,8 @@ TARGET = ROOT / "docs" / "LSTM.md"
 BEGIN = "<!-- parameters: python -m infra.parameter_table -->\n"
 END = "<!-- end of parameters -->\n"
 
-RUN_PARAMETERS = ("lookback", "horizon", "max_gap")
-"""Parameters of the run that the network's windows and labels depend on."""
+RUN_PARAMETERS = ("lookback", "horizon", "max_gap", "interval_level")
+"""Parameters of the run that the network's windows, labels and intervals depend on."""
 
 
 def table() -> str:

@@ -21,10 +21,11 @@ from b3shared.cli.parameters import ParameterCommand, given_parameters, paramete
 from b3shared.cli.report import copy_report
 from b3shared.core.config import BUNDLED_QUOTES, Settings
 from b3shared.core.errors import B3Error
-from b3shared.models import MODELS
+from b3shared.params.models import model_types
 from b3shared.params.steps import Step
 from b3shared.quotes.ingest.import_quotes import fill_lake
 from b3shared.quotes.sources import open_source
+from b3shared.registry.key import ModelKey
 from b3shared.registry.release import Release
 from b3shared.runs.failures import message_of
 from b3shared.runs.run import Run
@@ -91,7 +92,7 @@ def run_local(
         _fill_lake(data, storage)
 
         params = given_parameters(words, options)
-        for model_type in [params["model_type"]] if "model_type" in params else MODELS:
+        for model_type in [params["model_type"]] if "model_type" in params else model_types():
             wanted = params | {"model_type": model_type}
             if not _run(stack, storage, wanted, report, warehouse):
                 return 1
@@ -207,7 +208,9 @@ def _follow(stack: LocalStack, run: Run, execution: str) -> dict[str, Any] | Non
 def _outcome(run: Run, report: Path) -> str:
     """Return the result of a run as text; its report is copied to a folder."""
     records: dict[Step, Any] = {step: state.record for step, state in run.state().items()}
-    live = Release(run.storage).state().live.get(f"{run.params.model_dir}/{run.params.model_type}")
+    live = (
+        Release(run.storage).state().live.get(ModelKey(run.params.model_dir, run.params.model_type))
+    )
     version = records[Step.SAVE_MODEL].summary["model_version"]
     return output.outcome(records, copy_report(run, report), live=live == version)
 

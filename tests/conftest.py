@@ -1,4 +1,4 @@
-"""Real quotes for every test: the bundled sample, and the development data where a checkout has it."""
+"""Real quotes for every test: the bundled sample, and the larger development data if there."""
 
 import os
 from pathlib import Path
@@ -24,12 +24,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Bytes are named by their parameter: what is in them may be a clock or of this machine, a test's name is neither."""
+    """Bytes are named by their parameter: their content may be a clock or of this machine."""
     return argname if isinstance(val, bytes) else None
 
 
 class ByFileOrFolder(LoadScopeScheduling):
-    """A process does whole files, and whole folders of tests/integration, whose tests share a stack."""
+    """Gives a process whole files, and whole folders of tests/integration, which share a stack."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]

@@ -28,6 +28,7 @@ from b3shared.core.errors import (
 )
 from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
+from b3shared.registry.key import ModelKey
 from b3shared.registry.promotion import promote, rollback
 from b3shared.registry.release import Release
 from b3shared.registry.versions import Registry
@@ -177,12 +178,12 @@ class Control:
         types = registry.types() if model_type is None else [model_type]
         listed = {}
         for kind in types:
-            key = f"{namespace}/{PipelineParams.of(model_type=kind).model_type}"
-            listed[key.split("/")[1]] = {
+            key = ModelKey.checked(namespace, kind)
+            listed[key.model_type] = {
                 "live": state.live.get(key),
                 "skill": state.skill.get(key),
                 "versions": [_version(manifest) for manifest in registry.versions(kind)],
-                "events": [event for event in state.events if event["key"] == key],
+                "events": [event for event in state.events if event["key"] == str(key)],
             }
         return 200, {"status": "success", "namespace": namespace, "models": listed}
 
@@ -271,8 +272,7 @@ class Control:
         if needed is None:
             return None
         state = run.state()
-        order = list(Step)
-        for earlier in order[: order.index(needed) + 1]:
+        for earlier in (*needed.earlier, needed):
             if state[earlier].status != "done":
                 word = "is out of date" if state[earlier].status == "stale" else "has not run"
                 raise StepNotReadyError(
@@ -320,7 +320,7 @@ def _version(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _moved(
-    namespace: str, model_type: str, before: dict[str, str], after: dict[str, str]
+    namespace: str, model_type: str, before: dict[ModelKey, str], after: dict[ModelKey, str]
 ) -> dict[str, Any]:
-    key = f"{namespace}/{PipelineParams.of(model_type=model_type).model_type}"
-    return {"status": "success", "model": key, "from": before.get(key), "to": after.get(key)}
+    key = ModelKey.checked(namespace, model_type)
+    return {"status": "success", "model": str(key), "from": before.get(key), "to": after.get(key)}

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from b3shared.core.errors import InvalidParameterError
-from b3shared.params.run import NAMESPACE_PATTERN, PipelineParams, flattened
+from b3shared.params.models import model_types, nested
+from b3shared.params.run import NAMESPACE_PATTERN, PipelineParams
 from b3shared.params.steps import Step, owner_of
 from b3shared.runs.run import Run
 
@@ -22,7 +23,7 @@ _NOT_PARAMETERS = ("run_id", "input_key", "wait_seconds")
 
 
 def taken_apart(body: Body) -> tuple[str | None, str | None, dict[str, Any]]:
-    """Run id, input key, and everything else, which are parameters, those of the forest on the top level.
+    """Run id, input key, and everything else, which are parameters, nested.
 
     Raises:
         InvalidParameterError: ``run_id`` or ``input_key`` is not text, or the key lies elsewhere
@@ -39,7 +40,8 @@ def taken_apart(body: Body) -> tuple[str | None, str | None, dict[str, Any]]:
             parameters=["input_key"],
         )
     rest = {name: value for name, value in body.items() if name not in _NOT_PARAMETERS}
-    return body.get("run_id"), body.get("input_key"), flattened(rest)
+    given = {n: v for n, v in rest.items() if v is not None or n not in model_types()}
+    return body.get("run_id"), body.get("input_key"), nested(given)
 
 
 def check_names(body: Body, allowed: Sequence[str]) -> None:
@@ -66,11 +68,11 @@ def own_params(run: Run, step: Step, params: Body) -> dict[str, Any]:
         InvalidParameterError: Unknown, out of bounds, or another step's with another value.
     """
     now = run.effective_params(step)
-    before, after = flattened(now.model_dump()), flattened(now.replace(**params).model_dump())
+    after = now.replace(params)
     overrides = {
         name: value
         for name, value in params.items()
-        if owner_of(name) is step or before[name] != after[name]
+        if owner_of(name) is step or getattr(now, name) != getattr(after, name)
     }
     run.effective_params(step, overrides)  # refuses what is not the step's own
     return overrides
@@ -78,7 +80,7 @@ def own_params(run: Run, step: Step, params: Body) -> dict[str, Any]:
 
 def resumed_params(run: Run, params: Body) -> PipelineParams:
     """The parameters that a caller means who names a run: the run's, with what he gives."""
-    return run.params.replace(**params)
+    return run.params.replace(params)
 
 
 def run_id_of(idempotency_key: str | None) -> str | None:

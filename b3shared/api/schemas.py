@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from b3shared.core.skill import Skill
+from b3shared.params.models import DEFAULT_MODEL_TYPE, OneOf, accepted_names, model_types
 
 Action = Literal["buy", "hold", "sell"]
-ModelType = Literal["rf", "random_forest", "lstm", "lstm_mtl"]
+ModelType = Annotated[str, OneOf(accepted_names)]
 TickerText = Annotated[
     str, StringConstraints(strip_whitespace=True, pattern=r"^\s*[A-Za-z0-9]{1,12}\s*$")
 ]
@@ -32,7 +33,7 @@ class PredictRequest(_Request):
     """One ticker."""
 
     ticker: TickerText = Field(description="trimmed and put in capitals", examples=["PETR4"])
-    model_type: ModelType = "rf"
+    model_type: ModelType = DEFAULT_MODEL_TYPE
     model_version: VersionText | None = Field(
         default=None, description="a registered version; default: the live one"
     )
@@ -42,7 +43,7 @@ class BatchRequest(_Request):
     """Many tickers, or all of the snapshot."""
 
     tickers: Annotated[list[TickerText], Field(min_length=1, max_length=MAX_BATCH)] | Literal["all"]
-    model_type: ModelType = "rf"
+    model_type: ModelType = DEFAULT_MODEL_TYPE
     model_version: VersionText | None = None
 
 
@@ -65,7 +66,8 @@ class Reason(_Answer):
         description="by how much the action's probability falls when the feature takes that median; below 0 it rises"
     )
     return_effect: float | None = Field(
-        description="by how much the predicted return falls then, a fraction; below 0 it rises; null for rf"
+        description="by how much the predicted return falls then, a fraction; below 0 it rises; "
+        "null where the model forecasts none"
     )
 
 
@@ -113,22 +115,24 @@ class PredictAnswer(_Answer):
     feature_importance: dict[str, float]
     explanation: Explanation
     predicted_return: float | None = Field(
-        description="total return over the horizon, a fraction; null for rf"
+        description="total return over the horizon, a fraction; null where the model forecasts none"
     )
     predicted_price: float | None = Field(
-        description="R$, last_price x (1 + predicted_return); null for rf"
+        description="R$, last_price x (1 + predicted_return); null where the model forecasts none"
     )
     interval: Interval | None = Field(
-        description="around the predicted return and price; null for rf"
+        description="around the predicted return and price; null where the model forecasts none"
     )
     last_price: float = Field(description="traded close of as_of, R$")
     input_shape: list[int]
     features_used: list[str]
     features_count: int | None = Field(
-        description="features of each session of the window; null for rf"
+        description="features of each session of the window; null where the model takes one row"
     )
-    sequence_length: int | None = Field(description="sessions of the window; null for rf")
-    model_type: Literal["rf", "lstm"]
+    sequence_length: int | None = Field(
+        description="sessions of the window; null where the model takes one row"
+    )
+    model_type: Annotated[str, OneOf(model_types)]
     requested_model_type: str
     model_source: str = Field(description="key of the version in the registry")
     model_version: str
@@ -177,7 +181,7 @@ class BatchAnswer(_Answer):
     predictions: list[BatchRow]
     errors: list[BatchError]
     classes: list[Action]
-    model_type: Literal["rf", "lstm"]
+    model_type: Annotated[str, OneOf(model_types)]
     requested_model_type: str
     model_version: str
     skill: Skill

@@ -5,17 +5,27 @@ from typing import Any
 
 import click
 
-from b3shared.params.run import MODEL_TYPES
+from b3shared.params.models import (
+    DEFAULT_MODEL_TYPE,
+    accepted_names,
+    model_spec,
+    model_types,
+)
+
+
+def _canonical(name: str) -> str:
+    """Return the model type that a name means; an unknown name as it is, for the command to refuse."""
+    return model_spec(name).name if name.lower() in accepted_names() else name
 
 
 def model_options[F: Callable[..., Any]](command: F) -> F:
     """Add ``--model-type`` and ``--model-dir``."""
     model_type = click.option(
         "--model-type",
-        default="rf",
+        default=DEFAULT_MODEL_TYPE,
         show_default=True,
-        metavar=f"[{'|'.join(dict.fromkeys(MODEL_TYPES.values()))}]",
-        callback=lambda _ctx, _param, name: MODEL_TYPES.get(name, name),
+        metavar=f"[{'|'.join(model_types())}]",
+        callback=lambda _ctx, _param, name: _canonical(name),
         help="Type of the model.",
     )
     model_dir = click.option(

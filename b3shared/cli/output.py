@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
-from b3shared.evaluation.titles import title_of
+from b3shared.evaluation.report.titles import title_of
 from b3shared.params.steps import Step
 from b3shared.runs.run import StepRecord
 

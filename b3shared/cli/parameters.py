@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from b3shared.core.errors import InvalidParameterError
-from b3shared.params.models import ALIASES, FAMILY_OF
+from b3shared.params.models import ALIASES, model_of
 from b3shared.params.run import flat_schemas
 from b3shared.params.steps import Step, owner_of
 
@@ -226,6 +226,6 @@ def _text(default: Any) -> str:
 
 def _section(name: str) -> str:
     """Return the heading under which help shows a parameter."""
-    if family := FAMILY_OF.get(name):
-        return f"Parameters of model {family}"
+    if spec := model_of(name):
+        return f"Parameters of model {spec.name}"
     return f"Parameters of step {owner_of(name)}"

@@ -1,14 +1,13 @@
-"""Types of NumPy arrays."""
+"""Types of NumPy arrays, named by what they hold. Importing this does not import NumPy."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+type Array = npt.NDArray[Any]
 
+type FloatArray = npt.NDArray[np.floating[Any]]
 
-FloatArray = npt.NDArray[np.floating[Any]]
-
-
-IntArray = npt.NDArray[np.integer[Any]]
+type IntArray = npt.NDArray[np.integer[Any]]

@@ -6,7 +6,7 @@ Parameters of a run are in :mod:`b3shared.params.run`.
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -74,7 +74,7 @@ class Settings:
         Raises:
             InvalidParameterError: ``environment`` is neither AWS nor LOCAL.
         """
-        environment = environ.get("environment", "LOCAL").upper()
+        environment = _environment(environ)
         if environment not in ("AWS", "LOCAL"):
             raise InvalidParameterError(f"environment must be AWS or LOCAL, got {environment!r}")
         return cls(
@@ -89,6 +89,41 @@ class Settings:
             warehouse=environ.get("B3_WAREHOUSE", ""),
             shard_rows=_positive(environ, "B3_SHARD_ROWS", cls.shard_rows),
         )
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    """What connections to DuckDB and MotherDuck take from the environment.
+
+    Attributes:
+        local: whether this is a user's own machine (variable ``environment``).
+        function_memory: MiB of the Lambda function, from Lambda's own variable
+            (``AWS_LAMBDA_FUNCTION_MEMORY_SIZE``); None elsewhere.
+        motherduck_secret: ARN of the secret that holds MotherDuck's token
+            (``MOTHERDUCK_SECRET_ARN``); empty for none.
+        motherduck_token: the token itself (``MOTHERDUCK_TOKEN``); empty for none, and on AWS.
+    """
+
+    local: bool = True
+    function_memory: int | None = None
+    motherduck_secret: str = ""
+    motherduck_token: str = field(default="", repr=False)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "DatabaseSettings":
+        """Read the settings; what is not set has its default."""
+        local = _environment(environ) == "LOCAL"
+        memory = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+        return cls(
+            local=local,
+            function_memory=int(memory) if memory.isdigit() else None,
+            motherduck_secret=environ.get("MOTHERDUCK_SECRET_ARN", ""),
+            motherduck_token=environ.get("MOTHERDUCK_TOKEN", "").strip() if local else "",
+        )
+
+
+def _environment(environ: Mapping[str, str]) -> str:
+    return environ.get("environment", "LOCAL").upper()
 
 
 def _positive(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -99,20 +99,28 @@ def _no_space_unsaid(error: Exception, folder: Path) -> bool:
     )
 
 
-def disk_full(who: str, folder: Path) -> DiskFullError:
-    """Make the error of a full disk.
+_SCRATCH_ADVICE = (
+    "On AWS raise the template's ScratchSize (MB, up to 10240); elsewhere make room there, "
+    "or point TMPDIR to a larger disk"
+)
+
+
+def disk_full(
+    who: str, folder: Path, *, what: str = "temporary files", advice: str = _SCRATCH_ADVICE
+) -> DiskFullError:
+    """Return the error for a full disk.
 
     Args:
-        who: the step or function that needed the disk.
-        folder: for temporary files, on that disk.
+        who: what needed the disk.
+        folder: an existing folder on that disk.
+        what: what was to be written.
+        advice: what the user can do.
     """
     disk = shutil.disk_usage(folder)
     free = round(disk.free / 2**20, 1)
     total = round(disk.total / 2**20, 1)
     return DiskFullError(
-        f"{who}: no space left for temporary files: {free:,} of {total:,} MiB are free in "
-        f"{folder}. On AWS raise the template's ScratchSize (MB, up to 10240); elsewhere make room "
-        "there, or point TMPDIR to a larger disk",
+        f"{who}: no space left for {what}: {free:,} of {total:,} MiB are free in {folder}. {advice}",
         who=who,
         folder=str(folder),
         free_mib=free,

@@ -92,7 +92,7 @@ def with_persistence_interval(
     Raises:
         TooLittleHistoryError: Too few rows to fit it on.
     """
-    zeros, level = np.zeros(len(fitted)), params.lstm.interval_level
+    zeros, level = np.zeros(len(fitted)), params.interval_level
     scale = ReturnScale.fit(
         zeros,
         data.volatility[fitted],

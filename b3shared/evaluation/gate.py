@@ -16,6 +16,7 @@ from b3shared.dataset.table import Dataset
 from b3shared.evaluation import bootstrap
 from b3shared.evaluation.metrics import row_log_loss
 from b3shared.params.run import PipelineParams
+from b3shared.params.target import target_of
 
 OUTCOMES_FILE = "test_outcomes.npz"
 
@@ -83,12 +84,6 @@ class Decision:
     promote: bool
     reason: str
     evidence: dict[str, Any]
-
-
-def target_of(params: PipelineParams) -> str:
-    """What the labels mean, as one string."""
-    lag = f", lag {params.signal_lag}" if params.label == "signal" else ""
-    return f"{params.label}, horizon {params.horizon}, width {params.label_width:g}{lag}"
 
 
 def decide(

@@ -114,7 +114,7 @@ def _score(
         data.future_return[rows],
         data.close[rows],
         prior,
-        params.lstm.interval_level,
+        params.interval_level,
     )
     actions = actions_of(said.probabilities, base_rates, params, said.returns)
     score = buy_minus_sell(said.probabilities)

@@ -1,4 +1,4 @@
-"""Corporate actions as multiplicative factors, in a form that a later action never touches.
+"""Cumulative factors of corporate actions, which a later action never changes.
 
 The usual back-adjustment rescales all history whenever a share splits, so yesterday's feature
 changes tomorrow. Here the factors are accumulated forwards: ``price * price_factor`` is a
@@ -15,7 +15,7 @@ from b3shared.core.arrays import Array, FloatArray
 
 
 def forward_factors(frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
-    """Cumulative factors of prices (splits and dividends) and of volumes (splits only), per row.
+    """Return cumulative factors of prices (splits, dividends) and of volumes (splits), per row.
 
     At an ex-date t with split factor s and dividend d the price factor grows by ``s / (1 - d /
     close[t-1])``, the usual convention (CRSP, Yahoo): the price of t-1 in t's basis is
@@ -32,34 +32,18 @@ def forward_factors(frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
     ticker = frame["ticker"].to_numpy()
     first = np.ones(len(frame), dtype=bool)
     first[1:] = ticker[1:] != ticker[:-1]
+
     close = frame["close"].to_numpy(dtype=np.float64)
     previous = np.concatenate([[np.nan], close[:-1]])
-    price, share = factor_steps(
-        frame["split_factor"].to_numpy(dtype=np.float64),
-        frame["dividend"].to_numpy(dtype=np.float64),
-        previous,
-        first,
-    )
+    dividend = frame["dividend"].to_numpy(dtype=np.float64)
+    dividend_yield = np.where(first, 0.0, dividend / previous)
+
+    share = np.where(first, 1.0, frame["split_factor"].to_numpy(dtype=np.float64))
+    price = share / (1.0 - dividend_yield)
     return _cumprod(price, first), _cumprod(share, first)
 
 
-def factor_steps(
-    split: FloatArray, dividend: FloatArray, previous: FloatArray, first: Array
-) -> tuple[FloatArray, FloatArray]:
-    """What the two factors grow by at each row.
-
-    Args:
-        split: (rows,) split factor of the row.
-        dividend: (rows,) R$ of the row.
-        previous: (rows,) close of the ticker's row before, as traded.
-        first: (rows,) bool, the ticker's first row, where both factors are 1.
-    """
-    share = np.where(first, 1.0, split)
-    yield_ = np.where(first, 0.0, dividend / previous)
-    return share / (1.0 - yield_), share
-
-
-def _cumprod(step: FloatArray, first: FloatArray) -> FloatArray:
+def _cumprod(step: FloatArray, first: Array) -> FloatArray:
     """Cumulative product that starts again where ``first`` is set."""
     out = np.empty_like(step)
     bounds = np.append(np.flatnonzero(first), len(step))

@@ -1,9 +1,9 @@
-"""The training table of some of the tickers, without what needs all of them; and the whole table, joined from the parts.
+"""The only place where parts of the tickers are joined: ranks within a date, and the market.
 
-Features of one ticker, labels and baselines are made part by part; ranks, the market and the
-numbers of the sessions need every part's rows of a date. A part holds its liquid rows only, a
-column an array, in memory or mapped from a file: joining reads one column of all parts, or all
-columns of a few rows, so the whole never needs to be in memory.
+A part holds the features, labels and baselines of some tickers' liquid rows, one array a column, in
+memory or mapped from a file. Ranks, features of the market and numbers of the sessions need the
+rows of every part. A join reads one column of all parts, or all columns of a few rows, so the whole
+table never needs to be in memory.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,20 +11,98 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.dataset.npz import Pieces
 from b3shared.dataset.table import MATRIX, Dataset, save_columns
-from b3shared.features.build import Coverage, ticker_features
-from b3shared.features.cross_section import CrossSection, MarketReturn, market_features, rank_names
-from b3shared.features.labels import build_labels
-from b3shared.params.run import PipelineParams
+from b3shared.features.cross_section import CrossSection, MarketReturn, market_features, rank_name
+from b3shared.features.formulas import FEATURE_SETS
+from b3shared.features.ticker_features import TickerFeatures
 
 Part = Mapping[str, Array]
-"""Columns of a part's liquid rows by name; ``X_<feature>`` are its features (float32). ``calendar``: all its dates;
-``quotes``: how many rows it was made of; ``unknown``: those that are not liquid because their median turnover is not
-known, as in a ticker's first 60 sessions."""
+"""Columns of some tickers' liquid rows, by name.
+
+``X_<feature>`` (float32), ``date``, ``daily_return``, and ``calendar``, the dates of all rows of
+these tickers, are there always; a part of a training table has those of
+:func:`b3shared.features.training_table.table_part` too.
+"""
+
+_BLOCK = 1 << 18
+"""Rows of the matrix that are put together at once."""
+
+
+def features_part(features: TickerFeatures) -> dict[str, Array]:
+    """Return the part of some tickers' features."""
+    panel = features.series.panel
+    rows = np.flatnonzero(features.liquid)
+
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        X = {f"X_{name}": x[rows].astype(np.float32) for name, x in features.columns.items()}
+        daily_return = panel.rows(features.series.daily_return)[rows]
+
+    return {
+        **X,
+        "date": panel.date[rows],
+        "daily_return": daily_return,
+        "calendar": panel.calendar,
+    }
+
+
+class FeatureJoin:
+    """Ranks and features of the market, over the rows of all parts.
+
+    Args:
+        parts: functions that return a part, in the order of their tickers; no ticker is in two.
+        version: feature set.
+
+    Attributes:
+        own: names of the features that need no other ticker.
+        calendar: (sessions,) datetime64[D], the dates of all rows.
+        session: (rows,) int32, number of each row's date in ``calendar``.
+        market: (sessions,) float64 by name, features of the market.
+    """
+
+    def __init__(self, parts: Sequence[Callable[[], Part]], version: str) -> None:
+        self._parts = parts
+        self._cross_section = FEATURE_SETS[version].cross_section
+        self.own = tuple(name.removeprefix("X_") for name in parts[0]() if name.startswith("X_"))
+
+        self.calendar = np.unique(np.concatenate([part()["calendar"] for part in parts]))
+        sessions = [
+            np.searchsorted(self.calendar, part()["date"]).astype(np.int32) for part in parts
+        ]
+        self._bounds = np.cumsum([0, *map(len, sessions)])
+        self.session: IntArray = np.concatenate(sessions)
+        self.market = self._market_features() if self._cross_section else {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features."""
+        ranks = map(rank_name, self.own if self._cross_section else ())
+        return (*self.own, *ranks, *self.market)
+
+    def ranks(self) -> Iterator[tuple[str, FloatArray]]:
+        """Yield name and values, (rows,) float64, of the rank of each feature; none without."""
+        if not self._cross_section:
+            return
+        dates = CrossSection(self.session)
+        for name in self.own:
+            yield rank_name(name), dates.rank(self._whole(f"X_{name}"))
+
+    def _market_features(self) -> dict[str, FloatArray]:
+        market = MarketReturn(len(self.calendar))
+        for number, part in enumerate(self._parts):
+            market.add(self.session[self._rows(number)], part()["daily_return"])
+        return market_features(market.mean)
+
+    def _whole(self, name: str) -> Array:
+        """A column of all parts."""
+        return np.concatenate([part()[name] for part in self._parts])
+
+    def _rows(self, number: int) -> slice:
+        """The rows of a part among those of all."""
+        return slice(int(self._bounds[number]), int(self._bounds[number + 1]))
+
 
 COLUMN_TYPES = {
     "date": "datetime64[D]",
@@ -39,184 +117,83 @@ COLUMN_TYPES = {
     "label_end": "datetime64[D]",
     "future_return": "float64",
 }
-"""The columns of a table beside tickers and features."""
-
-_BLOCK = 1 << 18
-"""Rows of the matrix that are put together at once."""
+"""Types of the columns of a training table beside its tickers and features."""
 
 
-def table_part(frame: pd.DataFrame, params: PipelineParams, coverage: Coverage) -> dict[str, Array]:
-    """Make the part of some tickers' quotes.
+class TableJoin(FeatureJoin):
+    """The training table of all parts: usable rows only, read column by column or in blocks.
 
     Args:
-        frame: clean quotes sorted by ticker and date.
-        params: feature set, label, horizon, liquidity limit, longest hole.
-        coverage: what the whole source has.
-
-    Raises:
-        InvalidQuotesError: The source lacks columns or tickers without which the feature set cannot
-            be had.
-    """
-    features = ticker_features(
-        frame, params.features, params.min_turnover, coverage, params.max_gap
-    )
-    labels, series = build_labels(features.shared, params), features.shared
-    panel, rows = series.panel, np.flatnonzero(features.liquid)
-
-    def liquid(grid: Array) -> Array:
-        out: Array = panel.rows(grid)[rows]
-        return out
-
-    tickers, code = np.unique(frame["ticker"].to_numpy(dtype=str)[rows], return_inverse=True)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        X = {
-            f"X_{name}": values[rows].astype(np.float32)
-            for name, values in features.columns.items()
-        }
-        columns = {
-            "close": frame["close"].to_numpy(dtype=np.float64)[rows],
-            "volatility": liquid(series.volatility),
-            "return_5": liquid(series.total_return(5)),
-            "return_20": liquid(series.total_return(20)),
-            "rule": liquid(series.rule()),
-            "daily_return": liquid(series.daily_return),
-        }
-    complete = np.ones(len(rows), dtype=bool)
-    for values in features.columns.values():
-        complete &= np.isfinite(values[rows])
-    return {
-        **X,
-        **columns,
-        "known_label": labels.known_label[rows],
-        "label": labels.label[rows],
-        "label_end": labels.label_end[rows],
-        "future_return": labels.future_return[rows],
-        "row": rows,
-        "date": panel.date[rows],
-        "tickers": tickers,
-        "ticker_code": code.astype(np.int32),
-        "complete": complete,
-        "calendar": panel.calendar,
-        "quotes": np.array(len(frame)),
-        "unknown": np.array(
-            np.count_nonzero(np.isnan(panel.rows(series.median_turnover())) & ~features.liquid)
-        ),
-    }
-
-
-class TableJoin:
-    """The whole table of parts.
-
-    Args:
-        parts: in the order of their tickers, no ticker in two of them.
+        parts: functions that return a part (:func:`b3shared.features.training_table.table_part`),
+            in the order of their tickers; no ticker is in two.
         version: feature set.
-        scratch: folder for the ranks while they are made; None keeps them in memory.
+        scratch: folder for the ranks while the table is made; None keeps them in memory.
+
+    Attributes:
+        quotes: number of rows of quotes that the parts were made of.
+        unknown: number of those that are not liquid because their median turnover is not known.
+        complete: number of liquid rows with a finite value of every feature.
     """
 
     def __init__(
         self, parts: Sequence[Callable[[], Part]], version: str, scratch: Path | None = None
     ) -> None:
-        self._parts, self._scratch = parts, scratch
-        first = parts[0]()
-        self.own = tuple(name.removeprefix("X_") for name in first if name.startswith("X_"))
-        calendars = [part()["calendar"] for part in parts]
-        self.calendar = np.unique(np.concatenate(calendars))
-        session = [
-            np.searchsorted(self.calendar, part()["date"]).astype(np.int32) for part in parts
-        ]
-        self._bounds = np.cumsum([0, *map(len, session)])
-        self._session: IntArray = np.concatenate(session)
-        self._market: dict[str, FloatArray] = {}
-        if version == "v2":
-            self._market = market_features(self._market_return())
-        self.quotes, self.unknown = (
-            sum(int(part()[name]) for part in parts) for name in ("quotes", "unknown")
-        )
-        self._count_complete()
-        self._ranks: dict[str, Callable[[], FloatArray]] = (
-            self._made_ranks() if version == "v2" else {}
-        )
+        super().__init__(parts, version)
+        self.quotes = sum(int(part()["quotes"]) for part in parts)
+        self.unknown = sum(int(part()["unknown"]) for part in parts)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the features."""
-        return (*self.own, *(rank_names(self.own) if self._market else ()), *self._market)
-
-    @property
-    def liquid(self) -> int:
-        """Rows in all parts: those that are liquid."""
-        return int(self._bounds[-1])
+        complete = self._complete()
+        self.complete = int(np.count_nonzero(complete))
+        self._usable: Array = complete & np.isfinite(self._whole("volatility"))
+        self._ranks = [_kept(name, ranks, scratch) for name, ranks in self.ranks()]
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self._usable))
 
-    def _market_return(self) -> FloatArray:
-        market = MarketReturn(len(self.calendar))
-        for number, part in enumerate(self._parts):
-            market.add(self._session[self._rows(number)], part()["daily_return"])
-        return market.mean
+    @property
+    def liquid(self) -> int:
+        """Number of liquid rows: those of all parts."""
+        return int(self._bounds[-1])
 
-    def _count_complete(self) -> None:
-        """Which rows have every feature, and which of them go into the table."""
+    def _complete(self) -> Array:
+        """(rows,) bool; every feature has a finite value. A rank has one where its feature does."""
         known = np.ones(len(self.calendar), dtype=bool)
-        for values in self._market.values():
+        for values in self.market.values():
             known &= np.isfinite(values)
-        complete = (
-            np.concatenate([part()["complete"] for part in self._parts]) & known[self._session]
-        )
-        self.complete = int(np.count_nonzero(complete))
-        volatile = np.concatenate([np.isfinite(part()["volatility"]) for part in self._parts])
-        self._usable: Array = complete & volatile
-
-    def _made_ranks(self) -> dict[str, Callable[[], FloatArray]]:
-        """Rank of every row, a feature at a time; what is on disk is mapped when it is asked for, and not for longer."""
-        among = CrossSection(self._session)
-        ranks: dict[str, Callable[[], FloatArray]] = {}
-        for name in self.own:
-            values = among.rank(self._whole(f"X_{name}")).astype(np.float32)
-            if self._scratch:
-                path = self._scratch / f"rank_{name}.npy"
-                np.save(path, values)
-                ranks[name] = partial(np.load, path, mmap_mode="r")
-            else:
-                ranks[name] = partial(np.asarray, values)
-        return ranks
-
-    def _whole(self, name: str) -> Array:
-        return np.concatenate([part()[name] for part in self._parts])
-
-    def _rows(self, number: int) -> slice:
-        return slice(int(self._bounds[number]), int(self._bounds[number + 1]))
+        complete: Array = self._whole("complete") & known[self.session]
+        return complete
 
     def column(self, name: str) -> Iterator[Array]:
-        """A column of the table, a part at a time."""
+        """Yield a column of the table, a part at a time."""
         for number, part in enumerate(self._parts):
             rows = self._rows(number)
-            yield (self._session[rows] if name == "session" else part()[name])[self._usable[rows]]
+            values = self.session[rows] if name == "session" else part()[name]
+            yield values[self._usable[rows]]
 
     def blocks(self) -> Iterator[FloatArray]:
-        """The matrix, (rows, features) float32, some rows at a time."""
+        """Yield the matrix, (rows, features) float32, some rows at a time."""
         for number, part in enumerate(self._parts):
-            mapped, begin = part(), int(self._bounds[number])
-            for at in range(begin, int(self._bounds[number + 1]), _BLOCK):
-                rows = slice(at, min(at + _BLOCK, int(self._bounds[number + 1])))
-                yield self._block(mapped, rows, begin)
+            mapped = part()
+            bounds = self._rows(number)
+            for begin in range(bounds.start, bounds.stop, _BLOCK):
+                rows = slice(begin, min(begin + _BLOCK, bounds.stop))
+                yield self._block(mapped, rows, bounds.start)
 
     def _block(self, part: Part, rows: slice, begin: int) -> FloatArray:
-        usable, own = self._usable[rows], slice(rows.start - begin, rows.stop - begin)
-        out = np.empty((np.count_nonzero(usable), len(self.names)), dtype=np.float32)
-        columns = [part[f"X_{name}"][own] for name in self.own] + [
-            ranks()[rows] for ranks in self._ranks.values()
-        ]
-        columns += [
-            values.astype(np.float32)[self._session[rows]] for values in self._market.values()
-        ]
+        """The usable ones of the matrix's ``rows``, of the part whose rows start at ``begin``."""
+        own = slice(rows.start - begin, rows.stop - begin)
+        columns = [part[f"X_{name}"][own] for name in self.own]
+        columns += [ranks()[rows] for ranks in self._ranks]
+        columns += [x.astype(np.float32)[self.session[rows]] for x in self.market.values()]
+
+        usable = self._usable[rows]
+        out = np.empty((np.count_nonzero(usable), len(columns)), dtype=np.float32)
         for number, values in enumerate(columns):
             out[:, number] = values[usable]
         return out
 
     def tickers(self) -> tuple[Array, list[IntArray]]:
-        """Names of the table's tickers, sorted, and for every part the numbers of its rows' tickers (int32)."""
+        """Return the table's tickers, sorted, and each part's (rows,) int32 numbers among them."""
         names: list[Array] = []
         codes: list[IntArray] = []
         count = 0
@@ -228,15 +205,13 @@ class TableJoin:
         return np.concatenate(names), codes
 
     def rarest(self) -> str:
-        """The feature with the fewest finite values."""
+        """Return the feature with the fewest finite values."""
         counts = {name: np.isfinite(self._whole(f"X_{name}")).sum() for name in self.own}
-        counts |= {
-            name: np.isfinite(values[self._session]).sum() for name, values in self._market.items()
-        }
+        counts |= {name: np.isfinite(x[self.session]).sum() for name, x in self.market.items()}
         return min(counts, key=lambda name: counts[name])
 
     def dataset(self) -> Dataset:
-        """The table in memory."""
+        """Return the table in memory."""
         names, codes = self.tickers()
         columns = {name: np.concatenate(list(self.column(name))) for name in COLUMN_TYPES}
         return Dataset(
@@ -247,18 +222,29 @@ class TableJoin:
         )
 
     def save(self, folder: Path) -> list[Path]:
-        """The table as the files that :meth:`b3shared.dataset.table.Dataset.save` would write, to the byte."""
-        matrix, rows = folder / MATRIX, len(self)
+        """Write the files that :meth:`b3shared.dataset.table.Dataset.save` would, to the byte."""
+        matrix = folder / MATRIX
+        rows = len(self)
+        header = {"descr": "<f4", "fortran_order": False, "shape": (rows, len(self.names))}
         with matrix.open("wb") as file:
-            described = {"descr": "<f4", "fortran_order": False, "shape": (rows, len(self.names))}
-            np.lib.format.write_array_header_1_0(file, described)
+            np.lib.format.write_array_header_1_0(file, header)
             for block in self.blocks():
                 file.write(block.data)
+
         names, codes = self.tickers()
         columns = {
             name: Pieces(kind, rows, self.column(name)) for name, kind in COLUMN_TYPES.items()
         }
-        return [
-            matrix,
-            save_columns(folder, self.names, names, Pieces("int32", rows, codes), columns),
-        ]
+        codes_in_pieces = Pieces("int32", rows, codes)
+        return [matrix, save_columns(folder, self.names, names, codes_in_pieces, columns)]
+
+
+def _kept(name: str, ranks: FloatArray, folder: Path | None) -> Callable[[], FloatArray]:
+    """Keep ranks as float32 in memory or in a file, which is mapped only while it is read."""
+    values = ranks.astype(np.float32)
+    if folder is None:
+        return partial(np.asarray, values)
+
+    path = folder / f"{name}.npy"
+    np.save(path, values)
+    return partial(np.load, path, mmap_mode="r")

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from b3shared.core.arrays import Array
+from b3shared.core.vocabulary import MAX_GAP
 from b3shared.quotes.calendar import session_numbers
-from b3shared.quotes.schema import MAX_GAP
 
 
 class Panel:

@@ -1,6 +1,6 @@
 """What a model is to the rest of the project.
 
-Adding one means writing one subclass and naming it in ``MODELS``.
+To add one, write a subclass and register it in :mod:`b3shared.params.models`.
 """
 
 import json
@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.errors import ArtifactNotFoundError
 from b3shared.dataset.table import Dataset
-from b3shared.models import MODELS
+from b3shared.params.models import model_spec
 from b3shared.params.run import PipelineParams
 
 Progress = Callable[[dict[str, Any]], None]
@@ -133,10 +133,13 @@ class Model(ABC):
 
     summary: dict[str, Any]
 
-    model_type: ClassVar[str]
-
     def __init__(self, params: PipelineParams) -> None:
         self.params = params
+
+    @property
+    def model_type(self) -> str:
+        """The model type under which the catalogue has the class."""
+        return self.params.model_type
 
     @abstractmethod
     def fit(
@@ -214,6 +217,6 @@ class Model(ABC):
 
 def model_class(model_type: str) -> type[Model]:
     """The class for a model type."""
-    module, name = MODELS[model_type].split(":")
+    module, _, name = model_spec(model_type).implementation.partition(":")
     found: type[Model] = getattr(import_module(module), name)
     return found

@@ -1,1 +1,1 @@
-"""The parameters of a run: what they are, which step each belongs to, the catalogue of models."""
+"""Parameters of a run: names and bounds, the step that owns each, the catalogue of models."""

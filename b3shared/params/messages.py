@@ -1,74 +1,83 @@
-"""Pydantic's errors in our words: what came, why it is refused, what is allowed and what for."""
+"""Words pydantic's errors: what came, why it is refused, what is allowed and what for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 
-def _name(error: Any) -> str:
-    """The parameter, with the position in a list; pydantic's names for the branches of a union are left out."""
-    first, *rest = error["loc"] or ("parameters",)
-    return ".".join([str(first), *(str(part) for part in rest if isinstance(part, int))])
+def wrong_names(errors: Iterable[ErrorDetails]) -> list[str]:
+    """Name every parameter that is wrong, once."""
+    return list(dict.fromkeys(map(_name, errors)))
 
 
-def wrong_names(error: ValidationError) -> list[str]:
-    """The parameters that are wrong."""
-    return list(dict.fromkeys(map(_name, error.errors())))
-
-
-def explain(error: ValidationError, schemas: Mapping[str, Any]) -> str:
-    """All that is wrong, one phrase a parameter: what came, why not, what is allowed.
+def explain(errors: Iterable[ErrorDetails], schemas: Mapping[str, Any]) -> str:
+    """Say all that is wrong with parameters, such as "horizon must be an integer >= 1, got 0".
 
     Args:
-        error: pydantic's.
+        errors: pydantic's.
         schemas: JSON schema of every parameter that there is, by the name under which a caller
             gives it.
     """
     phrases: dict[str, str] = {}
-    for e in error.errors():
-        name = str(e["loc"][0]) if e["loc"] else ""
-        if e["type"] == "extra_forbidden":
+    for error in errors:
+        name = str(error["loc"][0]) if error["loc"] else ""
+        if error["type"] == "value_error":
+            phrase = str(error["ctx"]["error"])
+        elif name not in schemas:
             phrase = _unknown(name, sorted(schemas))
-        elif e["type"] == "value_error":
-            phrase = str(e["ctx"]["error"])
         else:
-            phrase = f"{_name(e)} = {e['input']!r}: {e['msg'][0].lower()}{e['msg'][1:]} ({_about(schemas[name])})"
-        phrases.setdefault(name, phrase)  # the branches of a union say the same several times
+            phrase = _refused(error, schemas[name])
+        phrases.setdefault(name, phrase)  # each branch of a union has an error of its own
     return "; ".join(phrases.values())
+
+
+def explain_event(errors: Iterable[ErrorDetails]) -> str:
+    """Say all that is wrong with an event that a function was called with."""
+    return "; ".join(
+        f"{'.'.join(map(str, error['loc'])) or 'event'}: {error['msg']}" for error in errors
+    )
+
+
+def _refused(error: ErrorDetails, schema: Mapping[str, Any]) -> str:
+    """Say what a parameter must be, what came instead, and what the parameter is for."""
+    name, *rest = error["loc"]
+    places = [f" at position {part}" for part in rest if isinstance(part, int)]
+    described = f" ({schema['description']})" if "description" in schema else ""
+    return f"{name} must be {_allowed(schema)}, got {error['input']!r}{''.join(places)}{described}"
+
+
+def _name(error: ErrorDetails) -> str:
+    """Name the parameter, without the branches of a union."""
+    return str(error["loc"][0]) if error["loc"] else "parameters"
 
 
 def _unknown(name: str, known: list[str]) -> str:
     near = get_close_matches(name, known, n=1)
-    return f"{name}: unknown parameter; {f'did you mean {near[0]}? ' if near else ''}allowed are {', '.join(known)}"
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{name}: unknown parameter; {hint}allowed are {', '.join(known)}"
 
 
 _KINDS = {
     "integer": "an integer",
-    "number": "a number",
+    "number": "a finite number",
     "string": "text",
     "boolean": "true or false",
     "null": "null",
 }
 _LIMITS = {
-    "minimum": "of at least",
-    "exclusiveMinimum": "over",
-    "maximum": "at most",
-    "exclusiveMaximum": "under",
+    "minimum": ">=",
+    "exclusiveMinimum": ">",
+    "maximum": "<=",
+    "exclusiveMaximum": "<",
     "pattern": "matching",
 }
-"""Limits of JSON Schema in words."""
-
-
-def _about(schema: Mapping[str, Any]) -> str:
-    """What a parameter may be, and what it is for."""
-    allowed, described = f"allowed is {_allowed(schema)}", schema.get("description")
-    return f"{allowed}: {described}" if described else allowed
+"""JSON Schema's types and limits -> words."""
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
-    """What a JSON schema allows, in words."""
+    """Say what a JSON schema allows, such as "an integer >= 1 and <= 60"."""
     if "const" in schema:
         return repr(schema["const"])
     if "enum" in schema:
@@ -77,12 +86,7 @@ def _allowed(schema: Mapping[str, Any]) -> str:
         return " or ".join(sorted(map(_allowed, schema["anyOf"]), key=len))
     if schema["type"] == "array":
         return f"a list, each {_allowed(schema['items'])}"
+
     kind = "a date YYYY-MM-DD" if schema.get("format") == "date" else _KINDS[schema["type"]]
-    return " ".join(
-        [
-            kind,
-            " and ".join(
-                f"{words} {schema[key]}" for key, words in _LIMITS.items() if key in schema
-            ),
-        ]
-    ).strip()
+    limits = [f"{words} {schema[key]}" for key, words in _LIMITS.items() if key in schema]
+    return f"{kind} {' and '.join(limits)}".strip()

@@ -1,194 +1,227 @@
-"""What each model has parameters of its own for: names, defaults, bounds and their reasons.
+"""The catalogue of models: one :class:`ModelSpec` per model type, from which all else is derived.
 
-Those of any run are in :mod:`b3shared.params.run`.
+To add a model, write its package under ``b3shared/models``, its parameters beside
+:mod:`b3shared.params.lstm`, and one ``register(ModelSpec(...))`` here. Nothing may keep a copy of
+the catalogue: it is read when a question is asked, so a model registered later takes part at once.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from b3shared.core.errors import InvalidParameterError
+from b3shared.params.base import Params
+from b3shared.params.lstm import LSTMParams
+from b3shared.params.random_forest import RandomForestParams
 
-OF_SEQUENCES = ("lstm",)
-"""Model types whose input is a window of sessions and not a row.
+SERVED_SUFFIXES = (".onnx", ".json")
+"""Suffixes of the files that serve a model, from which the trained model's file differs."""
 
-A stored model tells it by its input's shape.
-"""
-
-
-def _candidates(value: object) -> object:
-    """A single value is a search space of one."""
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-Depth = Annotated[int, Field(ge=1, le=16)]
-Leaf = Annotated[int, Field(ge=1, le=100_000)]
-MaxFeatures = Literal["sqrt", "log2"] | Annotated[float, Field(gt=0, le=1)]
-
-
-class Params(BaseModel):
-    """Frozen, and without unknown names."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
-    )
-
-
-class RandomForestParams(Params):
-    """The forest and its search. A tuple is a list of candidates for the search; a single value fixes it.
-
-    The bounds are reasons, not taste: the served model is an ONNX file that ``predict`` loads on a
-    cold start, and a forest of unlimited depth cannot be converted within Lambda's memory.
-    """
-
-    n_jobs: int = Field(
-        default=-1, ge=-1, le=64, description="threads inside the forest; -1 is one per core"
-    )
-    n_estimators: int = Field(default=150, ge=1, le=1000, description="trees")
-    max_depth: Annotated[tuple[Depth, ...], BeforeValidator(_candidates)] = Field(
-        default=(5, 6, 8), min_length=1, description="depth of a tree; several are tried"
-    )
-    min_samples_leaf: Annotated[tuple[Leaf, ...], BeforeValidator(_candidates)] = Field(
-        default=(100, 200, 400),
-        min_length=1,
-        description="rows in a leaf, at least; several are tried",
-    )
-    max_features: Annotated[tuple[MaxFeatures, ...], BeforeValidator(_candidates)] = Field(
-        default=("sqrt", 0.3, 0.5),
-        min_length=1,
-        description="features that a node may choose from, by rule or share; several are tried",
-    )
-    max_samples: float = Field(
-        default=0.3, gt=0, le=1, description="share of the rows that each tree draws"
-    )
-    class_weight: Literal["balanced", "balanced_subsample"] | None = Field(
-        default="balanced_subsample",
-        description="how classes count while growing; probabilities are corrected back to the true shares",
-    )
-    n_iter: int = Field(default=6, ge=1, le=200, description="candidates that the search tries")
-    cv_folds: int = Field(
-        default=3, ge=2, le=10, description="purged, expanding folds inside the training part"
-    )
-    max_total_nodes: int = Field(
-        default=400_000, ge=100, le=1_000_000, description="refused above: predict stays small"
-    )
-
-    @model_validator(mode="after")
-    def _n_jobs_is_not_zero(self) -> Self:
-        if self.n_jobs == 0:
-            raise ValueError("n_jobs: 0 is not allowed; use -1 for one thread per core or 1 to 64")
-        return self
-
-
-class LSTMParams(Params):
-    """The multi-task network (action and return) and its training, under the names of the reference project.
-
-    ``lookback``, ``horizon`` and ``max_gap`` are of the run
-    (:class:`b3shared.params.run.PipelineParams`): features, labels and serving need them too.
-    """
-
-    epochs: int = Field(
-        default=25, ge=1, le=1000, description="passes over the training windows, at most"
-    )
-    batch_size: int = Field(
-        default=256, ge=1, le=65_536, description="windows a gradient step sees"
-    )
-    learning_rate: float = Field(
-        default=3e-4, gt=0, le=1, description="of Adam, at the start; lr for short"
-    )
-    units: int = Field(default=64, ge=1, le=1024, description="size of the LSTM's state")
-    dropout: float = Field(
-        default=0.6, ge=0, lt=1, description="share of the last state that training leaves out"
-    )
-    loss_weight_action: float = Field(
-        default=1.0,
-        gt=0,
-        le=1000,
-        description="weight of the action's focal loss; not 0: the head that decides would stay untrained",
-    )
-    loss_weight_return: float = Field(
-        default=0.3, ge=0, le=1000, description="weight of the return's loss"
-    )
-    loss_return: Literal["huber", "mse"] = Field(
-        default="huber",
-        description="loss of the return, which is counted in volatilities over the horizon",
-    )
-    focal_loss_gamma: float = Field(
-        default=0.0,
-        ge=0,
-        le=10,
-        description="0 is plain cross-entropy; above, easy rows count less",
-    )
-    use_class_weights: bool = Field(
-        default=False, description="rare classes count more in the loss, in inverse proportion"
-    )
-    oversample: bool | Literal["sqrt"] = Field(
-        default=False,
-        description="rare classes are drawn more often: as often as others (true), or half way (sqrt)",
-    )
-    early_stopping_patience: int = Field(
-        default=5, ge=1, le=1000, description="epochs without a better validation loss"
-    )
-    early_stopping_min_delta: float = Field(
-        default=0.0, ge=0, le=100, description="by how much better counts as better"
-    )
-    gradient_clip_norm: float = Field(
-        default=1.0, gt=0, le=1000, description="greatest norm of a step's gradient"
-    )
-    weight_decay: float = Field(default=1e-3, ge=0, le=1, description="L2 penalty of Adam")
-    lr_scheduler_patience: int = Field(
-        default=2, ge=0, le=1000, description="epochs without improvement until the rate falls"
-    )
-    lr_scheduler_factor: float = Field(
-        default=0.5, gt=0, lt=1, description="what the rate is multiplied with then"
-    )
-    lr_scheduler_min_lr: float = Field(
-        default=1e-6, ge=0, le=1, description="the rate never falls below"
-    )
-    price_col: Literal["close"] = Field(
-        default="close",
-        description="column whose return is forecast; labels, features and last_price are of the close",
-    )
-    interval_level: float = Field(
-        default=0.9, gt=0, lt=1, description="share of outcomes that an interval is to cover"
-    )
-    max_slices: int = Field(
-        default=48, ge=1, le=1000, description="calls of the trainer that one training may take"
-    )
-
-
-FAMILIES: dict[str, type[Params]] = {"rf": RandomForestParams, "lstm": LSTMParams}
-"""Model type -> its own parameters: nested under that name in a run's, flat or nested for callers."""
-
-NO_LONGER_OWN = frozenset({"max_gap"})
-"""Parameters that were the LSTM's own and are the run's now: versions and runs made before name them under ``lstm``."""
+DEFAULT_MODEL_TYPE = "rf"
+"""The model type where a caller names none."""
 
 ALIASES = {"lr": "learning_rate"}
 """Other names that the reference project gives a parameter."""
 
-FAMILY_OF: dict[str, str] = {
-    name: family for family, kind in FAMILIES.items() for name in kind.model_fields
-}
-FAMILY_OF |= {alias: FAMILY_OF[name] for alias, name in ALIASES.items()}
-"""Flat name of a model's own parameter -> the model type. No name belongs to two."""
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model type.
+
+    Attributes:
+        name: the model type, as stored in keys and manifests; a run's parameters hold those of the
+            model under this name.
+        title: how reports call the model.
+        params: class of the model's own parameters. Their names must be unique among all models
+            and the run, because callers may give them without the model's name.
+        implementation: ``module:class`` of the :class:`b3shared.models.base.Model`; imported only
+            when the model is trained or loaded.
+        file: default name of the trained model's file.
+        aliases: other accepted names of the type.
+        takes_sequences: whether an input is a window of ``lookback`` sessions and not one row.
+        former_params: parameters of the run that were the model's own in earlier versions; stored
+            documents of that time have them under the model's name.
+    """
+
+    name: str
+    title: str
+    params: type[Params]
+    implementation: str
+    file: str
+    aliases: tuple[str, ...] = ()
+    takes_sequences: bool = False
+    former_params: frozenset[str] = frozenset()
+
+    @property
+    def suffix(self) -> str:
+        """End of the file's name, such as ``.joblib``."""
+        return self.file[self.file.rindex(".") :]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every accepted name of the type, its own first."""
+        return (self.name, *self.aliases)
+
+
+CATALOGUE: dict[str, ModelSpec] = {}
+"""Every model by its name, in the order of registration; :func:`register` adds one."""
+
+
+def register(spec: ModelSpec) -> None:
+    """Add a model to the catalogue.
+
+    Raises:
+        ValueError: One of its names, or of its parameters' names, is another model's; or its file
+            ends like one of those that serve a model.
+    """
+    if spec.suffix in SERVED_SUFFIXES:
+        raise ValueError(f"file must not end in {' or '.join(SERVED_SUFFIXES)}, got {spec.file!r}")
+    for other in CATALOGUE.values():
+        same = set(other.names) & set(spec.names)
+        same |= other.params.model_fields.keys() & spec.params.model_fields.keys()
+        if same:
+            raise ValueError(f"{', '.join(sorted(same))}: already of model {other.name}")
+    CATALOGUE[spec.name] = spec
+
+
+def model_specs() -> tuple[ModelSpec, ...]:
+    """Every model, in the order of registration."""
+    return tuple(CATALOGUE.values())
+
+
+def model_types() -> tuple[str, ...]:
+    """The name of every model type."""
+    return tuple(CATALOGUE)
+
+
+def accepted_names() -> tuple[str, ...]:
+    """Every name by which a caller may name a model type, aliases included."""
+    return tuple(name for spec in model_specs() for name in spec.names)
+
+
+def model_spec(name: str) -> ModelSpec:
+    """Return the model of a name or alias, in any case of letters.
+
+    Raises:
+        InvalidParameterError: No model has the name.
+    """
+    for spec in model_specs():
+        if name.lower() in spec.names:
+            return spec
+    raise InvalidParameterError(
+        f"model_type must be one of {', '.join(accepted_names())}, got {name!r}",
+        parameters=["model_type"],
+    )
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Annotation of a text field: one of the names that ``names()`` returns at that moment.
+
+    Errors and JSON schema are those of a ``Literal`` of these names.
+    """
+
+    names: Callable[[], Iterable[str]]
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Check by :meth:`_checked` only: whatever is not among the names is refused alike."""
+        return core_schema.no_info_plain_validator_function(self._checked)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Return the schema of the names there are now."""
+        return {"type": "string", "enum": list(self.names())}
+
+    def _checked(self, value: object) -> str:
+        names = tuple(self.names())
+        if isinstance(value, str) and value in names:
+            return value
+        quoted = [repr(name) for name in names]
+        expected = " or ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
+        raise PydanticKnownError("literal_error", {"expected": expected})
 
 
 def canonical(name: str) -> str:
-    """The name of a parameter for one of its names."""
+    """Return the canonical name of a parameter."""
     return ALIASES.get(name, name)
 
 
-def nested(given: Any, family: str) -> dict[str, Any]:
-    """A model's own parameters as a caller gave them under the model's name, by their canonical names.
+def model_of(name: str) -> ModelSpec | None:
+    """Return the model that a parameter belongs to; None for the run's and unknown ones."""
+    owners = (s for s in model_specs() if canonical(name) in s.params.model_fields)
+    return next(owners, None)
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put every parameter where it belongs, under its canonical name.
+
+    A model's own parameters go under the model's name. Callers may also give them on the top
+    level, as in the reference API (``units=96``), where they win over the same name further down.
+    Parameters that became the run's move up (``ModelSpec.former_params``), and win there: they
+    come from a stored document. What is nested already stays as it is. Unknown names stay where
+    they are, to be refused.
 
     Raises:
-        InvalidParameterError: Not a mapping.
+        InvalidParameterError: Under a model's name stands no mapping.
     """
+    given = {canonical(name): value for name, value in values.items()}
+    result = {name: value for name, value in given.items() if not model_of(name)}
+
+    for spec in model_specs():
+        own = _own(spec.name, result.pop(spec.name, {}))
+        result |= {name: own.pop(name) for name in spec.former_params & own.keys()}
+        own |= {name: given[name] for name in spec.params.model_fields.keys() & given.keys()}
+        if own:
+            result[spec.name] = own
+    return result
+
+
+def flat_names(values: Mapping[str, Any]) -> list[str]:
+    """Name every parameter of a nested mapping, those of the models without the model's name."""
+    return [
+        inner
+        for name, value in values.items()
+        for inner in (value if name in CATALOGUE else (name,))
+    ]
+
+
+def _own(model_type: str, given: object) -> dict[str, Any]:
+    """Copy what stands under a model's name, by canonical names."""
     if isinstance(given, Params):
         return given.model_dump()
     if not isinstance(given, Mapping):
         raise InvalidParameterError(
-            f"{family} = {given!r}: a model's parameters by name are allowed", parameters=[family]
+            f"{model_type} must be the model's parameters by name, got {given!r}",
+            parameters=[model_type],
         )
     return {canonical(name): value for name, value in given.items()}
+
+
+register(
+    ModelSpec(
+        name="rf",
+        aliases=("random_forest",),
+        title="random forest",
+        params=RandomForestParams,
+        implementation="b3shared.models.random_forest.model:RandomForestModel",
+        file="b3_model.joblib",
+    )
+)
+register(
+    ModelSpec(
+        name="lstm",
+        aliases=("lstm_mtl",),
+        title="LSTM",
+        params=LSTMParams,
+        implementation="b3shared.models.lstm.model:LSTMModel",
+        file="b3_lstm_mtl.pt",
+        takes_sequences=True,
+        former_params=frozenset({"max_gap", "interval_level"}),
+    )
+)

@@ -1,7 +1,7 @@
 """Every parameter of a run: the one place of names, defaults, bounds and their reasons.
 
-A parameter that is not here, nor among a model's own (:mod:`b3shared.params.models`), does not
-exist: an unknown key is refused, never ignored.
+A parameter that is neither here nor among a model's own (:mod:`b3shared.params.models`) does not
+exist: an unknown name is refused, never ignored.
 """
 
 from collections.abc import Mapping
@@ -10,55 +10,56 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Field,
+    InstanceOf,
+    SerializeAsAny,
     ValidationError,
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from b3shared.core.errors import InvalidParameterError
-from b3shared.core.vocabulary import SHARES, Instrument
+from b3shared.core.vocabulary import MAX_GAP, SHARES, Instrument
+from b3shared.params.base import Params
 from b3shared.params.messages import explain, wrong_names
 from b3shared.params.models import (
-    FAMILIES,
-    FAMILY_OF,
-    NO_LONGER_OWN,
-    LSTMParams,
-    Params,
-    RandomForestParams,
-    canonical,
+    DEFAULT_MODEL_TYPE,
+    OneOf,
+    accepted_names,
+    model_spec,
+    model_specs,
+    model_types,
     nested,
 )
 from b3shared.params.steps import STEP_PARAMS, Step
-from b3shared.quotes.schema import MAX_GAP
-
-MODEL_TYPES: dict[str, str] = {
-    "rf": "rf",
-    "random_forest": "rf",
-    "lstm": "lstm",
-    "lstm_mtl": "lstm",
-}
-"""Every accepted name of a model type, and the type it means."""
-
-MODEL_FILES = {"rf": "b3_model.joblib", "lstm": "b3_lstm_mtl.pt"}
-"""Model type -> default file name of the trained model."""
 
 NAMESPACE_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
 RUN_ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,47}$"
 
 
 def _model_type(value: object) -> object:
-    return MODEL_TYPES.get(value.lower(), value) if isinstance(value, str) else value
+    """Return the model type of an accepted name; anything else stays, to be refused."""
+    known = isinstance(value, str) and value.lower() in accepted_names()
+    return model_spec(str(value)).name if known else value
 
 
 Ticker = Annotated[str, Field(pattern=r"^[A-Z0-9]{4,12}$")]
 
 
 class PipelineParams(Params):
-    """What one run does. Frozen; written to the run when it starts and again to every step that used it."""
+    """The parameters of one run, and of every model under the model's name (``params.rf.n_jobs``).
 
-    model_type: Annotated[Literal["rf", "lstm"], BeforeValidator(_model_type)] = Field(
-        default="rf", description="Random Forest or LSTM"
+    The catalogue says which models there are, so theirs are pydantic's "extra" values: instances
+    of ``ModelSpec.params``, complete with defaults. :meth:`own` reads them with their type.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, SerializeAsAny[InstanceOf[Params]]] = Field(init=False)
+
+    model_type: Annotated[str, OneOf(model_types), BeforeValidator(_model_type)] = Field(
+        default=DEFAULT_MODEL_TYPE, description="the model to train"
     )
     # -- quotes
     tickers: tuple[Ticker, ...] | None = Field(
@@ -66,8 +67,9 @@ class PipelineParams(Params):
     )
     instruments: tuple[Instrument, ...] | None = Field(
         default=SHARES,
-        description="kinds of paper to learn from and to rank against each other; None is every kind. Funds and BDRs are "
-        "not among them: they follow a portfolio or a foreign market. Quotes of unknown kind always count",
+        description="kinds of paper to learn from and to rank against each other; None is every "
+        "kind. Funds and BDRs are not among them: they follow a portfolio or a foreign market. "
+        "Quotes of unknown kind always count",
     )
     start: date | None = Field(
         default=None, description="first session; None leaves it to `period`"
@@ -119,8 +121,9 @@ class PipelineParams(Params):
         default=MAX_GAP,
         ge=1,
         le=252,
-        description="sessions of the exchange from a row of a ticker to its next, at most: 5 lets 4 be missing, 1 none. No "
-        "feature, label or window reaches over a longer hole; the ticker's history begins anew after it",
+        description="sessions of the exchange from a row of a ticker to its next, at most: 5 lets "
+        "4 be missing, 1 none. No feature, label or window reaches over a longer hole; the "
+        "ticker's history begins anew after it",
     )
     lookback: int = Field(
         default=32,
@@ -139,8 +142,8 @@ class PipelineParams(Params):
     # -- model
     decision: Literal["lift", "argmax"] = Field(
         default="lift",
-        description="what proposes the action: the class of greatest probability over its base rate, "
-        "or the most probable; a side that the figures contradict is a hold",
+        description="what proposes the action: the class of greatest probability over its base "
+        "rate, or the most probable; a side that the figures contradict is a hold",
     )
     refit: bool = Field(
         default=True,
@@ -149,31 +152,39 @@ class PipelineParams(Params):
     random_state: int = Field(
         default=42, ge=0, le=2**32 - 1, description="seed; equal seeds give equal models"
     )
-    rf: RandomForestParams = RandomForestParams()
-    lstm: LSTMParams = LSTMParams()
+    interval_level: float = Field(
+        default=0.9, gt=0, lt=1, description="share of outcomes that an interval is to cover"
+    )
     # -- registry
     model_dir: str = Field(
         default="models",
         pattern=NAMESPACE_PATTERN,
-        description="namespace in the registry; predictions over HTTP are those of namespace models",
+        description="namespace in the registry; predictions over HTTP are those of namespace "
+        "models",
     )
     model_name: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.(joblib|pt)$",
-        description="file of the trained model; None is b3_model.joblib for the forest and b3_lstm_mtl.pt for the LSTM",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.[a-z0-9]{1,8}$",
+        description="file of the trained model; None is the default name of the model type",
     )
     promotion_margin: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="log-loss gain that a challenger must show, lower bound, to replace what is live; a live version "
-        "of another features' version is replaced by one whose log loss is not greater",
+        description="log-loss gain that a challenger must show, lower bound, to replace what is "
+        "live; a live version of another features' version is replaced by one whose log loss is "
+        "not greater",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_every_model(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {spec.name: spec.params() for spec in model_specs()} | values
 
     @field_validator("instruments", mode="before")
     @classmethod
     def _in_order(cls, value: object) -> object:
-        """Each kind once, in the order of the schema; unknown ones stay for the type to refuse."""
+        """Keep each kind once, in the schema's order; unknown ones stay for the type to refuse."""
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",")]
         if isinstance(value, list | tuple) and all(v in get_args(Instrument) for v in value):
@@ -191,108 +202,111 @@ class PipelineParams(Params):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if unknown := self.__pydantic_extra__.keys() - set(model_types()):
+            raise ValueError(f"{', '.join(sorted(unknown))}: unknown parameter")
         if self.test_size + self.val_size > 0.8:
             raise ValueError(
-                f"test_size + val_size = {self.test_size + self.val_size:.2f} leaves under 20 % to train; at most 0.8"
+                "test_size + val_size must be <= 0.8, so that 20 % remain to train, "
+                f"got {self.test_size + self.val_size:.2f}"
             )
         if self.start and self.end and self.start >= self.end:
-            raise ValueError(f"start {self.start} is not before end {self.end}")
+            raise ValueError(f"start must be before end {self.end}, got {self.start}")
         if self.instruments is not None and not self.instruments:
-            raise ValueError("instruments: an empty list selects nothing; None is every kind")
+            raise ValueError("instruments must name a kind, or be null for every kind, got []")
         if self.tickers is not None and not self.tickers:
-            raise ValueError(
-                "tickers: an empty list selects nothing; leave it out for every ticker"
-            )
+            raise ValueError("tickers must name a ticker, or be null for every ticker, got []")
         if self.signal_lag and self.label != "signal":
-            raise ValueError(f"signal_lag belongs to label 'signal', not to {self.label!r}")
-        default = MODEL_FILES[self.model_type]
-        if self.model_name and not self.model_name.endswith(
-            suffix := default[default.rindex(".") :]
-        ):
+            raise ValueError(f"signal_lag must be 0 with label {self.label!r}: it is of 'signal'")
+        spec = model_spec(self.model_type)
+        if self.model_name and not self.model_name.endswith(spec.suffix):
             raise ValueError(
-                f"model_name = {self.model_name!r}: the file of a model {self.model_type} ends in {suffix}"
+                f"model_name must end in {spec.suffix} for a model of type {spec.name}, "
+                f"got {self.model_name!r}"
             )
         return self
 
-    def owned_by(self, step: Step) -> dict[str, Any]:
-        """The parameters that belong to a step, as JSON types: what its record keeps and its input hash covers.
+    def own[P: Params](self, kind: type[P]) -> P:
+        """Return the parameters of one model, by their class."""
+        return next(own for own in self.__pydantic_extra__.values() if isinstance(own, kind))
 
-        Of the models' own parameters only those of the model in use.
+    def owned_by(self, step: Step) -> dict[str, Any]:
+        """Return the parameters of a step as JSON types: what its record keeps and its hash covers.
+
+        Of the models' own parameters these are only those of the model in use.
+
+        A record must hash as it always did. So a parameter of the run that was the model's own
+        stays under the model's name, and one that other models' records never had stands there
+        only where it is not the default.
         """
-        return self.model_dump(
-            mode="json", include=STEP_PARAMS[step] - (FAMILIES.keys() - {self.model_type})
-        )
+        owned = self.model_dump(mode="json", include=STEP_PARAMS[step])
+        if step is not Step.TRAIN_MODEL:
+            return owned
+
+        spec = model_spec(self.model_type)
+        own = self.__pydantic_extra__[spec.name].model_dump(mode="json")
+        own |= {name: owned.pop(name) for name in spec.former_params & owned.keys()}
+        for name in _NEVER_RECORDED & owned.keys():
+            if owned[name] == type(self).model_fields[name].default:
+                del owned[name]
+        return owned | {spec.name: own}
 
     @property
     def model_file(self) -> str:
         """File name of the trained model."""
-        return self.model_name or MODEL_FILES[self.model_type]
+        return self.model_name or model_spec(self.model_type).file
 
     @property
     def min_history(self) -> int:
-        """Sessions a ticker needs to take part: a year for the features, the window, the outcome."""
+        """Sessions that a ticker needs: a year for the features, the window, the outcome."""
         return 252 + self.lookback + self.horizon
 
     @classmethod
     def of(cls, values: Mapping[str, Any] | None = None, /, **more: Any) -> "PipelineParams":
-        """Build from flat or nested names, as the API and the Python call give them.
-
-        The names of a model's own parameters may stand on the top level (``n_jobs=2``,
-        ``units=96``), as in the reference API, or under the model's (``rf={"n_jobs": 2}``).
+        """Build from what a caller gives: flat or nested names, see :func:`nested`.
 
         Raises:
             InvalidParameterError: Unknown name, wrong type or value out of bounds; the message
                 names all of them.
         """
-        flat = {**(values or {}), **more}
-        families = {family: nested(flat.pop(family, {}), family) for family in FAMILIES}
-        for given in families.values():
-            for name in NO_LONGER_OWN & given.keys():
-                flat.setdefault(name, given.pop(name))
-        for name in [name for name in flat if name in FAMILY_OF]:
-            families[FAMILY_OF[name]][canonical(name)] = flat.pop(name)
+        given = nested({**(values or {}), **more})
+        errors: list[ErrorDetails] = []
+        for spec in model_specs():
+            try:
+                given[spec.name] = spec.params(**given.get(spec.name, {}))
+            except ValidationError as error:
+                errors += error.errors()
+                del given[spec.name]
         try:
-            own: dict[str, Any] = {
-                family: FAMILIES[family](**given) for family, given in families.items()
-            }
-            return cls(**flat, **own)
+            params = cls(**given)
         except ValidationError as error:
-            raise InvalidParameterError(
-                explain(error, flat_schemas()), parameters=wrong_names(error)
-            ) from error
+            errors += error.errors()
 
-    def replace(self, **changes: Any) -> "PipelineParams":
-        """A checked copy with some values changed."""
-        return PipelineParams.of(self.model_dump() | changes)
+        if errors:
+            raise InvalidParameterError(
+                explain(errors, flat_schemas()), parameters=wrong_names(errors)
+            )
+        return params
+
+    def replace(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> "PipelineParams":
+        """Return a checked copy with some values changed, by flat or nested names.
+
+        Of a model's parameters, those that are not named stay as they are.
+        """
+        values = self.model_dump()
+        for name, value in nested({**(changes or {}), **more}).items():
+            values[name] = values[name] | value if name in model_types() else value
+        return PipelineParams.of(values)
+
+
+_NEVER_RECORDED = frozenset({"interval_level"})
+"""Parameters of the run that records of most models lack; see ``PipelineParams.owned_by``."""
 
 
 def flat_schemas() -> dict[str, Any]:
-    """JSON schema of every parameter under its flat name: the run's own and each model's."""
-    own = {
-        n: s
-        for n, s in PipelineParams.model_json_schema()["properties"].items()
-        if n not in FAMILIES
+    """Return the JSON schema of every parameter by its flat name: the run's and each model's."""
+    classes: list[type[Params]] = [PipelineParams, *(spec.params for spec in model_specs())]
+    return {
+        name: schema
+        for kind in classes
+        for name, schema in kind.model_json_schema()["properties"].items()
     }
-    kinds = (kind.model_json_schema()["properties"] for kind in FAMILIES.values())
-    return own | {name: schema for schemas in kinds for name, schema in schemas.items()}
-
-
-def flattened(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters with those of the models on the top level, by their canonical names.
-
-    What does not belong there stays where it is, to be refused; a model's null is nothing given.
-    """
-    flat: dict[str, Any] = {}
-    for name, value in params.items():
-        if name in FAMILIES and value is None:
-            continue
-        own = FAMILIES[name].model_fields.keys() | NO_LONGER_OWN if name in FAMILIES else set[str]()
-        if (
-            name in FAMILIES
-            and isinstance(value, Mapping)
-            and {canonical(inner) for inner in value} <= own
-        ):
-            flat = {canonical(inner): item for inner, item in value.items()} | flat
-        else:
-            flat[canonical(name)] = value
-    return flat

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from b3shared.params.models import FAMILIES, FAMILY_OF
+from b3shared.params.models import model_of, model_types
 
 
 class Step(StrEnum):
@@ -21,11 +21,15 @@ class Step(StrEnum):
     PUBLISH_SERVING = "publish_serving"
 
     @property
+    def earlier(self) -> "tuple[Step, ...]":
+        """The steps that must have finished before this one, in order."""
+        steps = tuple(Step)
+        return steps[: steps.index(self)]
+
+    @property
     def predecessor(self) -> "Step | None":
-        """The step that must have finished before this one, or None for the first."""
-        steps = list(Step)
-        position = steps.index(self)
-        return steps[position - 1] if position else None
+        """The step just before this one, or None for the first."""
+        return self.earlier[-1] if self.earlier else None
 
 
 STEP_PARAMS: dict[Step, set[str]] = {
@@ -48,16 +52,20 @@ STEP_PARAMS: dict[Step, set[str]] = {
         "lookback",
     },
     Step.SPLIT_DATA: {"test_size", "val_size", "embargo_days"},
-    Step.TRAIN_MODEL: {"model_type", "random_state", *FAMILIES},
+    Step.TRAIN_MODEL: {"model_type", "random_state", "interval_level"},
     Step.EVALUATE_MODEL: {"decision"},
     Step.REFIT_MODEL: {"refit"},
     Step.SAVE_MODEL: {"model_dir", "model_name", "promotion_margin"},
     Step.PUBLISH_SERVING: set(),
 }
-"""Which step a parameter belongs to. Every parameter has exactly one owner."""
+"""Which step each parameter of the run belongs to. Every parameter has exactly one owner.
+
+The models' own parameters belong to :data:`Step.TRAIN_MODEL`.
+"""
 
 
 def owner_of(name: str) -> Step | None:
-    """The step that owns a parameter, flat or nested; None for an unknown name."""
-    name = FAMILY_OF.get(name, name)
+    """Return the step that owns a parameter, flat or nested; None for an unknown name."""
+    if name in model_types() or model_of(name):
+        return Step.TRAIN_MODEL
     return next((step for step, names in STEP_PARAMS.items() if name in names), None)

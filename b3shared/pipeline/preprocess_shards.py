@@ -16,8 +16,8 @@ from b3shared.core.errors import ConflictError, InvalidParameterError
 from b3shared.core.serialization import from_json, to_json
 from b3shared.core.tempdir import temporary_directory
 from b3shared.dataset.npz import write_npz
-from b3shared.features.assembly import table_part
-from b3shared.features.build import Coverage
+from b3shared.features.ticker_features import Coverage
+from b3shared.features.training_table import table_part
 from b3shared.models.base import TrainingSession
 from b3shared.params.steps import Step
 from b3shared.pipeline.artifacts import shard_names

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from b3shared.core.config import Settings
 from b3shared.core.errors import InvalidParameterError
 from b3shared.models.base import Unfinished
+from b3shared.params.messages import explain_event
 from b3shared.params.run import RUN_ID_PATTERN
 from b3shared.params.steps import Step
 from b3shared.pipeline.runner import run_step
@@ -38,10 +39,9 @@ class StepRequest(BaseModel):
         try:
             return cls.model_validate(event)
         except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors()
-            )
-            raise InvalidParameterError(f"not a step's request: {wrong}") from error
+            raise InvalidParameterError(
+                f"not a step's request: {explain_event(error.errors())}"
+            ) from error
 
     def step_among(self, *allowed: Step) -> Step:
         """The step that is asked for, where a function does several; InvalidParameterError if it is none of them."""

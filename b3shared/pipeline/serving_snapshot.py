@@ -20,7 +20,8 @@ from b3shared.features.panel import Panel
 from b3shared.features.series import Series
 from b3shared.quotes.calendar import sessions_after
 from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.loading.load import period_start, read_quotes
+from b3shared.quotes.loading.load import read_quotes
+from b3shared.quotes.loading.scope import period_start
 from b3shared.quotes.loading.universe import are_among
 from b3shared.quotes.sources import open_source
 from b3shared.quotes.sources.base import QuoteSource
@@ -33,8 +34,9 @@ from b3shared.registry.compatibility import (
     offer_name,
     universe_of,
 )
-from b3shared.registry.promotion import check_live, fed_manifests
+from b3shared.registry.promotion import check_live, served_manifests
 from b3shared.registry.release import Release
+from b3shared.registry.release_state import ReleaseState
 from b3shared.serving.snapshot import AHEAD, SCHEMA, Snapshot, describe
 from b3shared.serving.windows import NO_ROW
 from b3shared.storage import Storage, open_storage
@@ -81,7 +83,7 @@ def build_snapshot(frame: pd.DataFrame, lookback: int, universes: Collection[Uni
             continue
 
         name = offer_name(feature_set, universe)
-        places = np.searchsorted(panel.tickers, features.shared.panel.tickers)
+        places = np.searchsorted(panel.tickers, features.series.panel.tickers)
         rows, sessions = newest_windows(features, lookback)
         names[name] = features.names
         windows[name] = _among_all(rows, places, len(panel.tickers), np.nan)
@@ -137,9 +139,9 @@ def newest_windows(features: Features, lookback: int) -> tuple[FloatArray, IntAr
         and (tickers, lookback) int32, the number of each slot's session in the calendar of the
         quotes, -1 where there is no row.
     """
-    panel = features.shared.panel
+    panel = features.series.panel
     newest = panel.newest
-    kept = features.eligible
+    kept = features.eligible.copy()
     kept[newest] = True
     rows = np.flatnonzero(kept)
     line = panel.code[rows]
@@ -163,20 +165,20 @@ def refresh(settings: Settings) -> dict[str, Any]:
         ``{"published", "snapshot", "as_of", ...}``; ``reason`` where it is not published.
     """
     storage = open_storage(settings.storage)
-    fed = fed_manifests(storage)
-    if not fed:
+    state = Release(storage).state()
+    served = served_manifests(storage, state)
+    if not served:
         return {
             "published": False,
             "reason": "no version is live; its run will publish the newest quotes",
         }
     source = open_source(settings.quotes)
-    origin = _origin(
-        source, fed
-    )  # before the quotes are read: what changes meanwhile is seen the next time
-    if origin is not None and (same := _served_from(storage, origin)):
+    # before the quotes are read: what changes meanwhile is seen the next time
+    origin = _origin(source, served)
+    if origin is not None and (same := _served_from(storage, origin, state)):
         return same | {"published": True}
     with temporary_directory("publish_serving") as folder:
-        about = store_snapshot(storage, source, fed, folder)
+        about = store_snapshot(storage, source, served, folder)
     try:
         serve_snapshot(storage, about, who="ingest")
     except (ConflictError, IncompatibleFeaturesError) as error:
@@ -186,16 +188,16 @@ def refresh(settings: Settings) -> dict[str, Any]:
     return about | {"published": True}
 
 
-def _origin(source: QuoteSource, fed: Sequence[Mapping[str, Any]]) -> str | None:
+def _origin(source: QuoteSource, served: Sequence[Mapping[str, Any]]) -> str | None:
     """What a snapshot is made from, as a hash; None for a source that does not tell its state."""
     if not isinstance(source, LakeSource) or (state := source.state()) is None:
         return None
-    universes = sorted(offer_name("", universe_of(manifest["params"])) for manifest in fed)
+    universes = sorted(offer_name("", universe_of(manifest["params"])) for manifest in served)
     facts = [
         state,
         str(source.newest()),
         universes,
-        _lookback(fed),
+        _lookback(served),
         FEATURES_VERSION,
         SCHEMA,
         HISTORY,
@@ -203,38 +205,35 @@ def _origin(source: QuoteSource, fed: Sequence[Mapping[str, Any]]) -> str | None
     return hashlib.sha256(to_json(facts)).hexdigest()
 
 
-def _served_from(storage: Storage, origin: str) -> dict[str, Any] | None:
+def _served_from(storage: Storage, origin: str, state: ReleaseState) -> dict[str, Any] | None:
     """What the last refresh said, if it was made from the same and is what is served."""
     if (found := storage.read_versioned(REFRESHED)) is None:
         return None
     last = from_json(found[0], REFRESHED)
     about: dict[str, Any] = last["about"]
-    return (
-        about
-        if last["origin"] == origin and about["snapshot"] == Release(storage).state().snapshot
-        else None
-    )
+    is_served = last["origin"] == origin and about["snapshot"] == state.snapshot
+    return about if is_served else None
 
 
-def _lookback(fed: Sequence[Mapping[str, Any]]) -> int:
-    return max(needed_lookback(dict(manifest)) for manifest in fed)
+def _lookback(served: Sequence[Mapping[str, Any]]) -> int:
+    return max(needed_lookback(dict(manifest)) for manifest in served)
 
 
 def store_snapshot(
-    storage: Storage, source: QuoteSource, fed: Sequence[Mapping[str, Any]], folder: Path
+    storage: Storage, source: QuoteSource, served: Sequence[Mapping[str, Any]], folder: Path
 ) -> dict[str, Any]:
     """The snapshot of the newest quotes for these versions, stored: its key and what it holds.
 
     Args:
         storage: of the deployment.
         source: of the quotes.
-        fed: ``model_type`` and ``params`` of every version that it is to feed.
+        served: ``model_type`` and ``params`` of every version that it must have windows for.
         folder: to work in.
     """
     newest = source.newest()
     frame, _ = clean(read_quotes(source, QuoteQuery(start=period_start(newest, HISTORY)))[0])
     snapshot = build_snapshot(
-        frame, _lookback(fed), {universe_of(manifest["params"]) for manifest in fed}
+        frame, _lookback(served), {universe_of(manifest["params"]) for manifest in served}
     )
     key = snapshot.save(storage, folder)
     return {"snapshot": key, "source": source.name, **describe(snapshot)}
@@ -250,7 +249,12 @@ def serve_snapshot(storage: Storage, about: Mapping[str, Any], *, who: str) -> N
 
     Raises:
         ConflictError: A newer snapshot is served.
-        IncompatibleFeaturesError: It cannot feed what is live.
+        IncompatibleFeaturesError: It lacks what a live version needs.
     """
-    check_live(storage, about["snapshot"])
-    Release(storage).set_snapshot(about["snapshot"], about["as_of"], who=who)
+    snapshot = about["snapshot"]
+    Release(storage).set_snapshot(
+        snapshot,
+        about["as_of"],
+        who=who,
+        check=lambda state: check_live(storage, snapshot, state),
+    )

@@ -1,9 +1,9 @@
-"""Sessions of the exchange, from the ``BVMF`` calendar of exchange_calendars, and what they say of a table of quotes.
+"""Sessions of the exchange, and checks of quotes against them.
 
-The calendar knows the holidays and the days that open late; measured against the quotes of 2010 to
-2023 it agrees on every session. Days that the exchange decided on later than the library's release
-are unknown to it: so it names a day on which nearly everybody traded as a finding, and drops only
-what hardly anybody has.
+The sessions are those of the ``BVMF`` calendar of exchange_calendars, which knows the holidays and
+the days that open late; it agrees with the quotes of 2010 to 2023 on every session. It cannot know
+days that the exchange decided on after the library's release. Rows on a day that the calendar does
+not list are therefore kept and reported if nearly every ticker has one, and dropped if few have.
 """
 
 import warnings
@@ -27,144 +27,174 @@ FIRST = date(1994, 7, 4)
 """First session in reais; nothing before is compared with the calendar."""
 
 CROWD = 0.5
-"""Share of the tickers around it that a day must have to count as a session whatever the calendar says."""
+"""A day with this share of the tickers of the days around it is a session.
+
+It counts as one whether or not the calendar lists it.
+"""
 
 FEWEST_TICKERS = 10
-"""Tickers around a day from which they overrule the calendar: of one or two, a vendor's row on a holiday is everybody."""
+"""Tickers that the days around a day must have for its own tickers to overrule the calendar.
+
+With one or two tickers a vendor's row on a holiday would already be every ticker.
+"""
 
 NEIGHBOURS = 21
-"""Sessions around a day whose median number of tickers is what it is compared with."""
+"""Sessions around a day over which the median number of tickers is taken."""
 
 STALE_SESSIONS = 20
-"""Sessions without a trade, up to the newest of the source, from which a ticker is reported as stale."""
+"""A ticker without a trade in this many of the source's last sessions is reported as stale."""
 
 
 def sessions(first: date, last: date) -> Array:
-    """datetime64[D] sessions from ``first`` to ``last``, both included; empty before :data:`FIRST`."""
+    """Return the sessions of a period.
+
+    Args:
+        first: first day of the period; days before :data:`FIRST` have no session.
+        last: last day of the period, included.
+
+    Returns:
+        (sessions,) datetime64[D], sorted.
+    """
     return _between(_calendar(last.year + 1).sessions, first, last)
 
 
 def session_numbers(days: Array) -> IntArray:
-    """(days,) how many sessions there were from :data:`FIRST` up to each day, itself included.
+    """Number days by sessions, so that differences count sessions.
 
     Args:
-        days: datetime64[D].
+        days: (days,) datetime64[D].
+
+    Returns:
+        (days,) int64, sessions from :data:`FIRST` up to each day, that day included.
     """
     if not len(days):
         return np.zeros(0, dtype=np.int64)
+
     numbers: IntArray = np.searchsorted(sessions(FIRST, _date(days.max())), days, side="right")
     return numbers
 
 
 def half_days(first: date, last: date) -> Array:
-    """datetime64[D] sessions that open late or close early, such as Ash Wednesday."""
+    """Return the sessions of a period that open late or close early, such as Ash Wednesday."""
     calendar = _calendar(last.year + 1)
     return _between(calendar.late_opens.union(calendar.early_closes), first, last)
 
 
 def sessions_after(day: date, count: int) -> Array:
-    """The next ``count`` sessions after a day, datetime64[D]."""
+    """Return the next ``count`` sessions after a day, (count,) datetime64[D]."""
     return sessions(day + timedelta(days=1), day + timedelta(days=2 * count + 30))[:count]
 
 
 def sessions_between(day: date, later: date) -> int:
-    """How many sessions lie after a day and before a later one."""
+    """Count the sessions after a day and before a later one."""
     return len(sessions(day + timedelta(days=1), later - timedelta(days=1)))
 
 
 @dataclass(frozen=True)
-class Attendance:
-    """Who has rows when; what the calendar is compared with.
+class TradingActivity:
+    """How many rows each day has, and the newest day of each ticker.
 
     Attributes:
-        days: (days,) datetime64[D], sorted, NaT last; ``tickers``: (days,) how many rows each has.
-        newest: ticker -> its newest day, in the order of the tickers.
+        days: (days,) datetime64[D], sorted, NaT last.
+        rows_per_day: (days,) rows of each.
+        newest_days: newest day by ticker, in the order of the tickers.
     """
 
     days: Array
-    tickers: IntArray
-    newest: dict[str, np.datetime64]
+    rows_per_day: IntArray
+    newest_days: dict[str, np.datetime64]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> "Attendance":
-        """Of quotes with ticker and date."""
-        days, counts = np.unique(_days(frame), return_counts=True)
+    def from_frame(cls, frame: pd.DataFrame) -> "TradingActivity":
+        """Count quotes with ticker and date."""
+        days, rows = np.unique(_days(frame), return_counts=True)
         newest = frame.groupby("ticker", sort=True)["date"].max()
-        return cls(
-            days,
-            counts,
-            dict(zip(newest.index, newest.to_numpy().astype("datetime64[D]"), strict=True)),
-        )
+        newest_days = newest.to_numpy().astype("datetime64[D]")
+        return cls(days, rows, dict(zip(newest.index, newest_days, strict=True)))
 
     @classmethod
-    def joined(cls, parts: Sequence["Attendance"]) -> "Attendance":
-        """Of the tickers of all parts; no ticker is in two of them, and they come in the tickers' order."""
+    def from_counts(cls, counts: pd.DataFrame) -> "TradingActivity":
+        """Take ``date`` and ``rows`` from a source's own count, which names no ticker."""
+        days = counts["date"].to_numpy().astype("datetime64[D]")
+        return cls(days, counts["rows"].to_numpy(), {})
+
+    @classmethod
+    def from_parts(cls, parts: Sequence["TradingActivity"]) -> "TradingActivity":
+        """Add up parts of a market.
+
+        Args:
+            parts: in the order of their tickers, no ticker in two of them.
+        """
         days, place = np.unique(np.concatenate([part.days for part in parts]), return_inverse=True)
-        counts = np.zeros(len(days), dtype=np.int64)
-        np.add.at(counts, place, np.concatenate([part.tickers for part in parts]))
-        return cls(
-            days, counts, {ticker: day for part in parts for ticker, day in part.newest.items()}
-        )
+        rows = np.zeros(len(days), dtype=np.int64)
+        np.add.at(rows, place, np.concatenate([part.rows_per_day for part in parts]))
+
+        newest_days = {t: day for part in parts for t, day in part.newest_days.items()}
+        return cls(days, rows, newest_days)
 
 
 def closed_days(
-    frame: pd.DataFrame, market: Attendance | None = None
+    frame: pd.DataFrame, market: TradingActivity | None = None
 ) -> tuple[Array, list[Finding]]:
-    """Rows on days without a session, and the days that the calendar does not know though the market was open.
+    """Find rows on days without a session, and sessions that the calendar does not know.
 
     Args:
         frame: quotes with ticker and date.
-        market: of all quotes, where ``frame`` has some of the tickers only. Of fewer than
-            :data:`FEWEST_TICKERS` the calendar alone decides.
+        market: activity of all quotes, where ``frame`` has some of the tickers only. With fewer
+            than :data:`FEWEST_TICKERS` tickers the calendar alone decides.
 
     Returns:
-        Mask of the rows to drop, and a finding of days that are kept (``unknown_session``), of the
-        whole market.
+        Mask of the rows to drop, and a finding of the whole market: the rows on days that are kept
+        though the calendar does not know them (``unknown_session``).
     """
-    market = market or Attendance.of(frame)
-    days, counts = market.days, market.tickers
-    known = (days >= np.datetime64(FIRST)) & (
-        days <= np.datetime64(today())
-    )  # no day and the future are told elsewhere
-    odd = known & ~np.isin(days, sessions(FIRST, today()))
-    usual = _usual(counts)
-    crowded = (usual >= FEWEST_TICKERS) & (counts >= CROWD * usual)
-    kept = days[odd & crowded]
-    examples = tuple(
-        f"{day}: {n} tickers" for day, n in zip(kept, counts[odd & crowded], strict=True)
-    )[:EXAMPLES]
-    rows = int(counts[odd & crowded].sum())
-    mask = (odd & ~crowded)[np.searchsorted(days, _days(frame))]
-    return mask, [Finding("unknown_session", rows, "kept", examples)]
+    market = market or TradingActivity.from_frame(frame)
+    days = market.days
+    rows = market.rows_per_day
+
+    # Rows without a date and rows of the future are findings of their own.
+    comparable = (days >= np.datetime64(FIRST)) & (days <= np.datetime64(today()))
+    unlisted = comparable & ~np.isin(days, sessions(FIRST, today()))
+
+    usual = _usual_rows(rows)
+    crowded = (usual >= FEWEST_TICKERS) & (rows >= CROWD * usual)
+    kept = unlisted & crowded
+    dropped = (unlisted & ~crowded)[np.searchsorted(days, _days(frame))]
+
+    shown = zip(days[kept], rows[kept], strict=True)
+    examples = tuple(f"{day}: {n} tickers" for day, n in shown)[:EXAMPLES]
+    return dropped, [Finding("unknown_session", int(rows[kept].sum()), "kept", examples)]
 
 
-def calendar_findings(days: Array, quotes: pd.DataFrame | Attendance) -> list[Finding]:
-    """Sessions that are missing or thin, half-days, and tickers that stopped trading.
+def calendar_findings(days: Array, market: TradingActivity) -> list[Finding]:
+    """Find sessions that are missing or thin, half-days, and tickers that stopped trading.
 
     Args:
         days: datetime64[D], every day of the period on which the source has any row at all,
             whatever its ticker.
-        quotes: clean quotes, or who has rows when among them.
+        market: activity of the clean quotes.
     """
-    market = quotes if isinstance(quotes, Attendance) else Attendance.of(quotes)
+    first = _date(days.min())
+    last = _date(days.max())
+    traded = market.days
+    rows = market.rows_per_day
+
     missing = missing_sessions(days)
-    first, last = _date(days.min()), _date(days.max())
-    present, counts = market.days, market.tickers
-    usual = _usual(counts)
-    thin = (counts < CROWD * usual) & np.isin(present, sessions(first, last))
-    half = np.isin(present, half_days(first, last))
+    usual = _usual_rows(rows)
+    thin = (rows < CROWD * usual) & np.isin(traded, sessions(first, last))
+    half = np.isin(traded, half_days(first, last))
     return [
         Finding("missing_session", len(missing), "kept", tuple(map(str, missing[:EXAMPLES]))),
-        Finding("thin_session", int(thin.sum()), "kept", _counted(present, counts, usual, thin)),
-        Finding("half_day", int(half.sum()), "kept", tuple(map(str, present[half][-EXAMPLES:]))),
-        _stale(market, last),
+        Finding("thin_session", int(thin.sum()), "kept", _thin_days(traded, rows, usual, thin)),
+        Finding("half_day", int(half.sum()), "kept", tuple(map(str, traded[half][-EXAMPLES:]))),
+        _stale_tickers(market, last),
     ]
 
 
 def missing_sessions(days: Array) -> Array:
-    """Sessions of the exchange between the first and the last of the days that are not among them."""
+    """Return the sessions between the first and the last of the days that are not among them."""
     if not len(days):
         return days
+
     expected = sessions(_date(days.min()), _date(days.max()))
     return expected[~np.isin(expected, days)]
 
@@ -182,9 +212,10 @@ def check_complete(days: Array, limit: int, source: str) -> None:
     """
     missing = [str(day) for day in missing_sessions(days)]
     if len(missing) > limit:
+        listed = ", ".join(missing[:30]) + (", ..." if len(missing) > 30 else "")
         raise MissingSessionsError(
-            f"{source} misses {len(missing)} sessions of the exchange between {days.min()} and {days.max()}, "
-            f"max_missing_sessions allows {limit}: {', '.join(missing[:30])}{', ...' if len(missing) > 30 else ''}",
+            f"{source} misses {len(missing)} sessions of the exchange between {days.min()} "
+            f"and {days.max()}, max_missing_sessions allows {limit}: {listed}",
             missing=missing,
         )
 
@@ -211,25 +242,25 @@ def _date(day: np.datetime64) -> date:
     return found
 
 
-def _usual(counts: Array) -> FloatArray:
-    """Median number of tickers on the days around each."""
-    around = pd.Series(counts).rolling(NEIGHBOURS, center=True, min_periods=1).median()
+def _usual_rows(rows: Array) -> FloatArray:
+    """Return the median number of rows on the days around each day."""
+    around = pd.Series(rows).rolling(NEIGHBOURS, center=True, min_periods=1).median()
     return around.to_numpy(dtype=np.float64)
 
 
-def _counted(days: Array, counts: Array, usual: FloatArray, mask: Array) -> tuple[str, ...]:
-    rows = zip(days[mask], counts[mask], usual[mask], strict=True)
-    return tuple(f"{day}: {n} tickers, {around:.0f} around it" for day, n, around in rows)[
-        :EXAMPLES
-    ]
+def _thin_days(days: Array, rows: Array, usual: FloatArray, thin: Array) -> tuple[str, ...]:
+    shown = zip(days[thin], rows[thin], usual[thin], strict=True)
+    examples = [f"{day}: {n} tickers, {around:.0f} around it" for day, n, around in shown]
+    return tuple(examples[:EXAMPLES])
 
 
-def _stale(market: Attendance, last: date) -> Finding:
-    """Tickers whose newest row lies far before the newest session: delisted, renamed or suspended."""
-    newest = np.array(list(market.newest.values()))
+def _stale_tickers(market: TradingActivity, last: date) -> Finding:
+    """Find tickers that stopped trading: delisted, renamed or suspended."""
+    names = list(market.newest_days)
+    newest = np.array(list(market.newest_days.values()))
     calendar = sessions(_date(market.days.min()), last)
     behind = len(calendar) - np.searchsorted(calendar, newest, side="right")
+
     stale = np.flatnonzero(behind >= STALE_SESSIONS)
-    names = list(market.newest)
     examples = tuple(f"{names[n]} {newest[n]}: {behind[n]} sessions ago" for n in stale[:EXAMPLES])
     return Finding("stale_ticker", len(stale), "kept", examples)

@@ -53,10 +53,6 @@ ALIASES = {"split_coef": "split_factor"}
 DEFAULTS = {"split_factor": "1.0", "dividend": "0.0"}
 """What NULL means in the columns of corporate actions: no action."""
 
-MAX_GAP = 5
-"""Sessions of the exchange from a row of a ticker to its next, at most, for the two to belong to one history; the default
-of the parameter ``max_gap``."""
-
 CASH_EQUITY = r"^(?:[A-Z][A-Z0-9]|[0-9][A-Z])[A-Z0-9]{2}[0-9]{1,2}B?$"
 """Ticker of a share, unit, BDR or fund in round lots: four characters (B3SA3, 5GTK11) and a class number. Odd lots carry
 a final F, options and forwards a letter or T in place of the class number."""

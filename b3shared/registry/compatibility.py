@@ -7,9 +7,8 @@ from typing import Any
 
 from b3shared.core.serialization import from_json
 from b3shared.core.versions import features_version_of
-from b3shared.core.vocabulary import SHARES
-from b3shared.params.models import OF_SEQUENCES
-from b3shared.quotes.schema import MAX_GAP
+from b3shared.core.vocabulary import MAX_GAP, SHARES
+from b3shared.params.models import model_spec, nested
 from b3shared.storage import Storage
 
 FEATURE_SETS = ("v1", "v2")
@@ -51,9 +50,7 @@ def universe_of(params: Mapping[str, Any]) -> Universe:
     tickers, instruments = (
         None if (v := params.get(name)) is None else tuple(v) for name in ("tickers", "instruments")
     )
-    max_gap = params.get(
-        "max_gap", params.get("lstm", {}).get("max_gap", MAX_GAP)
-    )  # it was the LSTM's own once
+    max_gap = nested(params).get("max_gap", MAX_GAP)
     return Universe(params["min_turnover"], tickers, instruments, max_gap)
 
 
@@ -64,7 +61,8 @@ def needed_offer(manifest: dict[str, Any]) -> str:
 
 def needed_lookback(manifest: dict[str, Any]) -> int:
     """Rows in the windows that a registered version is fed with."""
-    return int(manifest["params"]["lookback"]) if manifest["model_type"] in OF_SEQUENCES else 1
+    takes_sequences = model_spec(manifest["model_type"]).takes_sequences
+    return int(manifest["params"]["lookback"]) if takes_sequences else 1
 
 
 def offer_key(snapshot: str) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from b3shared.evaluation.gate import target_of
 from b3shared.params.run import PipelineParams
+from b3shared.params.target import target_of
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,15 @@
 from typing import Any
 
 from b3shared.core.errors import IncompatibleFeaturesError
-from b3shared.params.run import MODEL_TYPES
 from b3shared.registry.compatibility import (
     learned_from_other_features,
     needed_lookback,
     needed_offer,
     read_offer,
 )
-from b3shared.registry.release import UNSET, Release, ReleaseState
+from b3shared.registry.key import ModelKey
+from b3shared.registry.release import UNSET, Release
+from b3shared.registry.release_state import ReleaseState
 from b3shared.registry.versions import Registry
 from b3shared.storage import Storage
 
@@ -42,15 +43,22 @@ def promote(
             version needs, or its features are of another version than those that it learned from.
         ConflictError: Another version is live than ``expected``, or the race was lost.
     """
-    kind = MODEL_TYPES.get(model_type, model_type)
-    manifest = Registry(storage, namespace).manifest(kind, version)
-    release = Release(storage)
-    snapshot = release.state().snapshot
-    check_features(storage, manifest, snapshot)
-    check_features_version(storage, manifest, snapshot)
-    skill = manifest.get("evaluated", {}).get("skill", "none")
-    return release.promote(
-        namespace, kind, version, who=who, why=why, skill=skill, expected=expected
+    key = ModelKey.checked(namespace, model_type)
+    manifest = Registry(storage, namespace).manifest(key.model_type, version)
+
+    def check(state: ReleaseState) -> None:
+        check_features(storage, manifest, state.snapshot)
+        check_features_version(storage, manifest, state.snapshot)
+
+    return Release(storage).promote(
+        namespace,
+        model_type,
+        version,
+        who=who,
+        why=why,
+        skill=manifest.get("evaluated", {}).get("skill", "none"),
+        expected=expected,
+        check=check,
     )
 
 
@@ -102,26 +110,29 @@ def rollback(
     Raises:
         As :meth:`b3shared.registry.release.Release.rollback`, and IncompatibleFeaturesError.
     """
-    release = Release(storage)
-    before = release.previous(namespace, model_type)
-    check_features(
-        storage, Registry(storage, namespace).manifest(model_type, before), release.state().snapshot
-    )
-    return release.rollback(namespace, model_type, who=who, why=why)
+    key = ModelKey.checked(namespace, model_type)
+
+    def check(state: ReleaseState) -> None:
+        before = Registry(storage, namespace).manifest(key.model_type, state.previous(key))
+        check_features(storage, before, state.snapshot)
+
+    return Release(storage).rollback(namespace, model_type, who=who, why=why, check=check)
 
 
-def fed_manifests(storage: Storage) -> list[dict[str, Any]]:
-    """Manifests of every version that is live and of those that a rollback may reach: a snapshot is to feed them all."""
-    release, found = Release(storage), []
-    for key in release.state().live:
-        namespace, kind = key.split("/")
-        registry = Registry(storage, namespace)
-        found += [registry.manifest(kind, version) for version in release.past(namespace, kind)]
-    return found
+def served_manifests(storage: Storage, state: ReleaseState) -> list[dict[str, Any]]:
+    """List the manifests of every version that is live or that a rollback may reach.
+
+    A snapshot is to have what all of them need.
+    """
+    return [
+        Registry(storage, key.namespace).manifest(key.model_type, version)
+        for key in state.live
+        for version in state.past(key)
+    ]
 
 
-def check_live(storage: Storage, snapshot: str) -> None:
-    """IncompatibleFeaturesError if a stored snapshot cannot feed every version that is live."""
-    for key, version in Release(storage).state().live.items():
-        namespace, kind = key.split("/")
-        check_features(storage, Registry(storage, namespace).manifest(kind, version), snapshot)
+def check_live(storage: Storage, snapshot: str, state: ReleaseState) -> None:
+    """IncompatibleFeaturesError if a stored snapshot lacks what a live version needs."""
+    for key, version in state.live.items():
+        manifest = Registry(storage, key.namespace).manifest(key.model_type, version)
+        check_features(storage, manifest, snapshot)

@@ -14,7 +14,9 @@ from b3shared.core.errors import (
     UnknownModelError,
 )
 from b3shared.core.serialization import file_sha256, from_json, iso_date, to_json, utc_now
-from b3shared.params.run import MODEL_TYPES, NAMESPACE_PATTERN
+from b3shared.params.models import model_spec, model_types
+from b3shared.params.run import NAMESPACE_PATTERN
+from b3shared.registry.key import ModelKey
 from b3shared.storage import Storage
 
 Manifest = dict[str, Any]
@@ -52,7 +54,7 @@ class Registry:
         The same model and ``train_end`` again are the same version; what was stored first stays.
 
         Args:
-            model_type: as in :data:`b3shared.params.run.MODEL_TYPES`.
+            model_type: as in :func:`b3shared.params.models.model_spec`.
             files: the model's local files, with different names: they make the version what it is.
             beside: further files to keep with it, such as its evaluation. They name their run, so
                 those of an equal model may differ; the first ones stay.
@@ -67,7 +69,7 @@ class Registry:
             ArtifactNotFoundError: A file does not exist.
             ConflictError: Other content has this very version.
         """
-        model_type = checked_model_type(model_type)
+        model_type = model_spec(model_type).name
         train_end = iso_date(manifest.get("train_end"), "train_end")
         described = _described([*files, *beside])
         own = {file.name for file in files}
@@ -112,14 +114,14 @@ class Registry:
 
     def versions(self, model_type: str) -> list[Manifest]:
         """The manifests of all versions of a type, newest ``train_end`` first, then newest registration."""
-        model_type = checked_model_type(model_type)
-        names = self.storage.folders(f"models/{self.namespace}/{model_type}/")
+        model_type = model_spec(model_type).name
+        names = self.storage.folders(f"models/{ModelKey(self.namespace, model_type)}/")
         found = [manifest for name in names if (manifest := self._read(model_type, name))]
         return sorted(found, key=lambda m: (m["train_end"], m["created_at"]), reverse=True)
 
     def manifest(self, model_type: str, version: str) -> Manifest:
         """What was registered; UnknownModelError, naming the known versions, if there is no such version."""
-        manifest = self._read(checked_model_type(model_type), version)
+        manifest = self._read(model_spec(model_type).name, version)
         if manifest is None:
             raise self._unknown(
                 model_type, version, [m["version"] for m in self.versions(model_type)]
@@ -129,10 +131,10 @@ class Registry:
     def _unknown(
         self, model_type: str, version: str, known: list[str] | None = None
     ) -> UnknownModelError:
-        kind = checked_model_type(model_type)
+        kind = model_spec(model_type).name
         hint = "" if known is None else f"; known are {', '.join(known) or 'none'}"
         return UnknownModelError(
-            f"{self.namespace}/{kind} has no version {version!r}{hint}",
+            f"{ModelKey(self.namespace, kind)} has no version {version!r}{hint}",
             model_type=kind,
             version=version,
             **({} if known is None else {"known": known}),
@@ -151,7 +153,7 @@ class Registry:
             ArtifactNotFoundError: The version was registered without one of ``names``.
             ArtifactCorruptError: A file is gone or its hash differs.
         """
-        manifest = self._read(checked_model_type(model_type), version)
+        manifest = self._read(model_spec(model_type).name, version)
         if manifest is None:
             raise self._unknown(model_type, version)
         target = folder / version
@@ -176,10 +178,10 @@ class Registry:
     def types(self) -> list[str]:
         """The model types that have a version, sorted."""
         names = self.storage.folders(f"models/{self.namespace}/")
-        return [name for name in names if name in MODEL_TYPES and self.versions(name)]
+        return [name for name in names if name in model_types() and self.versions(name)]
 
     def _key(self, model_type: str, version: str, name: str) -> str:
-        return f"models/{self.namespace}/{model_type}/{version}/{name}"
+        return f"models/{ModelKey(self.namespace, model_type)}/{version}/{name}"
 
     def _file_key(self, model_type: str, version: str, name: str, facts: dict[str, Any]) -> str:
         folder = facts.get("folder")
@@ -203,15 +205,6 @@ class Registry:
                 f"{model_type} {version} is registered with other files", version=version
             )
         return stored is not None
-
-
-def checked_model_type(name: str) -> str:
-    """The model type that a name means (``random_forest`` is ``rf``); InvalidParameterError for an unknown one."""
-    if name.lower() not in MODEL_TYPES:
-        raise InvalidParameterError(
-            f"model_type {name!r}: allowed are {', '.join(MODEL_TYPES)}", parameters=["model_type"]
-        )
-    return MODEL_TYPES[name.lower()]
 
 
 def _hash(document: dict[str, Any]) -> str:

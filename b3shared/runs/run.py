@@ -27,7 +27,7 @@ from b3shared.core.errors import (
     UnknownRunError,
 )
 from b3shared.core.serialization import from_json, to_json, utc_iso, utc_now
-from b3shared.params.models import FAMILIES, nested
+from b3shared.params.models import flat_names, nested
 from b3shared.params.run import RUN_ID_PATTERN, PipelineParams
 from b3shared.params.steps import Step, owner_of
 from b3shared.runs.records import (
@@ -282,7 +282,7 @@ class Run:
         return f"{self.prefix}/steps/{step}{'.' if kind else ''}{kind}.json"
 
     def _records(self, last: Step) -> Records:
-        return {s: r for s in _until(last) if (r := self.record(s))}
+        return {s: r for s in (*last.earlier, last) if (r := self.record(s))}
 
     def _effective(
         self, step: Step, records: Records, overrides: Mapping[str, Any]
@@ -291,7 +291,8 @@ class Run:
             name: value for record in records.values() for name, value in record.params.items()
         }
         params = PipelineParams.of(self.params.model_dump() | recorded)
-        for name in overrides:
+        changes = nested(overrides)
+        for name in flat_names(changes):
             owner = owner_of(name)
             if owner not in (step, None):
                 raise InvalidParameterError(
@@ -299,7 +300,7 @@ class Run:
                     parameters=[name],
                     owner=str(owner),
                 )
-        return PipelineParams.of(params.model_dump() | _merged(params, overrides))
+        return params.replace(changes)
 
     def _store(self, plan: StepPlan, files: list[Path]) -> dict[str, Artifact]:
         # A folder of its own for every attempt: two at the same step cannot overwrite what the
@@ -349,26 +350,13 @@ def _checked_run_id(run_id: str) -> str:
     return run_id
 
 
-def _until(step: Step) -> list[Step]:
-    steps = list(Step)
-    return steps[: steps.index(step) + 1]
-
-
 def _ready(step: Step, records: Records) -> str | None:
     """Output hash of the step before, None for the first; StepNotReadyError unless every earlier record holds."""
     fresh = fresh_steps(records)
-    for earlier in _until(step)[:-1]:
+    for earlier in step.earlier:
         if earlier not in fresh:
             word = "is out of date" if earlier in records else "has not finished"
             raise StepNotReadyError(
                 f"{step} needs {earlier}, which {word}; run {earlier} first", missing=str(earlier)
             )
     return records[step.predecessor].output_hash if step.predecessor else None
-
-
-def _merged(params: PipelineParams, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Overrides in which a model's own parameters are complete: what they do not name stays as it is in ``params``."""
-    changes = dict(overrides)
-    for family in FAMILIES.keys() & changes.keys():
-        changes[family] = getattr(params, family).model_dump() | nested(changes[family], family)
-    return changes

@@ -24,13 +24,15 @@ from b3shared.core.vocabulary import CLASSES
 from b3shared.features.build import Features, build_features
 from b3shared.models.base import Forecast, Progress
 from b3shared.models.scorer import Scorer
-from b3shared.params.run import MODEL_TYPES, PipelineParams
+from b3shared.params.models import DEFAULT_MODEL_TYPE
+from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline
 from b3shared.pipeline.artifacts import last_of_each
 from b3shared.pipeline.serving_snapshot import newest_windows
 from b3shared.quotes.loading.universe import are_among
 from b3shared.registry.compatibility import learned_from_other_features, universe_of
+from b3shared.registry.key import ModelKey
 from b3shared.registry.release import Release
 from b3shared.registry.versions import Registry
 from b3shared.runs.run import Run, StepRecord, new_run_id
@@ -112,15 +114,15 @@ class B3Model:
             metrics = json.loads(path.read_text(encoding="utf-8"))
         saved = records[Step.SAVE_MODEL].summary
         version = saved["model_version"]
-        live = Release(self.storage).state().live.get(f"{p.model_dir}/{p.model_type}") == version
-        return RunResult(run.run_id, records, metrics, version, live, saved["decision"])
+        live = Release(self.storage).state().live.get(ModelKey(p.model_dir, p.model_type))
+        return RunResult(run.run_id, records, metrics, version, live == version, saved["decision"])
 
     def predict(
         self,
         new_data: pd.DataFrame,
         model_dir: str = "models",
         *,
-        model_type: str = "rf",
+        model_type: str = DEFAULT_MODEL_TYPE,
         model_version: str | None = None,
         tickers: str | Iterable[str] | None = None,
     ) -> pd.DataFrame:
@@ -132,7 +134,7 @@ class B3Model:
                 tickers mean something else than what the model learnt. Tickers and kinds of paper
                 that it did not learn among are left out.
             model_dir: namespace of the registry.
-            model_type: "rf" or "lstm", or another name of these.
+            model_type: of the catalogue (:mod:`b3shared.params.models`), or an alias.
             model_version: a version; None is the live one.
             tickers: answer these only, such as ``["PETR4", "VALE3"]`` or ``"PETR4"``.
 
@@ -184,7 +186,7 @@ class B3Model:
         self,
         model_dir: str = "models",
         *,
-        model_type: str = "rf",
+        model_type: str = DEFAULT_MODEL_TYPE,
         model_version: str | None = None,
         tickers: str | Iterable[str] | None = None,
     ) -> pd.DataFrame:
@@ -195,7 +197,7 @@ class B3Model:
 
         Args:
             model_dir: namespace of the registry.
-            model_type: "rf" or "lstm", or another name of these.
+            model_type: of the catalogue (:mod:`b3shared.params.models`), or an alias.
             model_version: a version; None is the live one.
             tickers: that must be among them.
 
@@ -242,9 +244,8 @@ class B3Model:
 
     def _manifest(self, model_dir: str, model_type: str, version: str | None) -> dict[str, Any]:
         """Of a version, or of the live one."""
-        kind = MODEL_TYPES.get(model_type, model_type)
         return Registry(self.storage, model_dir).manifest(
-            kind, version or Release(self.storage).live(model_dir, kind)
+            model_type, version or Release(self.storage).live(model_dir, model_type)
         )
 
 
@@ -303,7 +304,7 @@ class _Newest:
                 f"{len(usable)} tickers with complete features: the model learnt ranks among about "
                 f"{manifest['cross_section']}; give at least half as many"
             )
-        volatility = features.shared.panel.rows(features.shared.volatility)[usable]
+        volatility = features.series.panel.rows(features.series.volatility)[usable]
         X = windows[whole] if of_sequences else windows[whole, -1]
         return cls(manifest, params, frame, features, X, volatility, frame.iloc[usable])
 
@@ -320,7 +321,7 @@ class _Newest:
             for n, value in zip(self.features.names, self.features.X[at], strict=True)
             if not np.isfinite(value)
         ]
-        series = self.features.shared
+        series = self.features.series
         turnover = float(series.panel.rows(series.median_turnover())[at])
         since_hole = int(series.panel.position[at]) + 1
         return why_not_usable(ticker, turnover, self.params, missing, len(own), since_hole)

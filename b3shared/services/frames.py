@@ -10,15 +10,15 @@ from b3shared.core.arrays import IntArray
 from b3shared.core.errors import InvalidQuotesError
 from b3shared.core.vocabulary import CLASSES, UNLABELLED
 from b3shared.dataset.table import Dataset
-from b3shared.params.models import OF_SEQUENCES
+from b3shared.params.models import model_spec
 
 LEVELS = ["ticker", "date", "label_end"]
 """Levels of the index that features and labels carry: what a leak-proof split has to know of a row."""
 ROW = ["ticker", "date"]
 """Levels that name a row."""
 
-NEEDED = dict.fromkeys(OF_SEQUENCES, ("session", "close", "volatility", "future_return"))
-"""Model type -> columns of ``df_processed`` that it cannot do without: the sessions that make windows, and the return."""
+NEEDED_BY_SEQUENCES = ("session", "close", "volatility", "future_return")
+"""Columns of ``df_processed`` that make windows and returns; see ``ModelSpec.takes_sequences``."""
 
 _FACTS = [
     f.name
@@ -110,7 +110,7 @@ def to_table(
         raise InvalidQuotesError(
             f"{twice.sum()} rows occur twice among the parts, such as {ticker} of {date:%Y-%m-%d}"
         )
-    if model_type in NEEDED:
+    if model_spec(model_type).takes_sequences:
         check_needed(X, df, model_type)
     data = to_dataset(X, y, df)
     order = np.lexsort([data.date, data.ticker])
@@ -122,7 +122,7 @@ def to_table(
 
 def check_needed(X: pd.DataFrame, df: pd.DataFrame | None, model_type: str) -> None:
     """InvalidQuotesError unless ``df`` has what the model type needs of each row of ``X``."""
-    needed = NEEDED[model_type]
+    needed = NEEDED_BY_SEQUENCES
     if df is None:
         raise InvalidQuotesError(
             f"a model of type {model_type} needs {', '.join(needed)} of each row beside its features: give df_processed, "

@@ -14,7 +14,7 @@ from b3shared.core.errors import InvalidParameterError, InvalidQuotesError, NoQu
 from b3shared.quotes.corporate_actions.splits import Splits
 from b3shared.quotes.findings import Finding
 from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.loading.load import dropped_words
+from b3shared.quotes.loading.report import describe_dropped
 from b3shared.quotes.schema import ALIASES, DEFAULTS, QUOTE_TYPES, REQUIRED
 
 _TOLD = ("split_without_trace", "detected_split")
@@ -66,7 +66,7 @@ def tidy(df: object) -> GivenQuotes:
         )
     frame, findings = clean(frame)
     if frame.empty:
-        raise NoQuotesError(f"no row is a quote: {dropped_words(findings)}")
+        raise NoQuotesError(f"no row is a quote: {describe_dropped(findings)}")
     return GivenQuotes(frame, [f for f in corrected if f.rows] + findings)
 
 
@@ -75,7 +75,7 @@ def warn_of(findings: Sequence[Finding], stacklevel: int) -> None:
     if any(f.action == "dropped" for f in findings):
         rows = sum(f.rows for f in findings if f.action == "dropped")
         warnings.warn(
-            f"{rows} rows of the quotes were dropped: {dropped_words(list(findings))}",
+            f"{rows} rows of the quotes were dropped: {describe_dropped(findings)}",
             stacklevel=stacklevel + 1,
         )
     for found in findings:

@@ -10,7 +10,8 @@ from b3shared.core.clock import today
 from b3shared.core.config import Settings
 from b3shared.core.errors import IncompleteIngestError, NoQuotesError, NotPublishedError
 from b3shared.quotes.ingest.ingest import Ingest, Progress
-from b3shared.quotes.ingest.job import IngestRequest, ingest_quotes
+from b3shared.quotes.ingest.job import ingest_quotes
+from b3shared.quotes.ingest.request import IngestRequest
 from b3shared.storage import open_storage
 
 
@@ -45,7 +46,7 @@ class B3IngestionService:
         """Fetch files from the exchange: whole years, every session since a day, or else whatever the lake lacks.
 
         Yields:
-            What came of every file, as :class:`b3shared.quotes.ingest.ingest.Ingested` says it.
+            What came of every file, as :class:`b3shared.quotes.ingest.records.Ingested` says it.
 
         Raises:
             NoQuotesError: Nothing was named, and the lake is empty.
@@ -58,7 +59,7 @@ class B3IngestionService:
         self.not_published, found = [], False
         while True:  # one file at a time, so that each is told of when it is there
             answer = ingest_quotes(
-                IngestRequest.of(event), self.settings, lambda: False, self._progress
+                IngestRequest.from_event(event), self.settings, lambda: False, self._progress
             )
             if "reason" in answer:
                 raise NoQuotesError(answer["reason"])

@@ -6,7 +6,7 @@ import pandas as pd
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.instruments import instrument_of
 from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.loading.load import Scope
+from b3shared.quotes.loading.scope import Scope
 from b3shared.quotes.loading.universe import are_of
 from b3shared.quotes.sources.base import QuoteSource
 from b3shared.quotes.sources.query import QuoteQuery
@@ -29,7 +29,7 @@ def why_not_loaded(
         return f"no quotes of {ticker} in {source.name}"
     if reason := why_not_among(ticker, rows, universe):
         return reason
-    rows, start = rows[are_of(rows, universe.instruments)], Scope.of(source, params).start
+    rows, start = rows[are_of(rows, universe.instruments)], Scope.from_source(source, params).start
     recent = rows[rows["date"] >= pd.Timestamp(start)]
     if recent.empty:
         return f"{ticker} last traded on {rows['date'].max():%Y-%m-%d}, and quotes from {start} on are used"

@@ -9,7 +9,8 @@ import pandas as pd
 from b3shared.core.config import Settings
 from b3shared.core.versions import features_version_of
 from b3shared.models.base import Model, model_class
-from b3shared.params.run import MODEL_TYPES, PipelineParams
+from b3shared.params.models import DEFAULT_MODEL_TYPE, model_spec
+from b3shared.params.run import PipelineParams
 from b3shared.registry.manifest import Lineage, build_manifest
 from b3shared.registry.release import Release
 from b3shared.registry.versions import Registry
@@ -77,7 +78,11 @@ class B3ModelSavingService:
             )
 
     def load_model(
-        self, *, model_type: str = "rf", model_dir: str = "models", model_version: str | None = None
+        self,
+        *,
+        model_type: str = DEFAULT_MODEL_TYPE,
+        model_dir: str = "models",
+        model_version: str | None = None,
     ) -> Model:
         """A registered model, every file checked by its hash; the live version unless one is named.
 
@@ -86,7 +91,7 @@ class B3ModelSavingService:
             UnknownModelError: No such version.
             ArtifactCorruptError: A file is not what was registered.
         """
-        kind = MODEL_TYPES.get(model_type, model_type)
+        kind = model_spec(model_type).name
         registry = Registry(self.storage, model_dir)
         version = model_version or Release(self.storage).live(model_dir, kind)
         params = PipelineParams.of(registry.manifest(kind, version)["params"])

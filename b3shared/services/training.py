@@ -60,8 +60,8 @@ class B3ModelTrainingService:
     ) -> Model:
         """Search, train and calibrate.
 
-        ``train_model(X_train, y_train, X_val, y_val, model_type="rf")``, or for the LSTM
-        ``train_model(X_train, y_train, X_val, y_val, df, history=X, model_type="lstm")`` with what
+        ``train_model(X_train, y_train, X_val, y_val)``, or for a model that takes sequences
+        ``train_model(X_train, y_train, X_val, y_val, df, history=X, model_type=...)`` with what
         ``preprocess_data`` returned.
 
         Args:

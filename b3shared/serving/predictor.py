@@ -10,8 +10,9 @@ from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.core.errors import TooLittleHistoryError, UnknownTickerError
 from b3shared.core.vocabulary import CLASSES
 from b3shared.models.base import Forecast
+from b3shared.params.models import DEFAULT_MODEL_TYPE, model_spec
 from b3shared.registry.compatibility import learned_from_other_features
-from b3shared.registry.versions import checked_model_type
+from b3shared.registry.key import ModelKey
 from b3shared.serving.explanation import explain
 from b3shared.serving.live import Live
 from b3shared.serving.rows import check_fits, check_usable, expected, find
@@ -36,7 +37,7 @@ class Predictor:
         self.live, self.today = live, today
 
     def predict(
-        self, ticker: str, model_type: str = "rf", model_version: str | None = None
+        self, ticker: str, model_type: str = DEFAULT_MODEL_TYPE, model_version: str | None = None
     ) -> dict[str, Any]:
         """The whole answer for one ticker.
 
@@ -65,7 +66,7 @@ class Predictor:
     def batch(
         self,
         tickers: Sequence[str] | None,
-        model_type: str = "rf",
+        model_type: str = DEFAULT_MODEL_TYPE,
         model_version: str | None = None,
     ) -> dict[str, Any]:
         """One short row per ticker, and the reason for every ticker without a forecast.
@@ -114,9 +115,8 @@ class Predictor:
 
     def _ask(self, model_type: str, model_version: str | None) -> tuple[str, Snapshot, Version]:
         """Type, snapshot and version of a request."""
-        self.live.refresh()
-        kind = checked_model_type(model_type)
-        snapshot, version = self.live.pair(kind, model_version)
+        kind = model_spec(model_type).name
+        snapshot, version = self.live.ask(kind, model_version)
         check_fits(snapshot, version)
         return kind, snapshot, version
 
@@ -154,7 +154,7 @@ class Predictor:
             "sequence_length": of_window[0],
             "features_count": of_window[1],
             "model_type": kind,
-            "model_source": f"models/{self.live.namespace}/{kind}/{version.name}",
+            "model_source": f"models/{ModelKey(self.live.namespace, kind)}/{version.name}",
             "model_version": version.name,
             "target": version.manifest.get("target"),
             "skill": skill,

@@ -1,10 +1,9 @@
 """Connections to DuckDB: in memory, to a file, to MotherDuck; all with the same settings, errors and literals."""
 
-import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import duckdb
 
+from b3shared.core.config import DatabaseSettings
 from b3shared.core.errors import (
     B3Error,
     InvalidParameterError,
@@ -66,14 +66,16 @@ def connect(
     Raises:
         duckdb.Error: The file cannot be opened.
     """
+    if memory_limit is None:
+        memory_limit = _function_limit(DatabaseSettings.from_environment())
     temporary = Path(tempfile.gettempdir())
     config = _LOCAL_ONLY | {
         "home_directory": str(temporary),
         # A name of its own: two databases that spill to one folder overwrite each other's files.
         "temp_directory": str(temporary / f"b3-duckdb-{uuid.uuid4().hex}"),
     }
-    if limit := memory_limit or _lambda_memory():
-        config["memory_limit"] = limit
+    if memory_limit:
+        config["memory_limit"] = memory_limit
     if threads:
         config["threads"] = threads
     connection = duckdb.connect(str(path), read_only=read_only, config=config)
@@ -81,10 +83,10 @@ def connect(
     return connection
 
 
-def _lambda_memory(environ: Mapping[str, str] = os.environ) -> str | None:
-    """DuckDB's memory limit inside a Lambda function; None elsewhere."""
-    size = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
-    return f"{int(MEMORY_SHARE * int(size))}MiB" if size.isdigit() else None
+def _function_limit(settings: DatabaseSettings) -> str | None:
+    """Return DuckDB's memory limit inside a Lambda function, None elsewhere."""
+    memory = settings.function_memory
+    return None if memory is None else f"{int(MEMORY_SHARE * memory)}MiB"
 
 
 def reading_error(error: duckdb.Error, name: str) -> B3Error:
@@ -138,20 +140,20 @@ def open_database(location: str, *, read_only: bool = True) -> Iterator[duckdb.D
         yield connection
 
 
-def motherduck_token(environ: Mapping[str, str] = os.environ) -> str:
-    """The token of MotherDuck: from the secret that ``MOTHERDUCK_SECRET_ARN`` names; locally also ``MOTHERDUCK_TOKEN``.
+def motherduck_token(settings: DatabaseSettings) -> str:
+    """Return MotherDuck's token: from the secret, or on a user's own machine the one that is set.
 
     Raises:
         SourceUnavailableError: There is none, or the secret cannot be read.
     """
-    if arn := environ.get("MOTHERDUCK_SECRET_ARN"):
-        return read_secret(arn)
-    local = environ.get("environment", "LOCAL").upper() == "LOCAL"
-    if local and (token := environ.get("MOTHERDUCK_TOKEN", "").strip()):
-        return token
+    if settings.motherduck_secret:
+        return read_secret(settings.motherduck_secret)
+    if settings.motherduck_token:
+        return settings.motherduck_token
+
     raise SourceUnavailableError(
-        "MotherDuck needs a token: deploy with MotherDuckSecretArn, the ARN of a secret that holds it"
-        + ("; on a laptop MOTHERDUCK_TOKEN will do" if local else "")
+        "MotherDuck needs a token: deploy with MotherDuckSecretArn, the ARN of a secret that "
+        "holds it" + ("; on a laptop MOTHERDUCK_TOKEN will do" if settings.local else "")
     )
 
 
@@ -175,7 +177,8 @@ def _motherduck(location: str, read_only: bool) -> duckdb.DuckDBPyConnection:
         raise InvalidParameterError(
             f"{location!r}: md: and a database's name of letters, digits, _ and - is allowed"
         )
-    token, extension = motherduck_token(), _extension()
+    token = motherduck_token(DatabaseSettings.from_environment())
+    extension = _extension()
     connection = connect()
     try:
         connection.execute(f"LOAD {literal(extension)}")  # asks MotherDuck which clients it takes

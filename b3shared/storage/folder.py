@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import override
 
-from b3shared.core.errors import ConflictError, InvalidParameterError
+from b3shared.core.errors import ConflictError, DiskFullError, InvalidParameterError
 from b3shared.core.serialization import file_sha256
+from b3shared.core.tempdir import disk_full, no_space
 from b3shared.storage.base import (
     Keys,
     Storage,
@@ -159,9 +160,18 @@ class FolderStorage(Storage):
                 f"key {key!r}: a folder cannot hold both an object and keys below it ({error.filename})",
                 key=key,
             ) from None
+        except OSError as error:
+            if no_space(error):
+                raise self._full(key) from error
+            raise
         finally:
             with suppress(NotADirectoryError):
                 temporary.unlink(missing_ok=True)
+
+    def _full(self, key: str) -> DiskFullError:
+        existing = next(path for path in (self._root, *self._root.parents) if path.is_dir())
+        advice = "Make room there, or move the storage to a larger disk"
+        return disk_full(f"storage {self.url}", existing, what=repr(key), advice=advice)
 
     @contextmanager
     def _locked(self) -> "Iterator[None]":

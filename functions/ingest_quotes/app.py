@@ -6,7 +6,8 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from b3shared.core.config import Settings
-from b3shared.quotes.ingest.job import RESERVE_SECONDS, IngestRequest, ingest_quotes
+from b3shared.quotes.ingest.job import RESERVE_SECONDS, ingest_quotes
+from b3shared.quotes.ingest.request import IngestRequest
 
 logger = Logger()
 settings = Settings.from_environment()
@@ -15,7 +16,7 @@ settings = Settings.from_environment()
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take in what the event asks for, as far as the time allows; ``request`` of the answer asks for the rest."""
-    request = IngestRequest.of(event)
+    request = IngestRequest.from_event(event)
 
     def seconds_left() -> float:
         return context.get_remaining_time_in_millis() / 1000

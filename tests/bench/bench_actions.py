@@ -1,8 +1,9 @@
-"""Precision and recall of the detected corporate actions, against a vendor's list and the largest jumps of eleven years.
+"""Measures precision and recall of the detected corporate actions.
 
-``PYTHONPATH=. python tests/bench/bench_actions.py``. Reads the larger development data, and skips
-with a word without it. Detection has prices and volumes alone here: the vendor's rows carry neither
-DISMES nor dated ISIN and ESPECI.
+``PYTHONPATH=. python tests/bench/bench_actions.py``. The truth is a vendor's list, and the
+largest price jumps of eleven years. The larger development data is needed; without it nothing is
+measured. Detection has prices and volumes alone here: the vendor's rows carry neither DISMES nor
+dated ISIN and ESPECI.
 
 What counts: actions with a factor outside 0.8 to 1.25, of tickers whose prices are raw. A detection
 is right if the vendor lists an action of that ticker at most one of its sessions away, and what is
@@ -11,14 +12,13 @@ faults stand in ``tests/data/action_label_faults.csv``; each is checked against 
 names before it is used, and figures with and without them are printed.
 """
 
-import os
-import platform
 import time
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pandas as pd
+from measuring import machine
 
 from b3shared.quotes.corporate_actions.detection import detect_actions
 from b3shared.quotes.corporate_actions.table import MINIMAL_CONFIDENCE
@@ -36,10 +36,11 @@ def read(sql: str) -> pd.DataFrame:
 
 
 def vendor() -> pd.DataFrame:
-    """Traded rows with the number of the ticker's session, and the factor that adjusted_close implies."""
+    """Traded rows: number of the ticker's session, and the factor that adjusted_close implies."""
     return read(
         """WITH lagged AS (
-            SELECT *, lag(close) OVER w AS previous, lag(adjusted_close) OVER w AS adjusted, row_number() OVER w AS row
+            SELECT *, lag(close) OVER w AS previous, lag(adjusted_close) OVER w AS adjusted,
+                row_number() OVER w AS row
             FROM '{d}/b3_daily.parquet' WHERE volume > 0 OR split_coef <> 1
             WINDOW w AS (PARTITION BY ticker ORDER BY date)
         )
@@ -50,13 +51,14 @@ def vendor() -> pd.DataFrame:
 
 
 def proven_faults(rows: pd.DataFrame) -> pd.DataFrame:
-    """The table of the vendor's faults, after every witness was heard."""
+    """The table of the vendor's faults, each checked against the witness that it names."""
     faults = pd.read_csv(FAULTS, parse_dates=["date"]).merge(
         rows, on=["ticker", "date"], validate="one_to_one"
     )
     assert len(faults) == len(pd.read_csv(FAULTS))
     splits = read(
-        "SELECT ticker, date, stock_splits FROM '{d}/b3_daily_adjusted.parquet' WHERE stock_splits <> 0"
+        "SELECT ticker, date, stock_splits FROM '{d}/b3_daily_adjusted.parquet' "
+        "WHERE stock_splits <> 0"
     )
     for f in faults.itertuples():
         raw = f.previous / f.close
@@ -72,11 +74,10 @@ def proven_faults(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def matched(actions: pd.DataFrame, labels: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both tables with ``right``: it has a partner; labels also with the partner's factor and confidence."""
-    actions, labels = (
-        actions.assign(right=False),
-        labels.assign(right=False, found=np.nan, confidence=np.nan),
-    )
+    """Both tables with ``right`` (it has a partner), labels with the partner's factor too."""
+    actions = actions.assign(right=False)
+    labels = labels.assign(right=False, found=np.nan, confidence=np.nan)
+
     for label in labels.itertuples():
         near = actions[
             (actions["ticker"] == label.ticker) & ((actions["row"] - label.row).abs() <= 1)
@@ -85,22 +86,20 @@ def matched(actions: pd.DataFrame, labels: pd.DataFrame) -> tuple[pd.DataFrame, 
             continue
         best = near.loc[near["confidence"].idxmax()]
         right = abs(np.log(best["factor"] / label.factor)) < LIMIT
-        labels.loc[label.Index, ["found", "confidence", "right"]] = (
-            best["factor"],
-            best["confidence"],
-            right,
-        )
+        found = (best["factor"], best["confidence"], right)
+        labels.loc[label.Index, ["found", "confidence", "right"]] = found
         actions.loc[best.name, "right"] = right
+
     return actions, labels
 
 
 def large(frame: pd.DataFrame) -> pd.Series:
-    """Factors outside 0.8 to 1.25."""
+    """(rows,) bool: the factor is outside 0.8 to 1.25."""
     return (frame["factor"] < 0.8) | (frame["factor"] > 1.25)
 
 
 def score(actions: pd.DataFrame, labels: pd.DataFrame, threshold: float) -> dict[str, float]:
-    """Precision and recall of the large factors from a confidence on, and the share of factors that are exact."""
+    """Precision and recall of large factors from a confidence on; the share of exact factors."""
     actions, labels = matched(actions[actions["confidence"] >= threshold], labels)
     judged, wanted = actions[large(actions)], labels[large(labels)]
     hits = wanted[wanted["right"]]
@@ -117,30 +116,31 @@ def score(actions: pd.DataFrame, labels: pd.DataFrame, threshold: float) -> dict
 def best_threshold(actions: pd.DataFrame, labels: pd.DataFrame) -> float:
     """The lowest confidence from which on F0.5, where precision counts double, is best."""
     grid = np.arange(0.1, 0.951, 0.05)
-    figures = [score(actions, labels, t) for t in grid]
-    f = np.array([1.25 / (1 / s["precision"] + 0.25 / s["recall"]) for s in figures])
+    scores = [score(actions, labels, t) for t in grid]
+    f = np.array([1.25 / (1 / s["precision"] + 0.25 / s["recall"]) for s in scores])
     return float(grid[f.argmax()])
 
 
-def show(title: str, figures: dict[str, float]) -> None:
-    """One line of the table."""
-    f = figures
-    line = f"{f['labels']:>7}{f['detected']:>10}{f['precision']:>11.3f}{f['recall']:>8.3f}{f['exact']:>14.3f}"
-    print(f"{title:<44}{line}")
+def show(title: str, scores: dict[str, float]) -> None:
+    """Print one line of the table."""
+    counts = f"{scores['labels']:>7}{scores['detected']:>10}"
+    shares = f"{scores['precision']:>11.3f}{scores['recall']:>8.3f}{scores['exact']:>14.3f}"
+    print(f"{title:<44}{counts}{shares}")
 
 
 def verdict(corrected: dict[str, float], listed: dict[str, float]) -> None:
-    """Whether the targets are met by the tickers that had no part in the development."""
+    """Print whether the tickers that had no part in the development meet the targets."""
     print(f"\nheld-out half, {corrected['labels']:g} labels:")
     for name, least in TARGETS.items():
         word = "meets" if corrected[name] >= least else "MISSES"
         print(
-            f"  {name} {corrected[name]:.3f}: {word} {least}; {listed[name]:.3f} against the list with its faults"
+            f"  {name} {corrected[name]:.3f}: {word} {least}; "
+            f"{listed[name]:.3f} against the list with its faults"
         )
 
 
 def against_jumps(actions: pd.DataFrame) -> None:
-    """How many of the largest jumps were called actions, by what they are."""
+    """Print how many of the largest jumps were called actions, by kind."""
     jumps = pd.read_csv(SHARED / "price_jumps.csv", parse_dates=["date"])
     certain = actions[actions["confidence"] >= MINIMAL_CONFIDENCE]
     called = pd.MultiIndex.from_frame(jumps[["ticker", "date"]]).isin(
@@ -153,16 +153,15 @@ def against_jumps(actions: pd.DataFrame) -> None:
         odd = own[own["called"] != kind.startswith("split_listed")]
         for j in odd.itertuples():
             print(
-                f"    {j.ticker} {j.date.date()}: {j.prev_close} to {j.close}, adjusted change {j.adjusted_change:+.3f}"
+                f"    {j.ticker} {j.date.date()}: {j.prev_close} to {j.close}, "
+                f"adjusted change {j.adjusted_change:+.3f}"
             )
 
 
 def main() -> None:
-    """Print all figures, and every miss and false alarm."""
+    """Print all measures, and every miss and false alarm."""
     if not SHARED.exists():
-        print(
-            f"skipped: {SHARED} is absent; the larger development data is not part of the repository"
-        )
+        print(f"skipped: {SHARED} is absent; the repository does not contain the development data")
         return
     rows = vendor()
     started = time.perf_counter()
@@ -170,11 +169,10 @@ def main() -> None:
         columns = "ticker, date, open, high, low, close, volume"
         found = detect_actions(connection, f"(SELECT {columns} FROM '{SHARED}/b3_daily.parquet')")
     seconds = time.perf_counter() - started
+    print(machine())
     print(
-        f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}"
-    )
-    print(
-        f"{len(rows):,} rows in {seconds:.2f} s; {len(found)} suspicions, applied from confidence {MINIMAL_CONFIDENCE} on"
+        f"{len(rows):,} rows in {seconds:.2f} s; {len(found)} candidates, "
+        f"applied from confidence {MINIMAL_CONFIDENCE} on"
     )
 
     basis = pd.read_csv(SHARED / "b3_daily_tickers.csv").set_index("ticker")["price_basis"]
@@ -222,13 +220,15 @@ def main() -> None:
     print("\nfaults of the vendor's list, each with its witness:")
     for f in faults.itertuples():
         print(
-            f"  {f.ticker} {f.date.date()}: listed {f.factor:g}, is {f.split_factor:g} ({f.witness}): {f.reason}"
+            f"  {f.ticker} {f.date.date()}: listed {f.factor:g}, is {f.split_factor:g} "
+            f"({f.witness}): {f.reason}"
         )
     unlisted = rows[
         (rows["factor"] == 1) & (np.abs(np.log(rows["implied"])) > LIMIT) & rows["ticker"].isin(raw)
     ]
     print(
-        "all rows whose adjusted_close implies an unlisted factor (those without a jump are payments, or faults of it):"
+        "all rows whose adjusted_close implies an unlisted factor "
+        "(those without a jump are payments, or faults of adjusted_close):"
     )
     for u in unlisted.itertuples():
         print(
@@ -239,9 +239,8 @@ def main() -> None:
     against_jumps(found)
     with duckdb.connect() as connection:
         official = detect_actions(connection, f"'{SHARED}/b3_cotahist_days.parquet'")
-    print(
-        f"\nofficial days (DISMES, ISIN, ESPECI): {(official['kind'] == 'ex_mark').sum()} ex-marks and"
-    )
+    marks = (official["kind"] == "ex_mark").sum()
+    print(f"\nofficial days (DISMES, ISIN, ESPECI): {marks} ex-marks and")
     print(
         official[official["kind"] != "ex_mark"]
         .drop(columns=["dividend", "source"])
@@ -250,7 +249,7 @@ def main() -> None:
 
 
 def reliability(actions: pd.DataFrame, labels: pd.DataFrame, tickers: set[str]) -> None:
-    """How often detections of a confidence are right."""
+    """Print how often detections of a confidence are right."""
     own, theirs = (x[x["ticker"].isin(tickers)].reset_index(drop=True) for x in (actions, labels))
     judged, _ = matched(own, theirs)
     print("\nconfidence: detections of any size, share that is right")
@@ -261,7 +260,7 @@ def reliability(actions: pd.DataFrame, labels: pd.DataFrame, tickers: set[str]) 
 
 
 def misses(actions: pd.DataFrame, labels: pd.DataFrame, tickers: set[str]) -> None:
-    """What was missed, what was called wrongly, and how the small factors fare."""
+    """Print what was missed, what was called wrongly, and how the small factors fare."""
     certain = actions[
         (actions["confidence"] >= MINIMAL_CONFIDENCE) & actions["ticker"].isin(tickers)
     ].reset_index(drop=True)
@@ -270,13 +269,15 @@ def misses(actions: pd.DataFrame, labels: pd.DataFrame, tickers: set[str]) -> No
     )
     small = labels[~large(labels)]
     print(
-        f"small factors, no target: {len(small)} listed, {int(small['right'].sum())} found from prices and volumes alone"
+        f"small factors, no target: {len(small)} listed, "
+        f"{int(small['right'].sum())} found from prices and volumes alone"
     )
     _, all_found = matched(actions, labels.drop(columns=["right", "found", "confidence"]))
     print("missed:")
     for m in all_found[large(labels) & ~labels["right"]].itertuples():
         print(
-            f"  {m.ticker} {m.date.date()}: {m.factor:g}; suspected {m.found:g} with {m.confidence:.2f}"
+            f"  {m.ticker} {m.date.date()}: {m.factor:g}; "
+            f"candidate {m.found:g} with {m.confidence:.2f}"
         )
     print("wrongly called:")
     for w in certain[large(certain) & ~certain["right"]].itertuples():

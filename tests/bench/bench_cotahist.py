@@ -1,9 +1,10 @@
-"""The COTAHIST parser on a file of a year's size, against pandas.read_fwf and a plain loop over the lines.
+"""Compares the COTAHIST parser with pandas.read_fwf and with a plain loop over the lines.
 
     PYTHONPATH=. python tests/bench/bench_cotahist.py [--rounds 3]
 
-The year is made of real lines: the two newest whole daily files, by turns, once for every weekday
-of 2022 with its date put in (1.96 million lines). Every arm is a fresh child process on one core.
+All read one file of a year's size. The year is made of real lines: the two newest whole daily
+files, by turns, once for every weekday of 2022 with its date put in (1.96 million lines). Every arm
+is a fresh child process on one core.
 Ours reads and checks the whole file, from the zip and from plain text; the peers read the first
 200,000 lines of plain text, check nothing and give the same cash quotes.
 """
@@ -12,8 +13,6 @@ import argparse
 import gzip
 import json
 import os
-import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+from measuring import machine, peak_mib
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "cotahist"
 ARMS = ("ours, zip", "ours, text", "pandas.read_fwf", "line by line")
@@ -49,7 +49,7 @@ PRICES = ["open", "high", "low", "avg", "close", "best_buy", "best_sell"]
 
 
 def make_year(folder: Path) -> tuple[Path, Path, int]:
-    """Write the file as text and as zip; (text, zip, lines)."""
+    """Write the file as text and as zip; returns both paths and the number of lines."""
     with zipfile.ZipFile(SHARED / "COTAHIST_D04022022.TXT.zip") as archive:
         newest = archive.read(archive.namelist()[0])
     before = gzip.decompress((SHARED / "COTAHIST_D25062021.TXT.gz").read_bytes())
@@ -75,10 +75,13 @@ def make_year(folder: Path) -> tuple[Path, Path, int]:
 
 
 def ours(path: Path) -> dict[str, float]:
-    """Every chunk is dropped when the next comes, as an ingest does that writes them away."""
+    """Read the file in chunks, each dropped when the next comes, as an ingest does."""
     from b3shared.quotes.cotahist.reader import CotahistFile
 
-    before, started, rows, total = peak(), time.perf_counter(), 0, 0.0
+    rows = 0
+    total = 0.0
+    before = peak_mib()
+    started = time.perf_counter()
     with CotahistFile.open(path) as file:
         for frame in file.chunks():
             rows += len(frame)
@@ -89,7 +92,8 @@ def ours(path: Path) -> dict[str, float]:
 def read_fwf(path: Path) -> dict[str, float]:
     import pandas as pd
 
-    before, started = peak(), time.perf_counter()
+    before = peak_mib()
+    started = time.perf_counter()
     frame = pd.read_fwf(
         path,
         colspecs=[(first, last) for first, last, _ in FIELDS.values()],
@@ -109,7 +113,9 @@ def read_fwf(path: Path) -> dict[str, float]:
 def line_by_line(path: Path) -> dict[str, float]:
     import pandas as pd
 
-    before, started, rows = peak(), time.perf_counter(), []
+    rows = []
+    before = peak_mib()
+    started = time.perf_counter()
     with path.open(encoding="latin-1") as lines:
         next(lines)
         for number, line in enumerate(lines, start=1):
@@ -136,14 +142,9 @@ def result(lines: int, rows: int, total: float, started: float, before: float) -
         "rows": rows,
         "total": total,
         "seconds": seconds,
-        "peak": peak(),
-        "grown": peak() - before,
+        "peak": peak_mib(),
+        "grown": peak_mib() - before,
     }
-
-
-def peak() -> float:
-    """Highest resident memory of this process so far, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def run(arm: str, text: Path, packed: Path) -> dict[str, float]:
@@ -165,27 +166,18 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.arm:
-        print(
-            json.dumps(
-                run(
-                    asked.arm,
-                    asked.folder / "COTAHIST_A2022.TXT",
-                    asked.folder / "COTAHIST_A2022.ZIP",
-                )
-            )
-        )
+        files = (asked.folder / f"COTAHIST_A2022.{ending}" for ending in ("TXT", "ZIP"))
+        print(json.dumps(run(asked.arm, *files)))
         return
+
     if not SHARED.exists():
         print(f"skipped: {SHARED} is absent; the daily files are not part of the repository")
         return
     with tempfile.TemporaryDirectory(prefix="b3-bench-") as folder:
         text, packed, lines = make_year(Path(folder))
-        print(
-            f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}"
-        )
-        print(
-            f"{lines:,} lines, text {text.stat().st_size / 1e6:.0f} MB, zip {packed.stat().st_size / 1e6:.0f} MB, one core"
-        )
+        print(machine())
+        sizes = [file.stat().st_size / 1e6 for file in (text, packed)]
+        print(f"{lines:,} lines, text {sizes[0]:.0f} MB, zip {sizes[1]:.0f} MB, one core")
         command = [sys.executable, __file__, "--folder", folder, "--arm"]
         rounds: dict[str, list[dict[str, float]]] = {arm: [] for arm in ARMS}
         for _ in range(asked.rounds):
@@ -200,13 +192,14 @@ def main() -> None:
         for arm, found in rounds.items()
     }
     print(
-        f"{'':18}{'lines':>11}{'cash rows':>11}{'lines/s':>11}{'ours, zip / it':>16}{'peak MiB':>10}{'of it to read':>15}"
+        f"{'':18}{'lines':>11}{'cash rows':>11}{'lines/s':>11}{'ours, zip / it':>16}"
+        f"{'peak MiB':>10}{'of it to read':>15}"
     )
     for arm, found in rounds.items():
         last = found[-1]
         print(
-            f"{arm:18}{last['lines']:>11,}{last['rows']:>11,}{speed[arm]:>11,.0f}{speed['ours, zip'] / speed[arm]:>16.1f}"
-            f"{last['peak']:>10.0f}{last['grown']:>15.0f}"
+            f"{arm:18}{last['lines']:>11,}{last['rows']:>11,}{speed[arm]:>11,.0f}"
+            f"{speed['ours, zip'] / speed[arm]:>16.1f}{last['peak']:>10.0f}{last['grown']:>15.0f}"
         )
 
 

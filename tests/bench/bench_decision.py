@@ -1,4 +1,4 @@
-"""What the check of the action's rule changes on the validation rows: words, returns, scores.
+"""Measures what the check of an action changes on the validation rows: actions, returns, scores.
 
 ``PYTHONPATH=. python tests/bench/bench_decision.py [STORAGE]``: of the newest finished run of each
 model type in a storage (a folder, such as artifacts). Without one both models are trained on the
@@ -20,9 +20,9 @@ from b3shared.core.config import Settings
 from b3shared.core.vocabulary import BUY, CLASSES, SELL, UNLABELLED
 from b3shared.dataset.table import Dataset
 from b3shared.evaluation import metrics as m
-from b3shared.models import MODELS
 from b3shared.models.base import METADATA_FILE
 from b3shared.models.decision import decide, propose
+from b3shared.params.models import model_types
 from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline.artifacts import PREDICTIONS, load_predictions
@@ -32,15 +32,15 @@ from b3shared.storage import Storage, open_storage
 
 
 def newest_runs(storage: Storage) -> dict[str, Run]:
-    """Model type -> its newest run whose training is done."""
+    """The newest run of each model type whose training is done."""
     runs = [Run.open(storage, run_id) for run_id in list_runs(storage)]
     return {run.params.model_type: run for run in runs if run.record(Step.TRAIN_MODEL)}
 
 
 def trained_runs(storage: Storage) -> dict[str, Run]:
-    """Model type -> a new run of the bundled sample with default parameters, up to its training."""
+    """A new run of each model type, on the bundled sample, with default parameters, trained."""
     settings, runs = Settings(storage=storage.url), {}
-    for model_type in MODELS:
+    for model_type in model_types():
         runs[model_type] = Run.create(
             storage, new_run_id(), PipelineParams.of(model_type=model_type)
         )
@@ -70,7 +70,8 @@ def report(run: Run, folder: Path) -> Iterator[str]:
             called = actions == code
             mean = f"{data.future_return[rows][called].mean():+.3%}" if called.any() else "-"
             against = contrary(actions, p, returns)[called].sum()
-            yield f"  {name:<14}{word:<6}{called.sum():>7,}{called.mean():>8.1%}{mean:>13}{against:>10,}"
+            shares = f"{called.sum():>7,}{called.mean():>8.1%}"
+            yield f"  {name:<14}{word:<6}{shares}{mean:>13}{against:>10,}"
     for name, actions in rules.items():
         confusion = m.confusion_matrix(data.label[rows], actions)
         scores = (m.accuracy(confusion), m.balanced_accuracy(confusion), m.macro_f1(confusion))
@@ -89,7 +90,7 @@ def contrary(actions: np.ndarray, p: np.ndarray, returns: np.ndarray | None) -> 
 
 
 def main() -> None:
-    """Print the figures of each model."""
+    """Print the measures of each model."""
     with tempfile.TemporaryDirectory() as folder:
         given = sys.argv[1] if len(sys.argv) > 1 else None
         runs = (

@@ -1,4 +1,4 @@
-"""Where the log-loss gain over the class shares comes from: knowing when a share moves, or in which direction.
+"""Splits the log-loss gain over the class shares: does a share move, and in which direction.
 
 ``PYTHONPATH=. python tests/bench/bench_gain.py [REPORT]``, the folder that ``make run`` writes
 (default artifacts/report). The gain of three classes is the gain of "does it leave the hold band"
@@ -18,7 +18,7 @@ from b3shared.evaluation.metrics import row_log_loss
 
 
 def parts(p: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(rows,) log loss of hold-or-move, and of the side given a move (0 for a hold); their sum is the whole."""
+    """(rows,) log loss of hold-or-move, and of the side given a move (0 for a hold)."""
     held = label == HOLD
     moved = np.where(held, p[:, HOLD], 1.0 - p[:, HOLD])
     return -np.log(moved), np.where(held, 0.0, row_log_loss(p, label) + np.log(moved))
@@ -30,21 +30,26 @@ def main() -> None:
     if not (folder / "metrics.json").exists():
         print(f"not measured: {folder} has no report; make run writes one")
         return
-    said = Outcomes.load(folder)
+
+    outcomes = Outcomes.load(folder)
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     shares = np.array([metrics["parts"]["train"]["class_shares"][name] for name in CLASSES])
-    prior = np.tile(shares, (len(said.label), 1))
-    dates, day = np.unique(said.date, return_inverse=True)
+    prior = np.tile(shares, (len(outcomes.label), 1))
+    dates, day = np.unique(outcomes.date, return_inverse=True)
     length = bootstrap.block_length(metrics["params"]["horizon"])
     counts = bootstrap.resample_counts(len(dates), length, seed=metrics["bootstrap"]["seed"])
-    of_model, of_prior = parts(said.probabilities, said.label), parts(prior, said.label)
+
+    of_model = parts(outcomes.probabilities, outcomes.label)
+    of_prior = parts(prior, outcomes.label)
     gains = {
         "hold or move": of_prior[0] - of_model[0],
         "side, given a move": of_prior[1] - of_model[1],
     }
-    whole = row_log_loss(prior, said.label) - row_log_loss(said.probabilities, said.label)
-    np.testing.assert_allclose(sum(gains.values()), whole, atol=1e-9)
-    for name, gain in {"whole": whole, **gains}.items():
+    total = row_log_loss(prior, outcomes.label)
+    total -= row_log_loss(outcomes.probabilities, outcomes.label)
+    np.testing.assert_allclose(sum(gains.values()), total, atol=1e-9)
+
+    for name, gain in {"total": total, **gains}.items():
         per_date = np.stack([np.bincount(day), np.bincount(day, gain)], axis=1).astype(float)
         found = bootstrap.interval(per_date, bootstrap.ratio, counts)
         print(f"{name:<20}{found.estimate:+.4f}  [{found.ci95[0]:+.4f}, {found.ci95[1]:+.4f}]")

@@ -1,4 +1,4 @@
-"""The training loop against the usual one of PyTorch: same network, data, batch size, draws a class, epochs, one run.
+"""Compares the training loop with the usual one of PyTorch: same network, data, batches, epochs.
 
     python tests/bench/bench_lstm.py [--windows 400000] [--features 13] [--batch 256] [--epochs 1]
     [--rounds 2]
@@ -15,8 +15,6 @@ imported, nothing done).
 import argparse
 import json
 import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +23,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from measuring import cpu_seconds, machine, peak_mib
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -34,7 +33,7 @@ ARMS = ("ours", "plain")
 
 
 def write_market(folder: Path, windows: int, features: int) -> None:
-    """A table with so many whole windows; unequal classes, nothing to learn."""
+    """Write a table with so many complete windows; unequal classes, nothing to learn."""
     from b3shared.dataset.table import Dataset
 
     rng = np.random.default_rng(0)
@@ -64,7 +63,10 @@ def write_market(folder: Path, windows: int, features: int) -> None:
 
 
 def run(arm: str, folder: Path, batch: int, epochs: int) -> dict[str, float]:
-    """Train one arm and say what it took. Imports and the reading of the table are not timed; copying windows is."""
+    """Train one arm; returns what it took.
+
+    Imports and the reading of the table are not timed; copying windows is.
+    """
     import torch
 
     from b3shared.dataset.table import Dataset
@@ -74,7 +76,7 @@ def run(arm: str, folder: Path, batch: int, epochs: int) -> dict[str, float]:
     from b3shared.models.lstm.windows import Examples, center_and_spread, whole
     from b3shared.params.run import PipelineParams
 
-    before = peak()
+    before = peak_mib()
     params = PipelineParams.of(
         model_type="lstm", batch_size=batch, oversample=True, lookback=LOOKBACK, horizon=HORIZON
     )
@@ -82,7 +84,8 @@ def run(arm: str, folder: Path, batch: int, epochs: int) -> dict[str, float]:
     rows = np.flatnonzero(whole(data, np.arange(len(data)), LOOKBACK, params.max_gap))
     torch.manual_seed(0)
     network = MultiTaskLSTM(len(data.feature_names), params.lstm.units, params.lstm.dropout)
-    cpu_before, started = cpu(), time.perf_counter()
+    cpu_before = cpu_seconds()
+    started = time.perf_counter()
     if arm == "ours":
         examples = Examples.of(data, rows, LOOKBACK, HORIZON)
         network.scale_by(*center_and_spread(data.X, examples.windows.rows_of(rows)))
@@ -93,15 +96,15 @@ def run(arm: str, folder: Path, batch: int, epochs: int) -> dict[str, float]:
     seconds = time.perf_counter() - started
     return {
         "windows_per_second": epochs * len(rows) / seconds,
-        "cpu_seconds": cpu() - cpu_before,
-        "above_mb": peak() - before,
+        "cpu_seconds": cpu_seconds() - cpu_before,
+        "above_mb": peak_mib() - before,
         "before_mb": before,
         "threads": torch.get_num_threads(),
     }
 
 
 def plain_loop(network, data, rows, params, epochs: int) -> None:
-    """The named peer."""
+    """Train as most tutorials do: every window copied, TensorDataset, DataLoader."""
     import torch
     from torch.nn import functional
     from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
@@ -124,38 +127,14 @@ def plain_loop(network, data, rows, params, epochs: int) -> None:
     )
     network.train()
     for _ in range(epochs):
-        for x, y, happened in loader:
-            logits, answer = network(x)
-            loss = functional.cross_entropy(logits, y) + 0.3 * functional.huber_loss(
-                answer, happened
-            )
+        for x, label, actual in loader:
+            logits, predicted = network(x)
+            loss = functional.cross_entropy(logits, label)
+            loss += 0.3 * functional.huber_loss(predicted, actual)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), params.lstm.gradient_clip_norm)
             optimizer.step()
-
-
-def peak() -> float:
-    """Peak resident memory of this process so far, MiB."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-def cpu() -> float:
-    """Processor time of this process, seconds: what a busy machine distorts least."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def machine() -> str:
-    """Cores, processor, load and Python."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
-        platform.processor(),
-    )
-    return f"{os.cpu_count()} cores, {model}, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
 
 
 def main() -> None:
@@ -173,41 +152,40 @@ def main() -> None:
         return
     print(machine())
     print(
-        f"{options.windows} windows of {LOOKBACK} x {options.features}, batches of {options.batch}, {options.epochs} epochs"
+        f"{options.windows} windows of {LOOKBACK} x {options.features}, "
+        f"batches of {options.batch}, {options.epochs} epochs"
     )
     results: dict[str, list[dict[str, float]]] = {arm: [] for arm in ARMS}
     with tempfile.TemporaryDirectory(prefix="b3-bench-") as folder:
         write_market(Path(folder), options.windows, options.features)
         for number in range(options.rounds):
             for arm in ARMS if number % 2 == 0 else ARMS[::-1]:
-                given = [
-                    "--arm",
-                    arm,
-                    "--folder",
-                    folder,
-                    "--batch",
-                    str(options.batch),
-                    "--epochs",
-                    str(options.epochs),
+                given = {
+                    "--arm": arm,
+                    "--folder": folder,
+                    "--batch": str(options.batch),
+                    "--epochs": str(options.epochs),
+                }
+                command = [
+                    sys.executable,
+                    __file__,
+                    *(word for pair in given.items() for word in pair),
                 ]
-                done = subprocess.run(
-                    [sys.executable, __file__, *given],
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    check=True,
-                )
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
                 results[arm].append(json.loads(done.stdout))
                 last = results[arm][-1]
                 print(
-                    f"  {arm:<6} {last['windows_per_second']:8.0f} windows/s   {last['cpu_seconds']:6.1f} s cpu   "
-                    f"{last['above_mb']:6.0f} MiB above {last['before_mb']:.0f}   {last['threads']:.0f} threads   "
-                    f"load {os.getloadavg()[0]:.1f}",
+                    f"  {arm:<6} {last['windows_per_second']:8.0f} windows/s"
+                    f"   {last['cpu_seconds']:6.1f} s cpu"
+                    f"   {last['above_mb']:6.0f} MiB above {last['before_mb']:.0f}"
+                    f"   {last['threads']:.0f} threads   load {os.getloadavg()[0]:.1f}",
                     flush=True,
                 )
     ours, plain = ({key: middle(results[arm], key) for key in results[arm][0]} for arm in ARMS)
+    ratio = {key: ours[key] / plain[key] for key in ours}
     print(
-        f"ours / plain: throughput {ours['windows_per_second'] / plain['windows_per_second']:.2f} (above 1 is better), "
-        f"cpu {ours['cpu_seconds'] / plain['cpu_seconds']:.2f}, memory {ours['above_mb'] / plain['above_mb']:.3f} "
+        f"ours / plain: throughput {ratio['windows_per_second']:.2f} (above 1 is better), "
+        f"cpu {ratio['cpu_seconds']:.2f}, memory {ratio['above_mb']:.3f} "
         "(medians; below 1 is better)"
     )
 

@@ -1,10 +1,10 @@
-"""A prediction inside the handler against the library that trained the model, in one run, for the forest and the LSTM.
+"""Compares a prediction inside the handler with the library that trained the model.
 
     python tests/bench/bench_predict.py [--store FOLDER] [--rounds 2000]
 
-The peers are joblib and scikit-learn's ``predict_proba`` of the same forest, and PyTorch's eager
-call of the same network. Without ``--store`` a forest and an LSTM of the default sizes are trained
-on the bundled quotes first (the LSTM for one epoch: what it learnt does not change what it costs).
+The peers are scikit-learn's ``predict_proba`` of the same forest, loaded by joblib, and PyTorch's
+eager call of the same network. Without ``--store`` a forest and an LSTM of the default sizes are
+trained on the bundled quotes first (the LSTM for one epoch: its weights do not change its cost).
 Every arm runs in a fresh child process, those that are timed call by call on one core. The bars
 are: warm p50 <= 2 ms and p99 <= 10 ms for both, the forest >= 50 times faster than scikit-learn,
 cold start <= 1.2 s, <= 220 MB with both models loaded, >= 100 requests a second over HTTP.
@@ -14,7 +14,6 @@ import argparse
 import http.client
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -25,13 +24,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from measuring import machine
+
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "template.yaml"
 FOREST = {"n_iter": 1, "max_depth": 8, "min_samples_leaf": 100, "max_features": "sqrt"}
 LSTM = {"model_type": "lstm", "epochs": 1, "refit": False}
 TYPES = ("rf", "lstm")
 LAKE = 400
-"""Tickers of the snapshot whose size and loading are measured: about as many as the exchange has liquid ones."""
+"""Tickers of the snapshot that is measured: about as many as the exchange has liquid ones."""
 COLD_STARTS = 5
 
 
@@ -55,7 +56,7 @@ def quantiles(call: Callable[[], Any], rounds: int) -> dict[str, float]:
 
 
 def function(store: str, **body: Any) -> Callable[[], dict[str, Any]]:
-    """One request of a body to the handler of functions/predict, which is imported now."""
+    """Import the handler of functions/predict; returns a call that makes one request to it."""
     os.environ |= {"B3_STORAGE": store, "POWERTOOLS_SERVICE_NAME": "predict"}
     sys.path[:0] = [str(ROOT), str(ROOT / "functions" / "predict")]
     from types import SimpleNamespace
@@ -102,19 +103,19 @@ def resident() -> float:
 
 
 def run_rf_handler(store: str, rounds: int) -> dict[str, float]:
-    """The whole handler, warm: event in, answer with explanation out."""
+    """Time the whole warm handler with the forest: event in, answer with explanation out."""
     one_core()
     return quantiles(function(store, model_type="rf"), rounds)
 
 
 def run_lstm_handler(store: str, rounds: int) -> dict[str, float]:
-    """The same of the LSTM."""
+    """Time the whole warm handler with the LSTM."""
     one_core()
     return quantiles(function(store, model_type="lstm"), rounds)
 
 
 def run_both(store: str, rounds: int) -> dict[str, float]:
-    """Memory of one function that answers with both models, and what of it the training libraries have."""
+    """Memory of one function that answers with both models; training libraries that it loaded."""
     calls = [function(store, model_type=kind) for kind in TYPES]
     for _ in range(rounds):
         for call in calls:
@@ -123,7 +124,7 @@ def run_both(store: str, rounds: int) -> dict[str, float]:
 
 
 def run_cold(store: str, rounds: int) -> dict[str, float]:
-    """One answer of a process that has just started and loads both models."""
+    """Memory after the first answer of a process that loads both models."""
     function(store, model_type="lstm")()
     return {"mb": resident()}
 
@@ -141,7 +142,7 @@ def live_version(store: str, kind: str, folder: str) -> tuple[Path, dict[str, An
 
 
 def run_rf(store: str, rounds: int) -> dict[str, Any]:
-    """The forest alone on one row: ONNX Runtime with the calibration, and scikit-learn from its joblib file."""
+    """Time the forest alone on one row: ONNX Runtime with calibration, and scikit-learn."""
     one_core()
     with tempfile.TemporaryDirectory() as folder:
         files, _ = live_version(store, "rf", folder)
@@ -154,15 +155,16 @@ def run_rf(store: str, rounds: int) -> dict[str, Any]:
         forest = joblib.load(next(files.glob("*.joblib")))
     row = np.random.default_rng(0).normal(size=(1, len(scorer.feature_names))).astype(np.float32)
     forest.n_jobs = 1  # one core: threads would only cost
+    nodes = sum(tree.tree_.node_count for tree in forest.estimators_)
     return {
-        "size": f"{len(forest.estimators_)} trees, {sum(tree.tree_.node_count for tree in forest.estimators_):,} nodes",
+        "size": f"{len(forest.estimators_)} trees, {nodes:,} nodes",
         "onnx": quantiles(lambda: scorer.score(row), rounds),
         "peer": quantiles(lambda: forest.predict_proba(row), max(20, rounds // 10)),
     }
 
 
 def run_lstm(store: str, rounds: int) -> dict[str, Any]:
-    """The LSTM alone on one window: ONNX Runtime with calibration and interval, and PyTorch's eager call."""
+    """Time the LSTM alone on one window: ONNX Runtime with calibration, and PyTorch."""
     one_core()
     with tempfile.TemporaryDirectory() as folder:
         files, manifest = live_version(store, "lstm", folder)
@@ -180,19 +182,21 @@ def run_lstm(store: str, rounds: int) -> dict[str, Any]:
     window = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     volatility, tensor = np.array([0.02]), torch.from_numpy(window)
 
+    weights = sum(parameter.numel() for parameter in network.parameters())
+
     def eager() -> Any:
         with torch.inference_mode():
             return network(tensor)
 
     return {
-        "size": f"{sum(p.numel() for p in network.parameters()):,} weights, windows of {shape[1]} x {shape[2]}",
+        "size": f"{weights:,} weights, windows of {shape[1]} x {shape[2]}",
         "onnx": quantiles(lambda: scorer.score(window, volatility), rounds),
         "peer": quantiles(eager, rounds),
     }
 
 
 def run_snapshot(store: str, rounds: int) -> dict[str, float]:
-    """Loading a snapshot of a whole lake: the live one with its rows repeated."""
+    """Time and memory of loading a snapshot of a whole lake: the live one, its rows repeated."""
     sys.path.insert(0, str(ROOT))
     from dataclasses import fields, replace
 
@@ -222,7 +226,7 @@ def run_snapshot(store: str, rounds: int) -> dict[str, float]:
 
 
 def run_http(store: str, rounds: int) -> dict[str, float]:
-    """Requests a second of one client, over a kept connection, to the local stack of the real template."""
+    """Requests a second of one client, over a kept connection, to the local stack."""
     sys.path.insert(0, str(ROOT))
     from b3shared.storage import open_storage
     from infra.local import LocalStack
@@ -242,11 +246,11 @@ def run_http(store: str, rounds: int) -> dict[str, float]:
             assert answer.status == 200, body
 
         call()
-        figures = quantiles(call, rounds)
+        times = quantiles(call, rounds)
         started = time.perf_counter()
         for _ in range(rounds):
             call()
-        return figures | {"per_second": rounds / (time.perf_counter() - started)}
+        return times | {"per_second": rounds / (time.perf_counter() - started)}
 
 
 ARMS = {
@@ -276,19 +280,8 @@ def child(arm: str, store: str, rounds: int) -> dict[str, Any]:
     return json.loads(line) | {"wall": wall}
 
 
-def machine() -> str:
-    """Cores, processor, load and Python."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
-        platform.processor(),
-    )
-    return f"{os.cpu_count()} cores, {model}, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
-
-
 def train(folder: str) -> None:
-    """A forest and an LSTM of the default sizes on the bundled quotes, registered and served."""
+    """Train a forest and an LSTM of the default sizes on the bundled quotes, and serve them."""
     sys.path.insert(0, str(ROOT))
     from b3shared.services import B3Model
 
@@ -298,18 +291,20 @@ def train(folder: str) -> None:
 
 
 def report_model(kind: str, store: str, rounds: int) -> None:
-    """One model alone and in the handler, beside its peer."""
-    model, warm = child(kind, store, rounds), child(f"{kind} handler", store, rounds)
+    """Measure one model alone and in the handler, and print both beside its peer."""
+    model = child(kind, store, rounds)
+    warm = child(f"{kind} handler", store, rounds)
     ours, peer = model["onnx"], model["peer"]
+
     print(f"{kind} of {model['size']}; one forecast, one core:")
     print(f"  {PEERS[kind]:<28} p50 {peer['p50']:8.3f} ms   p99 {peer['p99']:8.3f} ms")
     print(f"  our scorer, calibrated       p50 {ours['p50']:8.3f} ms   p99 {ours['p99']:8.3f} ms")
     print(
-        f"  our whole handler            p50 {warm['p50']:8.3f} ms   p99 {warm['p99']:8.3f} ms   (bars 2 and 10)"
+        f"  our whole handler            p50 {warm['p50']:8.3f} ms   p99 {warm['p99']:8.3f} ms"
+        "   (bars 2 and 10)"
     )
-    print(
-        f"  {PEERS[kind]} / scorer {peer['p50'] / ours['p50']:.1f}x, / handler {peer['p50'] / warm['p50']:.2f}x"
-    )
+    gains = [peer["p50"] / own["p50"] for own in (ours, warm)]
+    print(f"  {PEERS[kind]} / scorer {gains[0]:.1f}x, / handler {gains[1]:.2f}x")
 
 
 def report(store: str, rounds: int) -> None:
@@ -325,14 +320,14 @@ def report(store: str, rounds: int) -> None:
     )
     both = child("both", store, rounds)
     print(
-        f"memory after the first answer {colds[0]['mb']:.0f} MB, after {rounds} more of each model {both['mb']:.0f} MB "
-        f"(bar 220); training libraries loaded: {both['trainers']}",
+        f"memory after the first answer {colds[0]['mb']:.0f} MB, after {rounds} more of each "
+        f"model {both['mb']:.0f} MB (bar 220); training libraries loaded: {both['trainers']}",
         flush=True,
     )
     large = child("snapshot", store, 1)
     print(
-        f"a snapshot of {LAKE} tickers: file {large['file']:.1f} MB, loaded in {large['ms']:.0f} ms, "
-        f"{large['mb']:.1f} MB of memory"
+        f"a snapshot of {LAKE} tickers: file {large['file']:.1f} MB, "
+        f"loaded in {large['ms']:.0f} ms, {large['mb']:.1f} MB of memory"
     )
     if "PredictFunction:" not in TEMPLATE.read_text(encoding="utf-8"):
         print("HTTP: not measured, since template.yaml has no PredictFunction")

@@ -1,4 +1,4 @@
-"""The forest's fit() against plain RandomizedSearchCV: same candidates, same folds, same data, one run.
+"""Compares the forest's fit() with plain RandomizedSearchCV: same candidates, folds and data.
 
     python tests/bench/bench_random_forest.py [--rows 60000] [--trees 40] [--rounds 3]
 
@@ -10,8 +10,6 @@ calibrates, the plain search does not.
 import argparse
 import json
 import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from measuring import cpu_seconds, machine, peak_mib
 
 ROOT = Path(__file__).parents[2]
 FEATURES, TICKERS = 39, 60
@@ -27,15 +26,14 @@ ARMS = ("ours", "plain")
 
 
 def market(rows: int) -> SimpleNamespace:
-    """Columns of a Dataset that training reads; a weak signal, unequal classes."""
+    """Columns of a Dataset that training reads: a weak signal, unequal classes."""
     rng = np.random.default_rng(0)
     dates = rows // TICKERS
     calendar = np.busday_offset(
         np.datetime64("2015-01-01", "D"), np.arange(dates + 2), roll="forward"
     )
-    X = rng.standard_normal(
-        (dates * TICKERS, FEATURES), dtype=np.float32
-    )  # no temporaries that would hide a peak
+    # drawn as float32: no temporaries that would hide a peak
+    X = rng.standard_normal((dates * TICKERS, FEATURES), dtype=np.float32)
     latent = 0.1 * X[:, 0] + 0.1 * X[:, 1] * X[:, 2] + rng.normal(size=len(X))
     label = np.digitize(-latent, [-0.5, 0.6]).astype(np.int8)
     session = np.tile(np.arange(dates), TICKERS)
@@ -50,7 +48,7 @@ def market(rows: int) -> SimpleNamespace:
 
 
 def run(arm: str, rows: int, trees: int) -> dict[str, float]:
-    """Train one arm on the same training rows and say what it took. Imports are not timed."""
+    """Train one arm on the same training rows; returns what it took. Imports are not timed."""
     sys.path.insert(0, str(ROOT))
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.model_selection import RandomizedSearchCV
@@ -65,12 +63,13 @@ def run(arm: str, rows: int, trees: int) -> dict[str, float]:
     split = purged_split(
         data.date, data.label_end, test_size=0.2, val_size=0.2, embargo_days=params.embargo_days
     )
-    before = peak()
-    cpu_before, started = cpu(), time.perf_counter()
+
+    before = peak_mib()
+    cpu_before = cpu_seconds()
+    started = time.perf_counter()
     if arm == "ours":
-        best = RandomForestModel(params).fit(data, split.train, split.val, TrainingSession())[
-            "chosen"
-        ]
+        model = RandomForestModel(params)
+        best = model.fit(data, split.train, split.val, TrainingSession())["chosen"]
     else:
         X, y = data.X[split.train], data.label[split.train]
         folds = purged_folds(
@@ -99,34 +98,11 @@ def run(arm: str, rows: int, trees: int) -> dict[str, float]:
         best = search.fit(X, y).best_params_
     return {
         "seconds": time.perf_counter() - started,
-        "cpu_seconds": cpu() - cpu_before,
-        "peak_mb": peak(),
+        "cpu_seconds": cpu_seconds() - cpu_before,
+        "peak_mb": peak_mib(),
         "before_mb": before,
         "chosen": best,
     }
-
-
-def peak() -> float:
-    """Peak resident memory of this process so far, MiB."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-def cpu() -> float:
-    """Processor time of this process, seconds: what a busy machine distorts least."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def machine() -> str:
-    """Cores, processor, load and Python."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    model = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
-        platform.processor(),
-    )
-    return f"{os.cpu_count()} cores, {model}, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
 
 
 def main() -> None:
@@ -139,22 +115,13 @@ def main() -> None:
     if options.arm:
         print(json.dumps(run(options.arm, options.rows, options.trees)))
         return
-    print(
-        f"{machine()}\n{options.rows} rows x {FEATURES}, {options.trees} trees, default search space"
-    )
+    print(machine())
+    print(f"{options.rows} rows x {FEATURES}, {options.trees} trees, default search space")
     results: dict[str, list[dict[str, float]]] = {arm: [] for arm in ARMS}
     for number in range(options.rounds):
         for arm in ARMS if number % 2 == 0 else ARMS[::-1]:
-            command = [
-                sys.executable,
-                __file__,
-                "--arm",
-                arm,
-                "--rows",
-                str(options.rows),
-                "--trees",
-                str(options.trees),
-            ]
+            command = [sys.executable, __file__, "--arm", arm]
+            command += ["--rows", str(options.rows), "--trees", str(options.trees)]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             results[arm].append(json.loads(done.stdout))
             last = results[arm][-1]
@@ -169,8 +136,8 @@ def main() -> None:
         for key in ("seconds", "cpu_seconds", "peak_mb")
     }
     print(
-        f"ours / plain: wall {ratio['seconds']:.2f}, cpu {ratio['cpu_seconds']:.2f}, peak memory {ratio['peak_mb']:.2f} "
-        "(medians; below 1 is better)"
+        f"ours / plain: wall {ratio['seconds']:.2f}, cpu {ratio['cpu_seconds']:.2f}, "
+        f"peak memory {ratio['peak_mb']:.2f} (medians; below 1 is better)"
     )
 
 

@@ -1,19 +1,21 @@
-"""Loading, features, labels, split and training input of more quotes than fit into memory: time, peak memory, growth.
+"""Measures the steps before training on more quotes than fit into memory: time, memory, growth.
 
 ``PYTHONPATH=. python tests/bench/bench_scale.py [millions of rows ...]``, by default 1.6 5 20. The
-quotes are those of ``../shared/data/b3_daily_adjusted.parquet`` (458 tickers, 2000 to 2022),
-repeated under other ticker names with a jitter that each ticker has on each date, in a lake
-partitioned by year. Every step of a run is a process of its own, as a Lambda function is; its peak
-is ``ru_maxrss``, mapped files that are in memory included, and its scratch what its temporary files
-take at most, looked at every 20 ms: that is what ``ScratchSize`` has to hold. The peer is
-vectorised pandas (the formulas of ``bench_features.py``) on the first size, in memory, in the same
-run. Then, of a lake with all columns of COTAHIST, what an ingest looks for in all quotes: renamed
-tickers and corporate actions; that alone with ``--detection`` before the sizes.
+steps are loading, features and labels, split, and the training input. The quotes are those of
+``../shared/data/b3_daily_adjusted.parquet`` (458 tickers, 2000 to 2022), repeated under other
+ticker names with a jitter that each ticker has on each date, in a lake partitioned by year.
+
+Every step of a run is a process of its own, as a Lambda function is. Its peak is ``ru_maxrss``,
+mapped files that are in memory included; its scratch is what its temporary files take at most,
+looked at every 20 ms, which ``ScratchSize`` has to hold. The peer is vectorised pandas (the
+formulas of ``bench_features.py``) on the first size, in memory, in the same run.
+
+Afterwards the time to find renamed tickers and corporate actions is measured, on a lake with all
+columns of COTAHIST; with ``--detection`` before the sizes, that alone.
 """
 
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -27,6 +29,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pandas as pd
+from measuring import machine
 
 from b3shared.core.config import Settings
 from b3shared.params.run import PipelineParams
@@ -42,17 +45,20 @@ SIZES = (1.6, 5.0, 20.0)
 STEPS = ("load_data", "preprocess_data", "split_data", "training_input")
 BATCH = 4096
 PARAMS = {"start": "2000-01-01", "max_missing_sessions": 10_000, "min_turnover": 200_000.0}
-"""Prices and volumes are adjusted back to 2000, so the turnover of then is smaller than what was traded."""
+"""Prices and volumes are adjusted back to 2000: old turnovers are smaller than what was traded."""
 
-COTAHIST = """, 'COMPANY ' || ticker AS company, 'BR' || ticker[:4] || 'ACNOR1' AS isin, '02' AS bdi_code,
-    CASE WHEN month(date) % 3 = 1 AND day(date) <= 7 THEN 'ON  ED  NM' ELSE 'ON      NM' END AS type,
-    100 + 4 * (year(date) - 2000) + quarter(date) AS dismes, (high + low) / 2 AS avg, low AS best_buy, high AS best_sell,
+COTAHIST = """, 'COMPANY ' || ticker AS company, 'BR' || ticker[:4] || 'ACNOR1' AS isin,
+    '02' AS bdi_code,
+    CASE WHEN month(date) % 3 = 1 AND day(date) <= 7
+        THEN 'ON  ED  NM' ELSE 'ON      NM' END AS type,
+    100 + 4 * (year(date) - 2000) + quarter(date) AS dismes,
+    (high + low) / 2 AS avg, low AS best_buy, high AS best_sell,
     volume // 100 AS trades, volume * close AS turnover"""
-"""The columns that the exchange's files have besides; a dividend a quarter, with its mark and its change of DISMES."""
+"""The other columns of the exchange's files: a dividend a quarter, with its mark and DISMES."""
 
 
 def make_lake(folder: Path, millions: float, more: str = "") -> int:
-    """Write a lake of about so many rows, one file a year, with more columns (SQL); returns how many rows they are."""
+    """Write a lake of about so many rows, one file a year; returns how many they are."""
     with duckdb.connect(config={"threads": 2, "memory_limit": "3GB"}) as connection:
         connection.execute(f"CREATE VIEW source AS FROM '{SOURCE}'")
         rows, tickers = connection.execute(
@@ -73,7 +79,8 @@ def make_lake(folder: Path, millions: float, more: str = "") -> int:
             target = folder / f"year={year}"
             target.mkdir(parents=True)
             connection.execute(
-                f"COPY (SELECT *{more} FROM (SELECT {root} || '3' AS ticker, date, {prices}, volume "
+                f"COPY (SELECT *{more} FROM "
+                f"(SELECT {root} || '3' AS ticker, date, {prices}, volume "
                 f"FROM source JOIN names USING (ticker), range({copies}) AS c(copy) "
                 f"WHERE year(date) = {year} AND n + {tickers} * copy < {wanted}) ORDER BY 1, 2) "
                 f"TO '{target}/quotes.parquet' (FORMAT parquet, COMPRESSION zstd)"
@@ -97,7 +104,7 @@ def training_input(run: Run) -> None:
 
 
 def pandas_peer(run: Run) -> None:
-    """The same features and label by pandas and by ours, in memory."""
+    """Print the seconds of the same features and label by pandas and by ours, in memory."""
     sys.path.insert(0, str(Path(__file__).parent))
     from bench_features import with_pandas
 
@@ -125,7 +132,7 @@ def pandas_peer(run: Run) -> None:
 
 @contextmanager
 def scratch_peak(folder: Path) -> Iterator[list[int]]:
-    """A list whose last item is, at the end, how many bytes the files of a folder took at most."""
+    """Watch a folder; the last item of the list is, at the end, its greatest size in bytes."""
     peak, done = [0], threading.Event()
 
     def look() -> None:
@@ -177,7 +184,7 @@ def child(what: str, folder: str) -> None:
 
 
 def measured(what: str, folder: Path) -> dict[str, float]:
-    """A step in a process of its own."""
+    """Do a step in a process of its own; returns what it took."""
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
     environ = os.environ | {
@@ -205,17 +212,16 @@ def detection(millions: float) -> None:
         rows = make_lake(Path(folder, "storage", LAKE), millions, COTAHIST)
         took = measured("detection", Path(folder))
     print(
-        f"{rows:>11,} rows with all columns: {took['rows']:,} actions found in {took['seconds']:.1f} s, "
-        f"{took['peak_gib']:.2f} GiB, scratch {took['scratch_mib']:.0f} MiB",
+        f"{rows:>11,} rows with all columns: {took['rows']:,} actions found in "
+        f"{took['seconds']:.1f} s, {took['peak_gib']:.2f} GiB, "
+        f"scratch {took['scratch_mib']:.0f} MiB",
         flush=True,
     )
 
 
 def main(sizes: tuple[float, ...]) -> None:
     """Print the table: of every step seconds, peak memory in GiB and scratch in MiB."""
-    print(
-        f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}, Python {platform.python_version()}"
-    )
+    print(machine())
     print(
         f"{'rows':>11}{'shards':>8}{'table rows':>12}"
         + "".join(f"{s + ' s':>19}{'GiB':>6}{'MiB':>6}" for s in STEPS)
@@ -228,17 +234,14 @@ def main(sizes: tuple[float, ...]) -> None:
             rows = make_lake(folder / "lake", millions)
             took = {step: measured(step, folder) for step in STEPS}
             seconds, cpu = (sum(t[what] for t in took.values()) for what in ("seconds", "cpu"))
-            line = (
-                f"{rows:>11,}{took['load_data']['shards']:>8}{took['preprocess_data']['rows']:>12,}"
-            )
-            line += (
-                "".join(
-                    f"{took[s]['seconds']:>19.1f}{took[s]['peak_gib']:>6.2f}{took[s]['scratch_mib']:>6.0f}"
-                    for s in STEPS
-                )
-                + f"{seconds:>8.0f}{cpu:>8.0f}"
-            )
-            print(line, flush=True)
+            shards = took["load_data"]["shards"]
+            table_rows = took["preprocess_data"]["rows"]
+            cells = [
+                f"{t['seconds']:>19.1f}{t['peak_gib']:>6.2f}{t['scratch_mib']:>6.0f}"
+                for t in (took[step] for step in STEPS)
+            ]
+            line = f"{rows:>11,}{shards:>8}{table_rows:>12,}" + "".join(cells)
+            print(f"{line}{seconds:>8.0f}{cpu:>8.0f}", flush=True)
             if before:
                 wall, work = (
                     np.log(now / then) / np.log(rows / before[0])
@@ -253,7 +256,8 @@ def main(sizes: tuple[float, ...]) -> None:
                 peer = measured("pandas_peer", folder)
                 print(
                     f"{'':>11} features and label of its {peer['quotes']:,} clean rows, in memory: "
-                    f"pandas {peer['pandas']:.1f} s, ours {peer['ours']:.1f} s, ratio {peer['ours'] / peer['pandas']:.2f}",
+                    f"pandas {peer['pandas']:.1f} s, ours {peer['ours']:.1f} s, "
+                    f"ratio {peer['ours'] / peer['pandas']:.2f}",
                     flush=True,
                 )
 

@@ -1,4 +1,4 @@
-"""The models by a fixed protocol on ten years of quotes, out of sample.
+"""Evaluates the models out of sample by a fixed protocol, on ten years of quotes.
 
 ``PYTHONPATH=. python tests/bench/bench_skill.py [FOLDER]``, the folder of ``b3_daily.parquet`` and
 its ``_tickers.csv``: rank IC and ICIR of the forest at three horizons. Three ways to treat the
@@ -6,7 +6,7 @@ vendor's dividends are shown, because the vendor dates them on the last session 
 taken as ex-dates (as its adjusted close does), every payment is a gain that is lost again the next
 day, which a model can learn.
 
-``--model lstm`` (or rf): one model at one horizon, in detail: every figure beside what it has to
+``--model lstm`` (or rf): one model at one horizon, in detail: every metric beside what it has to
 beat, with paired intervals. ``--label signal --signal-lag 0`` (or 1): how well the reference's rule
 of the same (the next) day is learnt from the reference's own features, beside today's rule. ``--set
 epochs=3`` changes any parameter.
@@ -19,8 +19,6 @@ balanced, nothing searched; for the rule deeper trees and small leaves, as a rul
 """
 
 import argparse
-import os
-import platform
 import re
 import time
 from dataclasses import replace
@@ -29,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from measuring import machine
 
 from b3shared.core.vocabulary import BUY, HOLD, SELL
 from b3shared.dataset.table import Dataset
@@ -56,9 +55,9 @@ PERIODS = {
     2022: (np.datetime64("2020-12-14"), np.datetime64("2022-01-03"), np.datetime64("2023-12-14")),
     2020: (np.datetime64("2018-12-20"), np.datetime64("2020-01-02"), np.datetime64("2021-12-27")),
 }
-"""First year of the test -> last day of training, first and last day of the test; between them is validation."""
+"""By first year of the test: last day of training, first and last day of the test."""
 ANCHOR = {1: (0.033, 0.20, 0.371), 2: (0.043, 0.23, 0.373), 5: (0.045, 0.22, 0.370)}
-"""Horizon -> rank IC, ICIR, macro F1 of the anchor's forest, measured with the vendor's adjusted closes."""
+"""By horizon: rank IC, ICIR, macro F1 of the anchor's forest, with the vendor's adjusted closes."""
 ANCHOR_LSTM = (
     "rank IC 0.038, ICIR 0.22, log loss 1.0784 beside 1.0880 of the class prior (horizon 2)"
 )
@@ -102,7 +101,7 @@ def quotes(folder: Path, dividends: str) -> pd.DataFrame:
 
 
 def _as_adjusted(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Dividends that make our factors equal to the vendor's adjusted close, wherever that puts them."""
+    """Quotes whose dividends make our factors equal to the vendor's adjusted close."""
     import duckdb
 
     adjusted = duckdb.execute(
@@ -129,7 +128,7 @@ def parts(data: Dataset, year: int = 2022) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def measure(frame: pd.DataFrame, horizon: int) -> dict[str, float]:
-    """Train and score once."""
+    """Train and score one forest."""
     params = PipelineParams.of(FOREST, horizon=horizon)
     data = preprocess(frame, params).data
     train, val, test = parts(data)
@@ -154,7 +153,7 @@ def measure(frame: pd.DataFrame, horizon: int) -> dict[str, float]:
 
 
 def only(data: Dataset, columns: str) -> Dataset:
-    """The table with those features whose name the pattern is found in."""
+    """The table with the features whose names match the pattern."""
     kept = [i for i, name in enumerate(data.feature_names) if re.search(columns, name)]
     return replace(
         data,
@@ -164,27 +163,27 @@ def only(data: Dataset, columns: str) -> Dataset:
 
 
 def one_model(frame: pd.DataFrame, params: PipelineParams, year: int, columns: str) -> None:
-    """Train once and print every figure beside what it has to beat."""
+    """Train once and print every metric beside what it has to beat."""
     started = time.perf_counter()
     data = only(preprocess(frame, params).data, columns)
     model = model_class(params.model_type)(params)
     summary = model.fit(data, *parts(data, year)[:2], TrainingSession(progress=_told))
     train, val, test = (rows[model.covers(data, rows)] for rows in parts(data, year))
     print(
-        f"\n{params.model_type}, label {params.label}, horizon {params.horizon}, {data.X.shape[1]} features"
+        f"\n{params.model_type}, label {params.label}, horizon {params.horizon}, "
+        f"{data.X.shape[1]} features"
     )
     print(
-        f"rows: train {len(train):,}, validation {len(val):,}, test {len(test):,}, {len(np.unique(data.date[test]))} dates"
+        f"rows: train {len(train):,}, validation {len(val):,}, test {len(test):,}, "
+        f"{len(np.unique(data.date[test]))} dates"
     )
-    print(
-        f"{time.perf_counter() - started:.0f} s on {os.cpu_count()} cores, {platform.machine()}: features and training"
-    )
+    print(f"features and training: {time.perf_counter() - started:.0f} s; {machine()}")
     print("in brackets 95 % intervals by blocks of dates, paired where compared")
     card, beside = scored(data, model, train, calibration_rows(data, val, summary), test)
     counts = bootstrap.resample_counts(
         len(card.dates), bootstrap.block_length(params.horizon), seed=params.random_state
     )
-    for line in figures(card, beside, counts, params):
+    for line in lines_of(card, beside, counts, params):
         print(line)
     if params.label == "signal":
         rule_by_thresholds(data, model, val, test, beside["reference_rule"], counts)
@@ -198,10 +197,15 @@ def rule_by_thresholds(
     today: Scorecard,
     counts: np.ndarray,
 ) -> None:
-    """Macro F1 by each way to decide; the thresholds are those of the best F1 of buy and of sell on validation."""
-    said = model.forecast(data, val).probabilities
-    levels = {c: _best_threshold(said[:, c], data.label[val] == c) for c in (BUY, SELL)}
-    p, shares = model.forecast(data, test).probabilities, model.base_rates
+    """Print macro F1 by each way to decide.
+
+    The thresholds are those of the best F1 of buy and of sell on validation.
+    """
+    on_val = model.forecast(data, val).probabilities
+    levels = {c: _best_threshold(on_val[:, c], data.label[val] == c) for c in (BUY, SELL)}
+
+    p = model.forecast(data, test).probabilities
+    shares = model.base_rates
     over = np.stack([p[:, c] / levels[c] for c in (BUY, SELL)], axis=1)
     called = np.where(over.max(axis=1) < 1, HOLD, np.array([BUY, SELL])[over.argmax(axis=1)])
     ways = {
@@ -215,54 +219,58 @@ def rule_by_thresholds(
         data.future_return[test],
         data.close[test],
         shares,
-        model.params.lstm.interval_level,
+        model.params.interval_level,
     )
     for way, actions in ways.items():
-        card = Scorecard.of(outcome, actions)
-        found, better = card.intervals(counts)["macro_f1"], gain("macro_f1", card, today, counts)
-        print(
-            f"macro F1, {way:<26}{_bounded(found, '.4f', 1)}  over today's rule {_bounded(better, '+.4f', 1)}"
-        )
+        card = Scorecard.from_forecast(outcome, actions)
+        found = _bounded(card.intervals(counts)["macro_f1"], ".4f", 1)
+        better = _bounded(gain("macro_f1", card, today, counts), "+.4f", 1)
+        print(f"macro F1, {way:<26}{found}  over today's rule {better}")
 
 
-def _best_threshold(p: np.ndarray, happened: np.ndarray) -> float:
+def _best_threshold(p: np.ndarray, actual: np.ndarray) -> float:
     """The probability from which on calling a class has the greatest F1."""
     order = np.argsort(-p, kind="stable")
-    right = np.cumsum(happened[order])
-    f1 = 2 * right / (np.arange(1, len(p) + 1) + happened.sum())
+    right = np.cumsum(actual[order])
+    f1 = 2 * right / (np.arange(1, len(p) + 1) + actual.sum())
     return float(max(p[order][np.argmax(f1)], 1e-9))
 
 
 def scored(
     data: Dataset, model: Model, train: np.ndarray, later: np.ndarray, test: np.ndarray
 ) -> tuple[Scorecard, dict[str, Scorecard]]:
-    """The model on the test rows, and what costs nothing; ``later`` are the rows that intervals are set on."""
-    params, said = model.params, model.forecast(data, test)
+    """Scorecards of the model and of the baselines; intervals are set on the rows ``later``."""
+    params = model.params
+    forecast = model.forecast(data, test)
     outcome = Outcome(
         data.date[test],
         data.label[test],
         data.future_return[test],
         data.close[test],
         metrics.class_shares(data.label[train]),
-        params.lstm.interval_level,
+        params.interval_level,
     )
     free = [
         kind(data, train, test, params)
         for kind in (majority, persistence, reference_rule, reversal)
     ]
-    if said.intervals is not None:
+    if forecast.intervals is not None:
         free, _ = with_persistence_interval(free, data, later, test, params)
-    p = said.probabilities
+    p = forecast.probabilities
     actions = actions_of(p, model.base_rates, params)
-    card = Scorecard.of(outcome, actions, p, buy_minus_sell(p), said.returns, said.intervals)
+    card = Scorecard.from_forecast(
+        outcome, actions, p, buy_minus_sell(p), forecast.returns, forecast.intervals
+    )
     return card, {
-        b.name: Scorecard.of(outcome, b.actions, b.probabilities, b.score, b.returns, b.intervals)
+        b.name: Scorecard.from_forecast(
+            outcome, b.actions, b.probabilities, b.score, b.returns, b.intervals
+        )
         for b in free
     }
 
 
 def _told(words: dict[str, Any]) -> None:
-    """One line per epoch."""
+    """Print one line per epoch."""
     if "epoch" in words:
         print(
             {name: round(v, 5) if isinstance(v, float) else v for name, v in words.items()},
@@ -270,30 +278,27 @@ def _told(words: dict[str, Any]) -> None:
         )
 
 
-def figures(
+def lines_of(
     card: Scorecard, beside: dict[str, Scorecard], counts: np.ndarray, params: PipelineParams
 ) -> list[str]:
-    """Lines: figure, the model's, the free one's, and the gain over it."""
+    """One line a metric: the model's, the baseline's, and the gain over it."""
     found = card.intervals(counts)
 
     def line(
         title: str,
-        figure: str,
+        metric: str,
         other: str | None,
         form: str,
         scale: float = 1.0,
         gained: bool = True,
     ) -> str:
-        text = f"{title:<34}{_bounded(found[figure], form, scale):<34}"
+        text = f"{title:<34}{_bounded(found[metric], form, scale):<34}"
         if other is None:
             return text
-        theirs = beside[other].figures()[figure]
-        better = (
-            f"gain {_bounded(gain(figure, card, beside[other], counts), '+' + form, scale)}"
-            if gained
-            else ""
-        )
-        return text + f"{other.replace('_', ' ')} {theirs * scale:{form}}  {better}"
+        theirs = beside[other].metrics()[metric]
+        text += f"{other.replace('_', ' ')} {theirs * scale:{form}}  "
+        better = gain(metric, card, beside[other], counts)
+        return f"{text}gain {_bounded(better, '+' + form, scale)}" if gained else text
 
     lines = [
         line("log loss (nats)", "log_loss", "majority", ".4f"),
@@ -319,8 +324,8 @@ def figures(
         line("MAPE of the price (%)", "price_mape", "persistence", ".4f", 100),
         line("MAE of the price (R$)", "price_mae", "persistence", ".5f", gained=False),
         *(
-            f"{kind} of the price is within {100 * found[name].ci95[1]:+.3f} % of persistence's at the 95 % level "
-            f"({_bounded(found[name], '+.3f', 100)} %)"
+            f"{kind} of the price is within {100 * found[name].ci95[1]:+.3f} % of persistence's "
+            f"at the 95 % level ({_bounded(found[name], '+.3f', 100)} %)"
             for kind, name in (("MAPE", "price_mape_excess"), ("MAE", "price_mae_excess"))
         ),
     ]
@@ -328,7 +333,7 @@ def figures(
         return lines
     return [
         *lines,
-        f"coverage asked for (%)            {100 * params.lstm.interval_level:.1f}",
+        f"coverage asked for (%)            {100 * params.interval_level:.1f}",
         line("coverage (%)", "interval_coverage", "persistence", ".2f", 100, gained=False),
         line("mean width (%)", "interval_width", "persistence", ".3f", 100, gained=False),
         line("interval score (%)", "interval_score", "persistence", ".4f", 100),
@@ -362,14 +367,17 @@ def table(folder: Path, horizons: list[int]) -> None:
         for dividends in DIVIDENDS:
             started = time.perf_counter()
             m = measure(quotes(folder, dividends), horizon)
-            skill = f"{m['rank_ic']:>12.3f}{m['icir']:>12.2f}{m['macro_f1']:>12.3f}{m['majority']:>12.2f}"
-            loss = f"{m['log_loss']:>12.4f}{m['prior_log_loss']:>12.4f}{m['reversal_ic']:>12.3f}{m['rows']:>12,}"
             seconds = time.perf_counter() - started
-            print(f"{dividends:<10}{horizon:>12}{skill}{loss}{seconds:>12.0f}", flush=True)
+            cells = (
+                f"{m['rank_ic']:>12.3f}{m['icir']:>12.2f}{m['macro_f1']:>12.3f}"
+                f"{m['majority']:>12.2f}{m['log_loss']:>12.4f}{m['prior_log_loss']:>12.4f}"
+                f"{m['reversal_ic']:>12.3f}{m['rows']:>12,}{seconds:>12.0f}"
+            )
+            print(f"{dividends:<10}{horizon:>12}{cells}", flush=True)
 
 
 def arguments() -> argparse.Namespace:
-    """Of the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -13,12 +13,14 @@ from paths import DATA
 
 from b3shared.core.versions import DETECTION_VERSION, FEATURES_VERSION
 from b3shared.dataset.table import Dataset
-from b3shared.features.assembly import TableJoin, table_part
-from b3shared.features.build import build_features, coverage_of
+from b3shared.features.assembly import TableJoin
+from b3shared.features.build import build_features
+from b3shared.features.ticker_features import Coverage
+from b3shared.features.training_table import table_part
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.corporate_actions.detection import detect_in
-from b3shared.quotes.corporate_actions.isin_renames import rename_candidates
-from b3shared.quotes.corporate_actions.table import apply_overrides
+from b3shared.quotes.corporate_actions.overrides import apply_overrides
+from b3shared.quotes.corporate_actions.renames import rename_candidates
 from b3shared.quotes.loading.cleaning import clean
 from b3shared.quotes.sources.parquet import ParquetSource
 from b3shared.quotes.sources.query import QuoteQuery
@@ -82,7 +84,7 @@ def features() -> Values:
 
 def _joined(frame: pd.DataFrame, params: PipelineParams) -> Dataset:
     """The training table of two shards of tickers, as a large run makes it."""
-    coverage = coverage_of(frame)
+    coverage = Coverage.from_frame(frame)
     first = frame["ticker"] < "IRBR3"
     parts = [
         table_part(frame[half].reset_index(drop=True), params, coverage) for half in (first, ~first)
@@ -171,7 +173,8 @@ def main() -> int:
             changed = differences(golden, now)
             if changed and version <= number:
                 print(
-                    f"{name}: {', '.join(changed)} changed: raise {name.upper()}_VERSION above {number} first"
+                    f"{name}: {', '.join(changed)} changed: "
+                    f"raise {name.upper()}_VERSION above {number} first"
                 )
                 return 1
             if not changed and version == number:

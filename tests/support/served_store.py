@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.calendar import sessions_after
 from b3shared.registry.compatibility import Universe, offer_name
-from b3shared.registry.release import KEY, Release
+from b3shared.registry.release import Release
+from b3shared.registry.release_state import KEY
 from b3shared.registry.versions import Registry
 from b3shared.serving.snapshot import AHEAD, Snapshot
 from b3shared.storage import FolderStorage, Storage

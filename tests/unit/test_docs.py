@@ -1,4 +1,4 @@
-"""The documents agree with the code: parameters, commands, events, links."""
+"""The documents say what the code does: parameters, commands, events, files, working links."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from paths import ROOT
 from b3shared.params.models import LSTMParams
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.requests import StepRequest
-from b3shared.quotes.ingest.job import IngestRequest
+from b3shared.quotes.ingest.request import IngestRequest
 from infra.parameter_table import BEGIN, END, table, written
 
 DOCUMENTS = [
@@ -24,7 +24,7 @@ LSTM = (ROOT / "docs" / "LSTM.md").read_text(encoding="utf-8")
 
 
 def anchors(path: Path) -> set[str]:
-    """Return the anchors of a document's headings, as GitHub makes them."""
+    """The anchors of a document: its headings, as GitHub makes addresses of them."""
     headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -55,6 +55,7 @@ def test_the_table_has_every_parameter_with_its_default() -> None:
         "lookback": PipelineParams().lookback,
         "horizon": PipelineParams().horizon,
         "max_gap": PipelineParams().max_gap,
+        "interval_level": PipelineParams().interval_level,
         **LSTMParams().model_dump(),
     }
     assert list(rows) == list(defaults)
@@ -103,3 +104,17 @@ def test_the_example_events_are_requests() -> None:
     assert events.keys() == requests.keys()
     for name, event in events.items():
         assert requests[name].of(event)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_file_that_a_document_names_exists(document: Path) -> None:
+    """In backquotes: from the root, or from b3shared as docs/architecture.md has them."""
+    named = re.findall(r"`([a-z0-9_]+/[a-zA-Z0-9_/.-]+)`", document.read_text(encoding="utf-8"))
+    roots = ("tests", "docs", "infra", "functions", "layers", "b3shared")
+    places = [name for name in named if name.split("/")[0] in roots]
+    if document.name == "architecture.md":
+        modules = [name for name in named if name.endswith(".py") and name not in places]
+        places += [f"b3shared/{name}" for name in modules]
+
+    files = [place for place in places if "." in place.rpartition("/")[2]]
+    assert not [file for file in files if not (ROOT / file).exists()]

@@ -1,4 +1,4 @@
-"""A store that an earlier version of the code made is served, promoted from and resumed by today's."""
+"""Today's code serves, promotes from and resumes a store that an earlier version made."""
 
 import tarfile
 from datetime import date
@@ -10,6 +10,7 @@ from paths import DATA
 from b3shared.core.config import Settings
 from b3shared.params.steps import Step
 from b3shared.pipeline.runner import run_pipeline
+from b3shared.registry.key import ModelKey
 from b3shared.registry.promotion import promote
 from b3shared.registry.release import Release
 from b3shared.registry.versions import Registry
@@ -17,6 +18,8 @@ from b3shared.runs.run import Run
 from b3shared.serving.live import Live
 from b3shared.serving.predictor import Predictor
 from b3shared.storage import FolderStorage, Storage
+
+RF = ModelKey("models", "rf")
 
 STORE = DATA / "earlier_store" / "store.tar.xz"
 TICKERS = ["PETR4", "VALE3", "ITUB4", "BBDC4", "ABEV3"]
@@ -47,7 +50,7 @@ def test_its_live_versions_answer_and_are_not_degraded(store: Storage, model_typ
 
 
 def test_a_version_that_is_not_live_can_be_promoted_and_then_answers(store: Storage) -> None:
-    before = Release(store).state().live["models/rf"]
+    before = Release(store).state().live[RF]
     (other,) = {v["version"] for v in Registry(store, "models").versions("rf")} - {before}
     promote(store, "models", "rf", other, who="maria", why="a second look")
 

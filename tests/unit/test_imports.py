@@ -1,4 +1,4 @@
-"""Who imports what: the slim functions must never pay for pandas, scikit-learn, matplotlib or boto3."""
+"""Import budgets: the slim functions never load pandas, scikit-learn, matplotlib or boto3."""
 
 import subprocess
 import sys
@@ -77,8 +77,11 @@ def test_the_control_functions_need_no_numpy(module: str) -> None:
 
 
 def test_onnx_runtimes_telemetry_is_off_before_anything_can_import_it() -> None:
-    """It starts when ONNX Runtime is imported: by b3shared, and in a function by whatever comes first."""
-    code = "import os, sys, b3shared; print(os.environ['ORT_DISABLE_TELEMETRY'], 'onnxruntime' in sys.modules)"
+    """It starts with the import of ONNX Runtime, whoever imports it first."""
+    code = (
+        "import os, sys, b3shared;"
+        "print(os.environ['ORT_DISABLE_TELEMETRY'], 'onnxruntime' in sys.modules)"
+    )
     bare = {"PATH": "/usr/bin:/bin"}
     said = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=bare, capture_output=True, text=True, check=True

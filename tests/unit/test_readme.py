@@ -32,7 +32,7 @@ EXAMPLES = ("forest", "lstm", "stage by stage")
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recorded]:
-    """Each example of Python, run as it stands on some of the quotes: they load, train, evaluate, save and predict."""
+    """Each example of Python, run as it stands on some of the quotes."""
     folder = tmp_path_factory.mktemp("examples")
     quotes = ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=tuple(SMALL["tickers"])))
     told = {

@@ -9,6 +9,7 @@ import click
 from b3shared.cli.model_options import model_options
 from b3shared.cli.places import Places, place_options
 from b3shared.registry import promotion
+from b3shared.registry.key import ModelKey
 from b3shared.registry.release import Release
 from b3shared.registry.versions import Registry
 
@@ -30,7 +31,7 @@ def _reason_option[F: Callable[..., Any]](command: F) -> F:
 def models(places: Places, model_type: str, model_dir: str) -> None:
     """List the registered versions; a star marks the one that is live."""
     storage = places.model().storage
-    live = Release(storage).state().live.get(f"{model_dir}/{model_type}")
+    live = Release(storage).state().live.get(ModelKey(model_dir, model_type))
     for manifest in Registry(storage, model_dir).versions(model_type):
         mark = "*" if manifest["version"] == live else " "
         skill = manifest.get("evaluated", {}).get("skill", "not evaluated")

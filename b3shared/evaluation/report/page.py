@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from b3shared.evaluation.report.cells import NOT_DEFINED, Metrics
 from b3shared.evaluation.report.tables import make_tables
-from b3shared.evaluation.titles import title_of
+from b3shared.evaluation.report.titles import title_of
 from b3shared.evaluation.verdict import evidence_of, verdict_of
+from b3shared.params.models import model_specs
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 TEMPLATE = "template.html.j2"
-MODEL_NAMES = {"rf": "random forest", "lstm": "LSTM"}
 
 
 def render_report(metrics: Metrics, figures: Mapping[str, bytes]) -> str:
@@ -47,8 +47,9 @@ def _template() -> "Template":
 def prepare(metrics: Metrics) -> dict[str, Any]:
     """Everything that the template shows except the pictures, each figure formatted."""
     params = metrics["params"]
+    titles = {spec.name: spec.title for spec in model_specs()}
     return {
-        "model": MODEL_NAMES.get(params["model_type"], params["model_type"]),
+        "model": titles.get(params["model_type"], params["model_type"]),
         "label": params["label"],
         "horizon": params["horizon"],
         "verdict": verdict_of(metrics),

@@ -10,7 +10,7 @@ from b3shared.dataset.table import Dataset
 from b3shared.evaluation.backtest import Backtest
 from b3shared.evaluation.report import plots, return_plots
 from b3shared.evaluation.report.canvas import Figure
-from b3shared.evaluation.titles import title_of
+from b3shared.evaluation.report.titles import title_of
 
 SAMPLE_SESSIONS = 126
 """The newest half year: more markers than that hide each other."""

@@ -14,7 +14,7 @@ from b3shared.evaluation.report.cells import (
     number,
     with_interval,
 )
-from b3shared.evaluation.titles import title_of
+from b3shared.evaluation.report.titles import title_of
 
 PART_NAMES = {"train": "train", "val": "validation", "test": "test"}
 

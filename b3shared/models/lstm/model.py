@@ -26,11 +26,12 @@ from b3shared.models.lstm.importance import permutation_importance
 from b3shared.models.lstm.network import MultiTaskLSTM
 from b3shared.models.lstm.training import Task, Training
 from b3shared.models.lstm.windows import Examples, Windows, center_and_spread, whole
+from b3shared.params.lstm import LSTMParams
 from b3shared.params.run import PipelineParams
 
 
 class LSTMModel(Model):
-    """A network that answers class and return at once; see :class:`b3shared.params.run.LSTMParams`.
+    """A network that answers class and return at once; see :class:`b3shared.params.lstm.LSTMParams`.
 
     It trains on a GPU where there is one. A row takes part if a whole window of its ticker ends in
     it.
@@ -43,8 +44,6 @@ class LSTMModel(Model):
         (features,) float64 permutation importance. summary: JSON-able record of the training.
     """
 
-    model_type = "lstm"
-
     network: MultiTaskLSTM
     calibration: Calibration
     scale: ReturnScale
@@ -56,7 +55,9 @@ class LSTMModel(Model):
 
     def __init__(self, params: PipelineParams) -> None:
         super().__init__(params)
-        self.lookback, self.max_gap = params.lookback, params.max_gap
+        self.lstm = params.own(LSTMParams)
+        self.lookback = params.lookback
+        self.max_gap = params.max_gap
 
     @property
     def base_rates(self) -> FloatArray:
@@ -111,8 +112,8 @@ class LSTMModel(Model):
             self.network, calibrate, self.calibration, self.params.random_state, training.pause
         )
         self.chosen = {
-            "units": self.params.lstm.units,
-            "learning_rate": self.params.lstm.learning_rate,
+            "units": self.lstm.units,
+            "learning_rate": self.lstm.learning_rate,
             "epochs": training.state.epoch,
             "best_epoch": training.state.best_epoch,
         }
@@ -211,9 +212,7 @@ class LSTMModel(Model):
         model.lookback, model.max_gap = metadata["lookback"], metadata["max_gap"]
         model.chosen, model.summary = metadata["chosen"], metadata["summary"]
         model.feature_names = tuple(metadata["feature_names"])
-        network = MultiTaskLSTM(
-            len(model.feature_names), model.chosen["units"], params.lstm.dropout
-        )
+        network = MultiTaskLSTM(len(model.feature_names), model.chosen["units"], model.lstm.dropout)
         network.load_state_dict(torch.load(native, weights_only=True, map_location="cpu"))
         model.network = network.to(_device()).eval()
         model.calibration = Calibration.from_json(metadata["calibration"])
@@ -260,21 +259,21 @@ class LSTMModel(Model):
             data.volatility[rows],
             data.future_return[rows],
             horizon=params.horizon,
-            level=params.lstm.interval_level,
+            level=params.interval_level,
         )
 
     def _trained(self, data: Dataset, task: Task, session: TrainingSession) -> Training:
         """A new network trained on the task, and set with all that follows from the training windows."""
-        learn, lstm = task.train, self.params.lstm
+        learn = task.train
         classes = np.unique(learn.labels)
         if len(classes) < 2:
             raise SingleClassError(
                 f"all {len(learn)} training labels are {CLASSES[classes[0]]!r}: at least two classes are needed"
             )
-        units = self.chosen["units"] if task.rates else lstm.units
+        units = self.chosen["units"] if task.rates else self.lstm.units
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.params.random_state)
-            network = MultiTaskLSTM(len(data.feature_names), units, lstm.dropout)
+            network = MultiTaskLSTM(len(data.feature_names), units, self.lstm.dropout)
         network.scale_by(*center_and_spread(data.X, learn.windows.rows_of(learn.rows)))
         self.network = network.to(_device())
         training = Training(self.network, task, self.params, session)

@@ -11,7 +11,7 @@ from torch.nn import functional
 from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.core.tempdir import temporary_cache
 from b3shared.core.vocabulary import CLASSES
-from b3shared.params.models import LSTMParams
+from b3shared.params.lstm import LSTMParams
 
 with temporary_cache(
     "TORCHINDUCTOR_CACHE_DIR"

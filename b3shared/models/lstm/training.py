@@ -20,6 +20,7 @@ from b3shared.models.lstm.batches import Batches, outputs
 from b3shared.models.lstm.checkpoint import TrainingState, deep_copied, fingerprint
 from b3shared.models.lstm.network import ClassBalance, MultiTaskLSTM, Objective
 from b3shared.models.lstm.windows import Examples
+from b3shared.params.lstm import LSTMParams
 from b3shared.params.run import PipelineParams
 
 MARGIN_SECONDS = 5.0
@@ -68,8 +69,13 @@ class Training:
     def __init__(
         self, network: MultiTaskLSTM, task: Task, params: PipelineParams, session: TrainingSession
     ) -> None:
-        self.network, self.task, self.params, self._session = network, task, params, session
-        lstm, train, device = params.lstm, task.train, network.center.device
+        self.network = network
+        self.task = task
+        self.params = params
+        self._session = session
+        lstm = self._lstm = params.own(LSTMParams)
+        train = task.train
+        device = network.center.device
         self._device, self._epochs = device, len(task.rates) or lstm.epochs
         self.balance = ClassBalance.of(train.labels, lstm)
         self.prior = Calibration.of_weighted(train.labels, self.balance.total)
@@ -146,7 +152,7 @@ class Training:
             self.state.totals = self.state.totals.to(self._device)
             if checkpoint is not None:
                 checkpoint.restart()
-        limit = self.params.lstm.max_slices
+        limit = self._lstm.max_slices
         if not self.state.finished and self.state.slices >= limit:
             raise TooManySlicesError(
                 f"the training was interrupted {limit} times, max_slices = {limit}, and is in epoch "
@@ -161,7 +167,7 @@ class Training:
 
     def _epoch(self) -> None:
         """The rest of the running epoch."""
-        rate, size = self._rate(), self.params.lstm.batch_size
+        rate, size = self._rate(), self._lstm.batch_size
         order = self._order()
         self.network.train()
         for at in range(self.state.batch * size, len(order), size):
@@ -173,7 +179,7 @@ class Training:
             figures |= self._judged(self.task.stop)
         if not all(map(math.isfinite, figures.values())):
             raise InvalidParameterError(
-                f"learning_rate = {self.params.lstm.learning_rate}: the loss is not finite after epoch "
+                f"learning_rate = {self._lstm.learning_rate}: the loss is not finite after epoch "
                 f"{self.state.epoch + 1}; a smaller rate is needed",
                 parameters=["learning_rate"],
             )
@@ -186,7 +192,7 @@ class Training:
         sums = self._objective(logits, answer, self._labels[chosen], self._returns[chosen])
         self._optimizer.zero_grad()
         ((sums @ self._weights) / len(drawn)).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.params.lstm.gradient_clip_norm)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self._lstm.gradient_clip_norm)
         self._optimizer.step()
         self.state.totals += sums.detach()
         self.state.batch += 1
@@ -195,19 +201,19 @@ class Training:
 
     def _close(self, figures: dict[str, float]) -> None:
         """The epoch is over: is it the best, is the rate to fall, is it the last?"""
-        state, lstm = self.state, self.params.lstm
+        state = self.state
         self._account()
         state.history.append(figures | {"seconds": round(state.seconds, 3)})
         state.epoch, state.batch, state.seconds = state.epoch + 1, 0, 0.0
         state.totals = torch.zeros_like(state.totals)
         loss = figures.get("val_loss")
-        if loss is None or loss < state.best_loss - lstm.early_stopping_min_delta:
+        if loss is None or loss < state.best_loss - self._lstm.early_stopping_min_delta:
             state.best_loss, state.best_epoch = loss or 0.0, state.epoch
             state.best = deep_copied(self.network.state_dict())
         if loss is not None:
             self._scheduler.step(loss)
         waited = state.epoch - state.best_epoch
-        state.finished = state.epoch == self._epochs or waited >= lstm.early_stopping_patience
+        state.finished = state.epoch == self._epochs or waited >= self._lstm.early_stopping_patience
         if state.finished:
             self._save()
         self._session.progress(self._words() | state.history[-1])
@@ -223,7 +229,7 @@ class Training:
         """Numbers of the running epoch's examples, as many as there are: in random order, or drawn with replacement."""
         train, rates = self.task.train, self.balance.rates
         rng = np.random.default_rng((self.params.random_state, self.state.epoch))
-        if not self.params.lstm.oversample:
+        if not self._lstm.oversample:
             return rng.permutation(len(train))
         share = np.cumsum(rates[train.labels])
         return np.searchsorted(share / share[-1], rng.random(len(train)), side="right")
@@ -232,7 +238,7 @@ class Training:
         """Losses of later windows, as they come, and the log loss of the corrected probabilities."""
         logits, answer = outputs(self.network, stop.windows, stop.rows, self.pause)
         labels, returns = _targets(stop, self._device)
-        objective = Objective.of_rows(self.params.lstm, self.balance, self._device)
+        objective = Objective.of_rows(self._lstm, self.balance, self._device)
         probabilities = self.prior.apply(torch.softmax(logits, dim=1).cpu().numpy())
         log_loss = -float(np.log(probabilities[np.arange(len(stop)), stop.labels]).mean())
         return self._weighed("val", objective(logits, answer, labels, returns) / len(stop)) | {
@@ -241,10 +247,7 @@ class Training:
 
     def _weighed(self, name: str, means: Tensor) -> dict[str, float]:
         action, returns = means.tolist()
-        loss = (
-            self.params.lstm.loss_weight_action * action
-            + self.params.lstm.loss_weight_return * returns
-        )
+        loss = self._lstm.loss_weight_action * action + self._lstm.loss_weight_return * returns
         return {f"{name}_loss": loss, f"{name}_action": action, f"{name}_return": returns}
 
     def _save(self) -> None:
@@ -281,7 +284,7 @@ class Training:
         about = {
             "phase": self.task.phase,
             "rates": self.task.rates,
-            "lstm": self.params.lstm.model_dump(exclude={"max_slices", "interval_level"}),
+            "lstm": self._lstm.model_dump(exclude={"max_slices"}),
             "lookback": self.params.lookback,
             "random_state": self.params.random_state,
             "device": self._device.type,

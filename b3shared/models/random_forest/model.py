@@ -35,11 +35,12 @@ from b3shared.models.random_forest.export import export_forest, threshold_probes
 from b3shared.models.random_forest.search import raw_probabilities, search_forest
 from b3shared.models.scorer import Scorer, check_finite
 from b3shared.models.threads import threads
+from b3shared.params.random_forest import RandomForestParams
 from b3shared.params.run import PipelineParams
 
 
 class RandomForestModel(Model):
-    """A ``RandomForestClassifier`` with calibrated probabilities; see :class:`b3shared.params.run.RandomForestParams`.
+    """A ``RandomForestClassifier`` with calibrated probabilities; see :class:`b3shared.params.random_forest.RandomForestParams`.
 
     All parallelism is by threads inside the forest (``params.rf.n_jobs``), see
     :mod:`b3shared.models.threads`.
@@ -51,14 +52,16 @@ class RandomForestModel(Model):
         JSON-able record of the training.
     """
 
-    model_type = "rf"
-
     estimator: RandomForestClassifier
     calibration: Calibration
     chosen: dict[str, Any]
     feature_names: tuple[str, ...]
     medians: FloatArray
     summary: dict[str, Any]
+
+    def __init__(self, params: PipelineParams) -> None:
+        super().__init__(params)
+        self.rf = params.own(RandomForestParams)
 
     @property
     def base_rates(self) -> FloatArray:
@@ -181,7 +184,7 @@ class RandomForestModel(Model):
         model = cls(params)
         # Unpickling runs code: the file is our own, and the caller has compared it with the hash
         # recorded at saving.
-        model.estimator = joblib.load(native).set_params(n_jobs=params.rf.n_jobs)
+        model.estimator = joblib.load(native).set_params(n_jobs=model.rf.n_jobs)
         model.calibration = Calibration.from_json(metadata["calibration"])
         model.chosen = metadata["chosen"]
         model.feature_names = tuple(metadata["feature_names"])
@@ -191,7 +194,8 @@ class RandomForestModel(Model):
 
     def _learnable(self, data: Dataset, rows: IntArray) -> tuple[FloatArray, IntArray]:
         """Features and labels to train on, checked."""
-        y, rf = _labels(data, rows), self.params.rf
+        y = _labels(data, rows)
+        rf = self.rf
         needed = int(np.ceil(2 * min(rf.min_samples_leaf) / rf.max_samples))
         if len(y) < needed:
             raise TooLittleHistoryError(
@@ -208,7 +212,7 @@ class RandomForestModel(Model):
         return _features(data, rows), y
 
     def _forest(self, **chosen: Any) -> RandomForestClassifier:
-        rf = self.params.rf
+        rf = self.rf
         return RandomForestClassifier(
             n_estimators=rf.n_estimators,
             max_samples=rf.max_samples,
@@ -222,7 +226,7 @@ class RandomForestModel(Model):
         self, X: FloatArray, y: IntArray, data: Dataset, train: IntArray, progress: Progress
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """The best candidate and the table of all tried, best first; no search if there is only one."""
-        rf, seed = self.params.rf, self.params.random_state
+        rf = self.rf
         names = ("max_depth", "min_samples_leaf", "max_features")
         space = {name: list(dict.fromkeys(getattr(rf, name))) for name in names}
         if all(len(values) == 1 for values in space.values()):
@@ -238,7 +242,7 @@ class RandomForestModel(Model):
             y,
             folds,
             n_iter=rf.n_iter,
-            random_state=seed,
+            random_state=self.params.random_state,
             priors=self._priors(y),
             progress=progress,
         )
@@ -249,12 +253,12 @@ class RandomForestModel(Model):
             self.estimator = self._forest(**self.chosen).fit(X, y)
         nodes, limit = (
             sum(tree.tree_.node_count for tree in self.estimator.estimators_),
-            self.params.rf.max_total_nodes,
+            self.rf.max_total_nodes,
         )
         if nodes > limit:
             raise ModelTooLargeError(
                 f"the forest has {nodes} nodes, max_total_nodes allows {limit}: lower n_estimators "
-                f"({self.params.rf.n_estimators}) or max_depth ({self.chosen['max_depth']}), or raise min_samples_leaf "
+                f"({self.rf.n_estimators}) or max_depth ({self.chosen['max_depth']}), or raise min_samples_leaf "
                 f"({self.chosen['min_samples_leaf']})",
                 nodes=nodes,
                 limit=limit,
@@ -270,7 +274,7 @@ class RandomForestModel(Model):
         }
 
     def _priors(self, y: IntArray) -> Calibration:
-        return Calibration.of_labels(y, balanced=self.params.rf.class_weight is not None)
+        return Calibration.of_labels(y, balanced=self.rf.class_weight is not None)
 
     def _metadata(self) -> dict[str, Any]:
         return {

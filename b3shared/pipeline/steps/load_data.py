@@ -19,7 +19,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         path = context.storage.download(given.key, context.folder / "given.parquet", given.sha256)
         source = ParquetSource(path, given.key)
     loaded = load_shards(source, context.params, context.out, context.settings.shard_rows)
-    files = loaded.files
+    files = loaded.shards
     if len(files) == 1:
         files = [files[0].rename(context.out / QUOTES)]
     return files, loaded.report | {"shards": len(files)}

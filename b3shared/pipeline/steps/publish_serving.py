@@ -11,17 +11,21 @@ from b3shared.params.steps import Step
 from b3shared.pipeline.runner import Context
 from b3shared.pipeline.serving_snapshot import serve_snapshot, store_snapshot
 from b3shared.quotes.sources import open_source
-from b3shared.registry.promotion import fed_manifests, promote
+from b3shared.registry.promotion import promote, served_manifests
+from b3shared.registry.release import Release
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     """Store the snapshot, then point the release at it, unless a newer one is served or it cannot feed what is live."""
-    # For this run's version, and for all that is or may be live again: a run must not change what
-    # others are fed with.
+    # For this run's version, and for all that is or may be live again: a run must not take away
+    # what others need.
     params = context.params.model_dump(mode="json")
-    fed = [{"model_type": params["model_type"], "params": params}, *fed_manifests(context.storage)]
+    served = [
+        {"model_type": params["model_type"], "params": params},
+        *served_manifests(context.storage, Release(context.storage).state()),
+    ]
     about = store_snapshot(
-        context.storage, open_source(context.settings.quotes), fed, context.folder
+        context.storage, open_source(context.settings.quotes), served, context.folder
     )
     try:
         serve_snapshot(context.storage, about, who="pipeline")

@@ -10,6 +10,7 @@ from b3shared.evaluation.gate import OUTCOMES_FILE, Decision, Outcomes, decide
 from b3shared.params.steps import Step
 from b3shared.pipeline.runner import Context
 from b3shared.registry.compatibility import learned_from_other_features
+from b3shared.registry.key import ModelKey
 from b3shared.registry.manifest import Lineage, build_manifest
 from b3shared.registry.promotion import promote
 from b3shared.registry.release import Release
@@ -27,7 +28,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         p.model_type, _model_files(context), _manifest(context), beside=sorted(evaluation.iterdir())
     )
     verdict = context.plan.upstream[Step.EVALUATE_MODEL].summary["skill"]
-    key = f"{p.model_dir}/{p.model_type}"
+    key = ModelKey(p.model_dir, p.model_type)
     live = Release(context.storage).state().live.get(key)
     decision = _decide(context, registry, Outcomes.load(evaluation), version, live)
     pending = None

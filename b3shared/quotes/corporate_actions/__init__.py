@@ -1,1 +1,1 @@
-"""Splits, bonuses, dividends, renames: tables, overrides, detection."""
+"""Corporate actions: detects splits and bonuses, applies overrides, links renamed tickers."""

@@ -1,9 +1,9 @@
-"""The rows of unadjusted daily quotes that could be a corporate action, with facts about their neighbours.
+"""Selects the rows of quotes that could be a corporate action, with facts on their neighbours.
 
-DuckDB's window functions over many columns need memory for all their rows, whatever may go to disk:
-so they see some tickers at a time. What all of them tell together, the market's median gap of each
-date, is found before, from a few narrow columns. No number depends on which tickers are looked at
-together, to the last bit.
+DuckDB's window functions over many columns keep all their rows in memory, so the query runs on some
+tickers at a time. The one fact that needs all tickers, the market's median gap of each date, is
+computed first, from a few narrow columns. The results do not depend on how the tickers are grouped,
+to the last bit.
 """
 
 from collections.abc import Iterator
@@ -14,16 +14,22 @@ import pandas as pd
 from b3shared.core.errors import InvalidQuotesError
 
 ROWS_AT_ONCE = 500_000
-"""Of the tickers that are looked at together, and of the dates; a ticker or date with more is one of its own."""
+"""Rows of the tickers, or dates, that one query looks at; a larger one gets a query of its own."""
+
 SMALLEST_GAP = 0.08
-"""Without a mark or a change of DISMES or ISIN a smaller jump is not looked at: any share makes it now and then."""
+"""Smallest jump that is a candidate without a mark or a change of DISMES or ISIN, as a log ratio.
+Any share makes smaller ones now and then."""
+
 CALM = 4.0
-"""Nor is one of less than this many volatilities."""
+"""A jump of fewer volatilities than this is no candidate either."""
+
 LATE_LISTING = 5
-"""Sessions from a jump within which a vendor's own factor of that size is the same action, listed late or early."""
+"""Sessions from a jump within which a listed factor of its size is the same action, misdated."""
+
 EXPLAINED = 1.25
-"""A listed factor or payout explains a jump if what is left of it is no greater than this, or than its inverse, and at most
-half of it."""
+"""A listed factor or payout explains a jump if what remains of it is at most this ratio (or its
+inverse), and at most half of the jump."""
+
 FEWEST_PEERS = 20
 """Tickers of a session from which its median gap counts as the market's."""
 
@@ -34,24 +40,30 @@ _OPTIONAL = {
     "volume": "DOUBLE",
     "type": "VARCHAR",
     "isin": "VARCHAR",
+    "dismes": "INTEGER",
+    "split_factor": "DOUBLE",
+    "dividend": "DOUBLE",
 }
-_OPTIONAL |= {"dismes": "INTEGER", "split_factor": "DOUBLE", "dividend": "DOUBLE"}
 
-_GAPS, _MARKET = "suspicion_gaps", "suspicion_market"
+_GAPS = "candidate_gaps"
+_MARKET = "candidate_market"
 _GAP = "ln(coalesce(open, close) / previous)"
-_JUMPS = f"abs(gap - market_gap) > {SMALLEST_GAP} AND abs(gap - market_gap) > {CALM} * coalesce(usual_move, 0)"
+_JUMPS = (
+    f"abs(gap - market_gap) > {SMALLEST_GAP} "
+    f"AND abs(gap - market_gap) > {CALM} * coalesce(usual_move, 0)"
+)
 _SESSIONS = 'PARTITION BY ticker ORDER BY "date"'
 
 
-def suspicious_rows(
+def candidate_rows(
     connection: duckdb.DuckDBPyConnection, relation: str, rows_at_once: int = ROWS_AT_ONCE
 ) -> Iterator[pd.DataFrame]:
-    """The suspicious rows, some tickers at a time, in the order of tickers and dates; at least one frame.
+    """Yield the candidates, some tickers at a time, by ticker and date; at least one frame.
 
     Args:
         connection: where the relation can be read; temporary tables are made in it, and dropped.
         relation: see :func:`b3shared.quotes.corporate_actions.detection.detect_actions`.
-        rows_at_once: bounds the memory; the rows that are found are the same.
+        rows_at_once: bounds the memory; the candidates are the same.
 
     Raises:
         InvalidQuotesError: The relation lacks a column.
@@ -63,11 +75,13 @@ def suspicious_rows(
         connection.execute(f'CREATE TEMP TABLE {_GAPS} ("date" DATE, gap DOUBLE)')
         for span in tickers:
             connection.execute(f"INSERT INTO {_GAPS} {_gaps(traded)}", span)
+
         connection.execute(f'CREATE TEMP TABLE {_MARKET} ("date" DATE, market_gap DOUBLE)')
         for span in _spans(connection, _GAPS, '"date"', rows_at_once):
             connection.execute(f"INSERT INTO {_MARKET} {_MEDIANS}", span)
+
         for span in tickers or [("", "")]:
-            yield connection.execute(_suspicious(traded), span).df()
+            yield connection.execute(_candidates(traded), span).df()
     finally:
         for table in (_GAPS, _MARKET):
             connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
@@ -76,7 +90,7 @@ def suspicious_rows(
 def _spans(
     connection: duckdb.DuckDBPyConnection, rows: str, key: str, at_once: int
 ) -> list[tuple[object, object]]:
-    """First and last of the keys that follow each other and together have about so many rows."""
+    """First and last key of each group of consecutive keys with about ``at_once`` rows together."""
     counted = f"SELECT {key} AS key, count(*) AS n FROM {rows} GROUP BY 1"
     numbered = f"SELECT key, (sum(n) OVER (ORDER BY key) - n) // {at_once} AS span FROM ({counted})"
     return connection.execute(
@@ -85,7 +99,10 @@ def _spans(
 
 
 def _traded(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
-    """SQL of the tables ``traded`` and ``one_a_day``: the quotes of the tickers from one to another, one row a session."""
+    """SQL of the tables ``traded`` and ``one_a_day``: the quotes of a span of tickers.
+
+    ``one_a_day`` has one row per ticker and session.
+    """
     found = {
         str(row[0]).lower()
         for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
@@ -94,19 +111,22 @@ def _traded(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
         raise InvalidQuotesError(
             f"{relation} lacks {', '.join(sorted(missing))}: actions cannot be looked for"
         )
+
     values = {name: f'"{name}"' if name in found else "NULL" for name in _OPTIONAL}
     columns = ", ".join(
         f'CAST({values[name]} AS {kind}) AS "{name}"' for name, kind in _OPTIONAL.items()
     )
     is_traded = "close > 0" + (" AND coalesce(volume, 1) > 0" if "volume" in found else "")
+    mark = r"'(?:\s|^.{4})E([ABCDGJRSX]{1,3})(?:\s|$)'"
     return f"""
     WITH traded AS (
         SELECT ticker, CAST("date" AS DATE) AS "date", CAST(close AS DOUBLE) AS close, {columns}
         FROM {relation} WHERE ticker BETWEEN ? AND ? AND {is_traded} AND "date" IS NOT NULL
     ), one_a_day AS (
         SELECT * REPLACE (CASE WHEN open > 0 THEN open END AS open),
-            regexp_extract(coalesce(type, ''), '(?:\\s|^.{{4}})E([ABCDGJRSX]{{1,3}})(?:\\s|$)', 1) AS mark
-        FROM traded QUALIFY row_number() OVER (PARTITION BY ticker, "date" ORDER BY volume DESC NULLS LAST) = 1
+            regexp_extract(coalesce(type, ''), {mark}, 1) AS mark
+        FROM traded
+        QUALIFY row_number() OVER (PARTITION BY ticker, "date" ORDER BY volume DESC NULLS LAST) = 1
     )"""
 
 
@@ -123,28 +143,36 @@ _MEDIANS = f"""
 
 
 def _usual(value: str, sessions: int) -> str:
-    """SQL of the mean of the sessions before a row; in whole 1e-9, because a sum of floats depends on where it begins."""
-    return f"avg(TRY_CAST({value} * 1e9 AS BIGINT)) OVER (w ROWS BETWEEN {sessions} PRECEDING AND 1 PRECEDING) / 1e9"
+    """SQL of the mean over the sessions before a row.
+
+    It is computed in whole units of 1e-9: a sum of floats would depend on where it begins.
+    """
+    window = f"w ROWS BETWEEN {sessions} PRECEDING AND 1 PRECEDING"
+    return f"avg(TRY_CAST({value} * 1e9 AS BIGINT)) OVER ({window}) / 1e9"
 
 
-def _suspicious(traded: str) -> str:
-    """SQL of the suspicious rows with the facts about their neighbours.
+def _candidates(traded: str) -> str:
+    """SQL of the candidates with the facts on their neighbours.
 
-    ``gap`` is what is left of the gap at the open after the payout that a list says left the price
-    (``paid``).
+    ``gap`` is what remains of the gap at the open after the payout that a list gives (``paid``).
     """
     own = "CASE WHEN split_factor > 0 AND split_factor <> 1 THEN split_factor END"
+    following = f"w ROWS BETWEEN CURRENT ROW AND {LATE_LISTING} FOLLOWING"
     unexplained = _JUMPS.replace("gap - market_gap", "unexplained - market_gap")
     return f"""{traded}, {_FRESH}, lagged AS (
         SELECT *, lag("date") OVER w AS previous_date, lag(close) OVER w AS previous,
-            lag(fresh, 2 IGNORE NULLS) OVER w AS previous_2, lag(fresh, 3 IGNORE NULLS) OVER w AS previous_3,
-            lead(fresh, 1 IGNORE NULLS) OVER w AS next_1, lead(fresh, 2 IGNORE NULLS) OVER w AS next_2,
+            lag(fresh, 2 IGNORE NULLS) OVER w AS previous_2,
+            lag(fresh, 3 IGNORE NULLS) OVER w AS previous_3,
+            lead(fresh, 1 IGNORE NULLS) OVER w AS next_1,
+            lead(fresh, 2 IGNORE NULLS) OVER w AS next_2,
             lag(type) OVER w AS previous_type,
-            lag(isin) OVER w AS previous_isin, lag(dismes) OVER w AS previous_dismes, lag(mark) OVER w AS previous_mark,
+            lag(isin) OVER w AS previous_isin,
+            lag(dismes) OVER w AS previous_dismes,
+            lag(mark) OVER w AS previous_mark,
             coalesce(split_factor, 1) <> 1 OR coalesce(lag(split_factor) OVER w, 1) <> 1
                 OR coalesce(lead(split_factor) OVER w, 1) <> 1 AS listed,
             last_value({own} IGNORE NULLS) OVER (w ROWS {LATE_LISTING} PRECEDING) AS listed_before,
-            first_value({own} IGNORE NULLS) OVER (w ROWS BETWEEN CURRENT ROW AND {LATE_LISTING} FOLLOWING) AS listed_after,
+            first_value({own} IGNORE NULLS) OVER ({following}) AS listed_after,
             lag(payout, 1, 0) OVER w AS payout_before, lead(payout, 1, 0) OVER w AS payout_after,
             CASE WHEN high >= low AND low > 0 THEN greatest(ln(high / low), 1e-3) END AS spread
         FROM fresh WINDOW w AS ({_SESSIONS})
@@ -159,7 +187,8 @@ def _suspicious(traded: str) -> str:
     FROM paying JOIN {_MARKET} USING ("date")
     WHERE previous IS NOT NULL AND (
         ({_JUMPS} AND {unexplained})
-        OR dismes <> previous_dismes OR isin <> previous_isin OR (mark <> '' AND mark <> previous_mark)
+        OR dismes <> previous_dismes OR isin <> previous_isin
+        OR (mark <> '' AND mark <> previous_mark)
     )
     ORDER BY ticker, "date" """
 
@@ -167,37 +196,48 @@ def _suspicious(traded: str) -> str:
 _STILL = " AND ".join(f"coalesce({price}, close) = close" for price in ("open", "high", "low"))
 _FRESH = f"""fresh AS (
         SELECT *,
-            CASE WHEN {_STILL} AND lag({_STILL}) OVER w AND close = lag(close) OVER w THEN NULL ELSE close END AS fresh,
+            CASE WHEN {_STILL} AND lag({_STILL}) OVER w AND close = lag(close) OVER w THEN NULL
+                ELSE close END AS fresh,
             CASE WHEN dividend > 0 AND isfinite(dividend) THEN dividend ELSE 0 END AS payout
         FROM one_a_day WINDOW w AS ({_SESSIONS})
     )"""
-"""``fresh`` is the close, NULL where a session without a range repeats that of one: a price that is stuck tells no more of
-a level than once."""
+"""SQL of the quotes with ``fresh``: the close, or NULL where a session without a range repeats the
+price of another one. A stuck price is evidence of a level only once."""
 
 
-def _left(payout: str) -> str:
-    """SQL of what is left of a gap when a payout has left the price."""
+def _remaining_gap(payout: str) -> str:
+    """SQL of what remains of a gap after a payout has left the price."""
     return f"ln(coalesce(open, close) / (previous - {payout}))"
 
 
-def _falls_by(payout: str) -> str:
+def _explains(payout: str) -> str:
     """SQL of whether a listed payout explains the session's gap."""
-    left = f"abs(CASE WHEN {payout} > 0 AND {payout} < previous THEN {_left(payout)} END)"
-    return f"coalesce({left} < least(ln({EXPLAINED}), abs(gap) / 2), FALSE)"
+    known = f"{payout} > 0 AND {payout} < previous"
+    rest = f"abs(CASE WHEN {known} THEN {_remaining_gap(payout)} END)"
+    return f"coalesce({rest} < least(ln({EXPLAINED}), abs(gap) / 2), FALSE)"
 
 
 _PAID = f"""fallen AS (
-        SELECT *, {_falls_by("payout")} AS falls, {_falls_by("payout_before")} AS falls_late,
-            {_falls_by("payout_after")} AS falls_early
+        SELECT *, {_explains("payout")} AS falls, {_explains("payout_before")} AS falls_late,
+            {_explains("payout_after")} AS falls_early
         FROM usual
     ), paid AS (
         SELECT * EXCLUDE (falls, falls_late, falls_early), CASE
             WHEN previous IS NULL OR abs(gap) <= {SMALLEST_GAP} THEN 0
-            WHEN falls_late AND NOT falls AND NOT coalesce(lag(falls) OVER w, FALSE) THEN payout_before
-            WHEN falls_early AND NOT falls AND NOT coalesce(lead(falls) OVER w, FALSE) THEN payout_after
+            WHEN falls_late AND NOT falls AND NOT coalesce(lag(falls) OVER w, FALSE)
+                THEN payout_before
+            WHEN falls_early AND NOT falls AND NOT coalesce(lead(falls) OVER w, FALSE)
+                THEN payout_after
             WHEN payout < previous THEN payout ELSE 0 END AS paid
         FROM fallen WINDOW w AS ({_SESSIONS})
-    ), paying AS (SELECT * EXCLUDE (payout, payout_before, payout_after, fresh), {_left("paid")} AS unexplained FROM paid)"""
-"""A list's payout explains the jump of its own session, or of the one beside it that fell by so much while its own did
-not: vendors date payouts on the ex-date or on the last session with the right. A session that did not jump has nothing to
-explain."""
+    ), paying AS (
+        SELECT * EXCLUDE (payout, payout_before, payout_after, fresh),
+            {_remaining_gap("paid")} AS unexplained
+        FROM paid
+    )"""
+"""SQL of the listed payout that each jump is reduced by.
+
+It is the payout of the session itself, or of the session beside it if this one fell by that amount
+and the listed one did not: vendors date payouts on the ex-date or on the last session with the
+right. A session that did not jump needs no explanation.
+"""

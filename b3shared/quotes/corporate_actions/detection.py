@@ -1,16 +1,15 @@
-"""Splits, reverse splits, bonuses and ex-dates found in unadjusted daily quotes, of any number of rows.
+"""Detects splits, reverse splits, bonuses and ex-dates in unadjusted daily quotes of any size.
 
-:mod:`b3shared.quotes.corporate_actions.candidates` looks at every row, some tickers at a time; only
-rows that could be an action, one in some hundreds, come back with a few facts about their
-neighbours and are judged by :mod:`b3shared.quotes.corporate_actions.posterior`.
+:mod:`b3shared.quotes.corporate_actions.candidates` selects the rows that could be an action, about
+one in some hundreds, with facts on their neighbours;
+:mod:`b3shared.quotes.corporate_actions.posterior` computes how probable an action is.
 
-What is known when: ex-marks, DISMES, ISIN and the gap at the open are of the day itself and of
-sessions before it. Two
-facts are later ones: the session's own volume and range are known at its close, and whether the new
-price level stays needs the two sessions after it. A spike that goes back is therefore told from a
-split only then; on the newest day of the quotes the level says nothing, a bad tick stays possible,
-and the confidence is lower. Detecting again when the next sessions are there settles it. An action
-at t changes no price: the features of t on see only whether history was rescaled.
+When the facts are known: ex-marks, DISMES, ISIN and the gap at the open are of the day itself and
+of sessions before it. Two facts are later ones: the session's own volume and range are known at its
+close, and whether the new price level stays needs the two sessions after it. A spike that goes back
+is told from a split only then. On the newest day of the quotes the level is unknown, a bad tick
+stays possible, and the confidence is lower; a detection after the next sessions settles it. An
+action at t changes no price: the features from t on see only whether history was rescaled.
 """
 
 import json
@@ -20,8 +19,8 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from b3shared.core.arrays import FloatArray
-from b3shared.quotes.corporate_actions.candidates import EXPLAINED, ROWS_AT_ONCE, suspicious_rows
+from b3shared.core.arrays import Array, FloatArray
+from b3shared.quotes.corporate_actions.candidates import EXPLAINED, ROWS_AT_ONCE, candidate_rows
 from b3shared.quotes.corporate_actions.posterior import (
     GROUPED,
     GROWN,
@@ -30,8 +29,8 @@ from b3shared.quotes.corporate_actions.posterior import (
     SEVERAL,
     UNKNOWN,
     Evidence,
-    Verdict,
-    judge,
+    Posterior,
+    compute_posterior,
 )
 from b3shared.quotes.corporate_actions.table import (
     ACTION_TYPES,
@@ -52,31 +51,36 @@ MARKS = {
     "C": "spin-off",
     "X": "several rights",
 }
-"""Letter after the E of an ex-mark in ESPECI -> the right that left the price. A mark stays for some sessions; its first, on
-which DISMES rises, is the ex-date."""
+"""Letter after the E of an ex-mark in ESPECI -> the right that left the price.
+
+A mark stays for some sessions; its first, on which DISMES rises, is the ex-date.
+"""
 
 LONGEST_HOLE = 45
-"""Calendar days without a trade; over more the ratio of two prices tells no factor any more, unless a mark says that there
-is one."""
+"""Calendar days without a trade over which the ratio of two prices still tells a factor; over more
+only a marked action is detected."""
+
 LEAST_CONFIDENCE = 0.05
-"""What is less probable is not worth a row."""
+"""Detections below this confidence are left out of the table."""
+
 TICK = 0.01
+"""R$: the step of a price."""
 
 
 def detect_actions(
     connection: duckdb.DuckDBPyConnection, relation: str, rows_at_once: int = ROWS_AT_ONCE
 ) -> pd.DataFrame:
-    """Find the corporate actions of all quotes of a relation.
+    """Detect the corporate actions in all quotes of a relation.
 
     Args:
         connection: where the relation can be read; temporary tables are made in it, and dropped.
         relation: what may stand after FROM. Needs ticker, date, close; uses open, high, low,
-            volume, type (ESPECI), isin and dismes where it has them; and split_factor: what quotes
-            list themselves, on the same session or the one beside it, is not detected once more,
-            nor is a jump that a factor listed within
-            :data:`~b3shared.quotes.corporate_actions.candidates.LATE_LISTING` sessions explains. Of
-            a jump on the session of a listed dividend, or on one beside it, only the rest is
-            judged. Prices as traded; of several rows for a ticker and date one is taken.
+            volume, type (ESPECI), isin, dismes, split_factor and dividend where it has them. Prices
+            as traded; of several rows for a ticker and date one is taken. A factor that the quotes
+            list on the same session or the one beside it is not detected once more, nor is a jump
+            that a factor listed within
+            :data:`~b3shared.quotes.corporate_actions.candidates.LATE_LISTING` sessions explains. A
+            jump on the session of a listed dividend, or on one beside it, is reduced by it first.
         rows_at_once: bounds the memory; the actions are the same.
 
     Returns:
@@ -88,7 +92,7 @@ def detect_actions(
     """
     tables = []
     try:
-        for rows in suspicious_rows(connection, relation, rows_at_once):
+        for rows in candidate_rows(connection, relation, rows_at_once):
             tables += [_judged(rows), _ex_marks(rows)]
     except duckdb.Error as error:
         raise reading_error(error, "a table of quotes") from error
@@ -96,61 +100,58 @@ def detect_actions(
 
 
 def detect_in(quotes: pd.DataFrame) -> pd.DataFrame:
-    """The same for quotes in memory."""
+    """Detect the corporate actions in quotes in memory, as :func:`detect_actions` does."""
     with connect() as connection:
         connection.register("quotes", quotes)
         return detect_actions(connection, "quotes")
 
 
 def _judged(rows: pd.DataFrame) -> pd.DataFrame:
-    """Actions on the number of shares among the suspicious rows."""
+    """Return the candidates that are probable actions on the number of shares."""
     short = (rows["date"] - rows["previous_date"]).dt.days <= LONGEST_HOLE
-    marked = pd.Series(_fresh_letters(rows), rows.index).str.contains("[BG]")
+    marked = pd.Series(_new_letters(rows), rows.index).str.contains("[BG]")
     rows = rows[(short | marked) & ~_is_listed(rows)]
-    evidence = _evidence(rows)
-    verdict = judge(evidence)
-    kept = np.flatnonzero(verdict.confidence >= LEAST_CONFIDENCE)
-    facts = [_facts(rows.iloc[i], verdict, int(i)) for i in kept]
-    return _table(
-        rows.iloc[kept],
-        kind_of(verdict.factor[kept]),
-        verdict.factor[kept],
-        verdict.confidence[kept],
-        facts,
-    )
+
+    posterior = compute_posterior(_evidence(rows))
+    kept = np.flatnonzero(posterior.confidence >= LEAST_CONFIDENCE)
+    facts = [_facts(rows.iloc[i], posterior, int(i)) for i in kept]
+    factor = posterior.factor[kept]
+    return _table(rows.iloc[kept], kind_of(factor), factor, posterior.confidence[kept], facts)
 
 
 def _is_listed(rows: pd.DataFrame) -> Any:
-    """Mask of the jumps that the quotes' own factors account for."""
+    """Mask of the jumps that the quotes' own factors explain."""
     listed: Any = rows["listed"].to_numpy(dtype=bool)
-    jump = (rows["gap"] - rows["market_gap"]).to_numpy(dtype=np.float64)
-    for column in ("listed_before", "listed_after"):
-        left = np.abs(jump + np.log(rows[column].to_numpy(dtype=np.float64, na_value=np.nan)))
-        listed = listed | (left < np.minimum(np.log(EXPLAINED), np.abs(jump) / 2))
+    jump = _column(rows, "gap") - _column(rows, "market_gap")
+    for name in ("listed_before", "listed_after"):
+        rest = np.abs(jump + np.log(_column(rows, name)))
+        listed = listed | (rest < np.minimum(np.log(EXPLAINED), np.abs(jump) / 2))
     return listed
 
 
 def _ex_marks(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row for every session on which a right left the price, whatever it was worth.
+    """Return a row for every session on which a right left the price, whatever it was worth.
 
     A rise of DISMES whose mark was gone before the share traded again is a row too, of a right
     without a name.
     """
-    fresh = [
-        bool(set(now) - set(old))
-        for now, old in zip(rows["mark"], rows["previous_mark"].fillna(""), strict=True)
-    ]
+    marks = zip(rows["mark"], rows["previous_mark"].fillna(""), strict=True)
+    new_mark = np.array([bool(set(now) - set(before)) for now, before in marks], dtype=bool)
     rose = (rows["dismes"] > rows["previous_dismes"]).fillna(False).to_numpy(dtype=bool)
     known = (rows["dismes"].notna() & rows["previous_dismes"].notna()).to_numpy(dtype=bool)
     typed = (rows["type"].notna() & rows["previous_type"].notna()).to_numpy(dtype=bool)
-    first = rose | (~known & typed & np.array(fresh, dtype=bool))
-    facts = [_right(row) for _, row in rows[first].iterrows()]
-    return _table(rows[first], "ex_mark", 1.0, 1.0, facts)
+
+    first = rows[rose | (~known & typed & new_mark)]
+    facts = [_right(row) for _, row in first.iterrows()]
+    return _table(first, "ex_mark", 1.0, 1.0, facts)
 
 
 def _right(row: Any) -> dict[str, Any]:
-    facts: dict[str, Any] = {"mark": f"E{row['mark']}" if row["mark"] else None}
-    facts["rights"] = [MARKS[letter] for letter in row["mark"]]
+    """Return the facts of an ex-mark as JSON types."""
+    facts: dict[str, Any] = {
+        "mark": f"E{row['mark']}" if row["mark"] else None,
+        "rights": [MARKS[letter] for letter in row["mark"]],
+    }
     if pd.notna(row["dismes"]) and pd.notna(row["previous_dismes"]):
         facts["dismes"] = [int(row["previous_dismes"]), int(row["dismes"])]
     return facts
@@ -171,78 +172,108 @@ def _table(
 
 
 def _evidence(rows: pd.DataFrame) -> Evidence:
-    def numbers(name: str) -> FloatArray:
-        return rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    """Return the facts of the candidates in the units of the posterior."""
+    gap = _column(rows, "gap")
+    close = _column(rows, "close")
+    next_1 = _column(rows, "next_1")
+    previous = _before_payout(rows, "previous")
+    previous_2 = _before_payout(rows, "previous_2")
+    previous_3 = _before_payout(rows, "previous_3")
 
-    def changed(name: str) -> FloatArray:
-        now, old = rows[name], rows[f"previous_{name}"]
-        return np.where(
-            now.isna() | old.isna(), np.nan, (now != old).fillna(False).to_numpy(dtype=bool)
-        )
-
-    sessions = np.maximum(
-        (rows["date"] - rows["previous_date"]).dt.days.to_numpy() / 2, 1
-    )  # a weekend counts little
-    lowest = np.fmin(np.exp(numbers("gap")), 1) * numbers("previous")
-    usual = np.nan_to_num(np.maximum(1.2533 * numbers("usual_move"), 0.01), nan=0.03)
-    scale = np.sqrt(usual**2 * sessions + (TICK / lowest) ** 2)
-    gap = numbers("gap") - numbers("market_gap")
-    previous, previous_2, previous_3 = (
-        np.where(numbers(name) > numbers("paid"), numbers(name) - numbers("paid"), np.nan)
-        for name in ("previous", "previous_2", "previous_3")
-    )
     before = np.nanmedian([previous, previous_2, previous_3], axis=0)
-    closes = [numbers("close"), numbers("next_1"), numbers("next_2")]
-    level = np.where(np.isnan(closes[1]), np.nan, np.log(np.nanmedian(closes, axis=0) / before))
+    after = np.nanmedian([close, next_1, _column(rows, "next_2")], axis=0)
+    level = np.where(np.isnan(next_1), np.nan, np.log(after / before))
     with np.errstate(invalid="ignore"):
-        around, rebound = np.log(closes[1] / previous), np.log(closes[0] / previous_2)
-    typed = (
-        rows["type"].notna() & rows["previous_type"].notna() & rows["dismes"].notna()
-    ).to_numpy(dtype=bool)
-    # a rename with a new ISIN numbers anew: neither tells of an action
-    numbered_anew = (changed("isin") == 1) & (numbers("dismes") < numbers("previous_dismes"))
+        around = np.log(next_1 / previous)
+        rebound = np.log(close / previous_2)
     with np.errstate(divide="ignore"):
-        volume = np.log(numbers("volume")) - numbers("usual_volume")
+        volume = np.log(_column(rows, "volume")) - _column(rows, "usual_volume")
+
+    # a rename with a new ISIN restarts the numbering: neither change is evidence of an action
+    restarted = _column(rows, "dismes") < _column(rows, "previous_dismes")
+    restarted &= _changed(rows, "isin") == 1
     return Evidence(
-        gap=gap,
+        gap=gap - _column(rows, "market_gap"),
         level=level,
         around=around,
         rebound=rebound,
-        scale=scale,
+        scale=_night_scale(rows),
         volume=volume,
-        range=np.log(numbers("spread")) - numbers("usual_spread"),
-        dismes=np.where(numbered_anew, np.nan, changed("dismes")),
-        isin=np.where(numbered_anew, np.nan, changed("isin")),
-        mark=np.where(typed, [_mark(letters) for letters in _fresh_letters(rows)], UNKNOWN).astype(
-            np.int64
-        ),
+        range=np.log(_column(rows, "spread")) - _column(rows, "usual_spread"),
+        dismes=np.where(restarted, np.nan, _changed(rows, "dismes")),
+        isin=np.where(restarted, np.nan, _changed(rows, "isin")),
+        mark=_mark_kinds(rows),
     )
 
 
-def _mark(letters: str) -> int:
-    """What the letters of an ex-mark say of the number of shares."""
-    told = {"B": GROWN, "G": GROUPED, "X": SEVERAL}
-    return next(
-        (kind for letter, kind in told.items() if letter in letters), OTHER if letters else NO_MARK
-    )
+def _column(rows: pd.DataFrame, name: str) -> FloatArray:
+    return rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _fresh_letters(rows: pd.DataFrame) -> list[str]:
-    """Letters of the mark that appeared on the row: all of them where DISMES rose, else those that were not there before."""
+def _before_payout(rows: pd.DataFrame, name: str) -> FloatArray:
+    """An earlier price less the listed payout; NaN where the payout is not smaller."""
+    price = _column(rows, name)
+    paid = _column(rows, "paid")
+    return np.where(price > paid, price - paid, np.nan)
+
+
+def _changed(rows: pd.DataFrame, name: str) -> FloatArray:
+    """1 where the column differs from the session before, 0 where not, NaN where unknown."""
+    now = rows[name]
+    before = rows[f"previous_{name}"]
+    differs = (now != before).fillna(False).to_numpy(dtype=bool)
+    return np.where(now.isna() | before.isna(), np.nan, differs)
+
+
+def _night_scale(rows: pd.DataFrame) -> FloatArray:
+    """Volatility from the last close to the first price, with the rounding of prices to the cent.
+
+    It grows with the calendar days in between, of which a weekend counts little.
+    """
+    days = (rows["date"] - rows["previous_date"]).dt.days.to_numpy()
+    nights = np.maximum(days / 2, 1)
+    lowest = np.fmin(np.exp(_column(rows, "gap")), 1) * _column(rows, "previous")
+    # 1.2533 is sqrt(pi / 2): the standard deviation of a normal move over its mean absolute value
+    usual = np.nan_to_num(np.maximum(1.2533 * _column(rows, "usual_move"), 0.01), nan=0.03)
+    scale: FloatArray = np.sqrt(usual**2 * nights + (TICK / lowest) ** 2)
+    return scale
+
+
+def _mark_kinds(rows: pd.DataFrame) -> Array:
+    """The kind of the mark that appeared on each row; UNKNOWN without ESPECI or DISMES."""
+    has_type = rows["type"].notna() & rows["previous_type"].notna()
+    known = (has_type & rows["dismes"].notna()).to_numpy(dtype=bool)
+    kinds = [_mark_kind(letters) for letters in _new_letters(rows)]
+    return np.where(known, kinds, UNKNOWN).astype(np.int64)
+
+
+def _mark_kind(letters: str) -> int:
+    """Return what the letters of an ex-mark say about the number of shares."""
+    for letter, kind in {"B": GROWN, "G": GROUPED, "X": SEVERAL}.items():
+        if letter in letters:
+            return kind
+    return OTHER if letters else NO_MARK
+
+
+def _new_letters(rows: pd.DataFrame) -> list[str]:
+    """Return the letters of the mark that appeared on each row.
+
+    These are all letters where DISMES rose, else those that the session before did not have.
+    """
     rose = (rows["dismes"] > rows["previous_dismes"]).fillna(False)
-    pairs = zip(rows["mark"], rows["previous_mark"].fillna(""), rose, strict=True)
-    return ["".join(c for c in now if risen or c not in old) for now, old, risen in pairs]
+    marks = zip(rows["mark"], rows["previous_mark"].fillna(""), rose, strict=True)
+    return ["".join(c for c in now if risen or c not in before) for now, before, risen in marks]
 
 
-def _facts(row: Any, verdict: Verdict, i: int) -> dict[str, Any]:
-    """What the row shows, as JSON types: enough for a person to judge the detection."""
+def _facts(row: Any, posterior: Posterior, i: int) -> dict[str, Any]:
+    """Return the facts of a detection as JSON types, enough for a person to judge it."""
     first = row["open"] if pd.notna(row["open"]) else row["close"]
     facts: dict[str, Any] = {
         "previous_date": str(pd.Timestamp(row["previous_date"]).date()),
         "previous_close": round(float(row["previous"]), 4),
         "first_price": round(float(first), 4),
         "price_ratio": round(float(row["previous"] / first), 4),
-        "any_action": round(float(verdict.any_action[i]), 3),
+        "any_action": round(float(posterior.any_action[i]), 3),
     }
     if row["paid"]:
         facts["payout"] = round(float(row["paid"]), 4)
@@ -250,11 +281,9 @@ def _facts(row: Any, verdict: Verdict, i: int) -> dict[str, Any]:
         facts["volume_ratio"] = round(float(row["volume"] / np.exp(row["usual_volume"])), 3)
     if pd.notna(row["dismes"]) and pd.notna(row["previous_dismes"]):
         facts["dismes"] = [int(row["previous_dismes"]), int(row["dismes"])]
-    if (
-        pd.notna(row["isin"])
-        and pd.notna(row["previous_isin"])
-        and row["isin"] != row["previous_isin"]
-    ):
+
+    has_isin = pd.notna(row["isin"]) and pd.notna(row["previous_isin"])
+    if has_isin and row["isin"] != row["previous_isin"]:
         facts["isin"] = [row["previous_isin"], row["isin"]]
     if row["mark"]:
         facts["mark"] = f"E{row['mark']}"

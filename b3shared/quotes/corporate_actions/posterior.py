@@ -1,14 +1,17 @@
-"""How probable it is that a share was split, given what its quotes did: Bayes' rule over four stories of a jump.
+"""Computes the posterior probability of a corporate action from the facts of a candidate row.
 
-* **action**: one share became f; the price opens at the last close over f, as usual up to the
+Bayes' rule over four hypotheses for a jump of the price:
+
+* **action**: one share became f; the price opens at the last close over f, give or take the
   volatility of a night.
-* **move**: nothing happened to the shares; the price really jumped. Such days trade much and far.
-* **right**: something else left the price: a great dividend, a subscription right, a part of the
-  company.
+* **move**: nothing happened to the shares; the price really jumped. Such days trade much and have a
+  wide range.
+* **right**: another right left the price: a large dividend, a subscription right, a spin-off.
 * **bad tick**: one price is wrong; the levels before and after it agree.
 
-Every piece of evidence multiplies the odds; what a source lacks says nothing. All scales are in
-units of the ticker's own trailing volatility, so that one rule fits a bank and a penny stock.
+Every piece of evidence multiplies the odds; a fact that the source lacks leaves them as they are.
+All scales are in units of the ticker's own trailing volatility, so that one rule fits a bank and a
+penny stock.
 """
 
 from dataclasses import dataclass
@@ -20,24 +23,35 @@ import numpy as np
 from b3shared.core.arrays import Array, FloatArray, IntArray
 
 MARKET_PRIOR = 5e-4
-"""Splits, reverse splits and bonuses a session of a share: about one in eight years."""
+"""Splits, reverse splits and bonuses per session of a share: about one in eight years."""
+
 BAD_TICK_PRIOR = 1e-4
+"""Wrong prices, of a whole session or of its open alone, per session of a share."""
+
 BAD_TICK_WIDTH = 6.0
-"""Wrong prices, of a whole session or of its open alone, a session of a share. Such a price may lie anywhere within e**3
-times or parts of the right one: log uniform, so density 1/6."""
-SHOCK_PRIOR, SHOCK_WIDTH = 3e-6, 4.0
-"""News that no volatility foretells, a session of a share; the price may lie within e**2 times or parts of before."""
-GREAT_RIGHT, GREATEST_RIGHT = 0.005, 2.3
-"""Share of rights other than on the number of shares that are worth a good part of the price; up to nine tenths of it."""
+"""A wrong price lies between e**-3 and e**3 times the right one, log uniform: density 1/6."""
+
+SHOCK_PRIOR = 3e-6
+"""News that no volatility foretells, per session of a share."""
+
+SHOCK_WIDTH = 4.0
+"""The price after such news lies between e**-2 and e**2 times the one before."""
+
+GREAT_RIGHT = 0.005
+"""Share of the other rights that are worth a good part of the price."""
+
+GREATEST_RIGHT = 2.3
+"""Greatest fall by such a right, as a log ratio: nine tenths of the price."""
 
 
 @dataclass(frozen=True)
-class Tail:
-    """A Student t distribution: a bell whose outliers are believed.
+class StudentT:
+    """A Student t distribution with a location and a scale.
 
     Attributes:
-        centre, scale: in the evidence's own unit.
-        freedom: degrees; the fewer, the heavier the tails.
+        centre: location, in the evidence's own unit.
+        scale: in the same unit.
+        freedom: degrees of freedom; the fewer, the heavier the tails.
     """
 
     centre: float
@@ -45,47 +59,84 @@ class Tail:
     freedom: float = 3.0
 
     def density(self, x: FloatArray, shift: FloatArray | float = 0.0) -> FloatArray:
-        """Density at ``x`` of the distribution moved by ``shift``; 1 (no evidence) where ``x`` is NaN."""
+        """Return the density at ``x`` of the distribution moved by ``shift``.
+
+        It is 1 (no evidence) where ``x`` is NaN.
+        """
         nu = self.freedom
         norm = gamma((nu + 1) / 2) / (gamma(nu / 2) * sqrt(nu * pi) * self.scale)
         z = (x - self.centre - shift) / self.scale
         return np.where(np.isnan(z), 1.0, norm * (1 + z * z / nu) ** (-(nu + 1) / 2))
 
 
-NIGHT = Tail(0.0, 0.3)
-"""Gap from the close to the next open, market's gap removed, in volatilities; with its tail also that of real jumps."""
-FIRST_PRICE = Tail(0.1, 0.6, 2.0)
-"""The same around the expected price after an action: the first trades in a new unit are less certain."""
-DRIFT = Tail(0.0, 2.0)
+NIGHT = StudentT(0.0, 0.3)
+"""Gap from the close to the next open, without the market's gap, in volatilities. Its tail is also
+that of real jumps."""
+
+FIRST_PRICE = StudentT(0.1, 0.6, 2.0)
+"""The same gap around the expected price after an action: the first trades in a new unit are less
+certain."""
+
+DRIFT = StudentT(0.0, 2.0)
 """What the level of some closes adds to the gap, in volatilities."""
-STAYS = Tail(0.0, 2.0)
-"""The level of some closes around the expected one after an action, in volatilities. With a heavier tail than the drift's,
-a price that goes back to where it was would still pass for a split."""
-VOLUME_OF_SPLIT, VOLUME_OF_MOVE = Tail(0.2, 1.1), Tail(0.8, 1.8)
-"""Log of shares traded over their usual number; after a split the usual number is f times as many."""
-RANGE_OF_SPLIT, RANGE_OF_MOVE = Tail(0.5, 0.7), Tail(1.1, 0.8)
-"""Log of the session's high over low, over its usual size: a real jump goes on moving all day."""
+
+STAYS = StudentT(0.0, 2.0)
+"""The level of some closes around the expected one after an action, in volatilities. With a heavier
+tail than that of the drift, a price that goes back would still pass for a split."""
+
+VOLUME_OF_SPLIT = StudentT(0.2, 1.1)
+"""Log of shares traded over their usual number; a split by f multiplies the usual number by f."""
+
+VOLUME_OF_MOVE = StudentT(0.8, 1.8)
+"""The same on a day on which the price really jumped."""
+
+RANGE_OF_SPLIT = StudentT(0.5, 0.7)
+"""Log of the session's (log high over low) over its usual size, after an action."""
+
+RANGE_OF_MOVE = StudentT(1.1, 0.8)
+"""The same on a day on which the price really jumped: it goes on moving all day."""
 
 IDENTITY = {"dismes": (0.98, 0.025), "isin": (0.15, 0.002)}
-"""Chance that the distribution number or the ISIN changes on the day of an action, and on any other."""
-UNKNOWN, NO_MARK, GROWN, GROUPED, OTHER, SEVERAL = -1, 0, 1, 2, 3, 4
-"""What the ex-mark of a session says: a bonus or split, a grouping, another right, several at once."""
+"""Probability that the distribution number or the ISIN changes: (with an action, without one)."""
+
+UNKNOWN = -1
+NO_MARK = 0
+GROWN = 1
+GROUPED = 2
+OTHER = 3
+SEVERAL = 4
+"""What the ex-mark of a session says: a bonus or split, a grouping, another right, several."""
+
+RIGHT_MARK = 0.95
+"""Probability of the mark that names the action, on its day."""
+
+WRONG_MARK = 2e-5
+"""Probability of the mark of the opposite action: no better than chance."""
+
 MARK_OF_ACTION = {NO_MARK: 0.027, OTHER: 0.003, SEVERAL: 0.02}
-"""Chance of a mark on the day of an action, but for the one that says so; the mark of the opposite action is no better than
-chance."""
-RIGHT_MARK, WRONG_MARK = 0.95, 2e-5
+"""Probability of the other marks on the day of an action."""
+
 MARK_OTHERWISE = {
     False: {NO_MARK: 0.9989, OTHER: 1e-3, SEVERAL: 1e-4, GROWN: 1e-5, GROUPED: 1e-5},
     True: {NO_MARK: 0.05, OTHER: 0.93, SEVERAL: 0.0184, GROWN: 8e-4, GROUPED: 8e-4},
 }
-"""The same on other days, by whether the distribution number changed."""
+"""Probability of each mark on other days, by whether the distribution number changed."""
+
+
+def _roundness(n: int) -> float:
+    """Relative frequency of a whole number among split factors of its size."""
+    if n <= 5 or n % 10 == 0:
+        return 1.0
+    if n <= 10:
+        return 0.5
+    return 0.1 if n % 5 == 0 else 0.005
 
 
 def plausible_factors() -> tuple[FloatArray, FloatArray]:
-    """Factors that companies choose, and how often: (factors,) and (factors,) summing to 1.
+    """Return the factors that companies choose and their prior: (factors,) and (factors,).
 
-    Whole numbers and their inverses, round ones more often; ratios of small numbers; bonuses in
-    whole percent.
+    The factors are whole numbers and their inverses, round ones more often; ratios of small
+    numbers; and bonuses in whole percent. The prior sums to 1.
     """
     weights: dict[Fraction, float] = {}
 
@@ -93,31 +144,32 @@ def plausible_factors() -> tuple[FloatArray, FloatArray]:
         weights[factor] = max(weight, weights.get(factor, 0.0))
 
     for n in [*range(2, 101), *range(110, 201, 10), 250, 300, 400, 500, 600, 750, 800, 1000]:
-        round_ = 1.0 if n <= 5 or n % 10 == 0 else 0.5 if n <= 10 else 0.1 if n % 5 == 0 else 0.005
-        add(Fraction(n), round_ / sqrt(n))
-        add(Fraction(1, n), round_ / sqrt(n))
+        weight = _roundness(n) / sqrt(n)
+        add(Fraction(n), weight)
+        add(Fraction(1, n), weight)
+
     for few, many in ((2, 3), (2, 5), (3, 4), (3, 5), (2, 7), (4, 5)):
         add(Fraction(many, few), 0.02)
         add(Fraction(few, many), 0.02)
+
     for percent in range(1, 31):
-        add(
-            Fraction(100 + percent, 100),
-            0.2 if percent % 10 == 0 else 0.1 if percent % 5 == 0 else 0.02,
-        )
+        weight = 0.2 if percent % 10 == 0 else 0.1 if percent % 5 == 0 else 0.02
+        add(Fraction(100 + percent, 100), weight)
+
     factors = sorted(weights)
-    prior = np.array([weights[f] for f in factors])
-    return np.array([float(f) for f in factors]), prior / prior.sum()
+    prior = np.array([weights[factor] for factor in factors])
+    return np.array([float(factor) for factor in factors]), prior / prior.sum()
 
 
 NEAR = 1.25
-"""Factors closer than this are one for the confidence."""
+"""The confidence of a factor includes the factors within this ratio of it."""
 
 FACTORS, FACTOR_PRIOR = plausible_factors()
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of some suspicious rows; (rows,) float64 each, NaN for what is not known.
+    """Facts on some candidate rows; (rows,) float64 each, NaN where a fact is unknown.
 
     Attributes:
         gap: log of the first price over the last close of before, market's gap removed.
@@ -147,8 +199,8 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What (rows,) come to.
+class Posterior:
+    """The result for some candidate rows, (rows,) each.
 
     Attributes:
         factor: the most probable one.
@@ -162,57 +214,67 @@ class Verdict:
     any_action: FloatArray
 
 
-def judge(evidence: Evidence) -> Verdict:
-    """The most probable factor of every row, and how probable an action is there."""
+def compute_posterior(evidence: Evidence) -> Posterior:
+    """Return the most probable factor of every row, and the probability of an action."""
     e = evidence
-    column = [x[:, None] for x in (e.gap, e.level, e.scale, e.volume, e.range)]
-    gap, level, scale, volume, spread = column
+    gap = e.gap[:, None]
+    level = e.level[:, None]
+    scale = e.scale[:, None]
+    volume = e.volume[:, None]
+    spread = e.range[:, None]
     log_f = np.log(FACTORS)[None, :]
+
     action = MARKET_PRIOR * FACTOR_PRIOR * FIRST_PRICE.density((gap + log_f) / scale) / scale
     action = action * STAYS.density((level + log_f) / scale)
     action = action * VOLUME_OF_SPLIT.density(volume, log_f) * RANGE_OF_SPLIT.density(spread)
-    action = action * _named(e, 0) * _marked(e.mark[:, None], log_f)
-    ordinary = _named(e, 1) * _marked_otherwise(e)
+    action = action * _identity(e, 0) * _mark_of_action(e.mark[:, None], log_f)
+
+    ordinary = _identity(e, 1) * _mark_otherwise(e)
     after = DRIFT.density((level - gap) / scale)  # the level stays where the gap put it
-    crowd = VOLUME_OF_MOVE.density(volume) * RANGE_OF_MOVE.density(spread)
+    crowded = VOLUME_OF_MOVE.density(volume) * RANGE_OF_MOVE.density(spread)
     calm = VOLUME_OF_SPLIT.density(volume) * RANGE_OF_SPLIT.density(spread)
-    move = (
-        (NIGHT.density(gap / scale) / scale + SHOCK_PRIOR / SHOCK_WIDTH) * after * crowd * ordinary
-    )
-    left = _right_left(e) * after * calm * ordinary
+    jump = NIGHT.density(gap / scale) / scale + SHOCK_PRIOR / SHOCK_WIDTH
+    move = jump * after * crowded * ordinary
+    right = _right_density(e) * after * calm * ordinary
     back = DRIFT.density(e.around / e.scale) + DRIFT.density(e.rebound / e.scale)
-    tick = BAD_TICK_PRIOR / BAD_TICK_WIDTH * back[:, None] * crowd * ordinary
-    total = action.sum(axis=1) + (move + left + tick)[:, 0]
+    tick = BAD_TICK_PRIOR / BAD_TICK_WIDTH * back[:, None] * crowded * ordinary
+
+    total = action.sum(axis=1) + (move + right + tick)[:, 0]
     best = action.argmax(axis=1)
     near = np.abs(log_f - log_f[0, best][:, None]) < np.log(NEAR)
-    return Verdict(
+    return Posterior(
         factor=FACTORS[best],
         confidence=np.where(near, action, 0.0).sum(axis=1) / total,
         any_action=action.sum(axis=1) / total,
     )
 
 
-def _named(e: Evidence, story: int) -> FloatArray:
-    """Probability of what ISIN and distribution number did, (rows, 1); ``story`` 0 an action, 1 none."""
+def _identity(e: Evidence, hypothesis: int) -> FloatArray:
+    """Probability of the observed ISIN and distribution number, (rows, 1).
+
+    ``hypothesis`` is the index in :data:`IDENTITY`: 0 with an action, 1 without one.
+    """
     out = np.ones(len(e.gap))
-    for name, chance in IDENTITY.items():
+    for name, chances in IDENTITY.items():
         changed: Array = getattr(e, name)
-        out *= np.where(
-            np.isnan(changed), 1.0, np.where(changed == 1, chance[story], 1 - chance[story])
-        )
+        chance = chances[hypothesis]
+        out *= np.where(np.isnan(changed), 1.0, np.where(changed == 1, chance, 1 - chance))
     return out[:, None]
 
 
-def _marked(mark: IntArray, log_f: FloatArray) -> FloatArray:
-    """Probability of a mark if one share became f, (rows, factors): growth is marked B, grouping G."""
-    says_so = np.where(log_f > 0, GROWN, GROUPED)
-    seen = np.select(
+def _mark_of_action(mark: IntArray, log_f: FloatArray) -> FloatArray:
+    """Probability of a mark if one share became f, (rows, factors).
+
+    The exchange marks growth with B and a grouping with G.
+    """
+    names_it = np.where(log_f > 0, GROWN, GROUPED)
+    other = np.select(
         [mark == kind for kind in MARK_OF_ACTION], list(MARK_OF_ACTION.values()), WRONG_MARK
     )
-    return np.where(mark == UNKNOWN, 1.0, np.where(mark == says_so, RIGHT_MARK, seen))
+    return np.where(mark == UNKNOWN, 1.0, np.where(mark == names_it, RIGHT_MARK, other))
 
 
-def _marked_otherwise(e: Evidence) -> FloatArray:
+def _mark_otherwise(e: Evidence) -> FloatArray:
     """Probability of a mark if nothing happened to the number of shares, (rows, 1)."""
     chances = {
         rose: np.select([e.mark == kind for kind in table], list(table.values()), 1.0)
@@ -221,7 +283,10 @@ def _marked_otherwise(e: Evidence) -> FloatArray:
     return np.where(e.dismes == 1, chances[True], chances[False])[:, None]
 
 
-def _right_left(e: Evidence) -> FloatArray:
-    """Density of the gap if another right left the price, (rows, 1); 0 where there was none or the price rose."""
-    there = (e.dismes == 1) | np.isin(e.mark, (OTHER, SEVERAL))
-    return np.where(there & (e.gap < 0), GREAT_RIGHT / GREATEST_RIGHT, 0.0)[:, None]
+def _right_density(e: Evidence) -> FloatArray:
+    """Density of the gap if another right left the price, (rows, 1).
+
+    It is 0 where no right left, or the price rose.
+    """
+    present = (e.dismes == 1) | np.isin(e.mark, (OTHER, SEVERAL))
+    return np.where(present & (e.gap < 0), GREAT_RIGHT / GREATEST_RIGHT, 0.0)[:, None]

@@ -1,4 +1,8 @@
-"""Splits as the prices tell them: looked for where a source lists none, refused where it lists those of adjusted prices."""
+"""The splits of a source, checked against its prices.
+
+Splits are detected where the source lists none. Listed ones are refused where the prices are
+adjusted for them already.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +20,7 @@ from b3shared.storage.database import connect
 
 @dataclass(frozen=True)
 class Splits:
-    """What the prices of a source say of its splits.
+    """The splits of a source that its prices show or contradict.
 
     Attributes:
         detected: corporate actions found in the prices
@@ -32,7 +36,7 @@ class Splits:
     def found(
         cls, connection: duckdb.DuckDBPyConnection, relation: str, *, listed: bool
     ) -> "Splits":
-        """Look at all quotes of a relation.
+        """Detect or check the splits in all quotes of a relation.
 
         Args:
             connection: where the relation can be read.
@@ -48,13 +52,13 @@ class Splits:
 
     @classmethod
     def in_frame(cls, quotes: pd.DataFrame, *, listed: bool) -> "Splits":
-        """The same for quotes in memory."""
+        """Detect or check the splits in quotes in memory, as :meth:`found` does."""
         with connect() as connection:
             connection.register("quotes", quotes)
             return cls.found(connection, "quotes", listed=listed)
 
     def applied(self, quotes: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-        """Quotes of the source with the splits as they are, and what was changed, two findings.
+        """Apply the splits to quotes of the source; return the quotes and two findings.
 
         Args:
             quotes: rows in the schema, all of the source or some.
@@ -65,7 +69,7 @@ class Splits:
         return quotes, [untraced, self._detected(quotes)]
 
     def _detected(self, quotes: pd.DataFrame) -> Finding:
-        """The splits that were found in the prices and are applied now."""
+        """The finding of the detected splits that are applied."""
         certain = (self.detected["confidence"] >= MINIMAL_CONFIDENCE) & (
             self.detected["factor"] != 1
         )
@@ -75,20 +79,22 @@ class Splits:
         return Finding("detected_split", len(rows), "kept", examples)
 
     def _within(self, quotes: pd.DataFrame) -> Any:
-        """Mask of the detected actions that concern a ticker and the days of the quotes."""
-        dated = quotes["date"].dropna()
-        if dated.empty:
+        """Mask of the detected actions of the quotes' tickers, from their first to last day."""
+        days = quotes["date"].dropna()
+        if days.empty:
             return np.zeros(len(self.detected), dtype=bool)
-        return self.detected["ticker"].isin(quotes["ticker"].unique()) & self.detected[
-            "date"
-        ].between(dated.min(), dated.max())
+        of_ticker = self.detected["ticker"].isin(quotes["ticker"].unique())
+        return of_ticker & self.detected["date"].between(days.min(), days.max())
 
 
 def no_splits() -> pd.DataFrame:
-    """An empty table of listed splits."""
+    """Return an empty table of listed splits."""
     kinds = {"ticker": "object", "date": "datetime64[s]", "factor": "float64"}
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
 
 
 def _example(ticker: str, day: pd.Timestamp, factor: float, confidence: float) -> str:
-    return f"{ticker} {day.date()}: split_factor {factor:g} found in the prices, confidence {confidence:.2f}"
+    return (
+        f"{ticker} {day.date()}: split_factor {factor:g} found in the prices, "
+        f"confidence {confidence:.2f}"
+    )

@@ -1,1 +1,1 @@
-"""The exchange's daily quote files: download, archive, records, report."""
+"""COTAHIST, the exchange's own files of daily quotes: downloads, opens, parses and checks them."""

@@ -1,4 +1,7 @@
-"""A COTAHIST file as the exchange offers it (plain, gzip or zip): told by its content, read as a stream, never unpacked."""
+"""Opens a COTAHIST file (plain, gzip or zip) as a stream of text.
+
+The type is recognised by the content, and nothing is unpacked to the disk.
+"""
 
 import gzip
 import hashlib
@@ -16,7 +19,8 @@ from typing import BinaryIO, Protocol
 from b3shared.core.errors import InvalidCotahistError, SourceUnavailableError, UnreadableFileError
 from b3shared.quotes.cotahist.periods import Period, named_period
 
-_ZIP, _GZIP = b"PK", b"\x1f\x8b"
+_ZIP = b"PK"
+_GZIP = b"\x1f\x8b"
 _DAMAGE = (
     EOFError,
     OSError,
@@ -27,16 +31,21 @@ _DAMAGE = (
     NotImplementedError,
     RuntimeError,
 )
-"""What zlib, gzip and zipfile raise on bytes that they cannot read."""
+"""Errors of zlib, gzip and zipfile on bytes that they cannot read."""
+
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Those of the exchange. zipfile bounds what one read of them may unpack; of bzip2 and lzma it does not."""
+"""The exchange's methods.
+
+For these zipfile bounds what one read unpacks; for bzip2 and lzma it does not.
+"""
+
 _MEMBER = re.compile(r"COTAHIST[._][^/\\]*", re.IGNORECASE)
 """Names of the member over the years: COTAHIST.A1986, COTAHIST_A2001, COTAHIST_A2023.TXT."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Beyond these a file is not what it claims to be.
+    """Bounds of a sound file.
 
     Attributes:
         max_bytes: of text. The largest annual files have some 3 million lines of 247 bytes: three
@@ -67,7 +76,7 @@ class _Readable(Protocol):
 
 
 class CotahistText:
-    """The text of one COTAHIST file, as a stream of bytes that is watched while it is read.
+    """The text of one COTAHIST file, as a stream of bytes whose size is checked while it is read.
 
     Attributes:
         name: of the file.
@@ -85,17 +94,21 @@ class CotahistText:
         stream: _Readable,
         limits: Limits,
     ) -> None:
-        self.name, self.member, self.sha256 = name, member, sha256
+        self.name = name
+        self.member = member
+        self.sha256 = sha256
         self.period = _agreed_period(name, member)
-        self._stream, self._archived, self._limits = stream, archived, limits
+        self._stream = stream
+        self._archived = archived
+        self._limits = limits
         self._read = 0
 
     def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes, none at the end.
+        """Return up to ``size`` bytes, none at the end.
 
         Raises:
             UnreadableFileError: The archive is damaged or truncated, or holds more than the limits
-                allow. What the archive declares is not trusted: the bytes that come out are
+                allow. The size that the archive declares is not trusted: the unpacked bytes are
                 counted.
         """
         with _damage(self.name):
@@ -105,15 +118,16 @@ class CotahistText:
             raise too_large(self.name, self._read, self._limits)
         if self._read > max(self._limits.harmless_bytes, self._limits.max_ratio * self._archived):
             raise UnreadableFileError(
-                f"{self.name} unpacks to more than {self._limits.max_ratio} times its {self._archived:,} bytes; "
-                "the exchange's archives have 5 to 12 times: this is no COTAHIST archive"
+                f"{self.name} unpacks to more than {self._limits.max_ratio} times its "
+                f"{self._archived:,} bytes; the exchange's archives have 5 to 12 times: this is no "
+                "COTAHIST archive"
             )
         return data
 
 
 @contextmanager
 def open_text(path: Path, limits: Limits) -> Iterator[CotahistText]:
-    """Open a file by its content, whatever its name ends with. Nothing is unpacked to the disk.
+    """Open a file by its content, whatever its name ends with.
 
     Raises:
         SourceUnavailableError: The file cannot be opened.
@@ -127,24 +141,27 @@ def open_text(path: Path, limits: Limits) -> Iterator[CotahistText]:
         raise SourceUnavailableError(
             f"{path} cannot be opened ({error.strerror}); give a COTAHIST file"
         ) from error
+
     with raw, ExitStack() as opened:
         sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
         raw.seek(0)
         start = raw.read(2)
         raw.seek(0)
+
         member: str | None = None
         stream: _Readable = raw
         if start == _ZIP:
             member, stream = _open_member(path.name, raw, opened, limits)
         elif start == _GZIP:
             stream = opened.enter_context(gzip.GzipFile(fileobj=raw))
+
         yield CotahistText(
             path.name, member, sha256, os.fstat(raw.fileno()).st_size, stream, limits
         )
 
 
 def check_start(name: str, start: bytes) -> None:
-    """Say what a text is that cannot be COTAHIST by its first bytes.
+    """Check the first bytes of a text that should be COTAHIST.
 
     Raises:
         UnreadableFileError: It is empty, a web page, or yet another archive.
@@ -156,17 +173,18 @@ def check_start(name: str, start: bytes) -> None:
         )
     if text.startswith(b"<"):
         raise UnreadableFileError(
-            f"{name} is an HTML page, not a COTAHIST file: its address answered with a page, often an error or a log-in. "
-            f"It begins {text[:60].decode('latin-1')!r}"
+            f"{name} is an HTML page, not a COTAHIST file: its address answered with a page, often "
+            f"an error or a log-in. It begins {text[:60].decode('latin-1')!r}"
         )
     if text.startswith((_ZIP, _GZIP)):
         raise UnreadableFileError(f"{name} is an archive inside an archive; unpack the outer one")
 
 
 def too_large(name: str, size: int, limits: Limits) -> UnreadableFileError:
-    """The error of a file with more text than any COTAHIST file has."""
+    """Return the error of a file with more text than any COTAHIST file has."""
     return UnreadableFileError(
-        f"{name} holds {size:,} bytes of text or more; {limits.max_bytes:,} are allowed (an annual file has up to 0.75 GB)"
+        f"{name} holds {size:,} bytes of text or more; {limits.max_bytes:,} are allowed "
+        "(an annual file has up to 0.75 GB)"
     )
 
 
@@ -177,23 +195,25 @@ def _open_member(
     with _damage(name):
         archive = opened.enter_context(zipfile.ZipFile(raw))
         files = [info for info in archive.infolist() if not info.is_dir()]
-    right = [info for info in files if _MEMBER.fullmatch(info.filename.rpartition("/")[2])]
-    if len(right) != 1:
-        found = ", ".join(repr(info.filename[:80]) for info in files[:5]) + (
-            ", ..." if len(files) > 5 else ""
-        )
+
+    members = [info for info in files if _MEMBER.fullmatch(info.filename.rpartition("/")[2])]
+    if len(members) != 1:
+        found = ", ".join(repr(info.filename[:80]) for info in files[:5])
+        found += ", ..." if len(files) > 5 else ""
         raise UnreadableFileError(
-            f"{name} holds {len(right) or 'no'} COTAHIST files; exactly one is needed, named such as COTAHIST_A2020.TXT. "
-            f"It holds {found or 'nothing'}"
+            f"{name} holds {len(members) or 'no'} COTAHIST files; exactly one is needed, "
+            f"named such as COTAHIST_A2020.TXT. It holds {found or 'nothing'}"
         )
-    member = right[0]
+
+    member = members[0]
     if member.flag_bits & 1:
         raise UnreadableFileError(
             f"{name}: {member.filename} is encrypted; the exchange's files are not"
         )
     if member.compress_type not in _METHODS:
         raise UnreadableFileError(
-            f"{name}: {member.filename} is packed by method {member.compress_type}; stored (0) and deflate (8) are allowed"
+            f"{name}: {member.filename} is packed by method {member.compress_type}; "
+            "stored (0) and deflate (8) are allowed"
         )
     if member.file_size > limits.max_bytes:
         raise too_large(name, member.file_size, limits)
@@ -202,7 +222,9 @@ def _open_member(
 
 
 def _agreed_period(name: str, member: str | None) -> Period | None:
-    outer, inner = named_period(name), named_period(member or "")
+    """The period that the member's name states, else the file's; both must agree."""
+    outer = named_period(name)
+    inner = named_period(member or "")
     if outer and inner and outer != inner:
         raise InvalidCotahistError(
             f"{name} ({outer}) holds {member} ({inner}): the archive has another period's file"
@@ -212,6 +234,7 @@ def _agreed_period(name: str, member: str | None) -> Period | None:
 
 @contextmanager
 def _damage(name: str) -> Iterator[None]:
+    """Turn the errors of damaged archives into an UnreadableFileError."""
     try:
         yield
     except _DAMAGE as error:

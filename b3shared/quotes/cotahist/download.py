@@ -1,4 +1,7 @@
-"""Files from the exchange's address: one connection, few and patient attempts, bounded size and time, content checked."""
+"""Downloads files from the exchange's address over one connection.
+
+Attempts are few and pause in between, size and time are bounded, and the content is checked.
+"""
 
 import math
 import ssl
@@ -27,7 +30,9 @@ USER_AGENT = (
 )
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which another attempt may help."""
+
 ABSENT = frozenset({404, 410})
+"""Statuses of a file that is not published."""
 
 _STARTS = {b"PK\x03\x04": "zip", b"\x1f\x8b": "gzip", b"00": "COTAHIST text"}
 _CHUNK = 1 << 18
@@ -74,21 +79,20 @@ class QuoteServer:
         patience: Patience = Patience(),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if (
-            urlsplit(address).scheme not in ("http", "https")
-            or address.count("{") != 1
-            or "{period}" not in address
-        ):
+        is_web = urlsplit(address).scheme in ("http", "https")
+        if not is_web or address.count("{") != 1 or "{period}" not in address:
             raise InvalidParameterError(
-                f"address {address!r}: http(s)://... with {{period}} in it once is allowed"
+                f"address must be http(s)://... with {{period}} in it once, got {address!r}"
             )
-        self._address, self._patience, self._sleep = address, patience, sleep
+        self._address = address
+        self._patience = patience
+        self._sleep = sleep
         self._pool = urllib3.PoolManager(
             maxsize=1, block=True, retries=False, headers={"User-Agent": USER_AGENT}
         )
 
     def url(self, period: Period) -> str:
-        """Address of the file of a period."""
+        """Return the address of the file of a period."""
         return self._address.replace("{period}", period_name(period))
 
     def download(self, period: Period, folder: Path, within: float = math.inf) -> Path:
@@ -97,29 +101,28 @@ class QuoteServer:
         Args:
             period: a year, a month or a day.
             folder: where to.
-            within: seconds that the caller has for it, all attempts and the waits between them
-                together.
+            within: seconds for all attempts and the waits between them.
+
+        Returns:
+            The path of the file.
 
         Raises:
             NotPublishedError: The server has no such file: a day without a session, or not there
                 yet.
-            SourceUnavailableError: No whole answer in all attempts, or in that time.
-            UnreadableFileError: What came is no such file: a web page, another type, too large.
+            SourceUnavailableError: No complete answer in all attempts, or in that time.
+            UnreadableFileError: The answer is no such file: a web page, another type, too large.
         """
         url = self.url(period)
-        path = (
-            folder / f"COTAHIST_{period_name(period)}.ZIP"
-        )  # by this name the content must be of the period
+        # the reader checks the content against the period in this name
+        path = folder / f"COTAHIST_{period_name(period)}.ZIP"
         ends = time.monotonic() + within
         for attempt in range(1, self._patience.attempts + 1):
             try:
                 return self._attempt(url, path, ends - time.monotonic())
             except _PassingError as error:
-                wait = (
-                    self._patience.backoff_seconds * 2 ** (attempt - 1)
-                    if error.wait is None
-                    else error.wait
-                )
+                wait = error.wait
+                if wait is None:
+                    wait = self._patience.backoff_seconds * 2 ** (attempt - 1)
                 late = time.monotonic() + wait >= ends
                 if attempt == self._patience.attempts or wait > self._patience.longest_wait or late:
                     asked = "" if error.wait is None else f"; it asks to wait {error.wait:.0f} s"
@@ -131,12 +134,15 @@ class QuoteServer:
         raise AssertionError("there is at least one attempt")
 
     def _attempt(self, url: str, path: Path, within: float) -> Path:
-        p = self._patience
-        seconds = max(min(p.total_seconds, within), _LEAST_SECONDS)
+        """Fetch the file once; a _PassingError means that another attempt may help."""
+        patience = self._patience
+        seconds = max(min(patience.total_seconds, within), _LEAST_SECONDS)
         began = time.monotonic()
         timeout = Timeout(
-            connect=min(p.connect_seconds, seconds), read=min(p.read_seconds, seconds)
+            connect=min(patience.connect_seconds, seconds),
+            read=min(patience.read_seconds, seconds),
         )
+
         try:
             answer = self._pool.request(
                 "GET",
@@ -151,7 +157,8 @@ class QuoteServer:
                 f"{url}: no trusted connection: {error}", url=url
             ) from error
         except HTTPError as error:
-            raise _PassingError(_said(error)) from error
+            raise _PassingError(_described(error)) from error
+
         try:
             self._check(answer, url)
             with path.open("wb") as file:
@@ -161,7 +168,7 @@ class QuoteServer:
             path.unlink(missing_ok=True)
             if no_space(error):
                 raise  # no fault of the server's
-            raise _PassingError(_said(error)) from error
+            raise _PassingError(_described(error)) from error
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -170,6 +177,7 @@ class QuoteServer:
             answer.release_conn()
 
     def _check(self, answer: urllib3.BaseHTTPResponse, url: str) -> None:
+        """Check the status, the type and the announced size of an answer."""
         if answer.status in ABSENT:
             raise NotPublishedError(
                 f"{url} is not there ({answer.status}): no session, or not published yet", url=url
@@ -195,10 +203,11 @@ class QuoteServer:
         began: float,
         seconds: float,
     ) -> None:
-        size, announced = 0, _announced(answer)
-        while piece := answer.read1(
-            _CHUNK, decode_content=False
-        ):  # what there is: read() would wait for all of it
+        """Write the content of an answer to a file, within its bounds."""
+        size = 0
+        announced = _announced(answer)
+        # read1 returns what has arrived; read would wait for a whole chunk
+        while piece := answer.read1(_CHUNK, decode_content=False):
             if size == 0:
                 _check_start(piece, url)
             size += len(piece)
@@ -229,19 +238,18 @@ class _PassingError(Exception):
 
 def _check_start(piece: bytes, url: str) -> None:
     if not piece.startswith(tuple(_STARTS)):
-        web = piece.lstrip()[:1] == b"<"
+        is_page = piece.lstrip()[:1] == b"<"
+        what = "a web page" if is_page else f"a file that begins with {piece[:8]!r}"
         raise UnreadableFileError(
-            f"{url} answers with {'a web page' if web else f'a file that begins with {piece[:8]!r}'}; "
-            f"{', '.join(_STARTS.values())} are allowed",
-            url=url,
+            f"{url} answers with {what}; {', '.join(_STARTS.values())} are allowed", url=url
         )
 
 
 def _announced(answer: urllib3.BaseHTTPResponse) -> int | None:
-    """Bytes that the answer says it has."""
+    """Return the size that the answer's header states; None without one."""
     length = answer.headers.get("Content-Length", "")
     return int(length) if length.isdecimal() else None
 
 
-def _said(error: Exception) -> str:
+def _described(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"

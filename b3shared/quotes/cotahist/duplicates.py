@@ -1,4 +1,4 @@
-"""Lines of a COTAHIST file that quote one ticker twice on a day."""
+"""Finds lines of a COTAHIST file that quote one ticker twice on a day."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,50 +10,64 @@ from b3shared.quotes.cotahist.periods import Period
 
 
 class QuotedDays:
-    """Line number and digest of every cash record so far, by day and ticker: some 20 MB for a year."""
+    """Line number and digest of every cash record so far, by day and ticker.
+
+    They take some 20 MB for a year.
+    """
 
     def __init__(self, name: str, period: Period, limits: Limits) -> None:
-        self._name, self._limits = name, limits
-        self._first, self._days = np.datetime64(period.first), (period.last - period.first).days + 1
+        self._name = name
+        self._limits = limits
+        self._first = np.datetime64(period.first)
         self._tickers: dict[str, int] = {}
-        self._number = np.zeros((self._days, 1024), np.int32)
-        self._digest = np.zeros((self._days, 1024), np.uint64)
+        days = (period.last - period.first).days + 1
+        self._number = np.zeros((days, 1024), np.int32)
+        self._digest = np.zeros((days, 1024), np.uint64)
 
     def add(self, records: record.Bytes, numbers: NDArray[np.int64]) -> record.Mask:
-        """Mask of the records whose day and ticker are new; the others repeat one of them to the letter.
+        """Add records and return a mask of those whose day and ticker are new.
+
+        The others repeat an earlier line exactly.
 
         Raises:
             InvalidCotahistError: Two lines of one ticker and date differ, or there are too many
                 tickers.
         """
-        cell = (record.days(records)[0] - self._first).astype(np.int64), self._code(records)
+        day = (record.days(records)[0] - self._first).astype(np.int64)
+        column = self._columns(records)
+        cell = day, column
         digests = record.digest(records)
-        _, index, group = np.unique(
-            cell[0] * self._limits.max_tickers + cell[1], return_index=True, return_inverse=True
-        )
-        new: record.Mask = (index[group] == np.arange(len(records))) & (self._number[cell] == 0)
-        fresh = cell[0][new], cell[1][new]
-        self._number[fresh], self._digest[fresh] = numbers[new], digests[new]
+
+        key = day * self._limits.max_tickers + column
+        _, index, group = np.unique(key, return_index=True, return_inverse=True)
+        first_in_block = index[group] == np.arange(len(records))
+        new: record.Mask = first_in_block & (self._number[cell] == 0)
+        new_cell = day[new], column[new]
+        self._number[new_cell] = numbers[new]
+        self._digest[new_cell] = digests[new]
+
         differ = np.asarray(self._digest[cell] != digests)
         if differ.any():
             row = int(np.argmax(differ))
             ticker = records[row, record.TICKER].tobytes().decode("latin-1").strip()
+            lines = [int(self._number[cell][row]), int(numbers[row])]
             raise InvalidCotahistError(
-                f"{self._name}: lines {self._number[cell][row]} and {numbers[row]} both quote {ticker} on "
-                f"{self._first + cell[0][row]} and differ; nothing tells which is right",
-                rejected=[int(self._number[cell][row]), int(numbers[row])],
+                f"{self._name}: lines {lines[0]} and {lines[1]} both quote {ticker} on "
+                f"{self._first + day[row]} and differ; nothing tells which is right",
+                rejected=lines,
             )
         return new
 
-    def _code(self, records: record.Bytes) -> NDArray[np.int64]:
-        """A column of its own for every ticker."""
+    def _columns(self, records: record.Bytes) -> NDArray[np.int64]:
+        """The column of each record's ticker; a new ticker gets a new column."""
         names, codes = record.text(records[:, record.TICKER])
         columns = np.array(
             [self._tickers.setdefault(name, len(self._tickers)) for name in names], dtype=np.int64
         )
         if len(self._tickers) > self._limits.max_tickers:
             raise InvalidCotahistError(
-                f"{self._name} has more than {self._limits.max_tickers:,} tickers in the cash market; a year has some 3,000"
+                f"{self._name} has more than {self._limits.max_tickers:,} tickers in the cash "
+                "market; a year has some 3,000"
             )
         while len(self._tickers) > self._number.shape[1]:
             self._number = np.pad(self._number, ((0, 0), (0, self._number.shape[1])))

@@ -1,11 +1,12 @@
-"""The exchange's own quotes: COTAHIST files, checked against their header and trailer, read in bounded memory."""
+"""Reads the exchange's own quotes, COTAHIST files, in bounded memory.
 
-import codecs
-import re
+A file is checked against its header and its trailer.
+"""
+
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ import pandas as pd
 
 from b3shared.core.errors import InvalidCotahistError, NoQuotesError
 from b3shared.quotes.cotahist import records as record
-from b3shared.quotes.cotahist.archive import CotahistText, Limits, check_start, open_text
+from b3shared.quotes.cotahist.archive import CotahistText, Limits, open_text
 from b3shared.quotes.cotahist.duplicates import QuotedDays
+from b3shared.quotes.cotahist.header import read_header
 from b3shared.quotes.cotahist.periods import Kind, Period
 from b3shared.quotes.cotahist.records import Lines
 from b3shared.quotes.cotahist.report import CotahistReport, Tally
@@ -22,17 +24,15 @@ from b3shared.quotes.cotahist.report import CotahistReport, Tally
 __all__ = ["CotahistFile", "CotahistReport"]
 
 BLOCK = 8 << 20
-"""Bytes of text parsed at a time: some 34,000 lines. Memory grows with it, speed hardly."""
+"""Bytes of text parsed at a time, some 34,000 lines; memory grows with it, speed hardly."""
 
-_HEADER = re.compile(r"00COTAHIST\.([12]\d{3})BOVESPA (\d{8}) {214}")
-_TRAILER = re.compile(r"99COTAHIST\.([12]\d{3})BOVESPA (\d{8})(\d{11}) {203}")
 _TRAILER_TYPE = np.frombuffer(b"99", np.uint8)
 _END_OF_FILE = 0x1A
-"""The sign of DOS; like empty lines it may follow the trailer."""
+"""The end-of-file character of DOS; like empty lines it may follow the trailer."""
 
 
 class CotahistFile:
-    """One open COTAHIST file; see :meth:`open`.
+    """An open COTAHIST file; see :meth:`open`.
 
     Attributes:
         name: of the file.
@@ -43,13 +43,18 @@ class CotahistFile:
     """
 
     def __init__(self, text: CotahistText, *, partial: bool, limits: Limits) -> None:
-        self.name, self.sha256 = text.name, text.sha256
-        self._text, self._partial, self._limits = text, partial, limits
-        self._header, self._carry = self._read_header()
-        self.created, self.period = _day(self._header[2]) or date.min, self._own_period()
+        self.name = text.name
+        self.sha256 = text.sha256
+        self._text = text
+        self._partial = partial
+        self._limits = limits
+        self._header, self._carry = read_header(text, limits)
+        self.created = self._header.created
+        self.period = self._own_period()
         self._tally = Tally(text.name, limits, lines=1, types=Counter({"00": 1}))
         self._seen = QuotedDays(text.name, self.period, limits)
-        self._trailer_line, self._started = 0, False
+        self._trailer_line = 0
+        self._started = False
         self._report: CotahistReport | None = None
 
     @classmethod
@@ -57,13 +62,13 @@ class CotahistFile:
     def open(
         cls, path: str | Path, *, partial: bool = False, limits: Limits | None = None
     ) -> Iterator["CotahistFile"]:
-        """Open a daily, monthly or annual file: ``.TXT``, ``.TXT.gz``, ``.ZIP``; told by its content.
+        """Open a daily, monthly or annual file: text, gzip or zip, recognised by its content.
 
         Args:
             path: of a local file.
             partial: a subset of the exchange's file is expected: the trailer's count may differ
-                from the lines, and the trailer may be missing. Everything else is checked as ever.
-            limits: what is refused; None: the usual ones.
+                from the lines, and the trailer may be missing. All other checks stay.
+            limits: bounds of a sound file; None: the usual ones.
 
         Raises:
             SourceUnavailableError: The file cannot be opened.
@@ -77,13 +82,13 @@ class CotahistFile:
             yield cls(text, partial=partial, limits=limits)
 
     def chunks(self, size: int = BLOCK) -> Iterator[pd.DataFrame]:
-        """The cash market (TPMERC 010), a table for every ``size`` bytes of text, in the order of the file.
+        """Yield the cash market (TPMERC 010), a table per ``size`` bytes of text, in file order.
 
         A table has ticker, date, company, type, isin, bdi_code, open, high, low, avg, close,
         best_buy, best_sell, trades, volume, turnover as in :mod:`b3shared.quotes.schema`, and
         dismes (INTEGER). Days and tickers may go on in the next table; no ticker and date come
-        twice: a line that repeats another to the letter is left out. Only when the last table was
-        taken is the file known to be whole: keep nothing of it before. May be called once.
+        twice: a line that repeats another exactly is left out. The file is known to be whole only
+        after the last table, so use none before. May be called once.
 
         Raises:
             UnreadableFileError: The archive is truncated, damaged or too large.
@@ -102,41 +107,24 @@ class CotahistFile:
 
     @property
     def report(self) -> CotahistReport:
-        """What the file held; known once :meth:`chunks` has come to its end."""
+        """The counts of the file, known once :meth:`chunks` has come to its end."""
         if self._report is None:
             raise RuntimeError(f"{self.name} has not been read to its end: take all chunks first")
         return self._report
 
-    def _read_header(self) -> tuple[re.Match[str], bytes]:
-        """The first line, checked, and the bytes that were read behind it."""
-        start = b""
-        while (
-            b"\n" not in start
-            and len(start) < self._limits.max_line
-            and (more := self._text.read(self._limits.max_line))
-        ):
-            start += more
-        check_start(self.name, start)
-        line, _, rest = start.removeprefix(codecs.BOM_UTF8).partition(b"\n")
-        header = line.removesuffix(b"\r").decode("latin-1")
-        found = _HEADER.fullmatch(header)
-        if found is None or _day(found[2]) is None:
-            raise InvalidCotahistError(
-                f"{self.name}: line 1 is no COTAHIST header (00COTAHIST.YYYYBOVESPA YYYYMMDD and blanks up to "
-                f"{record.WIDTH} characters): {header[:60]!r}, {len(header)} characters"
-            )
-        return found, rest
-
     def _own_period(self) -> Period:
-        stated, year = self._text.period, int(self._header[1])
+        """The period that the name states, else the year of the header; both must agree."""
+        stated = self._text.period
+        year = self._header.year
         if stated and year != stated.first.year:
             raise InvalidCotahistError(
-                f"{self.name} should hold {stated} by its name, but its header is of the year {year}"
+                f"{self.name} should hold {stated} by its name, "
+                f"but its header is of the year {year}"
             )
         return stated or Period("annual", date(year, 1, 1), date(year, 12, 31))
 
     def _blocks(self, size: int) -> Iterator[bytes]:
-        """The text behind the header in blocks of whole lines."""
+        """Yield the text behind the header in blocks of whole lines."""
         carry = self._carry
         while data := self._text.read(size):
             data = carry + data
@@ -146,13 +134,14 @@ class CotahistFile:
             carry = data[cut:]
             if len(carry) > self._limits.max_line:
                 raise InvalidCotahistError(
-                    f"{self.name}: line {self._tally.lines + 1:,} has no end within {self._limits.max_line} bytes"
+                    f"{self.name}: line {self._tally.lines + 1:,} has no end within "
+                    f"{self._limits.max_line} bytes"
                 )
         if carry:
             yield carry
 
     def _parse(self, block: bytes) -> pd.DataFrame:
-        """The new cash records of a block; everything else is counted."""
+        """Return the new cash records of a block; all other lines are counted."""
         tally = self._tally
         lines = record.lines_of_width(block, tally.lines + 1)
         tally.lines += len(lines)
@@ -163,51 +152,48 @@ class CotahistFile:
             lambda line: f"{len(line)} characters, {record.WIDTH} are needed",
         )
         cash = self._cash(self._of_type_01(lines))
+
         records = cash.field()
         usable = self._usable(records, cash)
-        records, numbers = records[usable], cash.numbers[usable]
-        new = self._seen.add(records, numbers)
+        records = records[usable]
+        new = self._seen.add(records, cash.numbers[usable])
         frame = record.to_frame(records[new])
+
         tally.duplicates += len(records) - len(frame)
         tally.cash += len(frame)
         tally.sessions.update(day.date() for day in frame["date"].drop_duplicates())
         return frame
 
     def _before_trailer(self, lines: Lines) -> Lines:
-        """The lines before the trailer, whose count is kept; text behind it is rejected."""
-        if self._tally.trailer_count is None:
-            wide = np.flatnonzero(lines.lengths == record.WIDTH)
-            for row in wide[(lines[wide].field(record.RECORD_TYPE) == _TRAILER_TYPE).all(axis=1)]:
-                found = _TRAILER.fullmatch(lines.text(row))
-                if found and found.group(1, 2) == self._header.group(1, 2):
-                    self._tally.trailer_count, self._trailer_line = (
-                        int(found[3]),
-                        int(lines.numbers[row]),
-                    )
-                    self._tally.types["99"] += 1
-                    lines, behind = lines[:row], lines[row + 1 :]
-                    break
-            else:
-                return lines
-        else:
-            lines, behind = lines[:0], lines
-        end_of_file = (
-            np.frombuffer(block := behind.data, np.uint8)[np.minimum(behind.starts, len(block) - 1)]
-            == _END_OF_FILE
-        )
-        self._reject(
-            behind,
-            (behind.lengths > 1) | ((behind.lengths == 1) & ~end_of_file),
-            lambda _: "behind the trailer",
-        )
+        """Return the lines before the trailer; keep its count, and reject text behind it."""
+        if self._tally.trailer_count is not None:
+            self._reject_behind(lines)
+            return lines[:0]
+
+        wide = np.flatnonzero(lines.lengths == record.WIDTH)
+        types = lines[wide].field(record.RECORD_TYPE)
+        for row in wide[(types == _TRAILER_TYPE).all(axis=1)]:
+            count = self._header.trailer_count(lines.text(row))
+            if count is not None:
+                self._tally.trailer_count = count
+                self._tally.types["99"] += 1
+                self._trailer_line = int(lines.numbers[row])
+                self._reject_behind(lines[row + 1 :])
+                return lines[:row]
         return lines
 
+    def _reject_behind(self, lines: Lines) -> None:
+        """Reject the lines behind the trailer, except empty ones and the end-of-file character."""
+        block = np.frombuffer(lines.data, np.uint8)
+        first = block[np.minimum(lines.starts, len(block) - 1)]
+        blank = (lines.lengths == 0) | ((lines.lengths == 1) & (first == _END_OF_FILE))
+        self._reject(lines, ~blank, lambda _: "behind the trailer")
+
     def _of_type_01(self, lines: Lines) -> Lines:
-        types = lines.field(record.RECORD_TYPE)
-        values, codes = record.text(types)
-        self._tally.types.update(
-            dict(zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True))
-        )
+        """Return the quotes; count all record types, and reject the others."""
+        values, codes = record.text(lines.field(record.RECORD_TYPE))
+        counts = np.bincount(codes, minlength=len(values)).tolist()
+        self._tally.types.update(dict(zip(values, counts, strict=True)))
         wrong = np.array([value != "01" for value in values], dtype=bool)[codes]
         return self._reject(
             lines,
@@ -220,7 +206,7 @@ class CotahistFile:
         )
 
     def _cash(self, lines: Lines) -> Lines:
-        """The records of the cash market in R$; those of others are counted."""
+        """Return the records of the cash market in R$, and count those of other markets."""
         digits = record.are_digits(lines.field(record.MARKET))
         lines = self._reject(
             lines, ~digits, lambda line: f"market: {line[record.MARKET]!r} is not a number"
@@ -230,6 +216,7 @@ class CotahistFile:
         self._tally.markets.update(
             {f"{market:03d}": int(counts[market]) for market in np.flatnonzero(counts)}
         )
+
         lines = lines[markets == record.CASH]
         values, codes = record.text(lines.field(record.CURRENCY))
         counts = np.bincount(codes, minlength=len(values))
@@ -239,7 +226,7 @@ class CotahistFile:
         return lines[np.array([value == record.REAIS for value in values], dtype=bool)[codes]]
 
     def _usable(self, records: record.Bytes, lines: Lines) -> record.Mask:
-        """Mask of the records without a fault; the first fault of each other one is kept as its reason."""
+        """Return a mask of the faultless records; reject the others with their first fault."""
         good = np.ones(len(records), dtype=bool)
         for mask, reason in record.faults(records, self.period):
             self._reject(lines, mask & good, reason)
@@ -247,22 +234,25 @@ class CotahistFile:
         return good
 
     def _reject(self, lines: Lines, mask: record.Mask, reason: Callable[[str], str]) -> Lines:
-        """Leave the lines of a mask out; the others."""
+        """Reject the lines of a mask and return the others."""
         rows = np.flatnonzero(mask).tolist()
         self._tally.reject((int(lines.numbers[row]), reason(lines.text(row))) for row in rows)
         return lines[~mask]
 
     def _finish(self) -> CotahistReport:
+        """Check the whole file and return its counts."""
         tally = self._tally
         if not self._partial:
             self._check_trailer()
         tally.check_rejected()
         if not tally.cash:
-            others = tally.markets + tally.currencies
+            others = dict(tally.markets + tally.currencies)
             raise NoQuotesError(
-                f"{self.name} has no record of the cash market (TPMERC 010) in {record.REAIS} among {tally.lines:,} lines; "
-                f"records of other markets and currencies: {dict(others)}{tally.describe_rejected()}"
+                f"{self.name} has no record of the cash market (TPMERC 010) in {record.REAIS} "
+                f"among {tally.lines:,} lines; records of other markets and currencies: "
+                f"{others}{tally.describe_rejected()}"
             )
+
         sessions = tuple(sorted(tally.sessions))
         return CotahistReport(
             file=self.name,
@@ -287,25 +277,22 @@ class CotahistFile:
         if tally.trailer_count is None:
             problem = f"ends after {tally.lines:,} lines without a trailer (truncated?)"
         elif tally.trailer_count != self._trailer_line:
-            problem = f"has {self._trailer_line:,} lines up to its trailer, which counts {tally.trailer_count:,}"
+            problem = (
+                f"has {self._trailer_line:,} lines up to its trailer, "
+                f"which counts {tally.trailer_count:,}"
+            )
         else:
             return
         raise InvalidCotahistError(
-            f"{self.name} {problem}; a subset of the exchange's file must be said to be one (--partial)"
-            f"{tally.describe_rejected()}",
+            f"{self.name} {problem}; a subset of the exchange's file must be said to be one "
+            f"(--partial){tally.describe_rejected()}",
             lines=tally.lines,
             trailer_count=tally.trailer_count,
         )
 
 
-def _day(text: str) -> date | None:
-    try:
-        return datetime.strptime(text, "%Y%m%d").date()
-    except ValueError:
-        return None
-
-
 def _kind(first: date, last: date) -> Kind:
+    """The kind of a file with these first and last sessions."""
     if first == last:
         return "daily"
     return "monthly" if (first.year, first.month) == (last.year, last.month) else "annual"

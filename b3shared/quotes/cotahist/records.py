@@ -1,4 +1,4 @@
-"""The records of a COTAHIST file: lines of fixed width to columns, many at once.
+"""Parses the records of a COTAHIST file: lines of fixed width to columns, many at once.
 
 The layout is the exchange's ("Layout do arquivo - Cotações históricas"): 245 Latin-1 characters a
 line; prices and turnover have two implied decimals. Positions here count from 0, the last one
@@ -18,22 +18,21 @@ from b3shared.quotes.cotahist.periods import Period
 
 WIDTH = 245
 """Characters of a line, without its end."""
-RECORD_TYPE, MARKET = slice(0, 2), slice(24, 27)
-DATE, BDI_CODE, TICKER, COMPANY, TYPE = (
-    slice(2, 10),
-    slice(10, 12),
-    slice(12, 24),
-    slice(27, 39),
-    slice(39, 49),
-)
-CURRENCY, PRICES, TRADES, VOLUME, TURNOVER = (
-    slice(52, 56),
-    slice(56, 147),
-    slice(147, 152),
-    slice(152, 170),
-    slice(170, 188),
-)
-FACTOR, ISIN, DISMES = slice(210, 217), slice(230, 242), slice(242, 245)
+RECORD_TYPE = slice(0, 2)
+DATE = slice(2, 10)
+BDI_CODE = slice(10, 12)
+TICKER = slice(12, 24)
+MARKET = slice(24, 27)
+COMPANY = slice(27, 39)
+TYPE = slice(39, 49)
+CURRENCY = slice(52, 56)
+PRICES = slice(56, 147)
+TRADES = slice(147, 152)
+VOLUME = slice(152, 170)
+TURNOVER = slice(170, 188)
+FACTOR = slice(210, 217)
+ISIN = slice(230, 242)
+DISMES = slice(242, 245)
 
 PRICE_COLUMNS = ("open", "high", "low", "avg", "close", "best_buy", "best_sell")
 """In the order of the file, 13 digits each."""
@@ -45,7 +44,8 @@ Bytes = NDArray[np.uint8]
 """Lines as (lines, 245) bytes."""
 Mask = NDArray[np.bool_]
 
-_ZERO, _BLANK = ord("0"), ord(" ")
+_ZERO = ord("0")
+_BLANK = ord(" ")
 _NUMBERS = {
     "date": DATE,
     "prices": PRICES,
@@ -55,14 +55,13 @@ _NUMBERS = {
     "quotation factor": FACTOR,
     "distribution number": DISMES,
 }
-_HASH = np.random.default_rng(245).integers(0, 2**63, size=31, dtype=np.uint64) * np.uint64(
-    2
-) + np.uint64(1)
+_EVEN = np.random.default_rng(245).integers(0, 2**63, size=31, dtype=np.uint64) * np.uint64(2)
+_HASH = _EVEN + np.uint64(1)
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Some lines of a block of text.
+    """Lines of a block of text.
 
     Attributes:
         data: the block.
@@ -83,11 +82,11 @@ class Lines:
         return Lines(self.data, self.starts[which], self.lengths[which], self.numbers[which])
 
     def text(self, row: int) -> str:
-        """One line."""
+        """Return one line."""
         return self.data[self.starts[row] : self.starts[row] + self.lengths[row]].decode("latin-1")
 
     def field(self, field: slice = slice(0, WIDTH)) -> Bytes:
-        """One field, or all, as (lines, characters). Every line must have the full width."""
+        """Return one field, or all, as (lines, characters); every line must have full width."""
         width = field.stop - field.start
         if len(self) == 0:
             return np.empty((0, width), np.uint8)
@@ -98,7 +97,7 @@ class Lines:
 
 
 def lines_of(data: bytes, first: int) -> Lines:
-    """The lines of a block of text that begins with line number ``first`` of its file."""
+    """Split a block of text into lines; the first has the number ``first`` in its file."""
     buffer = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(buffer == ord("\n"))
     if not data.endswith(b"\n"):
@@ -110,9 +109,10 @@ def lines_of(data: bytes, first: int) -> Lines:
 
 
 def lines_of_width(data: bytes, first: int) -> Lines:
-    """The same, of text that an editor may have saved as UTF-8: there an accent makes a line longer than its characters.
+    """Split a block of text that an editor may have saved as UTF-8 into lines.
 
-    Characters that Latin-1 lacks become question marks, which keeps the width.
+    In UTF-8 a line with an accent has more bytes than characters, so such text is converted to
+    Latin-1. Characters that Latin-1 lacks become question marks, which keeps the width.
     """
     lines = lines_of(data, first)
     if data.isascii() or (lines.lengths == WIDTH).all():
@@ -125,12 +125,12 @@ def lines_of_width(data: bytes, first: int) -> Lines:
 
 
 def are_digits(field: Bytes) -> Mask:
-    """Which rows of a field hold nothing but digits."""
+    """Return a mask of the rows of a field that hold only digits."""
     return ((field - np.uint8(_ZERO)) <= 9).all(axis=-1)  # below "0" wraps around to above 9
 
 
 def number(field: Bytes) -> NDArray[np.int64]:
-    """Digits (..., up to 18) to integers (...)."""
+    """Convert digits (..., up to 18) to integers (...)."""
     out = np.zeros(field.shape[:-1], np.int64)
     for place in range(field.shape[-1]):
         out = out * 10 + (field[..., place] - np.uint8(_ZERO))
@@ -138,7 +138,7 @@ def number(field: Bytes) -> NDArray[np.int64]:
 
 
 def text(field: Bytes) -> tuple[list[str], NDArray[np.int64]]:
-    """The distinct values of a text field without the blanks around them, and which of them each row has."""
+    """Return the distinct values of a text field, stripped, and the index of each row's value."""
     values, codes = np.unique(
         np.ascontiguousarray(field).view(f"S{field.shape[1]}").ravel(), return_inverse=True
     )
@@ -146,8 +146,10 @@ def text(field: Bytes) -> tuple[list[str], NDArray[np.int64]]:
 
 
 def days(lines: Bytes) -> tuple[NDArray[np.datetime64], Any]:
-    """Dates (days) of lines whose date has only digits, and which of them exist."""
-    year, month, day = number(lines[:, 2:6]), number(lines[:, 6:8]), number(lines[:, 8:10])
+    """Return the dates of lines whose date has only digits, and a mask of those that exist."""
+    year = number(lines[:, 2:6])
+    month = number(lines[:, 6:8])
+    day = number(lines[:, 8:10])
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     found: NDArray[np.datetime64] = (
         months.astype("datetime64[D]") + day.astype("timedelta64[D]") - np.timedelta64(1, "D")
@@ -157,7 +159,7 @@ def days(lines: Bytes) -> tuple[NDArray[np.datetime64], Any]:
 
 
 def faults(lines: Bytes, period: Period) -> Iterator[tuple[Mask, Callable[[str], str]]]:
-    """(rows, how to say it of a row's text) of everything that makes a record unusable."""
+    """Yield (mask of the rows, reason from a row's text) of each fault that a record may have."""
     for name, field in _NUMBERS.items():
         yield ~are_digits(lines[:, field]), partial(_not_a_number, name, field)
     date, exist = days(lines)
@@ -182,21 +184,21 @@ def _not_a_number(name: str, field: slice, line: str) -> str:
 
 
 def digest(lines: Bytes) -> NDArray[np.uint64]:
-    """64 bits of each line: lines that differ have, for all practical purposes, different ones."""
+    """Return a 64-bit hash of each line; different lines practically never share one."""
     padded = np.zeros((len(lines), 248), np.uint8)
     padded[:, :WIDTH] = lines
     return (padded.view(np.uint64) * _HASH).sum(axis=1, dtype=np.uint64)
 
 
 def to_frame(lines: Bytes) -> pd.DataFrame:
-    """Faultless cash records as quotes: the columns of :mod:`b3shared.quotes.schema` that the file has, and ``dismes``.
+    """Convert faultless cash records to quotes.
 
-    Prices are R$ per share (quotation factor applied), correctly rounded; ``volume`` is in shares,
+    The columns are those of :mod:`b3shared.quotes.schema` that the file has, and ``dismes``. Prices
+    are R$ per share (quotation factor applied), correctly rounded; ``volume`` is in shares,
     ``turnover`` in R$.
     """
-    hundredths = (
-        100.0 * number(lines[:, FACTOR])[:, None]
-    )  # one division, so that the result is correctly rounded
+    # one division, so that the result is correctly rounded
+    hundredths = 100.0 * number(lines[:, FACTOR])[:, None]
     prices = number(lines[:, PRICES].reshape(len(lines), 7, 13)) / hundredths
     columns: dict[str, Any] = {
         "ticker": _strings(lines[:, TICKER]),
@@ -215,6 +217,6 @@ def to_frame(lines: Bytes) -> pd.DataFrame:
 
 
 def _strings(field: Bytes) -> Any:
-    """A text field; blank is NULL."""
+    """Convert a text field; blank becomes NULL."""
     values, codes = text(field)
     return pd.array([value or None for value in values], dtype="str").take(codes)

@@ -1,4 +1,4 @@
-"""What a COTAHIST file held: counted while it is read, told when it has been read."""
+"""Counts the lines and records of a COTAHIST file while it is read, and reports them."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from b3shared.quotes.cotahist.periods import Kind
 
 @dataclass(frozen=True)
 class CotahistReport:
-    """What a file held.
+    """The counts of a whole file.
 
     Attributes:
         file: its name.
@@ -29,7 +29,7 @@ class CotahistReport:
         cash_records: rows that the file gave.
         other_markets: records of other markets by TPMERC, left out.
         other_currencies: cash records that are not in R$ (before July 1994), left out.
-        duplicates: cash records that repeat another one to the letter, left out.
+        duplicates: cash records that repeat another one exactly, left out.
         rejected: (line number from 1, reason) of the unusable lines, left out.
     """
 
@@ -60,7 +60,7 @@ class CotahistReport:
         return self.sessions[-1]
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON types."""
+        """Return the report as JSON types."""
         return asdict(self) | {
             "created": str(self.created),
             "sessions": [str(day) for day in self.sessions],
@@ -103,10 +103,10 @@ class Tally:
         return tuple(sorted(self._rejected))
 
     def reject(self, lines: Iterable[tuple[int, str]]) -> None:
-        """Leave lines out, each with its number and a reason.
+        """Add rejected lines, each with its number and a reason.
 
         Raises:
-            InvalidCotahistError: There are more than any sound file has.
+            InvalidCotahistError: There are more than a sound file has.
         """
         for line in lines:
             self._rejected.append(line)
@@ -124,12 +124,12 @@ class Tally:
             raise self._too_many(allowed)
 
     def describe_rejected(self) -> str:
-        """The first unusable lines in words; nothing if there are none."""
+        """Return the first unusable lines as text; empty if there are none."""
         return "".join(f"; line {number}: {reason}" for number, reason in self.rejected[:5])
 
     def _too_many(self, allowed: int) -> InvalidCotahistError:
         return InvalidCotahistError(
-            f"{self.name}: {len(self._rejected)} unusable lines up to line {self.lines:,}, {allowed} are allowed"
-            f"{self.describe_rejected()}",
+            f"{self.name}: {len(self._rejected)} unusable lines up to line {self.lines:,}, "
+            f"{allowed} are allowed{self.describe_rejected()}",
             rejected=[list(line) for line in self.rejected[:20]],
         )

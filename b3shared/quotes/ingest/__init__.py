@@ -1,1 +1,1 @@
-"""From files and sources into the lake."""
+"""Fills the lake: ingests the exchange's files, imports quotes of other sources."""

@@ -1,4 +1,4 @@
-"""Quotes of another source into the lake: what it has and nothing else, and splits looked for where it lists none."""
+"""Imports the quotes of another source into the lake, and detects splits where it lists none."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 from b3shared.core.errors import InvalidParameterError
 from b3shared.quotes.corporate_actions.rename_table import RENAMES
 from b3shared.quotes.ingest.ingest import Ingest
-from b3shared.quotes.lake.lake import LAKE, Lake, replace_lake, write_lake
+from b3shared.quotes.lake.lake import LAKE, Lake
 from b3shared.quotes.lake.manifest import KEY as MANIFEST
+from b3shared.quotes.lake.write import replace_lake, write_lake
 from b3shared.quotes.sources.base import QuoteSource
 from b3shared.quotes.sources.lake import LakeSource
 from b3shared.quotes.sources.parquet import ParquetSource
@@ -17,13 +18,13 @@ from b3shared.storage import Storage
 
 @dataclass(frozen=True)
 class Filled:
-    """What came of it.
+    """The result of an import.
 
     Attributes:
         keys: of the files that hold the quotes, in the storage.
         missing: columns that the source lacks, and the lake's files too.
-        detected: whether corporate actions were looked for.
-        possible_renames: pairs of tickers that may be one share, where they were looked for.
+        detected: whether corporate actions were detected.
+        possible_renames: pairs of tickers that may be one share, if a detection ran.
     """
 
     keys: list[str]
@@ -32,39 +33,40 @@ class Filled:
     possible_renames: list[str]
 
     def notes(self) -> list[str]:
-        """What a user should know of it."""
-        told = [f"the source has no {', '.join(self.missing)}"] if self.missing else []
-        told += ["splits and bonuses were looked for in the prices"] * self.detected
-        return told + [f"possible rename: {pair} to {RENAMES}" for pair in self.possible_renames]
+        """Return sentences for the user."""
+        notes = [f"the source has no {', '.join(self.missing)}"] if self.missing else []
+        if self.detected:
+            notes.append("splits and bonuses were looked for in the prices")
+        return notes + [f"possible rename: {pair} to {RENAMES}" for pair in self.possible_renames]
 
 
 def fill_lake(source: QuoteSource, storage: Storage, *, replace: bool = False) -> Filled:
-    """Put all quotes of a source into the lake of a storage, and look for corporate actions as an ingest does.
+    """Import all quotes of a source into the lake of a storage, and detect corporate actions.
 
-    They are looked for where the source has no split_factor, where the lake has some that were
-    found in other quotes, and where the user has a table of renamed tickers, which are joined in
-    the same step.
+    The detection is that of an ingest. It runs if the source has no split_factor, if the lake has
+    actions that were detected in other quotes, or if the user has a table of renamed tickers, which
+    are joined in the same step.
 
     Args:
-        source: of the quotes; no lake, whose files hold more than can be read from it.
+        source: of the quotes. It must not be a lake, whose files hold more than its quotes.
         storage: of the deployment.
-        replace: the lake holds these quotes and no others; else years that the source has none of
-            stay as they are.
+        replace: the lake holds only these quotes afterwards; else years without a quote of the
+            source stay as they are.
 
     Raises:
         InvalidParameterError: The source is a lake, or lies in one.
         NoQuotesError: The source has no quote up to today; the lake stays as it is.
     """
     _refuse_lake(source, storage)
-    source.newest()
+    source.newest()  # raises where there is no quote
     frame = source.read(QuoteQuery())
     missing: list[str] = frame.attrs["missing"]
-    keys = (replace_lake if replace else write_lake)(frame, storage)
-    detected = (
-        "split_factor" in missing
-        or Lake(storage).manifest().actions is not None
-        or storage.exists(RENAMES)
-    )
+    write = replace_lake if replace else write_lake
+    keys = write(frame, storage)
+
+    lists_none = "split_factor" in missing
+    has_actions = Lake(storage).manifest().actions is not None
+    detected = lists_none or has_actions or storage.exists(RENAMES)
     ingest = Ingest(storage)
     if detected:
         ingest.actions()
@@ -72,24 +74,28 @@ def fill_lake(source: QuoteSource, storage: Storage, *, replace: bool = False) -
 
 
 def _refuse_lake(source: QuoteSource, storage: Storage) -> None:
-    """A lake read and written again would lose DISMES, and keep as facts what was only detected."""
+    """Raise if the source is a lake.
+
+    Read and written again, a lake would lose DISMES, and keep detected actions as facts.
+    """
     files = _files(source)
     own = Path(storage.url, LAKE).resolve()
     if source.name == f"{storage.url}/{LAKE}" or any(file.is_relative_to(own) for file in files):
         raise InvalidParameterError(
-            f"quotes = {source.name}: this is the lake that is to be filled; name other quotes"
+            f"quotes must be other than the lake that is to be filled, got {source.name!r}"
         )
-    if isinstance(source, LakeSource) or any(
-        (file.parent.parent / MANIFEST).is_file() for file in files
-    ):
+
+    in_lake = any((file.parent.parent / MANIFEST).is_file() for file in files)
+    if isinstance(source, LakeSource) or in_lake:
         raise InvalidParameterError(
-            f"quotes = {source.name}: this is a lake already, and more than its quotes; quotes of another kind are allowed. "
-            "To have the lake elsewhere, copy the folder lake/ of its storage as it is (cp -r, aws s3 cp --recursive)"
+            f"quotes must not be a lake, which holds more than its quotes, got {source.name!r}. "
+            "To have the lake elsewhere, copy the folder lake/ of its storage as it is "
+            "(cp -r, aws s3 cp --recursive)"
         )
 
 
 def _files(source: QuoteSource) -> list[Path]:
-    """The local files that a source may read."""
+    """Return the local files that a source may read."""
     if isinstance(source, LakeSource):
         return [] if source.name.startswith("s3://") else [Path(source.name, MANIFEST).resolve()]
     if not isinstance(source, ParquetSource):

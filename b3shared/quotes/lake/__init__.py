@@ -1,1 +1,1 @@
-"""The deployment's own store of daily quotes."""
+"""The lake: Parquet files by year behind one manifest."""

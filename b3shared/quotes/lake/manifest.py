@@ -1,7 +1,7 @@
-"""Which files a lake consists of: ``manifest.json`` beside them, the only thing that readers follow.
+"""The manifest of a lake: ``manifest.json``, which names the lake's files for all readers.
 
-Files are immutable and the manifest is one object, changed by one compare-and-swap: a change of
-many years commits together or not at all, and what nobody committed is never read.
+Files are immutable, and the manifest is one object that is changed by one compare-and-swap: a
+change of many years commits together or not at all, and uncommitted files are never read.
 """
 
 import hashlib
@@ -50,13 +50,15 @@ class Manifest:
         years: year -> its files; one after a write, perhaps more where a user put them there.
         actions: the corporate actions that were detected; None if nobody looked for them.
         renames: the tickers that went on under another one; None as above.
-        detected_from: what both were made from (:func:`origin`): if it is not what there is, they
-            are behind the quotes, and hold until somebody looks again; None as above.
+        detected_from: hash of what both were made from (:func:`detection_hash`). If it differs from
+            that of the current quotes, they are out of date, and hold until the next detection;
+            None as above.
         sequence: number of changes so far.
-        superseded: keys that the manifest before named and this one does not: kept for readers that
+        superseded: keys that the manifest before named and this one does not; kept for readers that
             still follow it.
         changed_at: when, ISO 8601 in UTC.
-        etag: of the stored object; None for a lake without one, which is what its folders hold.
+        etag: of the stored object; None for a lake without one, which consists of the files in its
+            folders.
     """
 
     years: Mapping[int, tuple[LakeFile, ...]] = field(default_factory=dict)
@@ -69,15 +71,14 @@ class Manifest:
     etag: str | None = None
 
     def keys(self) -> set[str]:
-        """Every key that it names."""
+        """Return every key that it names."""
         found = {file.key for files in self.years.values() for file in files}
         return found | {file.key for file in (self.actions, self.renames) if file}
 
     def content(self) -> str | None:
-        """The content of all its files as a hash; None if it does not know that of one."""
-        files = [file for files in self.years.values() for file in files] + [
-            f for f in (self.actions, self.renames) if f
-        ]
+        """Return a hash of the content of all its files; None if the hash of one is unknown."""
+        files = [file for files in self.years.values() for file in files]
+        files += [file for file in (self.actions, self.renames) if file]
         if not all(file.sha256 for file in files):
             return None
         return hashlib.sha256(to_json([[file.key, file.sha256] for file in files])).hexdigest()
@@ -89,7 +90,7 @@ class Manifest:
         renames: LakeFile | None,
         detected_from: str | None,
     ) -> "Manifest":
-        """The manifest after a change; the same one if nothing differs."""
+        """Return the manifest after a change; the same one if nothing differs."""
         years = dict(sorted(years.items()))
         after = replace(
             self, years=years, actions=actions, renames=renames, detected_from=detected_from
@@ -102,8 +103,8 @@ class Manifest:
         )
 
 
-def origin(years: Mapping[int, tuple[LakeFile, ...]], rules: str) -> str:
-    """What corporate actions and renames are made from, as a hash: the quotes, and the rules by which they are found."""
+def detection_hash(years: Mapping[int, tuple[LakeFile, ...]], rules: str) -> str:
+    """Return a hash of the quotes and the rules that actions and renames are detected from."""
     quotes = {
         str(year): [file.sha256 or file.key for file in files] for year, files in years.items()
     }
@@ -111,22 +112,25 @@ def origin(years: Mapping[int, tuple[LakeFile, ...]], rules: str) -> str:
 
 
 def read_manifest(storage: Storage, prefix: str) -> Manifest:
-    """The manifest of the lake under ``prefix`` (empty, or ending in '/'); without one, what lies in ``year=YYYY/``."""
+    """Read the manifest of the lake under ``prefix`` (empty, or ending in '/').
+
+    A lake without one consists of the files in its folders ``year=YYYY/``.
+    """
     found = storage.read_versioned(prefix + KEY)
     if found is None:
-        return _listed(storage, prefix)
+        return _from_listing(storage, prefix)
+
     document = from_json(found[0], prefix + KEY)
     try:
+        years = {
+            int(year): tuple(LakeFile(**file) for file in files)
+            for year, files in document["years"].items()
+        }
         return Manifest(
-            years={
-                int(year): tuple(LakeFile(**file) for file in files)
-                for year, files in document["years"].items()
-            },
+            years=years,
             actions=None if document["actions"] is None else LakeFile(**document["actions"]),
             renames=None if document["renames"] is None else LakeFile(**document["renames"]),
-            detected_from=document.get(
-                "detected_from"
-            ),  # manifests of before it had a name have none
+            detected_from=document.get("detected_from"),  # older manifests lack the field
             sequence=document["sequence"],
             superseded=tuple(document["superseded"]),
             changed_at=document["changed_at"],
@@ -139,11 +143,13 @@ def read_manifest(storage: Storage, prefix: str) -> Manifest:
 
 
 def commit(storage: Storage, prefix: str, manifest: Manifest) -> None:
-    """Store a successor; ConflictError if somebody else changed the lake meanwhile."""
-    document = {name: value for name, value in asdict(manifest).items() if name != "etag"} | {
-        "schema": SCHEMA
-    }
-    data = to_json(document)
+    """Store a successor.
+
+    Raises:
+        ConflictError: Another writer changed the lake meanwhile.
+    """
+    document = {name: value for name, value in asdict(manifest).items() if name != "etag"}
+    data = to_json(document | {"schema": SCHEMA})
     if manifest.etag is None:
         storage.create(prefix + KEY, data)
     else:
@@ -151,31 +157,39 @@ def commit(storage: Storage, prefix: str, manifest: Manifest) -> None:
 
 
 def file_key(folder: str, sequence: int, sha256: str) -> str:
-    """Key of a new file: the content's hash, and the number of the change that it is written for.
+    """Return the key of a new file: its change's number and the hash of its content.
 
-    The number makes it safe to tidy up: a file for a change that is past, and that no manifest
-    names, is of a writer that lost or died, however long that one took. By the hash alone it might
-    be just what another is about to commit.
+    The number makes it safe to tidy up: a file for a past change that no manifest names belongs to
+    a writer that lost or died, however long that one took. With the hash alone it might be just the
+    file that another writer is about to commit.
     """
     return f"{folder}/{sequence:06d}-{sha256[:16]}.parquet"
 
 
 def sweep(storage: Storage, prefix: str, before: Manifest, after: Manifest) -> None:
-    """Delete what neither manifest names and nobody will: of the change before last, of lost races and of crashes."""
+    """Delete the files that no manifest names or will name.
+
+    These are the files of the change before last, of lost races and of crashes.
+    """
     kept = after.keys() | set(after.superseded)
     dead = {key for key in before.superseded if key not in kept}
     for key in storage.list(prefix):
-        own = _OWN_FILE.fullmatch(key.removeprefix(prefix))
-        if own and int(own["sequence"]) <= after.sequence and key.removeprefix(prefix) not in kept:
-            dead.add(key.removeprefix(prefix))
-    for key in sorted(dead):
-        storage.delete(prefix + key)
+        relative = key.removeprefix(prefix)
+        own = _OWN_FILE.fullmatch(relative)
+        if own and int(own["sequence"]) <= after.sequence and relative not in kept:
+            dead.add(relative)
+
+    for relative in sorted(dead):
+        storage.delete(prefix + relative)
 
 
-def _listed(storage: Storage, prefix: str) -> Manifest:
+def _from_listing(storage: Storage, prefix: str) -> Manifest:
+    """The manifest of a lake without one, from the files that a user put there."""
     years: dict[int, tuple[LakeFile, ...]] = {}
     for key in storage.list(prefix):
         relative = key.removeprefix(prefix)
-        if (found := _YEAR_FILE.fullmatch(relative)) and not _OWN_FILE.fullmatch(relative):
-            years[int(found["year"])] = (*years.get(int(found["year"]), ()), LakeFile(relative))
+        found = _YEAR_FILE.fullmatch(relative)
+        if found and not _OWN_FILE.fullmatch(relative):
+            year = int(found["year"])
+            years[year] = (*years.get(year, ()), LakeFile(relative))
     return Manifest(years)

@@ -1,4 +1,4 @@
-"""Writing tables without pyarrow: DuckDB copies a DataFrame to Parquet."""
+"""Writes a DataFrame as Parquet with DuckDB, without pyarrow."""
 
 from pathlib import Path
 
@@ -11,8 +11,7 @@ from b3shared.storage.database import connect, literal
 def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
     """Write a DataFrame as Parquet (zstd) and return the path; the same rows give the same bytes.
 
-    A column of text without a single value is text still: DuckDB, which looks at the values, would
-    write integers.
+    A column of text without a value stays text; DuckDB alone would infer integers from its NULLs.
     """
     empty = [c for c in frame.columns if not _is_typed(frame[c]) and frame[c].isna().all()]
     replaced = ", ".join(f'CAST(NULL AS VARCHAR) AS "{column}"' for column in empty)
@@ -20,7 +19,8 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
     with connect(threads=1) as connection:
         connection.register("frame", frame)
         connection.execute(
-            f"COPY (SELECT {columns} FROM frame) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)"
+            f"COPY (SELECT {columns} FROM frame) TO {literal(path)} "
+            "(FORMAT parquet, COMPRESSION zstd)"
         )
     return path
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from b3shared.core.clock import today
-from b3shared.quotes.calendar import Attendance, closed_days
+from b3shared.quotes.calendar import TradingActivity, closed_days
 from b3shared.quotes.findings import EXAMPLES, Finding
 from b3shared.quotes.schema import CASH_EQUITY
 
@@ -38,7 +38,7 @@ def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
 
 
 def clean_part(
-    frame: pd.DataFrame, market: Attendance | None = None
+    frame: pd.DataFrame, market: TradingActivity | None = None
 ) -> tuple[pd.DataFrame, list[Finding]]:
     """As :func:`clean`, for some of the tickers of a market, without the gaps, which are counted in sessions of all.
 

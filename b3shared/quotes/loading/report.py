@@ -1,5 +1,6 @@
 """What a load kept of a table of quotes, in numbers that add up over its parts."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +12,14 @@ from b3shared.core.arrays import Array
 from b3shared.core.errors import TooLittleHistoryError
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.findings import Finding
+from b3shared.quotes.schema import CASH_EQUITY
 
 FEW_ROWS = 1_000
 """Rows of a ticker under which the load warns: its own figures will be noise."""
 
 
 @dataclass(frozen=True)
-class Facts:
+class LoadSummary:
     """Of the clean quotes of some tickers.
 
     Attributes:
@@ -37,7 +39,7 @@ class Facts:
     known: frozenset[str]
 
     @classmethod
-    def joined(cls, parts: Sequence["Facts"]) -> "Facts":
+    def from_parts(cls, parts: Sequence["LoadSummary"]) -> "LoadSummary":
         """Of the tickers of all parts, which come in the tickers' order."""
         return cls(
             {ticker: rows for part in parts for ticker, rows in part.sessions.items()},
@@ -50,15 +52,15 @@ class Facts:
         )
 
 
-def with_history(frame: pd.DataFrame, params: PipelineParams) -> tuple[pd.DataFrame, Facts]:
-    """The rows of the tickers with enough history (fresh index), and the facts."""
+def with_history(frame: pd.DataFrame, params: PipelineParams) -> tuple[pd.DataFrame, LoadSummary]:
+    """The rows of the tickers with enough history (fresh index), and the summary."""
     missing = frame.attrs.get("missing", [])
     sessions = frame.groupby("ticker", sort=True).size()
     kept = frame[frame["ticker"].isin(sessions.index[sessions >= params.min_history])].reset_index(
         drop=True
     )
     kept.attrs = {"missing": missing}
-    return kept, Facts(
+    return kept, LoadSummary(
         {str(ticker): int(rows) for ticker, rows in sessions.items()},
         np.unique(kept["date"].to_numpy().astype("datetime64[D]")),
         tuple(kept.columns),
@@ -70,38 +72,61 @@ def with_history(frame: pd.DataFrame, params: PipelineParams) -> tuple[pd.DataFr
 
 
 def load_report(
-    facts: Facts, findings: list[Finding], params: PipelineParams, *, source: str, rows_read: int
+    summary: LoadSummary,
+    findings: list[Finding],
+    params: PipelineParams,
+    *,
+    source: str,
+    rows_read: int,
 ) -> dict[str, Any]:
     """What was loaded and left out, as JSON types.
 
     Raises:
         TooLittleHistoryError: No ticker has enough history.
     """
-    short = {ticker: rows for ticker, rows in facts.sessions.items() if rows < params.min_history}
-    kept = {ticker: rows for ticker, rows in facts.sessions.items() if ticker not in short}
+    short = {ticker: rows for ticker, rows in summary.sessions.items() if rows < params.min_history}
+    kept = {ticker: rows for ticker, rows in summary.sessions.items() if ticker not in short}
     if not kept:
-        longest = max(facts.sessions, key=lambda ticker: facts.sessions[ticker])
+        longest = max(summary.sessions, key=lambda ticker: summary.sessions[ticker])
         raise TooLittleHistoryError(
             f"no ticker has {params.min_history} sessions (252 + lookback {params.lookback} + horizon {params.horizon}); "
-            f"the longest, {longest}, has {facts.sessions[longest]}: choose a longer period or a smaller lookback",
+            f"the longest, {longest}, has {summary.sessions[longest]}: choose a longer period or a smaller lookback",
             needed=params.min_history,
-            longest=facts.sessions[longest],
+            longest=summary.sessions[longest],
         )
     return {
         "source": source,
-        "first_session": str(facts.days[0]),
-        "last_session": str(facts.days[-1]),
-        "sessions": len(facts.days),
+        "first_session": str(summary.days[0]),
+        "last_session": str(summary.days[-1]),
+        "sessions": len(summary.days),
         "rows_read": rows_read,
         "rows": sum(kept.values()),
-        "columns": list(facts.columns),
+        "columns": list(summary.columns),
         "tickers": len(kept),
-        "missing_columns": list(facts.missing),
-        "empty_columns": [column for column in facts.columns if column not in facts.known],
+        "missing_columns": list(summary.missing),
+        "empty_columns": [column for column in summary.columns if column not in summary.known],
         "dropped": {f.kind: f.rows for f in findings if f.action == "dropped"}
         | ({"too_little_history": sum(short.values())} if short else {}),
         "tickers_with_too_little_history": short,
         "tickers_with_few_rows": {ticker: rows for ticker, rows in kept.items() if rows < FEW_ROWS},
-        "corporate_actions": {"splits": facts.splits, "dividends": facts.dividends},
+        "corporate_actions": {"splits": summary.splits, "dividends": summary.dividends},
         "findings": [f.to_json() for f in findings if f.rows],
     }
+
+
+def describe_dropped(findings: Sequence[Finding]) -> str:
+    """Say how many rows were dropped for which reason, with an example of each.
+
+    Where tickers are not written as the exchange writes them, the text says how they should look.
+    """
+    dropped = [f for f in findings if f.action == "dropped" and f.rows]
+    reasons = ", ".join(f"{f.rows} {f.kind} (such as {f.examples[0]})" for f in dropped)
+    odd = [f for f in dropped if f.kind == "not_a_cash_equity"]
+    return reasons + (f"; {_ticker_form(odd[0].examples[0].split(' ')[0])}" if odd else "")
+
+
+def _ticker_form(ticker: str) -> str:
+    """Say how a ticker that is not one of the exchange's should look."""
+    plain = ticker.upper().split(".")[0]
+    example = plain if re.fullmatch(CASH_EQUITY, plain) else "PETR4"
+    return f"tickers must be as the exchange writes them, such as {example}, got {ticker!r}"

@@ -15,7 +15,7 @@ from small_run import SMALL
 from waiting import until
 
 from b3shared.core.config import BUNDLED_QUOTES
-from b3shared.quotes.lake.lake import write_lake
+from b3shared.quotes.lake.write import write_lake
 from b3shared.quotes.sources.parquet import ParquetSource
 from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.registry.release import Release

@@ -22,8 +22,8 @@ from small_run import NETWORK, SMALL
 
 from b3shared.core.serialization import utc_now
 from b3shared.params.steps import Step
-from b3shared.quotes.lake.lake import write_lake
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.lake.write import write_lake
 from b3shared.runs.run import Run
 from b3shared.storage import S3Storage
 

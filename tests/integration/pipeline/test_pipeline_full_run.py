@@ -1,11 +1,14 @@
-"""A whole run by one call: what is answered, what is recorded, what is stored, what is live."""
+"""A complete run by one call: its answer, records, artifacts, and the version that goes live."""
 
 import json
 
 from b3shared.params.steps import Step
+from b3shared.registry.key import ModelKey
 from b3shared.registry.release import Release
 from b3shared.registry.versions import Registry
 from b3shared.serving.snapshot import Snapshot
+
+RF = ModelKey("models", "rf")
 
 ARTIFACTS = {
     Step.LOAD_DATA: {"quotes.parquet"},
@@ -16,7 +19,7 @@ ARTIFACTS = {
 }
 
 
-def test_the_call_is_answered_at_once_with_what_is_needed_to_follow_the_run(full_run, api):
+def test_the_call_is_answered_at_once_with_the_run_and_its_execution(full_run, api):
     response, _ = full_run
     assert response.status_code == 202
     assert response.json() == {
@@ -60,7 +63,7 @@ def test_the_artifacts_of_every_step_lie_where_the_layout_says(full_run, storage
     assert not [key for key in keys if key.endswith((".error.json", ".progress.json"))]
 
 
-def test_the_version_is_registered_whole_and_can_be_fetched(full_run, storage, tmp_path):
+def test_the_version_is_registered_completely_and_can_be_fetched(full_run, storage, tmp_path):
     version = full_run[1]["pipeline_state"]["training_results"]["model_version"]
     folder = Registry(storage, "models").fetch("rf", version, tmp_path)
     assert {"manifest.json", "model.onnx", "b3_model.joblib", "report.html"} <= {
@@ -72,7 +75,7 @@ def test_the_version_is_registered_whole_and_can_be_fetched(full_run, storage, t
 
 def test_a_version_is_live_and_the_snapshot_serves_it(full_run, storage, tmp_path):
     state = Release(storage).state()
-    assert state.live["models/rf"] in [
+    assert state.live[RF] in [
         manifest["version"] for manifest in Registry(storage, "models").versions("rf")
     ]
     assert state.snapshot.startswith("serving/snapshots/2023-12-28-")

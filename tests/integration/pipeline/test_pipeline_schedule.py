@@ -1,11 +1,11 @@
-"""The schedules of the template, fired by hand: one run per model type and week, and nobody's current run."""
+"""Schedules of the template, fired by hand: one run per model type and week, never the current."""
 
 from datetime import UTC, datetime
 
 import pytest
 from waiting import until
 
-from b3shared.models import MODELS
+from b3shared.params.models import model_types
 from b3shared.params.run import PipelineParams
 from b3shared.runs.run import Run, list_runs
 
@@ -13,8 +13,8 @@ SUNDAY = datetime(2024, 1, 7, 9, tzinfo=UTC)
 NEXT_SUNDAY = datetime(2024, 1, 14, 9, tzinfo=UTC)
 
 
-def strike(faulty, moment, model_type="rf"):
-    """Let a model type's schedule strike and wait until the starter has dealt with it."""
+def fire(faulty, moment, model_type="rf"):
+    """Fire a model type's schedule and wait until the starter has answered."""
     log = faulty.stack.logs("StartRunFunction", 1000).count('"message":"schedule"')
     fired = faulty.stack.fire_schedules(f"retrain-{model_type}", at=moment)
     assert len(fired) == 1
@@ -25,20 +25,19 @@ def strike(faulty, moment, model_type="rf"):
 
 
 def test_the_schedule_starts_one_run_per_week_whatever_becomes_of_it(faulty):
-    faulty.empty_quotes()  # the runs fail soon: here is only asked which of them there are
+    faulty.empty_quotes()  # the runs fail soon: only which of them exist is asked here
     api = faulty.api
     api.ok("clear-state")
-    strike(faulty, SUNDAY)
-    strike(faulty, SUNDAY)
+    fire(faulty, SUNDAY)
+    fire(faulty, SUNDAY)
     api.ended("scheduled-rf-2024w01")
-    strike(faulty, SUNDAY)
+    fire(faulty, SUNDAY)
     assert api.executions("scheduled-rf-2024w01") == ["scheduled-rf-2024w01.all.1"]
-    strike(faulty, NEXT_SUNDAY)
+    fire(faulty, NEXT_SUNDAY)
     assert api.executions("scheduled-rf-2024w02") == ["scheduled-rf-2024w02.all.1"]
     api.ended("scheduled-rf-2024w02")
-    strike(
-        faulty, SUNDAY, "lstm"
-    )  # at the same time as the forest's, on AWS; here one run is allowed at once
+    # on AWS at the same time as the forest's; here one run is allowed at once
+    fire(faulty, SUNDAY, "lstm")
     api.ended("scheduled-lstm-2024w01")
     scheduled = [run for run in list_runs(faulty.storage) if run.startswith("scheduled-")]
     assert scheduled == ["scheduled-lstm-2024w01", "scheduled-rf-2024w01", "scheduled-rf-2024w02"]
@@ -54,10 +53,12 @@ def test_every_type_of_model_has_its_schedule(faulty):
         schedule["Name"]
         for schedule in faulty.stack.client("scheduler").list_schedules()["Schedules"]
     ]
-    assert {name.rpartition("-retrain-")[2] for name in names if "-retrain-" in name} == set(MODELS)
+    assert {name.rpartition("-retrain-")[2] for name in names if "-retrain-" in name} == set(
+        model_types()
+    )
 
 
-@pytest.mark.parametrize("model_type", sorted(MODELS))
+@pytest.mark.parametrize("model_type", sorted(model_types()))
 def test_a_scheduled_run_that_failed_says_why(faulty, model_type):
     status = faulty.api.status(f"scheduled-{model_type}-2024w01")
     assert status["steps"]["load_data"]["error"]["code"] == "NO_QUOTES"

@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 import yaml
 from moto import mock_aws
 from paths import ROOT
+from small_disk import small_disk
 from small_run import SMALL
 
 from b3shared.api.errors import HTTP_STATUS
@@ -65,15 +65,9 @@ def test_libraries_keep_files_in_the_temporary_cache_unless_a_variable_is_set(
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A file system of 1 MiB, for temporary files."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True
-    ).returncode:
-        pytest.skip("mounting a small file system is not allowed here")
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with small_disk(tmp_path / "disk") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        yield folder
 
 
 def spilt(folder: Path) -> None:

@@ -118,7 +118,7 @@ def test_versions_of_two_holes_are_fed_each_with_its_own(frame: pd.DataFrame) ->
     row = snapshot.ticker.tolist().index("BBAS3")
     features = build_features(holed(frame), "v2", 2e6, 252)
     np.testing.assert_array_equal(
-        long[row, -1], features.X[features.shared.panel.newest[row]].astype(np.float32)
+        long[row, -1], features.X[features.series.panel.newest[row]].astype(np.float32)
     )
     assert short.shape == long.shape
     assert np.isfinite(snapshot.volatility).all()

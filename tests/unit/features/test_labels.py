@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from b3shared.core.vocabulary import BUY, HOLD, SELL, UNLABELLED
-from b3shared.features.build import Series
 from b3shared.features.labels import Labels, build_labels
 from b3shared.features.panel import Panel
+from b3shared.features.series import Series
 from b3shared.params.run import PipelineParams
 
 KINDS = [

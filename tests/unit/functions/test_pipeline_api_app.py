@@ -50,7 +50,7 @@ def refused(answer: tuple[int, dict[str, Any]]) -> str:
             '{"horizon": ' + "[" * 500 + "]" * 500 + "}",
             "body: not JSON (nested deeper than 32 levels)",
         ),
-        ({"min_turnover": "inf"}, "min_turnover = 'inf': input should be a finite number"),
+        ({"min_turnover": "inf"}, "min_turnover must be a finite number >= 0, got 'inf'"),
         ({"run_id": "a\u0000"}, "run_id 'a\\x00'"),
         ({"wait_seconds": -(10**400)}, "wait_seconds must be a number of seconds >= 0, got -1000"),
     ],

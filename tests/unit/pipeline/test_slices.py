@@ -1,6 +1,7 @@
 """A training that is interrupted and called again: what the run says meanwhile, and what becomes of rivals."""
 
 import shutil
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from small_run import SMALL
 from b3shared.api.responses import status_answer
 from b3shared.core.config import Settings
 from b3shared.core.errors import InvalidParameterError, SupersededError, TooManySlicesError
-from b3shared.models import MODELS
 from b3shared.models.base import Unfinished
+from b3shared.params.models import CATALOGUE, model_spec
 from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline, run_step
@@ -36,7 +37,8 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(split: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setitem(MODELS, "rf", "sliced_forest:SlicedForest")
+    sliced = replace(model_spec("rf"), implementation="sliced_forest:SlicedForest")
+    monkeypatch.setitem(CATALOGUE, "rf", sliced)
     return Run.open(FolderStorage(shutil.copytree(split, tmp_path / "store")), "first")
 
 

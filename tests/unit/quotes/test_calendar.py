@@ -11,6 +11,7 @@ import pytest
 from b3shared.core.errors import MissingSessionsError
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.calendar import (
+    TradingActivity,
     calendar_findings,
     check_complete,
     closed_days,
@@ -95,7 +96,7 @@ def test_a_long_panel_misses_no_session_and_its_thin_ones_are_named(shared_data:
     frame = duckdb.sql(
         f"SELECT ticker, date FROM '{shared_data / 'b3_daily.parquet'}' ORDER BY ticker, date"
     ).df()
-    findings = calendar_findings(days_of(frame), frame)
+    findings = calendar_findings(days_of(frame), TradingActivity.from_frame(frame))
     assert kinds(findings)["missing_session"] == 0
     assert {example[:10] for example in told(findings, "thin_session")} == {
         "2014-03-19",
@@ -121,10 +122,15 @@ def test_missing_sessions_are_listed_whatever_the_tickers_that_were_asked_for(
     bundled: pd.DataFrame,
 ) -> None:
     holed = without(bundled, "2021-03-10", "2021-03-11", "2022-06-07")
-    findings = calendar_findings(days_of(holed), holed)
+    findings = calendar_findings(days_of(holed), TradingActivity.from_frame(holed))
     assert told(findings, "missing_session") == ("2021-03-10", "2021-03-11", "2022-06-07")
     one = holed[holed["ticker"] == "PETR4"]
-    assert kinds(calendar_findings(days_of(bundled), one))["missing_session"] == 0
+    assert (
+        kinds(calendar_findings(days_of(bundled), TradingActivity.from_frame(one)))[
+            "missing_session"
+        ]
+        == 0
+    )
 
 
 def test_a_load_with_more_holes_than_allowed_fails_with_the_list(
@@ -205,7 +211,11 @@ def test_days_to_come_and_no_day_at_all_are_left_to_other_findings() -> None:
 
 def test_a_ticker_that_stopped_trading_is_stale(bundled: pd.DataFrame) -> None:
     gone = bundled[(bundled["ticker"] != "MGLU3") | (bundled["date"] <= "2023-10-31")]
-    (stale,) = [f for f in calendar_findings(days_of(bundled), gone) if f.kind == "stale_ticker"]
+    (stale,) = [
+        f
+        for f in calendar_findings(days_of(bundled), TradingActivity.from_frame(gone))
+        if f.kind == "stale_ticker"
+    ]
     ahead = len(sessions(date(2023, 11, 1), bundled["date"].max().date()))
     assert (stale.rows, stale.examples) == (1, (f"MGLU3 2023-10-31: {ahead} sessions ago",))
 

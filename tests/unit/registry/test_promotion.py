@@ -18,11 +18,16 @@ from b3shared.core.serialization import to_json
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.serving_snapshot import build_snapshot
 from b3shared.registry.compatibility import FEATURE_SETS, Universe, offer_key, offer_name
-from b3shared.registry.promotion import check_live, fed_manifests, promote, rollback
-from b3shared.registry.release import KEY, Release
+from b3shared.registry.key import ModelKey
+from b3shared.registry.promotion import check_live, promote, rollback, served_manifests
+from b3shared.registry.release import Release
+from b3shared.registry.release_state import KEY
 from b3shared.registry.versions import Registry
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage, Storage
+
+RF = ModelKey("models", "rf")
+LSTM = ModelKey("models", "lstm")
 
 PARAMS = PipelineParams().model_dump(mode="json")
 V1, V2 = (offer_name(feature_set, Universe(PARAMS["min_turnover"])) for feature_set in FEATURE_SETS)
@@ -78,8 +83,8 @@ def test_the_event_says_who_why_from_to_and_the_skill_of_the_manifest(
     state = promote(
         storage, "models", "rf", second, who="joão", why="better calibrated", expected=first
     )
-    assert state.live == {"models/rf": second}
-    assert state.skill == {"models/rf": "none"}
+    assert state.live == {RF: second}
+    assert state.skill == {RF: "none"}
     events = [
         {name: value for name, value in event.items() if name != "at"} for event in state.events[1:]
     ]
@@ -103,7 +108,7 @@ def test_without_a_snapshot_any_registered_version_may_go_live(
     storage: Storage, tmp_path: Path
 ) -> None:
     version = register(storage, tmp_path, "one", ["rsi_14", "of_tomorrow"])
-    assert promote(storage, "models", "rf", version, **WHO).live == {"models/rf": version}
+    assert promote(storage, "models", "rf", version, **WHO).live == {RF: version}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +169,7 @@ def test_a_version_that_looks_back_further_than_the_snapshot_is_refused_until_on
         )
         for lookback in (4, 5)
     )
-    assert promote(storage, "models", "lstm_mtl", near, **WHO).live == {"models/lstm": near}
+    assert promote(storage, "models", "lstm_mtl", near, **WHO).live == {LSTM: near}
     before = storage.read(KEY)
     with pytest.raises(
         IncompatibleFeaturesError, match=f"version {far} looks back 5 sessions; .* windows of 4"
@@ -173,8 +178,8 @@ def test_a_version_that_looks_back_further_than_the_snapshot_is_refused_until_on
     assert caught.value.details == {"have": 4, "needed": 5}
     assert storage.read(KEY) == before
     serve(storage, build_snapshot(eight, 5, {Universe(PARAMS["min_turnover"])}), tmp_path)
-    assert promote(storage, "models", "lstm", far, **WHO).live == {"models/lstm": far}
-    assert rollback(storage, "models", "lstm", **WHO).live == {"models/lstm": near}
+    assert promote(storage, "models", "lstm", far, **WHO).live == {LSTM: far}
+    assert rollback(storage, "models", "lstm", **WHO).live == {LSTM: near}
 
 
 def test_a_snapshot_of_schema_1_feeds_single_rows_only(
@@ -207,7 +212,7 @@ def test_book_features_need_a_snapshot_with_the_book(
         promote(storage, "models", "rf", version, **WHO)
     assert caught.value.details["missing"] == list(BOOK)
     serve(storage, with_book, tmp_path)
-    assert promote(storage, "models", "rf", version, **WHO).live == {"models/rf": version}
+    assert promote(storage, "models", "rf", version, **WHO).live == {RF: version}
 
 
 def test_a_version_that_learnt_from_features_of_other_code_waits_for_a_snapshot_of_its_own(
@@ -226,12 +231,11 @@ def test_a_version_that_learnt_from_features_of_other_code_waits_for_a_snapshot_
     ):
         promote(storage, "models", "rf", new, **WHO)
     assert storage.read(KEY) == before
-    check_live(
-        storage, snapshot.save(storage, tmp_path)
-    )  # the snapshots of the new code feed the old version all the same
+    # the snapshots of the new code have what the old version needs all the same
+    check_live(storage, snapshot.save(storage, tmp_path), Release(storage).state())
     serve(storage, snapshot, tmp_path)
-    assert promote(storage, "models", "rf", new, **WHO).live == {"models/rf": new}
-    assert rollback(storage, "models", "rf", **WHO).live == {"models/rf": old}
+    assert promote(storage, "models", "rf", new, **WHO).live == {RF: new}
+    assert rollback(storage, "models", "rf", **WHO).live == {RF: old}
 
 
 def test_a_snapshot_that_does_not_say_by_what_code_it_was_made_takes_every_version(
@@ -244,7 +248,7 @@ def test_a_snapshot_that_does_not_say_by_what_code_it_was_made_takes_every_versi
         to_json({name: value for name, value in stored.items() if name != "features_version"}),
     )
     version = register(storage, tmp_path, "one", list(snapshot.names[V2]), features_version=0)
-    assert promote(storage, "models", "rf", version, **WHO).live == {"models/rf": version}
+    assert promote(storage, "models", "rf", version, **WHO).live == {RF: version}
 
 
 def test_what_is_not_registered_cannot_go_live(storage: Storage, tmp_path: Path) -> None:
@@ -279,43 +283,38 @@ def test_of_two_promotions_at_the_same_time_one_loses(storage: Storage, tmp_path
     rival = FolderStorage(storage.url)
 
     class Overtaken(FolderStorage):
-        """Somebody else promotes between this one's last reading of the release and its writing."""
-
-        reads = 0
+        """Somebody else promotes between this one's reading of the release and its writing."""
 
         def read_versioned(self, key: str) -> tuple[bytes, str] | None:
             found = super().read_versioned(key)
-            self.reads += key == KEY
-            if (
-                key == KEY and self.reads == 2
-            ):  # the first is for the snapshot, the second what the swap rests on
+            if key == KEY:
                 promote(rival, "models", "rf", second, who="rival", why="was faster")
             return found
 
     with pytest.raises(ConflictError):
         promote(Overtaken(storage.url), "models", "rf", first, **WHO)
     state = Release(storage).state()
-    assert state.live == {"models/rf": second}
+    assert state.live == {RF: second}
     assert [event["who"] for event in state.events] == ["rival"]
 
 
-def test_a_snapshot_that_cannot_feed_what_is_live_is_found_out(
+def test_a_snapshot_without_the_features_of_a_live_version_is_refused(
     storage: Storage, snapshot: Snapshot, eight: pd.DataFrame, tmp_path: Path
 ) -> None:
     # two tickers cannot be ranked: no v2
     few = eight[eight["ticker"].isin(["PETR4", "VALE3"])].reset_index(drop=True)
     key = build_snapshot(few, 4, {Universe(PARAMS["min_turnover"])}).save(storage, tmp_path)
-    check_live(storage, key)  # nothing is live
+    check_live(storage, key, Release(storage).state())  # nothing is live
     version = register(storage, tmp_path, "one", list(snapshot.names[V2]))
     promote(storage, "models", "rf", version, **WHO)
     with pytest.raises(
         IncompatibleFeaturesError, match=f"version {version} needs features v2-2000000"
     ):
-        check_live(storage, key)
-    check_live(storage, snapshot.save(storage, tmp_path))
+        check_live(storage, key, Release(storage).state())
+    check_live(storage, snapshot.save(storage, tmp_path), Release(storage).state())
 
 
-def test_a_rollback_to_what_the_snapshot_cannot_feed_is_refused_and_nothing_changes(
+def test_a_rollback_to_a_version_whose_features_the_snapshot_lacks_changes_nothing(
     storage: Storage, snapshot: Snapshot, tmp_path: Path
 ) -> None:
     first = register(storage, tmp_path, "one", ["return_1", "of_another_time"])
@@ -329,7 +328,7 @@ def test_a_rollback_to_what_the_snapshot_cannot_feed_is_refused_and_nothing_chan
     assert storage.read(KEY) == before
 
 
-def test_publishing_feeds_what_a_rollback_may_reach(
+def test_a_snapshot_serves_the_versions_that_a_rollback_may_reach(
     storage: Storage, snapshot: Snapshot, tmp_path: Path
 ) -> None:
     versions = [
@@ -338,5 +337,7 @@ def test_publishing_feeds_what_a_rollback_may_reach(
     ]
     for version in versions:
         promote(storage, "models", "rf", version, **WHO)
-    assert [manifest["version"] for manifest in fed_manifests(storage)] == versions
-    assert rollback(storage, "models", "rf", **WHO).live == {"models/rf": versions[1]}
+    assert [
+        manifest["version"] for manifest in served_manifests(storage, Release(storage).state())
+    ] == versions
+    assert rollback(storage, "models", "rf", **WHO).live == {RF: versions[1]}

@@ -10,15 +10,21 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from b3shared.core.errors import (
+    ArtifactCorruptError,
     ArtifactNotFoundError,
     ConflictError,
     InvalidParameterError,
     NothingLiveError,
     UnknownModelError,
 )
-from b3shared.registry.release import KEY, MAX_EVENTS, Release, ReleaseState
+from b3shared.registry.key import ModelKey
+from b3shared.registry.release import Release
+from b3shared.registry.release_state import KEY, MAX_EVENTS, ReleaseState
 from b3shared.registry.versions import Registry
 from b3shared.storage import FolderStorage, S3Storage
+
+RF = ModelKey("models", "rf")
+LSTM = ModelKey("models", "lstm")
 
 WHO = {"who": "maria", "why": "test"}
 
@@ -76,7 +82,7 @@ def test_a_promotion_makes_the_version_live_and_tells_who_when_why_from_and_to(s
     )
     assert release.state() == state
     assert release.live("models", "rf") == second
-    assert (state.live, state.skill) == ({"models/rf": second}, {"models/rf": "weak"})
+    assert (state.live, state.skill) == ({RF: second}, {RF: "weak"})
     assert state.sequence == 2
     at = [event.pop("at") for event in state.events]
     assert at == sorted(at)
@@ -111,7 +117,7 @@ def test_types_and_namespaces_live_side_by_side(folder_storage, tmp_path):
     release.promote("models", "rf", rf, **WHO)
     release.promote("models", "lstm", lstm, **WHO)
     release.promote("team-b", "rf", mine, **WHO)
-    assert release.state().live == {"models/rf": rf, "models/lstm": lstm, "team-b/rf": mine}
+    assert release.state().live == {RF: rf, LSTM: lstm, ModelKey("team-b", "rf"): mine}
 
 
 def test_an_unregistered_version_is_never_made_live(storage, tmp_path):
@@ -133,8 +139,8 @@ def test_promoting_what_is_live_already_changes_nothing_but_its_skill(folder_sto
     before = release.promote("models", "rf", second, **WHO)
     assert release.promote("models", "rf", second, **WHO) == before
     state = release.promote("models", "rf", second, **WHO, skill="proven")
-    assert (state.skill["models/rf"], state.sequence) == ("proven", 3)
-    assert release.rollback("models", "rf", **WHO).live["models/rf"] == first
+    assert (state.skill[RF], state.sequence) == ("proven", 3)
+    assert release.rollback("models", "rf", **WHO).live[RF] == first
 
 
 def test_a_promotion_that_expects_something_else_to_be_live_is_refused(storage, tmp_path):
@@ -168,7 +174,7 @@ def test_rollbacks_walk_back_one_after_the_other_and_bring_the_skill_back(storag
     for version, skill in ((first, "weak"), (second, "proven"), (third, "none")):
         release.promote("models", "rf", version, **WHO, skill=skill)
     state = release.rollback("models", "rf", who="joao", why="bad day")
-    assert (state.live["models/rf"], state.skill["models/rf"]) == (second, "proven")
+    assert (state.live[RF], state.skill[RF]) == (second, "proven")
     event = state.events[-1]
     assert (event["action"], event["from"], event["to"], event["who"]) == (
         "rollback",
@@ -177,7 +183,7 @@ def test_rollbacks_walk_back_one_after_the_other_and_bring_the_skill_back(storag
         "joao",
     )
     state = release.rollback("models", "rf", **WHO)
-    assert (state.live["models/rf"], state.skill["models/rf"]) == (first, "weak")
+    assert (state.live[RF], state.skill[RF]) == (first, "weak")
     with pytest.raises(UnknownModelError, match="nothing was live before"):
         release.rollback("models", "rf", **WHO)
     assert release.state() == state
@@ -190,8 +196,8 @@ def test_a_rollback_after_a_new_promotion_returns_to_what_that_replaced(folder_s
         release.promote("models", "rf", version, **WHO)
     release.rollback("models", "rf", **WHO)
     release.promote("models", "rf", fourth, **WHO)
-    assert release.rollback("models", "rf", **WHO).live["models/rf"] == second
-    assert release.rollback("models", "rf", **WHO).live["models/rf"] == first
+    assert release.rollback("models", "rf", **WHO).live[RF] == second
+    assert release.rollback("models", "rf", **WHO).live[RF] == first
 
 
 def test_a_rollback_looks_at_its_own_type_only(folder_storage, tmp_path):
@@ -203,7 +209,7 @@ def test_a_rollback_looks_at_its_own_type_only(folder_storage, tmp_path):
     release.promote("models", "lstm", lstm, **WHO)
     with pytest.raises(UnknownModelError):
         release.rollback("models", "lstm", **WHO)
-    assert release.rollback("models", "rf", **WHO).live == {"models/rf": first, "models/lstm": lstm}
+    assert release.rollback("models", "rf", **WHO).live == {RF: first, LSTM: lstm}
 
 
 def test_a_version_that_is_gone_is_not_rolled_back_to(folder_storage, tmp_path):
@@ -235,7 +241,7 @@ def test_any_mix_of_promotions_and_rollbacks_behaves_as_a_stack(tmp_path_factory
         else:
             with pytest.raises((UnknownModelError, NothingLiveError)):
                 release.rollback("models", "rf", **WHO)
-        assert release.state().live.get("models/rf") == (stack[-1] if stack else None)
+        assert release.state().live.get(RF) == (stack[-1] if stack else None)
 
 
 # -- snapshot
@@ -360,11 +366,7 @@ def test_racing_promotions_of_different_versions_from_one_state_have_one_winner(
     def promote(version):
         gate.wait()
         try:
-            return (
-                Release(storage)
-                .promote("models", "rf", version, **WHO, expected=first)
-                .live["models/rf"]
-            )
+            return Release(storage).promote("models", "rf", version, **WHO, expected=first).live[RF]
         except ConflictError:
             return None
 
@@ -389,7 +391,7 @@ def test_history_keeps_the_last_changes_and_lets_go_of_old_snapshots_first(
     assert len(state.events) == MAX_EVENTS
     assert state.sequence == MAX_EVENTS + 7
     assert state.events[-1]["to"] == state.snapshot == f"snapshot-{MAX_EVENTS + 4}"
-    assert release.rollback("models", "rf", **WHO).live["models/rf"] == first
+    assert release.rollback("models", "rf", **WHO).live[RF] == first
 
 
 def test_rollback_still_walks_back_when_the_first_promotions_are_forgotten(
@@ -403,22 +405,80 @@ def test_rollback_still_walks_back_when_the_first_promotions_are_forgotten(
     assert (len(state.events), state.events[0]["sequence"]) == (MAX_EVENTS, 4)
     live = MAX_EVENTS + 2
     for back in range(1, 4):
-        assert (
-            release.rollback("models", "rf", **WHO).live["models/rf"] == versions[(live - back) % 3]
-        )
+        assert release.rollback("models", "rf", **WHO).live[RF] == versions[(live - back) % 3]
 
 
 def test_the_oldest_event_still_tells_what_was_live_before_it(
     folder_storage, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("b3shared.registry.release.MAX_EVENTS", 1)
+    monkeypatch.setattr("b3shared.registry.release_state.MAX_EVENTS", 1)
     first, second, *_ = register(folder_storage, tmp_path)
     release = Release(folder_storage)
     release.promote("models", "rf", first, **WHO)
     release.promote("models", "rf", second, **WHO)
-    assert release.rollback("models", "rf", **WHO).live["models/rf"] == first
+    assert release.rollback("models", "rf", **WHO).live[RF] == first
 
 
 def test_a_state_cannot_be_changed_in_hand():
     with pytest.raises(FrozenInstanceError):
         ReleaseState().sequence = 3
+
+
+# -- the stored form
+
+
+def test_a_release_with_a_model_type_of_other_code_is_changed_without_losing_it(
+    folder_storage, tmp_path
+):
+    version = register(folder_storage, tmp_path, 1)[0]
+    release = Release(folder_storage)
+    state = release.promote("models", "rf", version, **WHO)
+    other = ModelKey("models", "transformer")
+    folder_storage.put(
+        KEY, state.pointed("promote", other, "1", "none", "me", "test").to_document()
+    )
+    release.promote("models", "rf", version, **WHO, skill="weak")
+    assert release.state().live == {RF: version, other: "1"}
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"live": {"models": "1"}}', "no JSON"])
+def test_a_stored_release_that_is_none_is_named(folder_storage, text):
+    folder_storage.put(KEY, text.encode())
+    with pytest.raises(ArtifactCorruptError, match=r"serving/release\.json"):
+        Release(folder_storage).state()
+
+
+def test_a_release_is_read_again_only_where_it_has_changed(storage, tmp_path):
+    release = Release(storage)
+    assert release.changed_since(None) is None
+    first, second, *_ = register(storage, tmp_path)
+    state = release.promote("models", "rf", first, **WHO)
+    assert release.changed_since(None) == state
+    assert release.changed_since(state.etag) is None
+    assert release.changed_since(state.etag) is None
+    after = release.promote("models", "rf", second, **WHO)
+    assert release.changed_since(state.etag) == after
+
+
+def test_a_check_sees_the_state_that_the_change_replaces_and_may_keep_it(folder_storage, tmp_path):
+    first, second, *_ = register(folder_storage, tmp_path)
+    release = Release(folder_storage)
+    folder_storage.put("snapshot", b"x")
+    for version in (first, second):
+        release.promote("models", "rf", version, **WHO)
+    before = release.state()
+    seen = []
+
+    def refuse(state):
+        seen.append(state)
+        raise InvalidParameterError("kept")
+
+    for change in (
+        lambda: release.promote("models", "rf", first, **WHO, check=refuse),
+        lambda: release.rollback("models", "rf", **WHO, check=refuse),
+        lambda: release.set_snapshot("snapshot", "2024-01-02", who="me", check=refuse),
+    ):
+        with pytest.raises(InvalidParameterError, match="kept"):
+            change()
+    assert seen == [before] * 3
+    assert release.state() == before

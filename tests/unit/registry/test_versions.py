@@ -211,7 +211,7 @@ def test_files_that_cannot_be_kept_are_refused_before_anything_is_written(
 
 def test_an_unknown_type_or_a_malformed_namespace_is_refused(registry, storage, files):
     with pytest.raises(
-        InvalidParameterError, match="allowed are rf, random_forest, lstm, lstm_mtl"
+        InvalidParameterError, match="must be one of rf, random_forest, lstm, lstm_mtl"
     ):
         registry.register("svm", files(model=b"1"), {"train_end": "2023-12-28"})
     for namespace in ("", "UP", "a/b", "a" * 33, "a\n"):

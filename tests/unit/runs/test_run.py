@@ -20,7 +20,7 @@ from b3shared.core.errors import (
     StepNotReadyError,
     UnknownRunError,
 )
-from b3shared.params.models import RandomForestParams
+from b3shared.params.random_forest import RandomForestParams
 from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.runs.run import CODE_VERSION, Run, list_runs, new_run_id

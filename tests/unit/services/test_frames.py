@@ -10,7 +10,7 @@ from b3shared.dataset.table import Dataset
 from b3shared.features.training_table import preprocess
 from b3shared.params.run import PipelineParams
 from b3shared.services import B3ModelPreprocessingService, B3ModelTrainingService
-from b3shared.services.frames import NEEDED, to_table
+from b3shared.services.frames import to_table
 from b3shared.services.preprocessing import params_with
 
 Stage = tuple[pd.DataFrame, pd.DataFrame, "pd.Series[str]"]
@@ -134,7 +134,6 @@ def test_the_forest_needs_none_of_it(parts: dict) -> None:
     data, rows = to_table(parts, "rf")
     assert np.isnan(data.volatility).all()
     assert [len(found) for found in rows.values()] == [len(X) for X, _ in parts.values()]
-    assert "rf" not in NEEDED
 
 
 @pytest.mark.parametrize(

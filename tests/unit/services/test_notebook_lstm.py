@@ -172,7 +172,7 @@ def test_what_is_served_is_what_predict_says(
         assert answer["predicted_return"] == pytest.approx(row["predicted_return"], abs=1e-5)
         assert answer["interval"]["price_low"] == pytest.approx(row["price_low"], abs=1e-3)
         assert set(answer["feature_importance"]) == set(answer["features_used"])
-        assert answer["interval"]["level"] == PipelineParams().lstm.interval_level
+        assert answer["interval"]["level"] == PipelineParams().interval_level
         assert (answer["sequence_length"], answer["features_count"]) == (8, 39)
 
 

@@ -27,8 +27,10 @@ from b3shared.core.errors import (
     UnknownModelError,
 )
 from b3shared.registry.promotion import promote, rollback
-from b3shared.registry.release import KEY, Release
-from b3shared.serving.live import CHECK_SECONDS, HUNG_SECONDS, KEPT_VERSIONS, RETRY_SECONDS, Live
+from b3shared.registry.release import Release
+from b3shared.registry.release_state import KEY
+from b3shared.serving.live import CHECK_SECONDS, HUNG_SECONDS, RETRY_SECONDS, Live
+from b3shared.serving.version_cache import KEPT_VERSIONS
 from b3shared.storage import FolderStorage
 
 WHO: dict[str, Any] = {"who": "maria", "why": "reads well"}
@@ -319,6 +321,45 @@ def test_both_types_are_served_and_each_is_promoted_and_rolled_back_by_itself(
     assert name_of(serving.after(CHECK_SECONDS), "lstm") == lstms[0]
 
 
+def test_a_type_that_was_promoted_just_now_is_seen_a_second_after_the_last_look(
+    serving: World,
+) -> None:
+    with pytest.raises(NothingLiveError, match="models/lstm is live yet"):
+        serving.live.ask("lstm")
+    version = serving.register(3, "lstm", lookback=4)
+    serving.promote(version, "lstm")
+    serving.live._moment = 0.0  # it waits as a cold request does
+    serving.now += RETRY_SECONDS / 2
+    with pytest.raises(NothingLiveError, match="models/lstm is live yet"):
+        serving.live.ask("lstm")
+
+    serving.now += RETRY_SECONDS / 2
+    assert serving.live.ask("lstm")[1].name == version
+    assert serving.live.ask("rf")[1].name == name_of(serving.live)
+    assert serving.watched.looks == ["plain", "conditional"]
+
+
+def test_a_type_that_is_not_live_is_looked_for_once_a_second_at_most(serving: World) -> None:
+    for _ in range(40):
+        serving.now += RETRY_SECONDS / 4
+        with pytest.raises(NothingLiveError):
+            serving.live.ask("lstm")
+        serving.live.ask("rf")
+    assert serving.watched.looks == ["plain"] + 10 * ["conditional"]
+
+
+def test_a_named_version_whose_features_were_published_just_now_is_answered_from_them(
+    serving: World,
+) -> None:
+    far = serving.register(3, "lstm", lookback=6)
+    snapshot, version = serving.live.ask("lstm", far)
+    assert (version.name, snapshot.lookback) == (far, 4)
+    serving.serve(as_of="2024-01-02", lookback=6)
+    serving.now += RETRY_SECONDS
+    snapshot, version = serving.live.ask("lstm", far)
+    assert (version.name, snapshot.lookback) == (far, 6)
+
+
 def test_few_versions_are_kept_and_never_is_the_live_one_dropped(serving: World) -> None:
     live, names = (
         serving.live.version("rf"),
@@ -329,7 +370,7 @@ def test_few_versions_are_kept_and_never_is_the_live_one_dropped(serving: World)
     serving.live.version("rf", serving.register(99))
     assert serving.live.version("rf", names[1]) is kept[names[1]]
     assert serving.live.version("rf", names[0]) is not kept[names[0]]  # left, and was loaded again
-    assert len(serving.live._loaded) == KEPT_VERSIONS
+    assert len(serving.live._versions) == KEPT_VERSIONS
     serving.watched.down = True
     assert serving.live.version("rf") is live
     assert serving.live.version("rf", live.name) is live
@@ -430,6 +471,15 @@ def test_a_cold_start_without_an_answer_says_so(silent: SilentWorld) -> None:
     cold._cold = 60
     cold.refresh()
     assert cold.pair("rf")[1].name == name_of(silent.live)
+
+
+def test_a_request_for_a_type_that_is_not_live_waits_for_a_silent_storage_in_bounded_time(
+    silent: SilentWorld,
+) -> None:
+    silent.now += RETRY_SECONDS
+    with pytest.raises(NothingLiveError, match="could not be read: try again"):
+        silent.live.ask("lstm")
+    assert silent.live.ask("rf")[1].name == name_of(silent.live)
 
 
 # -- what loads but cannot answer

@@ -45,6 +45,7 @@ from b3shared.models.scorer import Scorer
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.serving_snapshot import build_snapshot
 from b3shared.registry.compatibility import offer_name, universe_of
+from b3shared.registry.key import ModelKey
 from b3shared.registry.promotion import promote
 from b3shared.registry.release import Release
 from b3shared.registry.versions import Registry
@@ -54,6 +55,8 @@ from b3shared.serving.live import CHECK_SECONDS, Live
 from b3shared.serving.predictor import FRESH_SESSIONS, OTHER_FEATURES, Predictor
 from b3shared.serving.rows import GONE_SESSIONS
 from b3shared.storage import FolderStorage
+
+RF = ModelKey("models", "rf")
 
 FOREST = {name: value for name, value in SMALL.items() if name != "tickers"}
 PARAMS = PipelineParams.of(FOREST)
@@ -550,7 +553,7 @@ def test_every_other_field_says_what_is_known(trained: World) -> None:
     assert {reason["return_effect"] for reason in answer["explanation"]["reasons"]} == {None}
     assert answer["target"] == manifest["target"] == "direction, horizon 2, width 0.5"
     assert answer["decision"] == "lift"
-    assert answer["skill"] == Release(trained.store).state().skill["models/rf"]
+    assert answer["skill"] == Release(trained.store).state().skill[RF]
     assert sum(answer["base_rates"]) == pytest.approx(1)
     assert sum(answer["prediction_probabilities"][0]) == pytest.approx(1)
     assert answer["explanation"]["method"] == "occlusion to the training median"
@@ -567,7 +570,7 @@ def test_a_registered_version_can_be_chosen_and_an_unknown_one_not(
     assert tiny.batch(["PETR4"], model_version=other)["model_version"] == other
     with pytest.raises(UnknownModelError, match=f"{live['model_version']} is live"):
         tiny.predict("PETR4", model_version="20200101-00000000")
-    with pytest.raises(InvalidParameterError, match="'svm': allowed are rf"):
+    with pytest.raises(InvalidParameterError, match="must be one of rf, .*, got 'svm'"):
         tiny.predict("PETR4", model_type="svm")
 
 

@@ -48,6 +48,15 @@ def test_of_every_bundled_ticker_it_is_what_the_training_table_has(bundled: pd.D
     assert compared > 55
 
 
+def test_making_windows_leaves_the_features_as_they_were(eight: pd.DataFrame) -> None:
+    features = build_features(eight, "v1", 1e13)
+    assert not features.eligible.any()
+    newest_windows(features, 4)
+    assert not features.eligible.any()
+    with pytest.raises(ValueError, match="read-only"):
+        features.eligible[0] = True
+
+
 def gathered(data: Dataset, rows: np.ndarray, lookback: int) -> np.ndarray:
     """(rows, lookback, features): what the training reads."""
     out = np.empty((lookback, len(rows), data.X.shape[1]), dtype=np.float32)
@@ -103,7 +112,7 @@ def test_rows_that_are_not_trained_on_are_left_out_and_the_gap_is_counted(
     data = preprocess(gappy, params).data
     features = build_features(gappy, feature_set, params.min_turnover, params.max_gap)
     windows, sessions = newest_windows(features, lookback)
-    tickers = features.shared.panel.tickers.tolist()
+    tickers = features.series.panel.tickers.tolist()
     for number, ticker in enumerate(tickers):
         expected, numbers = by_hand(data, ticker, lookback)
         if ticker == "VALE3":  # its newest row is illiquid
@@ -131,7 +140,7 @@ def test_a_young_ticker_has_slots_without_a_row(gappy: pd.DataFrame) -> None:
     young = gappy.drop(gappy.index[gappy["ticker"] == "WEGE3"][:-130]).reset_index(drop=True)
     features = build_features(young, "v2", 2e6)
     windows, sessions = newest_windows(features, LOOKBACK)
-    number = features.shared.panel.tickers.tolist().index("WEGE3")
+    number = features.series.panel.tickers.tolist().index("WEGE3")
     assert (
         int((sessions[number] == NO_ROW).sum()) == LOOKBACK - 10
     )  # the longest feature needs 120 returns

@@ -11,7 +11,7 @@ from moto import mock_aws
 
 import b3shared
 from b3shared.api.errors import HTTP_STATUS
-from b3shared.core.config import BUNDLED_QUOTES
+from b3shared.core.config import BUNDLED_QUOTES, DatabaseSettings
 from b3shared.core.errors import (
     DiskFullError,
     InvalidParameterError,
@@ -32,6 +32,10 @@ from b3shared.storage.database import (
 )
 
 TOKEN = "tok'en-0123456789"
+
+
+def token(environ):
+    return motherduck_token(DatabaseSettings.from_environment(environ))
 
 
 @pytest.fixture
@@ -59,21 +63,22 @@ def test_on_aws_a_token_in_the_environment_does_not_count():
     with pytest.raises(
         SourceUnavailableError, match=r"MotherDuckSecretArn, the ARN of a secret that holds it$"
     ):
-        motherduck_token({"environment": "AWS", "MOTHERDUCK_TOKEN": TOKEN})
-    assert motherduck_token({"environment": "local", "MOTHERDUCK_TOKEN": f" {TOKEN}\n"}) == TOKEN
+        token({"environment": "AWS", "MOTHERDUCK_TOKEN": TOKEN})
+    assert TOKEN not in repr(DatabaseSettings.from_environment({"MOTHERDUCK_TOKEN": TOKEN}))
+    assert token({"environment": "local", "MOTHERDUCK_TOKEN": f" {TOKEN}\n"}) == TOKEN
 
 
 def test_the_secret_wins_over_the_environment(aws):
     arn = aws.create_secret(Name="motherduck", SecretString=f"{TOKEN}\n")["ARN"]
-    assert motherduck_token({"MOTHERDUCK_SECRET_ARN": arn, "MOTHERDUCK_TOKEN": "other"}) == TOKEN
+    assert token({"MOTHERDUCK_SECRET_ARN": arn, "MOTHERDUCK_TOKEN": "other"}) == TOKEN
 
 
 def test_a_secret_that_is_absent_or_holds_bytes_is_named(aws):
     bytes_only = aws.create_secret(Name="binary", SecretBinary=b"\0\1")["ARN"]
     with pytest.raises(SourceUnavailableError, match=r"binary.* holds no text"):
-        motherduck_token({"MOTHERDUCK_SECRET_ARN": bytes_only})
+        token({"MOTHERDUCK_SECRET_ARN": bytes_only})
     with pytest.raises(SourceUnavailableError, match="nowhere cannot be read"):
-        motherduck_token({"MOTHERDUCK_SECRET_ARN": "nowhere"})
+        token({"MOTHERDUCK_SECRET_ARN": "nowhere"})
 
 
 @pytest.mark.parametrize("location", ["md:", "md:b3;drop", "md:b3?x=1", "md:" + "b" * 64])

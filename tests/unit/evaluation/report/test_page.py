@@ -13,7 +13,7 @@ from b3shared import B3Model
 from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.metrics import class_shares
 from b3shared.evaluation.report.page import render_report
-from b3shared.evaluation.titles import title_of
+from b3shared.evaluation.report.titles import title_of
 from b3shared.models.base import Forecast
 from b3shared.models.conformal import ReturnScale
 from b3shared.params.run import PipelineParams

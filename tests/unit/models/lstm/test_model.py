@@ -32,7 +32,7 @@ from b3shared.models.lstm.export import export_network
 from b3shared.models.lstm.model import LSTMModel
 from b3shared.models.lstm.windows import Examples, Windows, center_and_spread, whole
 from b3shared.models.scorer import Scorer
-from b3shared.params.models import LSTMParams
+from b3shared.params.lstm import LSTMParams
 from b3shared.params.run import PipelineParams
 
 NOBODY = TrainingSession()

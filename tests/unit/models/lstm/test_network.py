@@ -16,7 +16,7 @@ from b3shared.models.lstm.network import (
     focal_loss,
     return_loss,
 )
-from b3shared.params.models import LSTMParams
+from b3shared.params.lstm import LSTMParams
 
 ONES = torch.ones(3)
 

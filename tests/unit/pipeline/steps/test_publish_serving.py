@@ -18,17 +18,22 @@ from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline, run_step
 from b3shared.pipeline.serving_snapshot import _lookback, build_snapshot, refresh
-from b3shared.quotes.lake.lake import LAKE, write_lake
+from b3shared.quotes.lake.lake import LAKE
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.lake.write import write_lake
 from b3shared.registry.compatibility import Universe
+from b3shared.registry.key import ModelKey
 from b3shared.registry.promotion import promote
-from b3shared.registry.release import KEY, Release
+from b3shared.registry.release import Release
+from b3shared.registry.release_state import KEY
 from b3shared.registry.versions import Registry
 from b3shared.runs.run import Run
 from b3shared.serving.live import Live
 from b3shared.serving.predictor import OTHER_FEATURES, Predictor
 from b3shared.serving.snapshot import Snapshot
 from b3shared.storage import FolderStorage, open_storage
+
+RF = ModelKey("models", "rf")
 
 PARAMS = PipelineParams.of(SMALL, end="2023-06-30", lookback=8)
 
@@ -178,7 +183,7 @@ def test_a_version_with_another_liquidity_limit_goes_live_when_its_features_are_
 ) -> None:
     """Saving cannot promote it on the snapshot that is served; publishing makes one that fits both, and does."""
     publish(store)
-    first = Release(store).state().live["models/rf"]
+    first = Release(store).state().live[RF]
     params = PipelineParams.of(
         SMALL, end="2023-06-30", lookback=8, min_turnover=50_000_000, model_dir="wide"
     )
@@ -187,7 +192,10 @@ def test_a_version_with_another_liquidity_limit_goes_live_when_its_features_are_
     assert "v2-50000000" in saved["pending"]
     assert not saved["live"]
     assert published["promoted"] == saved["model_version"]
-    assert Release(store).state().live == {"models/rf": first, "wide/rf": saved["model_version"]}
+    assert Release(store).state().live == {
+        RF: first,
+        ModelKey("wide", "rf"): saved["model_version"],
+    }
 
 
 def test_new_quotes_are_served_without_a_run(
@@ -210,7 +218,7 @@ def test_new_quotes_are_served_without_a_run(
 def test_the_first_refresh_after_a_change_of_the_features_code_goes_on_serving_what_is_live(
     store: FolderStorage,
 ) -> None:
-    version = Release(store).state().live["models/rf"]
+    version = Release(store).state().live[RF]
     key = f"models/models/rf/{version}/manifest.json"
     manifest = from_json(store.read(key), key)
     assert manifest["features_version"] == FEATURES_VERSION

@@ -11,7 +11,7 @@ from paths import SHARED_DATA
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.core.errors import InvalidQuotesError, OutOfMemoryError
-from b3shared.quotes.corporate_actions.candidates import suspicious_rows
+from b3shared.quotes.corporate_actions.candidates import candidate_rows
 from b3shared.quotes.corporate_actions.detection import detect_actions
 from b3shared.quotes.lake.lake import relation_of
 from b3shared.quotes.lake.parquet import write_parquet
@@ -29,7 +29,7 @@ def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def suspects(
     connection: duckdb.DuckDBPyConnection, relation: str, at_once: int
 ) -> list[pd.DataFrame]:
-    return list(suspicious_rows(connection, relation, at_once))
+    return list(candidate_rows(connection, relation, at_once))
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,6 @@ def test_nothing_is_left_in_the_connection_whatever_happens(
     with pytest.raises(InvalidQuotesError, match="yesterday"):
         detect_actions(connection, f"'{bad}'")
     connection.register("quotes", quotes)
-    assert len(next(suspicious_rows(connection, "quotes", 1))) <= 1, "and nobody asks for the rest"
+    assert len(next(candidate_rows(connection, "quotes", 1))) <= 1, "and nobody asks for the rest"
     assert not connection.execute("FROM duckdb_tables()").fetchall()
     assert len(suspects(connection, "quotes", 1)) == 2

@@ -13,7 +13,8 @@ from b3shared.pipeline.serving_snapshot import store_snapshot
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES
 from b3shared.quotes.ingest.import_quotes import fill_lake
 from b3shared.quotes.ingest.ingest import Ingest
-from b3shared.quotes.lake.lake import LAKE, write_lake
+from b3shared.quotes.lake.lake import LAKE
+from b3shared.quotes.lake.write import write_lake
 from b3shared.quotes.loading.load import load_quotes, read_quotes
 from b3shared.quotes.sources import open_source
 from b3shared.quotes.sources.base import QuoteSource

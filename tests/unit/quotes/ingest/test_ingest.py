@@ -29,9 +29,11 @@ from b3shared.core.errors import (
 )
 from b3shared.core.serialization import file_sha256
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES
-from b3shared.quotes.ingest.ingest import RECORDS, Ingest
-from b3shared.quotes.lake.lake import LAKE, Lake, write_lake
+from b3shared.quotes.ingest.ingest import Ingest
+from b3shared.quotes.ingest.records import RECORDS
+from b3shared.quotes.lake.lake import LAKE, Lake
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.lake.write import write_lake
 from b3shared.quotes.sources import open_source
 from b3shared.quotes.sources.lake import LakeSource
 from b3shared.quotes.sources.parquet import ParquetSource

@@ -17,8 +17,9 @@ from dying_storage import Dying
 from b3shared.core.errors import B3Error
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES
 from b3shared.quotes.ingest.ingest import Ingest
-from b3shared.quotes.lake.lake import LAKE, Lake, write_lake
+from b3shared.quotes.lake.lake import LAKE, Lake
 from b3shared.quotes.lake.manifest import KEY
+from b3shared.quotes.lake.write import write_lake
 from b3shared.quotes.sources.lake import LakeSource
 from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import FolderStorage, Storage
@@ -257,7 +258,7 @@ def test_other_code_or_another_word_of_the_user_is_a_reason_to_look_again(
     storage.delete(OVERRIDES)
     assert looks()
     assert told_of(storage) == expected(YEARS)
-    monkeypatch.setattr("b3shared.quotes.ingest.ingest.DETECTION_VERSION", 0)
+    monkeypatch.setattr("b3shared.quotes.ingest.lake_actions.DETECTION_VERSION", 0)
     assert looks()
     document = json.loads(storage.read(f"{LAKE}/{KEY}"))
     del document["detected_from"]  # a manifest of before it was kept

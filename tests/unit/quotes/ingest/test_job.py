@@ -25,16 +25,11 @@ from b3shared.core.errors import (
 from b3shared.quotes.calendar import sessions
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES
 from b3shared.quotes.cotahist.periods import annual, covering, period_name, period_of
-from b3shared.quotes.ingest.job import (
-    INGEST_SECONDS,
-    LOOK_BACK,
-    RESERVE_SECONDS,
-    IngestRequest,
-    ingest_quotes,
-    missing_days,
-)
-from b3shared.quotes.lake.lake import LAKE, Lake, write_lake
+from b3shared.quotes.ingest.job import INGEST_SECONDS, RESERVE_SECONDS, ingest_quotes
+from b3shared.quotes.ingest.request import LOOK_BACK, IngestRequest, missing_days
+from b3shared.quotes.lake.lake import LAKE, Lake
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.lake.write import write_lake
 from b3shared.quotes.sources.lake import LakeSource
 from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.services import B3IngestionService
@@ -87,7 +82,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def asking(**event: Any) -> IngestRequest:
-    return IngestRequest.of(event)
+    return IngestRequest.from_event(event)
 
 
 def test_years_are_fetched_oldest_first_and_a_slice_leaves_the_rest(world: World) -> None:
@@ -96,7 +91,9 @@ def test_years_are_fetched_oldest_first_and_a_slice_leaves_the_rest(world: World
     left: Any = {"years": [2021, 2019, 2020]}
     told = []
     for _ in range(3):
-        answer = ingest_quotes(IngestRequest.of(left), world.settings, more_time=lambda: False)
+        answer = ingest_quotes(
+            IngestRequest.from_event(left), world.settings, more_time=lambda: False
+        )
         told.append(
             (answer["status"], answer["changed"], [file["name"] for file in answer["files"]])
         )
@@ -130,7 +127,7 @@ def test_corporate_actions_are_looked_for_once_all_slices_are_done(world: World)
     for slice_ in range(3):
         assert looked == []
         answer = ingest_quotes(
-            IngestRequest.of(left), world.settings, more_time=lambda: False, progress=told
+            IngestRequest.from_event(left), world.settings, more_time=lambda: False, progress=told
         )
         left = answer["request"]
         assert (Lake(world.storage).manifest().actions is not None) == (slice_ == 2)
@@ -190,7 +187,9 @@ def put(world: World, folder: str, day: date, *tickers: str) -> dict[str, Any]:
         key, cotahist([Quote(day, ticker) for ticker in tickers], day.year, created=f"{day:%Y%m%d}")
     )
     return ingest_quotes(
-        IngestRequest.of({"detail-type": "Object Created", "detail": {"object": {"key": key}}}),
+        IngestRequest.from_event(
+            {"detail-type": "Object Created", "detail": {"object": {"key": key}}}
+        ),
         world.settings,
     )
 
@@ -280,7 +279,9 @@ def test_one_bad_day_does_not_keep_the_newer_ones_from_the_lake(world: World, sl
     answer = ingest_quotes(asking(), world.settings, more_time=lambda: not slices)
     while answer["status"] == "partial":
         answer = ingest_quotes(
-            IngestRequest.of(answer["request"]), world.settings, more_time=lambda: not slices
+            IngestRequest.from_event(answer["request"]),
+            world.settings,
+            more_time=lambda: not slices,
         )
     (failed,) = answer["failed"]
     assert (failed["period"], failed["code"]) == (f"D{bad:%d%m%Y}", "UNREADABLE_FILE")
@@ -323,7 +324,7 @@ def test_a_server_that_gives_nothing_at_all_is_an_error_to_be_retried(world: Wor
 def test_a_year_or_a_day_that_is_asked_for_by_name_must_be_there(world: World) -> None:
     for event in ({"years": [2019]}, {"periods": ["D02012020"]}):
         with pytest.raises(NotPublishedError, match="is not there"):
-            ingest_quotes(IngestRequest.of(event), world.settings)
+            ingest_quotes(IngestRequest.from_event(event), world.settings)
     assert FolderStorage(world.settings.storage).list() == []
 
 
@@ -372,7 +373,7 @@ def test_an_object_in_the_bucket_is_taken_in_whole_or_as_a_part(world: World) ->
             "source": "aws.s3",
             "detail": {"object": {"key": key}},
         }
-        assert ingest_quotes(IngestRequest.of(event), world.settings)["changed"] is True
+        assert ingest_quotes(IngestRequest.from_event(event), world.settings)["changed"] is True
     frame = LakeSource(f"{world.settings.storage}/{LAKE}").read(QuoteQuery())
     assert frame[["ticker", "close"]].to_numpy().tolist() == [["PETR4", 11.0], ["VALE3", 10.0]]
 
@@ -385,7 +386,7 @@ def test_an_object_that_is_no_file_of_quotes_by_its_name_is_left_alone(
         "detail-type": "Object Created",
         "detail": {"object": {"key": f"inputs/cotahist/{name}"}},
     }
-    answer = ingest_quotes(IngestRequest.of(event), world.settings)
+    answer = ingest_quotes(IngestRequest.from_event(event), world.settings)
     assert (answer["status"], answer["changed"], answer["failed"]) == ("done", False, [])
     assert "is no COTAHIST file by its name" in answer["reason"]
     assert world.storage.list() == []
@@ -410,7 +411,7 @@ def test_an_object_that_is_no_file_of_quotes_by_its_name_is_left_alone(
 )
 def test_what_is_no_request_is_refused(event: Any) -> None:
     with pytest.raises(InvalidParameterError):
-        IngestRequest.of(event)
+        IngestRequest.from_event(event)
 
 
 @pytest.mark.parametrize(
@@ -425,7 +426,7 @@ def test_what_is_no_request_is_refused(event: Any) -> None:
 )
 def test_what_the_exchange_cannot_have_is_refused(world: World, event: Any) -> None:
     with pytest.raises(InvalidParameterError):
-        ingest_quotes(IngestRequest.of(event), world.settings)
+        ingest_quotes(IngestRequest.from_event(event), world.settings)
     assert world.asked == []
 
 
@@ -433,7 +434,7 @@ def test_years_of_another_currency_are_refused_before_any_file_is_fetched(world:
     world.publish("A2020", date(2020, 1, 6))
     with pytest.raises(
         InvalidParameterError,
-        match=r"year = 1990: 1994 to \d+ are allowed; prices of before are not in R\$",
+        match=r"year must be from 1994 to \d+, got 1990; earlier prices are not in R\$",
     ):
         list(B3IngestionService(world.settings).ingest_published([2020, 1990]))
     assert world.asked == []

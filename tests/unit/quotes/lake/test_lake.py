@@ -18,9 +18,10 @@ from b3shared.core.errors import (
     InvalidQuotesError,
     NoQuotesError,
 )
-from b3shared.quotes.lake.lake import ATTEMPTS, Draft, Lake, replace_lake, write_lake
+from b3shared.quotes.lake.lake import ATTEMPTS, Draft, Lake
 from b3shared.quotes.lake.manifest import Manifest
 from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.lake.write import replace_lake, write_lake
 from b3shared.quotes.sources import open_source
 from b3shared.quotes.sources.lake import LakeSource
 from b3shared.quotes.sources.parquet import ParquetSource

@@ -5,7 +5,8 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
-from b3shared.quotes.corporate_actions.table import ACTION_TYPES, apply_overrides
+from b3shared.quotes.corporate_actions.overrides import apply_overrides
+from b3shared.quotes.corporate_actions.table import ACTION_TYPES
 from b3shared.quotes.lake.parquet import write_parquet
 
 

@@ -6,8 +6,6 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.core.errors import (
@@ -18,7 +16,7 @@ from b3shared.core.errors import (
 )
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.lake.parquet import write_parquet
-from b3shared.quotes.loading.load import load_quotes, period_start
+from b3shared.quotes.loading.load import load_quotes
 from b3shared.quotes.sources.parquet import ParquetSource
 from b3shared.quotes.sources.query import QuoteQuery
 
@@ -52,19 +50,6 @@ def test_the_bundled_sample_is_what_the_notice_says() -> None:
     frame = load_quotes(SOURCE, PipelineParams()).frame
     assert not frame.duplicated(["ticker", "date"]).any()
     assert {"PETR4", "VALE3"} <= set(frame["ticker"])
-
-
-@pytest.mark.parametrize(
-    ("period", "start"),
-    [("1y", date(2022, 12, 29)), ("18m", date(2022, 6, 29)), ("30d", date(2023, 11, 29))],
-)
-def test_a_period_counts_back_from_its_end(period: str, start: date) -> None:
-    assert period_start(date(2023, 12, 28), period) == start
-
-
-@given(st.dates(), st.from_regex(r"[1-9]\d{0,3}[dmy]", fullmatch=True))
-def test_every_period_of_every_day_begins_on_a_day(end: date, period: str) -> None:
-    assert date.min <= period_start(end, period) <= end
 
 
 def test_a_period_before_all_quotes_is_told_and_a_longer_one_than_there_are_dates_is_all_of_them() -> (

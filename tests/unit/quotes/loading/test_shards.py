@@ -9,7 +9,7 @@ import pytest
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.core.errors import B3Error
 from b3shared.params.run import PipelineParams
-from b3shared.quotes.lake.lake import write_lake
+from b3shared.quotes.lake.write import write_lake
 from b3shared.quotes.loading.load import load_quotes
 from b3shared.quotes.loading.shards import cut, load_shards
 from b3shared.quotes.sources.lake import LakeSource
@@ -60,8 +60,8 @@ def test_rows_and_report_are_those_of_one_load(
     assert {"gap", "closed_day", "duplicate", "no_ticker", "unexplained_jump"} <= {
         f.kind for f in whole.findings
     }
-    pd.testing.assert_frame_equal(rows_of(loaded.files), whole.frame, check_dtype=False)
-    shards = [ParquetSource(file).read(QuoteQuery()) for file in loaded.files]
+    pd.testing.assert_frame_equal(rows_of(loaded.shards), whole.frame, check_dtype=False)
+    shards = [ParquetSource(file).read(QuoteQuery()) for file in loaded.shards]
     assert all(len(shard) <= shard_rows for shard in shards)
     assert len(shards) > 1 or shard_rows == 10**9
 
@@ -78,14 +78,14 @@ def test_splits_in_shards_are_those_of_one_load(tmp_path: Path, listed: str) -> 
     source, params = ParquetSource(tmp_path / "quotes.parquet"), PipelineParams()
     whole, loaded = load_quotes(source, params), load_shards(source, params, tmp_path, 5_000)
     assert loaded.report == whole.report
-    pd.testing.assert_frame_equal(rows_of(loaded.files), whole.frame, check_dtype=False)
+    pd.testing.assert_frame_equal(rows_of(loaded.shards), whole.frame, check_dtype=False)
     assert ("split_without_trace" if listed == "adjusted" else "detected_split") in {
         f.kind for f in whole.findings
     }
 
 
 def test_no_ticker_is_in_two_shards(dirty: ParquetSource, tmp_path: Path) -> None:
-    files = load_shards(dirty, PipelineParams(max_missing_sessions=20), tmp_path, 5_000).files
+    files = load_shards(dirty, PipelineParams(max_missing_sessions=20), tmp_path, 5_000).shards
     tickers = [set(ParquetSource(file).read(QuoteQuery())["ticker"]) for file in files]
     assert sum(map(len, tickers)) == len(set.union(*tickers))
 
@@ -132,7 +132,7 @@ def test_a_lakes_files_are_fetched_once(tmp_path: Path, monkeypatch: pytest.Monk
     source.newest()
     before = len(fetched)
     loaded = load_shards(source, PipelineParams(), tmp_path, 10_000)
-    assert len(loaded.files) > 5
+    assert len(loaded.shards) > 5
     again = fetched[before:]
     years = [key for key in again if "2020" in key]
     assert len(years) == 1

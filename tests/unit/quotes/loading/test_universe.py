@@ -153,7 +153,7 @@ def test_a_version_is_ranked_among_the_kinds_that_it_learnt_among(
     learnt = build_features(
         frame[are_of(frame, SHARES)].reset_index(drop=True), "v2", params[0].min_turnover
     )
-    panel = learnt.shared.panel
+    panel = learnt.series.panel
     last = panel.newest
     np.testing.assert_array_equal(of_shares[~own], learnt.X[last].astype(np.float32))
     assert (of_shares[~own] != of_all[~own]).any(), "one ticker less moves the ranks"

@@ -16,7 +16,7 @@ from b3shared.core.clock import today
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.core.errors import InvalidQuotesError, NoQuotesError, SourceUnavailableError
 from b3shared.params.run import PipelineParams
-from b3shared.quotes.lake.lake import write_lake
+from b3shared.quotes.lake.write import write_lake
 from b3shared.quotes.loading.load import load_quotes
 from b3shared.quotes.schema import DEFAULTS, PRECOMPUTED, QUOTE_TYPES
 from b3shared.quotes.sources import open_source

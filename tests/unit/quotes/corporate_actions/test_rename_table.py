@@ -1,4 +1,4 @@
-"""A share that goes on under a new code and ISIN: a finding names the pair, the user's table links it."""
+"""The user's table links a share to its new code and ISIN; the ingest applies it."""
 
 import shutil
 from datetime import date
@@ -8,17 +8,17 @@ import duckdb
 import pandas as pd
 import pytest
 from cotahist_text import Quote, annual
+from renamed_quotes import DAYS, END, quotes_of
 
 from b3shared.core.config import Settings
 from b3shared.core.errors import InvalidActionsError
-from b3shared.quotes.corporate_actions.detection import detect_in
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES
-from b3shared.quotes.corporate_actions.rename_findings import possible_renames
 from b3shared.quotes.corporate_actions.rename_table import RENAMES, read_renames
 from b3shared.quotes.corporate_actions.renames import Renamed, renamed_tickers
 from b3shared.quotes.ingest.import_quotes import fill_lake
 from b3shared.quotes.ingest.ingest import Ingest
-from b3shared.quotes.ingest.job import IngestRequest, ingest_quotes
+from b3shared.quotes.ingest.job import ingest_quotes
+from b3shared.quotes.ingest.request import IngestRequest
 from b3shared.quotes.lake.lake import LAKE
 from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.quotes.sources.lake import LakeSource
@@ -26,7 +26,6 @@ from b3shared.quotes.sources.parquet import ParquetSource
 from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import FolderStorage, Storage
 
-DAYS = [day.date() for day in pd.bdate_range("2023-03-01", "2023-03-14")]
 CHANGE = 5
 ROW = f"old,new,date\nAAQX3,ZZQX3,{DAYS[CHANGE]}\n".encode()
 PAIR = (
@@ -61,7 +60,7 @@ def sessions_of(storage: Storage) -> dict[str, int]:
     return {str(ticker): int(n) for ticker, n in frame.groupby("ticker").size().items()}
 
 
-def test_the_pair_is_named_and_after_the_users_row_the_new_code_has_the_history(
+def test_an_ingest_names_the_pair_and_the_users_row_joins_its_history(
     storage: Storage, file: Path
 ) -> None:
     ingest = Ingest(storage)
@@ -82,7 +81,7 @@ def test_the_pair_is_named_and_after_the_users_row_the_new_code_has_the_history(
     assert "AAQX3" in sessions_of(storage)
 
 
-def test_the_bucket_s_word_of_the_table_is_enough(
+def test_an_event_of_the_bucket_applies_the_table(
     storage: Storage, file: Path, tmp_path: Path
 ) -> None:
     Ingest(storage).file(file)
@@ -92,7 +91,7 @@ def test_the_bucket_s_word_of_the_table_is_enough(
     assert sessions_of(storage)["ZZQX3"] == len(DAYS)
 
 
-def test_quotes_of_another_source_are_joined_when_they_come(
+def test_quotes_of_another_source_are_joined_on_import(
     storage: Storage, file: Path, tmp_path: Path
 ) -> None:
     Ingest(FolderStorage(tmp_path / "first")).file(file)
@@ -106,7 +105,9 @@ def test_quotes_of_another_source_are_joined_when_they_come(
     assert sessions_of(storage)["ZZQX3"] == len(DAYS)
 
 
-def test_an_override_under_the_old_name_is_the_new_one_s(storage: Storage, file: Path) -> None:
+def test_an_override_under_the_old_name_applies_to_the_new_one(
+    storage: Storage, file: Path
+) -> None:
     storage.put(RENAMES, ROW)
     storage.put(OVERRIDES, f"ticker,date,dividend\nAAQX3,{DAYS[2]},1.5\n".encode())
     ingest = Ingest(storage)
@@ -116,19 +117,19 @@ def test_an_override_under_the_old_name_is_the_new_one_s(storage: Storage, file:
     assert ingest.without_effect == []
 
 
-def test_a_bad_row_keeps_no_quotes_out_and_readers_have_what_was_before(
+def test_quotes_are_stored_despite_a_bad_row_and_old_renames_stay(
     storage: Storage, file: Path
 ) -> None:
     storage.put(RENAMES, b"old,new,date\nAAQX3,ZZQX3,8/3/2023\n")
     with pytest.raises(
         InvalidActionsError,
-        match=r"renames.csv row 1: date = '8/3/2023'.*quotes of .* are in the lake",
+        match=r"renames.csv row 1: date must be .*got '8/3/2023'.*quotes of .* are in the lake",
     ):
         Ingest(storage).file(file)
     assert sessions_of(storage)["AAQX3"] == CHANGE
 
 
-def test_tble3_went_on_as_egie3(storage: Storage, shared_data: Path, tmp_path: Path) -> None:
+def test_tble3_is_linked_to_egie3(storage: Storage, shared_data: Path, tmp_path: Path) -> None:
     days = [f"{day:02d}072016" for day in (12, 13, 14, 15, 18, 19, 20, 21, 22, 25, 26)]
     (tmp_path / "files").mkdir()
     for day in days:
@@ -152,96 +153,6 @@ def test_tble3_went_on_as_egie3(storage: Storage, shared_data: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("file", "found"),
-    [
-        ("b3_cotahist_days.parquet", ["TBLE3"]),
-        ("b3_daily.parquet", []),
-        ("b3_daily_adjusted.parquet", []),
-    ],
-)
-def test_findings_on_the_larger_real_data_are_few(
-    shared_data: Path, file: str, found: list[str]
-) -> None:
-    with duckdb.connect() as connection:
-        pairs = possible_renames(connection, f"'{shared_data / file}'")
-    assert [pair.split()[0] for pair in pairs] == found
-
-
-# -- what is a pair
-
-
-def frame(*spans: tuple[str, int, int, float], volume: float = 1000.0) -> pd.DataFrame:
-    """A row for every session from one to before another of each (ticker, first, end, price), among others."""
-    rows = [
-        (name, pd.Timestamp(DAYS[n]), price, price, volume)
-        for name, first, end, price in [("BBQX3", 0, len(DAYS), 5.0), *spans]
-        for n in range(first, end)
-    ]
-    return pd.DataFrame(rows, columns=["ticker", "date", "open", "close", "volume"])
-
-
-def pairs(quotes: pd.DataFrame) -> list[str]:
-    with duckdb.connect() as connection:
-        connection.register("quotes", quotes)
-        return [
-            "".join(pair.rpartition(" ")[2].split(",")[:2])
-            for pair in possible_renames(connection, "quotes")
-        ]
-
-
-END = len(DAYS)
-
-
-@pytest.mark.parametrize(
-    ("spans", "found"),
-    [
-        ([("AAQX3", 0, 5, 9.0), ("ZZQX3", 5, END, 9.1)], ["AAQX3ZZQX3"]),
-        ([("AAQX3", 0, END - 1, 9.0), ("ZZQX3", END - 1, END, 9.1)], ["AAQX3ZZQX3"]),
-        ([("AAQX3", 0, 5, 9.0), ("ABQX3", 0, 5, 9.3), ("ZZQX3", 5, END, 9.1)], ["AAQX3ZZQX3"]),
-        ([("AAQX3", 0, 5, 9.0), ("ZZQX3", 5, END, 4.5)], []),
-        ([("AAQX3", 0, 5, 9.0), ("ZZQX4", 5, END, 9.0)], []),
-        ([("AAQX3", 0, 5, 9.0), ("ZZQX3", 6, END, 9.0)], []),
-        ([("AAQX3", 0, 6, 9.0), ("ZZQX3", 5, END, 9.0)], []),
-        ([("AAQX1", 0, 5, 9.0), ("ZZQX1", 5, END, 9.0)], []),
-        ([("AAQX3", 4, 5, 9.0), ("ZZQX3", 5, END, 9.0)], []),
-        ([("AAQX3", 0, 1, 9.0), ("AAQX3", 4, 5, 9.0), ("ZZQX3", 5, END, 9.0)], []),
-    ],
-    ids=[
-        "a rename",
-        "on the newest day",
-        "the nearer of two",
-        "another price",
-        "another class",
-        "a session between",
-        "an overlap",
-        "rights",
-        "a day's share",
-        "seldom traded",
-    ],
-)
-def test_a_pair_ends_and_begins_in_the_same_class_at_the_same_price(
-    spans: list[tuple[str, int, int, float]], found: list[str]
-) -> None:
-    assert pairs(frame(*spans)) == found
-
-
-def test_what_the_exchange_says_besides_must_agree() -> None:
-    quotes = frame(("AAQX3", 0, 5, 9.0), ("ZZQX3", 5, END, 9.0))
-    new = quotes["ticker"] == "ZZQX3"
-    assert pairs(quotes.assign(type="ON      NM", dismes=new.map({True: 100, False: 143}))) == [
-        "AAQX3ZZQX3"
-    ]
-    assert (
-        pairs(quotes.assign(dismes=new.map({True: 144, False: 143}))) == []
-    )  # a numbering that has long begun
-    assert pairs(quotes.assign(type=new.map({True: "ON  REC", False: "PNA"}))) == []
-    assert pairs(quotes.assign(volume=new.map({True: 10.0, False: 1000.0}))) == []
-
-
-# -- the user's table
-
-
-@pytest.mark.parametrize(
     ("text", "words"),
     [
         (b"\xff\xfe", "is not a CSV file"),
@@ -249,40 +160,40 @@ def test_what_the_exchange_says_besides_must_agree() -> None:
         (b"old,new,date,why\nAAQX3,ZZQX3,2023-03-08,x\n", "the columns must be old, new, date"),
         (
             b"old,new,date\nAAQX,ZZQX3,2023-03-08\n",
-            "row 1: old = 'AAQX': a ticker such as TBLE3 is needed",
+            "row 1: old must be a ticker such as TBLE3, got 'AAQX'",
         ),
         (
             b"old,new,date\nAAQX3,,2023-03-08\n",
-            "row 1: new = nan: a ticker such as EGIE3 is needed",
+            "row 1: new must be a ticker such as EGIE3, got nan",
         ),
         (
             b"old,new,date\nAAQX3,aaqx3,2023-03-08\n",
-            "row 1: new = 'aaqx3': another ticker than the old one",
+            "row 1: new must be another ticker than the old one, got 'aaqx3'",
         ),
         (
             b"old,new,date\nAAQX3,ZZQX3,2023-02-30\n",
-            "row 1: date = '2023-02-30': a day as YYYY-MM-DD",
+            "such as 2016-07-21, got '2023-02-30'",
         ),
         (
             b"old,new,date\nAAQX3,ZZQX3,2023-03-08\nAAQX3,YYQX3,2023-03-08\n",
-            "row 2: old = 'AAQX3': a ticker goes on",
+            "row 2: old must be in one row only",
         ),
         (
             b"old,new,date\nAAQX3,ZZQX3,2023-03-08\nABQX3,ZZQX3,2023-03-08\n",
-            "row 2: new = 'ZZQX3': a ticker has one",
+            "row 2: new must be in one row only",
         ),
         (
             b"old,new,date\nAAQX3,ZZQX3,2023-03-08\nZZQX3,AAQX3,2023-03-01\n",
-            "row 2: date = '2023-03-01': a day after",
+            "row 2: date must be after the day",
         ),
         (
             b"old,new,date\nAAQX3,ZZQX3,2023-03-01\nZZQX3,AAQX3,2023-03-08\n",
-            "row 1: date = '2023-03-01': a day after",
+            "row 1: date must be after the day",
         ),
     ],
     ids=range(11),
 )
-def test_a_row_that_cannot_be_meant_is_refused_by_row_and_value(text: bytes, words: str) -> None:
+def test_a_faulty_row_is_refused_with_its_number_and_value(text: bytes, words: str) -> None:
     with pytest.raises(InvalidActionsError) as refused:
         read_renames(text)
     assert words in refused.value.message
@@ -309,16 +220,16 @@ def linked(quotes: pd.DataFrame, table: bytes) -> Renamed:
     ],
     ids=["no quote", "the old one goes on", "the new one was there"],
 )
-def test_a_row_that_the_quotes_contradict_changes_nothing_and_is_named(
+def test_a_row_that_the_quotes_contradict_is_named_and_has_no_effect(
     spans: list[tuple[str, int, int, float]], why: str
 ) -> None:
-    found = linked(frame(*spans), ROW)
+    found = linked(quotes_of(*spans), ROW)
     assert found.table.empty
     assert found.without_effect == [f"AAQX3 -> ZZQX3: {why}"]
 
 
-def test_a_chain_of_rows_and_isins_leads_to_the_newest_name_and_the_users_word_wins() -> None:
-    quotes = frame(("AAQX3", 0, 5, 9.0), ("ZZQX3", 5, 7, 9.0), ("YYQX3", 7, END, 9.0))
+def test_rows_and_isins_form_a_chain_and_the_users_row_wins() -> None:
+    quotes = quotes_of(("AAQX3", 0, 5, 9.0), ("ZZQX3", 5, 7, 9.0), ("YYQX3", 7, END, 9.0))
     quotes["isin"] = quotes["ticker"].map(
         {"AAQX3": "BR1", "ZZQX3": "BR2", "YYQX3": "BR2", "BBQX3": "BR3"}
     )
@@ -329,20 +240,6 @@ def test_a_chain_of_rows_and_isins_leads_to_the_newest_name_and_the_users_word_w
         quotes, f"old,new,date\nAAQX3,YYQX3,{DAYS[7]}\n".encode()
     ).table  # YYQX3 comes from one alone
     assert other[["old", "new"]].to_numpy().tolist() == [["AAQX3", "YYQX3"]]
-
-
-def test_a_numbering_that_begins_again_with_a_new_isin_is_no_bonus() -> None:
-    days = pd.bdate_range("2022-01-03", periods=60).astype("datetime64[s]")
-    new = pd.Series(range(60)) >= 40
-    for step in (1.0, 1.01, 0.98):
-        close = 40.0 * new.map({True: step, False: 1.0})
-        quotes = pd.DataFrame(
-            {"ticker": "EGIE3", "date": days, "close": close, "type": "ON      NM"}
-        )
-        told = quotes.assign(
-            isin=new.map({True: "BR2", False: "BR1"}), dismes=new.map({True: 100, False: 143})
-        )
-        assert detect_in(told).empty
 
 
 def test_the_days_are_sessions_of_the_exchange() -> None:

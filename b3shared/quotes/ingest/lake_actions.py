@@ -1,0 +1,116 @@
+"""Detects the renamed tickers and the corporate actions of a whole lake, with the user's tables."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from b3shared.core.versions import DETECTION_VERSION
+from b3shared.quotes.corporate_actions.detection import detect_actions
+from b3shared.quotes.corporate_actions.overrides import (
+    OVERRIDES,
+    apply_overrides,
+    read_overrides,
+    without_effect,
+)
+from b3shared.quotes.corporate_actions.possible_renames import possible_renames
+from b3shared.quotes.corporate_actions.rename_table import RENAMES, read_renames
+from b3shared.quotes.corporate_actions.renames import renamed_tickers
+from b3shared.quotes.lake.lake import Detected, Draft, Lake, relation_of
+from b3shared.quotes.lake.manifest import Manifest, detection_hash
+from b3shared.quotes.lake.merge import MEMORY
+from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.storage import Storage
+from b3shared.storage.database import connect
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+class LakeActions:
+    """Adds renames and corporate actions to the drafts of a lake.
+
+    Args:
+        storage: of the deployment, which holds the user's tables.
+        lake: whose quotes are looked at.
+        progress: is told of the work.
+
+    Attributes:
+        without_effect: rows of the user's tables that changed nothing in the last detection.
+        possible_renames: pairs of tickers that may be one share, of the last detection.
+    """
+
+    def __init__(self, storage: Storage, lake: Lake, progress: Progress) -> None:
+        self._storage = storage
+        self._lake = lake
+        self._progress = progress
+        self.without_effect: list[str] = []
+        self.possible_renames: list[str] = []
+
+    def completed(self, before: Manifest, years: Mapping[int, Path | None], folder: Path) -> Draft:
+        """Return a draft of new years with the renames and actions of all quotes after them.
+
+        If the manifest has those of the same quotes and rules, they stay as they are.
+
+        Args:
+            before: the lake's manifest.
+            years: the new years; see :class:`b3shared.quotes.lake.lake.Draft`.
+            folder: for local files.
+
+        Raises:
+            InvalidActionsError: One of the user's tables has a bad row.
+        """
+        overrides = self._user_table(OVERRIDES)
+        renames = self._user_table(RENAMES)
+        rules = _rules(overrides, renames)
+        if not years and before.detected_from == detection_hash(before.years, rules):
+            return Draft(years)
+
+        quotes = self._quote_files(before, years, folder)
+        if not quotes:
+            return Draft(years)
+        self._progress({"step": "corporate actions", "phase": "detecting"})
+        return Draft(years, self._detected(quotes, overrides, renames, rules, folder))
+
+    def _quote_files(
+        self, before: Manifest, years: Mapping[int, Path | None], folder: Path
+    ) -> list[Path]:
+        """The local files of all quotes of the lake after the change."""
+        kept = [file for year, files in before.years.items() if year not in years for file in files]
+        return [self._lake.fetch(file, folder) for file in kept] + [
+            path for path in years.values() if path
+        ]
+
+    def _detected(
+        self,
+        quotes: list[Path],
+        overrides: bytes | None,
+        renames: bytes | None,
+        rules: str,
+        folder: Path,
+    ) -> Detected:
+        with connect(memory_limit=MEMORY) as connection:
+            given = None if renames is None else read_renames(renames)
+            renamed = renamed_tickers(connection, relation_of(quotes), given)
+            renames_file = write_parquet(renamed.table, folder / "renames.parquet")
+            self.without_effect = [f"{RENAMES}: {words}" for words in renamed.without_effect]
+
+            relation = relation_of(quotes, renames_file)
+            self.possible_renames = possible_renames(connection, relation)
+            detected = detect_actions(connection, relation)
+            final = detected
+            if overrides is not None:
+                table = read_overrides(overrides, renamed.table)
+                final = apply_overrides(detected, table)
+                self.without_effect += without_effect(table, detected, final, connection, relation)
+
+        return Detected(write_parquet(final, folder / "actions.parquet"), renames_file, rules)
+
+    def _user_table(self, key: str) -> bytes | None:
+        """One of the user's tables; None if there is none."""
+        found = self._storage.read_versioned(key)
+        return None if found is None else found[0]
+
+
+def _rules(overrides: bytes | None, renames: bytes | None) -> str:
+    """The detector's version and the user's tables, as one text."""
+    rules = f"{DETECTION_VERSION} {overrides!r}"
+    return rules if renames is None else f"{rules} {renames!r}"

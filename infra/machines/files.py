@@ -1,0 +1,19 @@
+"""Which definition file is written from which module."""
+
+from pathlib import Path
+
+from infra.machines import ingest, pipeline
+from infra.machines.parts import to_yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = {
+    ROOT / "infra" / "pipeline.asl.yaml": pipeline,
+    ROOT / "infra" / "ingest.asl.yaml": ingest,
+}
+"""Definition file -> the module whose ``machine()`` it holds."""
+
+
+def text_of(path: Path) -> str:
+    """The text that a definition file is to have."""
+    module = FILES[path]
+    return to_yaml(module.machine(), module.__name__.replace(".", "/") + ".py")
