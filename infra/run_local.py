@@ -208,9 +208,8 @@ def _follow(stack: LocalStack, run: Run, execution: str) -> dict[str, Any] | Non
 def _outcome(run: Run, report: Path) -> str:
     """Return the result of a run as text; its report is copied to a folder."""
     records: dict[Step, Any] = {step: state.record for step, state in run.state().items()}
-    live = (
-        Release(run.storage).state().live.get(ModelKey(run.params.model_dir, run.params.model_type))
-    )
+    key = ModelKey(run.params.model_dir, run.params.model_type)
+    live = Release(run.storage).state().live.get(key)
     version = records[Step.SAVE_MODEL].summary["model_version"]
     return output.outcome(records, copy_report(run, report), live=live == version)
 

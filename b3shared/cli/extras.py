@@ -24,11 +24,6 @@ class MissingPackageError(B3Error):
     code = "MISSING_PACKAGE"
 
 
-def extra_of_model(model_type: str) -> str:
-    """Return the extra that training a type of model needs."""
-    return "lstm" if model_type == "lstm" else "train"
-
-
 def require(extra: str) -> None:
     """Check that an extra's packages are installed, without importing them.
 

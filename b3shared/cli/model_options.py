@@ -13,8 +13,8 @@ from b3shared.params.models import (
 )
 
 
-def _canonical(name: str) -> str:
-    """Return the model type that a name means; an unknown name as it is, for the command to refuse."""
+def _canonical(_ctx: click.Context, _param: click.Parameter, name: str) -> str:
+    """Return the model type of a name; an unknown one stays, for the registry to refuse."""
     return model_spec(name).name if name.lower() in accepted_names() else name
 
 
@@ -25,7 +25,7 @@ def model_options[F: Callable[..., Any]](command: F) -> F:
         default=DEFAULT_MODEL_TYPE,
         show_default=True,
         metavar=f"[{'|'.join(model_types())}]",
-        callback=lambda _ctx, _param, name: _canonical(name),
+        callback=_canonical,
         help="Type of the model.",
     )
     model_dir = click.option(

@@ -120,7 +120,8 @@ def disk_full(
     free = round(disk.free / 2**20, 1)
     total = round(disk.total / 2**20, 1)
     return DiskFullError(
-        f"{who}: no space left for {what}: {free:,} of {total:,} MiB are free in {folder}. {advice}",
+        f"{who}: no space left for {what}: {free:,} of {total:,} MiB are free in {folder}. "
+        f"{advice}",
         who=who,
         folder=str(folder),
         free_mib=free,

@@ -17,5 +17,4 @@ UNLABELLED = -1
 """Code of a row whose outcome is not known."""
 
 MAX_GAP = 5
-"""Default of the parameter ``max_gap``: the most sessions of the exchange from a row of a ticker to its
-next for the two to belong to one history."""
+"""Default of ``max_gap``: the most sessions from a row of a ticker to its next in one history."""

@@ -44,6 +44,7 @@ class ModelSpec:
         takes_sequences: whether an input is a window of ``lookback`` sessions and not one row.
         former_params: parameters of the run that were the model's own in earlier versions; stored
             documents of that time have them under the model's name.
+        extra: the extra of pyproject.toml that training the model needs.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ModelSpec:
     aliases: tuple[str, ...] = ()
     takes_sequences: bool = False
     former_params: frozenset[str] = frozenset()
+    extra: str = "train"
 
     @property
     def suffix(self) -> str:
@@ -229,5 +231,6 @@ register(
         file="b3_lstm_mtl.pt",
         takes_sequences=True,
         former_params=frozenset({"max_gap", "interval_level"}),
+        extra="lstm",
     )
 )

@@ -92,8 +92,8 @@ class PipelineParams(Params):
     )
     label: Literal["direction", "triple_barrier", "signal"] = Field(
         default="direction",
-        description="what is learned: where the price stands after `horizon` sessions, which barrier "
-        "it touches first, or the rule of the reference project",
+        description="what is learned: where the price stands after `horizon` sessions, which "
+        "barrier it touches first, or the rule of the reference project",
     )
     horizon: int = Field(
         default=2,

@@ -1,1 +1,1 @@
-"""What goes into the Lambda layers, and how large the functions are with them."""
+"""Builds the Lambda layers, and measures the functions with them."""

@@ -1,4 +1,4 @@
-"""What ``sam build`` has left in its folder, function by function."""
+"""Reads the result of ``sam build``: functions, layers and images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,8 @@ class Packaged:
         name: its logical id.
         folder: its code.
         handler: ``module.function``.
-        layers: folders of its layers, in their order.
-        variables: its environment as the template says it, with the template's functions (Ref, Sub)
-            unresolved.
+        layers: folders of its layers, in the template's order.
+        variables: its environment, with the template's functions (Ref, Sub) unresolved.
     """
 
     name: str
@@ -32,29 +31,31 @@ class Packaged:
 
     @property
     def size(self) -> int:
-        """Bytes of code and layers."""
+        """Return the bytes of code and layers."""
         return sum(map(unzipped, (self.folder, *self.layers)))
 
     @property
     def path(self) -> list[str]:
-        """Where Python looks for modules, after which comes its own library."""
+        """Return the folders where Python looks for modules before its own library."""
         return [str(self.folder), *(str(layer / "python") for layer in self.layers)]
 
 
 def packaged(build: Path = BUILD) -> list[Packaged]:
-    """All zip functions of a build, in the template's order.
+    """Return all zip functions of a build, in the template's order.
 
     Raises:
         FileNotFoundError: Nothing was built.
     """
     template = yaml_parse((build / "template.yaml").read_text(encoding="utf-8"))
-    resources, shared = template["Resources"], template.get("Globals", {}).get("Function", {})
+    resources = template["Resources"]
+    shared = template.get("Globals", {}).get("Function", {})
     functions = {
         name: resource["Properties"]
         for name, resource in resources.items()
         if resource["Type"] == "AWS::Serverless::Function"
         and resource["Properties"].get("PackageType", "Zip") == "Zip"
     }
+
     return [
         Packaged(
             name,
@@ -71,7 +72,7 @@ def packaged(build: Path = BUILD) -> list[Packaged]:
 
 
 def images(build: Path = BUILD) -> dict[str, str | None]:
-    """Names of the built images of the image functions, by logical id; None for one that was left out.
+    """Return the image of every image function, by logical id; None if it was not built.
 
     Raises:
         FileNotFoundError: Nothing was built.
@@ -86,5 +87,5 @@ def _variables(function: dict[str, Any]) -> dict[str, Any]:
 
 
 def unzipped(folder: Path) -> int:
-    """Bytes of all files of a folder."""
+    """Return the bytes of all files of a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

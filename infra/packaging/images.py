@@ -1,6 +1,7 @@
-"""The image functions of template.yaml, and whether an engine that could build them is at hand.
+"""Finds the image functions of template.yaml, and whether a container engine is running.
 
-``python -m infra.packaging.images`` prints what ``sam build`` is to leave out, for the Makefile.
+``python -m infra.packaging.images`` prints the options of ``sam build`` that leave the images out
+where there is no engine; the Makefile uses it.
 """
 
 import sys
@@ -15,7 +16,7 @@ TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 
 
 def image_functions(template: Path = TEMPLATE) -> dict[str, Mapping[str, Any]]:
-    """The functions that are container images, by logical id: the template's own words on each."""
+    """Return the resources of the functions that are container images, by logical id."""
     resources: dict[str, Any] = yaml_parse(template.read_text(encoding="utf-8"))["Resources"]
     return {
         name: found
@@ -25,7 +26,7 @@ def image_functions(template: Path = TEMPLATE) -> dict[str, Mapping[str, Any]]:
 
 
 def engine_answers() -> bool:
-    """Whether Docker, or an engine that speaks its protocol where DOCKER_HOST says, is running."""
+    """Return whether Docker, or an engine with its protocol at DOCKER_HOST, is running."""
     try:
         client = docker.from_env(timeout=5)
         try:
@@ -37,11 +38,11 @@ def engine_answers() -> bool:
 
 
 def main() -> int:
-    """Print the options of ``sam build`` that leave out what cannot be built here, with a word to the user."""
+    """Print the options of ``sam build`` that leave out what cannot be built here, and say so."""
     if not engine_answers():
         for name in image_functions():
             print(
-                f"{name} is left out: it is a container image, and no container engine answers here",
+                f"{name} is left out: it is a container image, and no engine answers here",
                 file=sys.stderr,
             )
             print("--exclude", name)

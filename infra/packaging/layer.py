@@ -1,8 +1,9 @@
-"""Build one Lambda layer: ``python -m infra.packaging.layer NAME ARTIFACTS_DIR`` (layers/Makefile does, for ``sam build``).
+"""Builds one Lambda layer: ``python -m infra.packaging.layer NAME ARTIFACTS_DIR``.
 
-The locked wheels for Lambda's platform, whatever this machine is, without what no function needs.
-Equal inputs give equal bytes: no times, no paths of this machine, no seeds. (Symbols are stripped
-by the machine's tool: another one may differ.)
+``sam build`` calls it through layers/Makefile. A layer has the locked wheels for Lambda's platform,
+whatever this machine is, without the files that no function needs. Equal inputs give equal bytes:
+no times, no paths of this machine, no seeds. (Symbols are stripped by the machine's tool: another
+one may differ.)
 """
 
 import os
@@ -24,12 +25,12 @@ PLATFORM = "x86_64-manylinux_2_28"
 
 @dataclass(frozen=True)
 class Layer:
-    """What a layer is made of.
+    """The contents of a layer.
 
     Attributes:
-        on_common: used together with the common layer, so what that has is left out.
-        own_code: b3shared goes in.
-        bytecode: compiled; imports are 2 to 4 times faster, where the size allows it.
+        on_common: whether it is used together with the common layer, whose packages it leaves out.
+        own_code: whether it has b3shared.
+        bytecode: whether it is compiled, which makes imports 2 to 4 times faster but takes space.
     """
 
     on_common: bool = True
@@ -44,7 +45,7 @@ LAYERS = {
     "report": Layer(),
     "serving": Layer(bytecode=True),
 }
-"""By name; requirements/NAME.txt is the lock file."""
+"""Layers by name; requirements/NAME.txt is the lock file."""
 
 
 def build(name: str, artifacts: Path) -> None:
@@ -55,10 +56,12 @@ def build(name: str, artifacts: Path) -> None:
         artifacts: an empty folder, or none yet.
 
     Raises:
-        subprocess.CalledProcessError: A tool failed (it has said why).
+        subprocess.CalledProcessError: A tool failed; it has printed why.
     """
-    layer, target = LAYERS[name], artifacts / "python"
+    layer = LAYERS[name]
+    target = artifacts / "python"
     target.mkdir(parents=True)
+
     _install(requirements(name), target)
     prune(target)
     if layer.own_code:
@@ -70,47 +73,30 @@ def build(name: str, artifacts: Path) -> None:
 
 
 def requirements(name: str) -> str:
-    """The hashed requirements of a layer, without those of the common layer under it."""
+    """Return the hashed requirements of a layer, without those of the common layer."""
     blocks = _blocks(name)
     below = _blocks("common") if LAYERS[name].on_common else {}
     return "".join(text for package, text in blocks.items() if package not in below)
 
 
 def _blocks(name: str) -> dict[str, str]:
-    """A lock file's entries by package."""
+    """Return a lock file's entries by package."""
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     entries = re.split(r"^(?=[a-zA-Z0-9])", text, flags=re.MULTILINE)
     return {entry.split("==")[0]: entry for entry in entries if "==" in entry}
 
 
 def _install(lines: str, target: Path) -> None:
-    # --no-deps: the lock file is complete, and what the common layer has is not to come back
-    command = [
-        sys.executable,
-        "-m",
-        "uv",
-        "pip",
-        "install",
-        "--quiet",
-        "--target",
-        str(target),
-        "--link-mode",
-        "copy",
-    ]
-    command += [
-        "--python-platform",
-        PLATFORM,
-        "--python-version",
-        RUNTIME,
-        "--only-binary",
-        ":all:",
-    ]
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--link-mode", "copy"]
+    command += ["--target", str(target), "--only-binary", ":all:"]
+    command += ["--python-platform", PLATFORM, "--python-version", RUNTIME]
+    # --no-deps: the lock file is complete, and packages of the common layer must not come back
     command += ["--no-deps", "--require-hashes", "-r", "-"]
     subprocess.run(command, input=lines, text=True, check=True)  # noqa: S603
 
 
 def own_files() -> list[Path]:
-    """Every file of b3shared, also those that are no code (the report's template); no bytecode."""
+    """Return every file of b3shared except bytecode: the code, the report's template, py.typed."""
     return sorted(
         path
         for path in (ROOT / "b3shared").rglob("*")
@@ -126,8 +112,7 @@ def _copy_own_code(target: Path) -> None:
 
 
 def _strip_symbols(target: Path) -> None:
-    # *.libs are left alone: auditwheel has moved their segments, and strip breaks scipy's without a
-    # word
+    # not in *.libs: auditwheel has moved their segments, and strip silently breaks scipy's
     found = [
         path
         for path in target.rglob("*.so*")
@@ -149,7 +134,7 @@ def _strip_tools() -> list[str]:
 
 
 def _compile(target: Path) -> None:
-    """Bytecode that Lambda takes as it is: never compared with the source's time, named by its path there."""
+    """Compile to bytecode that Lambda uses unchecked; file names in it are those on Lambda."""
     python = _runtime_python()
     if python is None:
         print(
@@ -164,14 +149,13 @@ def _compile(target: Path) -> None:
 
 
 def _runtime_python() -> str | None:
-    """An interpreter that writes the runtime's bytecode."""
-    return next(
-        filter(runs_runtime, filter(None, [sys.executable, shutil.which(f"python{RUNTIME}")])), None
-    )
+    """Return an interpreter of the runtime's version; None if there is none."""
+    known = filter(None, [sys.executable, shutil.which(f"python{RUNTIME}")])
+    return next(filter(runs_runtime, known), None)
 
 
 def runs_runtime(python: str) -> bool:
-    """Whether an interpreter is of the runtime's version (a shim may be there and not work)."""
+    """Return whether an interpreter has the runtime's version; a shim may exist and not work."""
     code = f"import sys; sys.exit('%d.%d' % sys.version_info[:2] != {RUNTIME!r})"
     return subprocess.run([python, "-c", code], capture_output=True, check=False).returncode == 0  # noqa: S603
 

@@ -1,4 +1,4 @@
-"""What a layer does not need: tests, sources, headers, stubs, commands, the clients of other AWS services."""
+"""Removes what a layer does not need: tests, sources, headers, commands, unused AWS clients."""
 
 import os
 import re
@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 UNUSED_FOLDERS = {"test", "tests", "__pycache__", "_duckdb-stubs", "sboms"}
-IMPORTED_ALL_THE_SAME = {"bottleneck/tests"}
-"""Tests that the package itself imports."""
+IMPORTED_TESTS = {"bottleneck/tests"}
+"""Folders of tests that the package itself imports."""
 UNUSED_SUFFIXES = re.compile(r"\.(a|c|cc|cpp|cuh?|f|f90|h|hpp|in|inc|lib|pc|px[di]|py[cfix]|tp)")
 UNUSED_FILES = re.compile(
     r"(bin|share|include)/"  # commands and manual pages of wheels
@@ -22,13 +22,13 @@ UNUSED_FILES = re.compile(
 AWS_SERVICES = {"s3", "stepfunctions", "sts", "sns", "secretsmanager"}
 """boto3 knows only these in a layer; a new client in b3shared needs its name here."""
 EARLIEST = 315619200
-"""1980-01-02: a zip file holds local times from 1980-01-01 on, and this is one in every time zone."""
+"""1980-01-02 in seconds: zip files hold local times from 1980-01-01 on, in every time zone."""
 
 
 def prune(target: Path) -> None:
-    """Remove from a folder of installed packages what no function needs."""
+    """Remove the files of installed packages that no function needs."""
     for folder in sorted(target.rglob("*"), reverse=True):
-        imported = folder.relative_to(target).as_posix() in IMPORTED_ALL_THE_SAME
+        imported = folder.relative_to(target).as_posix() in IMPORTED_TESTS
         if folder.is_dir() and folder.name in UNUSED_FOLDERS and not imported:
             shutil.rmtree(folder)
     for path in target.rglob("*"):
@@ -51,7 +51,7 @@ def _remove_empty_folders(target: Path) -> None:
 
 
 def remove_times(target: Path) -> None:
-    """Give every file and folder the same time (SOURCE_DATE_EPOCH, else 1980) and the modes that Lambda can read."""
+    """Set one time (SOURCE_DATE_EPOCH, else 1980) and modes that Lambda can read for every file."""
     time = int(os.environ.get("SOURCE_DATE_EPOCH", EARLIEST))
     for path in [*target.rglob("*"), target]:
         path.chmod(0o755 if path.is_dir() else 0o644)

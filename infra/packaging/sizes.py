@@ -1,4 +1,7 @@
-"""Print the unzipped sizes of what ``sam build`` has made, and fail above the bar: ``python -m infra.packaging.sizes``."""
+"""Prints the unzipped sizes of the functions; fails above the bar.
+
+Run it as ``python -m infra.packaging.sizes`` after ``sam build``.
+"""
 
 import sys
 
@@ -8,8 +11,11 @@ BAR = 245_000_000
 """Bytes, unzipped, of a function with its layers. Lambda's limit is 250 MB; the rest is margin."""
 
 
+NOT_BUILT = "not built, do not deploy: start Docker, rm -r .aws-sam and build again"
+
+
 def table(functions: list[Packaged]) -> str:
-    """Sizes of the layers and of every function with its layers, in MB (1e6 bytes)."""
+    """Return the sizes of the layers and of every function with its layers, in MB (1e6 bytes)."""
     layers = dict.fromkeys(layer for function in functions for layer in function.layers)
     lines = [f"{'layer':<26}{'MB':>7}"]
     lines += [f"{layer.name:<26}{unzipped(layer) / 1e6:7.1f}" for layer in layers]
@@ -22,7 +28,7 @@ def table(functions: list[Packaged]) -> str:
 
 
 def main() -> int:
-    """Print the table; 1 if a function is above the bar or nothing was built."""
+    """Print the table; return 1 if a function is above the bar or nothing was built."""
     try:
         functions = packaged()
     except FileNotFoundError as error:
@@ -30,9 +36,7 @@ def main() -> int:
         return 1
     print(table(functions))
     for name, image in images().items():
-        print(
-            f"{name:<26}  image {image or 'not built, so not to be deployed: with Docker, rm -r .aws-sam and build again'}"
-        )
+        print(f"{name:<26}  image {image or NOT_BUILT}")
     return int(any(function.size > BAR for function in functions))
 
 

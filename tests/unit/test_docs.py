@@ -9,7 +9,7 @@ import pytest
 from command_line import parse
 from paths import ROOT
 
-from b3shared.params.models import LSTMParams
+from b3shared.params.lstm import LSTMParams
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.requests import StepRequest
 from b3shared.quotes.ingest.request import IngestRequest
@@ -99,15 +99,15 @@ def test_there_are_commands_to_look_at() -> None:
 
 
 def test_the_example_events_are_requests() -> None:
-    checks = {
+    readers = {
         "ingest_quotes": IngestRequest.from_event,
         "load_data": StepRequest.of,
         "train_lstm": StepRequest.of,
     }
     events = {path.stem: json.loads(path.read_text()) for path in (ROOT / "events").glob("*.json")}
-    assert events.keys() == checks.keys()
+    assert events.keys() == readers.keys()
     for name, event in events.items():
-        assert checks[name](event)
+        assert readers[name](event)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -8,11 +8,12 @@ import click
 
 from b3shared.cli import forecasts, output
 from b3shared.cli.errors import describe, was_interrupted
-from b3shared.cli.extras import extra_of_model, require
+from b3shared.cli.extras import require
 from b3shared.cli.parameters import ParameterCommand, given_parameters, parameter_options
 from b3shared.cli.places import Places, place_options
 from b3shared.cli.report import copy_report
 from b3shared.core.clock import today
+from b3shared.params.models import model_spec
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.export_run import export_run
 from b3shared.runs.run import Run, new_run_id
@@ -46,7 +47,7 @@ def run(
     """
     params = given_parameters(words, options)
     checked = PipelineParams.of(params)
-    require(extra_of_model(checked.model_type))
+    require(model_spec(checked.model_type).extra)
 
     model = places.model()
     started = Run.create(model.storage, run_id or new_run_id(), checked)

@@ -11,6 +11,7 @@ from paths import ROOT
 from b3shared.cli import extras
 from b3shared.cli.errors import describe
 from b3shared.cli.extras import INCLUDED, MODULES, PACKAGE, MissingPackageError, require
+from b3shared.params.models import model_specs
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -35,6 +36,10 @@ def test_every_module_is_of_a_package_that_its_extra_declares(extra: str) -> Non
     names = {name.lower() for module in MODULES[extra] for name in distributions[module]}
     assert names <= {found.name for found in declared(extra)}
     assert set(INCLUDED[extra]) == closure(extra)
+
+
+def test_every_model_names_an_extra() -> None:
+    assert {spec.extra for spec in model_specs()} <= MODULES.keys()
 
 
 @pytest.mark.parametrize("extra", MODULES)

@@ -76,7 +76,11 @@ def test_a_lake_is_refused_as_the_source_of_a_lake(module: str, tmp_path: Path) 
         timeout=300,
     )
     assert said.returncode == 2
-    assert said.stderr.startswith("INVALID_PARAMETER: quotes must be other than the lake ")
+    refused = {
+        "b3shared": "quotes must be other than the lake ",
+        "infra.run_local": "quotes must not be a lake, ",
+    }
+    assert said.stderr.startswith(f"INVALID_PARAMETER: {refused[module]}")
 
 
 @pytest.mark.parametrize("module", ["b3shared", "infra.run_local"])
