@@ -270,5 +270,5 @@ def test_a_training_that_needs_more_calls_than_it_may_fails_by_name(api):
 
 
 def test_the_trainer_refuses_a_step_that_is_not_its_own(sliced):
-    with pytest.raises(Exception, match="train_model and refit_model are allowed"):
+    with pytest.raises(Exception, match="one of train_model, refit_model"):
         sliced.invoke("TrainLstmFunction", {"run_id": "network", "step": "save_model"})
