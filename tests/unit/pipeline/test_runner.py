@@ -294,7 +294,7 @@ def test_data_that_are_not_there_or_not_quotes_are_refused(run: Run) -> None:
 def test_a_step_that_does_not_read_the_users_data_refuses_them(run: Run, step: Step) -> None:
     run.storage.put("uploads/mine", b"data")
     before = run.storage.list()
-    with pytest.raises(InvalidParameterError, match="load_data and preprocess_data do"):
+    with pytest.raises(InvalidParameterError, match="for load_data and preprocess_data only"):
         do(run, step, input_key="uploads/mine")
     assert run.storage.list() == before
 

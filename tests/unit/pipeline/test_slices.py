@@ -234,7 +234,7 @@ def test_a_function_of_several_steps_does_those_and_no_other() -> None:
     both = (Step.TRAIN_MODEL, Step.REFIT_MODEL)
     assert TRAIN.step_among(*both) is Step.TRAIN_MODEL
     for given in (None, "save_model"):
-        with pytest.raises(InvalidParameterError, match="train_model and refit_model are allowed"):
+        with pytest.raises(InvalidParameterError, match="one of train_model, refit_model"):
             StepRequest.of({"run_id": "first", "step": given}).step_among(*both)
     with pytest.raises(InvalidParameterError, match="step"):
         StepRequest.of({"run_id": "first", "step": "fly"})
