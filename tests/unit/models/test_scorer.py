@@ -83,7 +83,7 @@ def test_a_side_that_its_own_expected_return_contradicts_is_not_called(saved):
 @pytest.mark.parametrize("shape", [(3, 4), (3, 6), (5,), (2, 3, 5)])
 def test_another_number_of_features_is_refused_by_name(saved, shape):
     with pytest.raises(
-        IncompatibleFeaturesError, match=r"the model takes 5 features.*feature_0, feature_1"
+        IncompatibleFeaturesError, match=r"axes with 5 features .*feature_0, feature_1"
     ):
         Scorer.load(saved[3]).score(np.zeros(shape, np.float32))
 

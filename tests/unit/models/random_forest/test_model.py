@@ -311,7 +311,7 @@ def _endless(data):
             lambda _: None,
             {"min_samples_leaf": 400},
             TooLittleHistoryError,
-            "at least 2667 are needed",
+            "at least 2667 training rows",
         ),
     ],
 )
@@ -333,7 +333,9 @@ def test_rows_without_a_label_are_refused():
 
 def test_other_features_than_those_of_the_training_are_refused(planted):
     _, model, split = planted
-    with pytest.raises(IncompatibleFeaturesError, match="was trained on feature_0, feature_1"):
+    with pytest.raises(
+        IncompatibleFeaturesError, match="those of the training, feature_0, feature_1"
+    ):
         model.forecast(planted_dataset(n_features=4), split.test)
 
 
