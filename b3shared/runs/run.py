@@ -25,7 +25,7 @@ from b3shared.core.errors import (
 from b3shared.core.serialization import from_json, to_json, utc_iso, utc_now
 from b3shared.params.run import RUN_ID_PATTERN, PipelineParams
 from b3shared.params.steps import Step
-from b3shared.runs.files import RunFiles, list_runs, params_key, run_exists
+from b3shared.runs.files import RunFiles, list_runs, params_key
 from b3shared.runs.planning import output_before, params_in_force, steps_until
 from b3shared.runs.records import (
     CODE_VERSION,
@@ -49,7 +49,6 @@ __all__ = [
     "StepState",
     "list_runs",
     "new_run_id",
-    "run_exists",
 ]
 
 _LOG = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from b3shared.core.clock import ZONE
 from b3shared.core.errors import InvalidParameterError
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.lake.manifest import read_manifest
-from b3shared.runs.run import Run, run_exists
+from b3shared.runs.files import run_exists
+from b3shared.runs.run import Run
 from b3shared.runs.starter import Starter
 from b3shared.runs.state_machine import execution_name
 from b3shared.storage import Storage

@@ -12,7 +12,7 @@ from paths import ROOT
 from pydantic import ValidationError
 from small_run import SMALL
 
-from b3shared.api.requests import own_params, taken_apart
+from b3shared.api.requests import TrainModelRequest, own_params
 from b3shared.api.schemas import PredictRequest
 from b3shared.core.config import Settings
 from b3shared.core.errors import InvalidParameterError
@@ -100,7 +100,7 @@ def test_its_type_and_parameters_may_stand_in_a_body(tmp_path: Path) -> None:
     assert schema["enum"] == list(accepted_names())
 
     run = Run.create(FolderStorage(tmp_path), "a", PipelineParams.of(model_type="toy"))
-    params = taken_apart({"rounds": 3})[2]
+    params = TrainModelRequest.model_validate({"rounds": 3}).parameters
     assert own_params(run, Step.TRAIN_MODEL, params) == {"toy": {"rounds": 3}}
 
 

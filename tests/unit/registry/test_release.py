@@ -280,7 +280,7 @@ def test_a_snapshot_that_is_not_stored_or_has_no_date_is_refused(folder_storage)
     with pytest.raises(ArtifactNotFoundError, match="absent"):
         release.set_snapshot("absent", "2024-01-03", who="publisher")
     folder_storage.put("there", b"x")
-    with pytest.raises(InvalidParameterError, match="as_of 'today'"):
+    with pytest.raises(InvalidParameterError, match="as_of must be an ISO date"):
         release.set_snapshot("there", "today", who="publisher")
     assert not folder_storage.exists(KEY)
 

@@ -179,7 +179,7 @@ def test_a_damaged_version_is_refused_and_never_looks_complete(
 @pytest.mark.parametrize(
     ("manifest", "word"),
     [
-        ({}, "train_end None"),
+        ({}, "train_end must be an ISO date"),
         ({"train_end": "28/12/2023"}, "28/12/2023"),
         ({"train_end": "2023-12-28", "loss": float("inf")}, "not JSON"),
         ({"train_end": "2023-12-28", "when": date(2020, 1, 1)}, "not JSON"),
