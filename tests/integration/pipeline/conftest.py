@@ -1,4 +1,4 @@
-"""The real template on the emulator, with a small lake of real quotes, once for all tests of this folder."""
+"""Stacks of the real template, each started once for all tests of this folder."""
 
 # ruff: noqa: S113 - the reference's script gives its calls no time-out
 
@@ -9,16 +9,11 @@ import pytest
 import requests
 from paths import TEMPLATE
 from pipeline_client import Client, storage_of
-from pipeline_world import FOREST, TICKERS, faulty_template
+from pipeline_world import FOREST, PATIENT, faulty_template, write_small_lake
 
 from b3shared.core.config import BUNDLED_QUOTES
-from b3shared.quotes.lake.lake import write_lake
-from b3shared.quotes.sources.parquet import ParquetSource
-from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage import Storage
 from infra.local import LocalStack
-
-LOCAL = {"Environment": "LOCAL", "WaitSeconds": "600", "ApiTimeout": "900"}
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +24,10 @@ def warehouse(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def stack(warehouse) -> Iterator[LocalStack]:
-    with LocalStack(TEMPLATE, LOCAL | {"MaxRunning": "4", "Warehouse": str(warehouse)}) as stack:
-        write_lake(
-            ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=TICKERS)), storage_of(stack)
-        )
+    """The template as it is, with the small lake."""
+    parameters = PATIENT | {"MaxRunning": "4", "Warehouse": str(warehouse)}
+    with LocalStack(TEMPLATE, parameters) as stack:
+        write_small_lake(stack)
         yield stack
 
 
@@ -49,7 +44,7 @@ def api(stack) -> Client:
 
 @pytest.fixture(scope="session")
 def full_run(api):
-    """A run that complete-pipeline started and that has ended: the answer to the call, and the status at the end."""
+    """The answer to complete-pipeline, and the status of its run at the end."""
     response = api.post("complete-pipeline", {"run_id": "full-run", **FOREST})
     return response, api.ended("full-run")
 
@@ -69,39 +64,38 @@ def script(stack):
             json={"model_dir": "models", "model_name": "b3_model_step_by_step.joblib"},
         ),
     }
-    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(
-        answers, 200
-    )
+    statuses = {name: answer.status_code for name, answer in answers.items()}
+    assert set(statuses.values()) == {200}, statuses
     return {name: answer.json() for name, answer in answers.items()}
 
 
 @pytest.fixture(scope="session")
 def faulty(tmp_path_factory) -> Iterator["Faulty"]:
-    """A second stack whose faults are real: quotes in a file that need not be there, training cut after a second."""
+    """A stack with real faults: its file of quotes may be absent, training ends after a second."""
     root = tmp_path_factory.mktemp("faulty")
-    with LocalStack(faulty_template(TEMPLATE.parent, root), LOCAL | {"MaxRunning": "1"}) as stack:
+    with LocalStack(faulty_template(TEMPLATE.parent, root), PATIENT | {"MaxRunning": "1"}) as stack:
         yield Faulty(stack, root / "quotes.parquet")
 
 
 class Faulty:
-    """The second stack and its one file of quotes."""
+    """The stack with faults and its one file of quotes."""
 
     def __init__(self, stack: LocalStack, quotes: Path) -> None:
-        self.stack, self.api, self.storage, self._quotes = (
-            stack,
-            Client(stack),
-            storage_of(stack),
-            quotes,
-        )
+        self.stack = stack
+        self.api = Client(stack)
+        self.storage = storage_of(stack)
+        self._quotes = quotes
 
     def lose_quotes(self) -> None:
+        """Remove the file: the source is unavailable."""
         self._quotes.unlink(missing_ok=True)
 
     def empty_quotes(self) -> None:
-        """No quotes, and no hope that there will be some."""
+        """Make the file unreadable for good."""
         self._quotes.write_bytes(b"")
 
     def bring_quotes(self) -> None:
+        """Put the bundled quotes there, in one move."""
         arriving = self._quotes.with_suffix(".arriving")
         arriving.write_bytes(BUNDLED_QUOTES.read_bytes())
         arriving.replace(self._quotes)

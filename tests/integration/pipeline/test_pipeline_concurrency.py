@@ -1,72 +1,23 @@
-"""Several callers at once, and the same call more than once."""
+"""Several callers with runs of their own, and the same call more than once."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
-import pytest
 from pipeline_client import error_of
-from pipeline_world import FOREST, SLOW_FOREST, TICKERS
+from pipeline_world import SLOW_FOREST, TICKERS
 from waiting import until
 
 from b3shared.params.steps import Step
 from b3shared.runs.run import Run
 
 
-@pytest.fixture(scope="module")
-def long_run(api):
-    """A complete pipeline of some seconds, started by six callers at the same time."""
-    gate = threading.Barrier(6)
-
-    def start(_):
-        gate.wait()
-        return api.post("complete-pipeline", {"run_id": "long-run", **SLOW_FOREST})
-
-    with ThreadPoolExecutor(6) as pool:
-        return list(pool.map(start, range(6)))
-
-
-def test_racing_callers_start_one_execution_and_are_told_the_same(long_run, api):
-    assert [response.status_code for response in long_run] == [202] * 6
-    assert {response.json()["execution_arn"] for response in long_run} == {
-        api.arn_of("long-run.all.1")
-    }
-    assert api.executions("long-run") == ["long-run.all.1"]
-
-
-def test_while_it_runs_the_same_again_is_the_same_and_other_parameters_are_refused(long_run, api):
-    assert api.status("long-run")["running"] == ["long-run.all.1"]
-    assert api.status("long-run")["pipeline_state"]["training_status"] == "running"
-    again = api.post("complete-pipeline", {"run_id": "long-run", **SLOW_FOREST})
-    assert again.json()["execution_arn"] == api.arn_of("long-run.all.1")
-    assert api.refused("complete-pipeline", {"run_id": "long-run", **FOREST})[:2] == (
-        409,
-        "CONFLICT",
-    )
-    assert api.executions("long-run") == ["long-run.all.1"]
-
-
-def test_a_step_of_a_run_that_is_running_is_not_waited_for_longer_than_asked(long_run, api):
-    response = api.post("evaluate-model", {"run_id": "long-run", "wait_seconds": 0})
-    assert response.status_code == 202
-    assert response.json()["training_status"] == "running"
-    assert api.status("long-run")["running"] == ["long-run.all.1"]
-
-
-def test_a_step_of_a_run_that_is_running_waits_for_it_and_then_answers(long_run, api):
-    answer = api.ok("evaluate-model", {"run_id": "long-run"})
-    assert answer["evaluation_results"]["skill"]
-    assert api.status("long-run")["progress"] == 1.0
-
-
-def test_a_step_that_need_not_be_waited_for_is_started_and_can_be_followed(api):
+def test_a_step_called_without_waiting_is_started_and_can_be_followed(api):
     response = api.post("load-data", {"run_id": "no-hurry", "wait_seconds": 0})
     assert response.status_code == 202
     assert response.json()["execution_arn"] == api.arn_of("no-hurry.load_data.1")
     assert api.ended("no-hurry")["steps"]["load_data"]["status"] == "done"
 
 
-def test_two_users_with_runs_of_their_own_do_not_meet(api, storage):
-    ana, rui = {"run_id": "ana"}, {"run_id": "rui"}
+def test_runs_of_two_users_do_not_affect_each_other(api, storage):
+    ana = {"run_id": "ana"}
+    rui = {"run_id": "rui"}
     loaded = (
         api.ok("load-data", {**ana, "tickers": TICKERS[:5]}),
         api.ok("load-data", {**rui, "period": "3y"}),

@@ -1,4 +1,4 @@
-"""Faults that happen to a run: a source that is away for a while, a time-out; limits; and who is told."""
+"""Faults of a run: an unavailable source, a time-out, too many runs; and who is notified."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -13,25 +13,23 @@ from b3shared.runs.starter import execution_input
 
 
 @pytest.fixture(scope="module")
-def told(faulty):
-    """What a subscriber of the failure topic gets: a function that waits for the notification of a run."""
-    sqs, sns = faulty.stack.client("sqs"), faulty.stack.client("sns")
+def notified(faulty):
+    """A function that waits for what a subscriber of the failure topic gets about a run."""
+    sqs = faulty.stack.client("sqs")
+    sns = faulty.stack.client("sns")
     queue = sqs.create_queue(QueueName="operator")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
-        "QueueArn"
-    ]
+    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    arn = found["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=faulty.stack.outputs["FailureTopicArn"], Protocol="sqs", Endpoint=arn)
     received = []
 
     def of(run_id):
+        subject = f"B3 Asset Predict run {run_id} failed"
+
         def arrived():
-            received.extend(
-                json.loads(m["Body"])
-                for m in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get(
-                    "Messages", []
-                )
-            )
-            return [m for m in received if m["Subject"] == f"B3 Asset Predict run {run_id} failed"]
+            answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+            received.extend(json.loads(m["Body"]) for m in answer.get("Messages", []))
+            return [message for message in received if message["Subject"] == subject]
 
         return until(arrived, f"a notification of {run_id}")
 
@@ -44,7 +42,7 @@ def retries(faulty, execution):
 
 @pytest.fixture(scope="module")
 def waiting(faulty):
-    """Answers of callers while a run waits for its source, which comes back meanwhile."""
+    """Answers to callers while a run waits for its source, which comes back meanwhile."""
     faulty.lose_quotes()
     api = faulty.api
     with ThreadPoolExecutor(2) as pool:
@@ -67,14 +65,14 @@ def waiting(faulty):
         }
 
 
-def test_a_source_that_comes_back_is_tried_again_until_it_answers(waiting, faulty):
+def test_an_unavailable_source_is_retried_until_it_answers(waiting, faulty):
     assert waiting["load"].status_code == 200, waiting["load"].text
     assert retries(faulty, "patient.load_data.1") >= 1
     assert faulty.api.executions("patient")[0] == "patient.load_data.1"
     assert faulty.api.describe("patient.load_data.1")["status"] == "SUCCEEDED"
 
 
-def test_what_was_tried_again_with_success_is_no_failure(waiting, faulty):
+def test_a_retry_that_succeeds_leaves_no_failure(waiting, faulty):
     state = faulty.api.status("patient")
     assert "error" not in state["steps"]["load_data"]
     assert "training_error" not in state["pipeline_state"]
@@ -91,14 +89,14 @@ def test_a_caller_of_the_next_step_waits_for_the_one_before(waiting):
     assert waiting["next"].json()["features_shape"]
 
 
-def test_one_run_more_than_allowed_is_refused_for_now(waiting, faulty):
+def test_one_run_more_than_allowed_is_refused(waiting, faulty):
     assert waiting["one_too_many"].status_code == 429
     assert waiting["one_too_many"].json()["code"] == "TOO_MANY_RUNS"
     assert waiting["one_too_many"].json()["details"] == {"running": ["patient.load_data.1"]}
     assert faulty.api.executions("impatient") == []
 
 
-def test_a_time_out_is_recorded_and_told(waiting, faulty, told):
+def test_a_time_out_is_recorded_and_notified(waiting, faulty, notified):
     api = faulty.api
     api.ok("split-data", {"run_id": "patient"})
     status, code, message = api.refused("train-model", {"run_id": "patient"})
@@ -106,23 +104,22 @@ def test_a_time_out_is_recorded_and_told(waiting, faulty, told):
     assert "timed out after 1.00 seconds" in message
     assert api.describe("patient.train_model.1")["error"] == "Sandbox.Timedout"
     assert api.status("patient")["steps"]["train_model"]["error"]["code"] == "TIMEOUT"
-    (notification,) = told("patient")
-    said = json.loads(notification["Message"])
-    assert (said["step"], said["code"]) == ("train_model", "TIMEOUT")
-    assert said["message"] == api.status("patient")["pipeline_state"]["training_error"]
+    (notification,) = notified("patient")
+    message = json.loads(notification["Message"])
+    assert (message["step"], message["code"]) == ("train_model", "TIMEOUT")
+    assert message["message"] == api.status("patient")["pipeline_state"]["training_error"]
 
 
-def test_a_failure_that_cannot_be_recorded_is_told_all_the_same(faulty, told):
-    run = Run(
-        faulty.storage, "nobody-s", PipelineParams(), {}
-    )  # never created: there is nowhere to record anything
+def test_a_failure_that_cannot_be_recorded_is_notified_all_the_same(faulty, notified):
+    # never created: there is nowhere to record anything
+    run = Run(faulty.storage, "nobody-s", PipelineParams(), {})
     assert faulty.api.start("nobody-s.all.1", execution_input(run, None, {}, {})) == "FAILED"
     assert faulty.api.describe("nobody-s.all.1")["error"] == "UnknownRunError"
-    assert "nobody-s" in told("nobody-s")[0]["Message"]
+    assert "nobody-s" in notified("nobody-s")[0]["Message"]
 
 
-def test_an_error_that_time_does_not_heal_is_not_tried_again(waiting, faulty, told):
+def test_an_error_that_cannot_pass_is_not_retried(waiting, faulty, notified):
     api = faulty.api
     assert api.refused("load-data", {"run_id": "hopeless", "tickers": ["ZZZZ9"]})[0] == 422
     assert retries(faulty, "hopeless.load_data.1") == 1
-    assert json.loads(told("hopeless")[0]["Message"])["code"] == "NO_QUOTES"
+    assert json.loads(notified("hopeless")[0]["Message"])["code"] == "NO_QUOTES"

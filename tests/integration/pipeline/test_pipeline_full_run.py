@@ -1,4 +1,4 @@
-"""A whole run by one call: what is answered, what is recorded, what is stored, what is live."""
+"""A complete run by one call: its answer, records, artifacts, and the version that goes live."""
 
 import json
 
@@ -16,7 +16,7 @@ ARTIFACTS = {
 }
 
 
-def test_the_call_is_answered_at_once_with_what_is_needed_to_follow_the_run(full_run, api):
+def test_the_call_is_answered_at_once_with_the_run_and_its_execution(full_run, api):
     response, _ = full_run
     assert response.status_code == 202
     assert response.json() == {
@@ -60,7 +60,7 @@ def test_the_artifacts_of_every_step_lie_where_the_layout_says(full_run, storage
     assert not [key for key in keys if key.endswith((".error.json", ".progress.json"))]
 
 
-def test_the_version_is_registered_whole_and_can_be_fetched(full_run, storage, tmp_path):
+def test_the_version_is_registered_completely_and_can_be_fetched(full_run, storage, tmp_path):
     version = full_run[1]["pipeline_state"]["training_results"]["model_version"]
     folder = Registry(storage, "models").fetch("rf", version, tmp_path)
     assert {"manifest.json", "model.onnx", "b3_model.joblib", "report.html"} <= {

@@ -1,4 +1,4 @@
-"""Versions over HTTP: what there is, what is live, promote and roll back, and who did it why."""
+"""Versions over HTTP: list, promote, roll back; the history says who did it and why."""
 
 import pytest
 from pipeline_client import error_of
@@ -6,7 +6,7 @@ from pipeline_client import error_of
 
 @pytest.fixture(scope="module")
 def versions(full_run, script):
-    """Two versions: of a run by one call, and of one step by step."""
+    """Two versions: one of a run by one call, one of a run step by step."""
     first = full_run[1]["pipeline_state"]["training_results"]["model_version"]
     second = script["save"]["model_version"]
     assert first != second
@@ -73,7 +73,7 @@ def test_a_promotion_that_expects_something_else_live_is_refused(versions, api):
     assert listed(api)["live"] == live
 
 
-def test_what_does_not_exist_cannot_be_promoted_or_rolled_back(versions, api):
+def test_an_unknown_version_or_model_cannot_be_promoted_or_rolled_back(versions, api):
     unknown = {"model_version": "20200101-00000000"}
     assert api.refused("models/rf/promote", unknown)[:2] == (404, "UNKNOWN_MODEL")
     assert api.refused("models/rf/rollback", {"model_dir": "empty"})[:2] == (503, "NOTHING_LIVE")

@@ -1,4 +1,4 @@
-"""The reference project's script: six POSTs in order, without polling; and what it is told out of order."""
+"""The reference project's script: six POSTs in order, without polling; and calls out of order."""
 
 from pipeline_world import FOREST
 

@@ -1,4 +1,4 @@
-"""Requests that are wrong, each refused in the one form of errors, and without a run being touched."""
+"""Wrong requests: each is refused in the one form of errors, and no run is touched."""
 
 import pytest
 import requests
@@ -71,7 +71,7 @@ def test_a_body_that_is_too_long_is_refused(api):
 
 
 @pytest.mark.parametrize("body", [b"", b"{}"])
-def test_nothing_in_the_body_is_no_parameters(api, body):
+def test_an_empty_body_means_no_parameters(api, body):
     assert api.send("clear-state", body).status_code == 200
 
 
@@ -120,13 +120,13 @@ def test_filters_that_no_quote_passes_are_the_callers_fault(api):
 
 
 @pytest.mark.parametrize("key", ["inputs/not-there.parquet", "../outside"])
-def test_data_of_the_users_own_that_is_not_there_is_his_fault(api, key):
+def test_missing_data_of_the_users_own_is_the_callers_fault(api, key):
     status, code, message = api.refused("load-data", {"input_key": key})
     assert (status, code) in ((404, "ARTIFACT_NOT_FOUND"), (422, "INVALID_PARAMETER"))
     assert key in message
 
 
-def test_an_error_that_nobody_foresaw_has_the_form_of_all_errors(api, storage):
+def test_an_unexpected_error_has_the_form_of_all_errors(api, storage):
     storage.put("control/current-run.json", b"[]")
     status, code, message = error_of(api.get("pipeline-status"))
     assert (status, code) == (500, "INTERNAL")
@@ -136,7 +136,7 @@ def test_an_error_that_nobody_foresaw_has_the_form_of_all_errors(api, storage):
     assert api.status()["run_id"] is None
 
 
-def test_health_asks_for_nothing(stack):
+def test_health_answers_ok(stack):
     assert requests.get(stack.api_url + "/health", timeout=60).json() == {"status": "ok"}
 
 

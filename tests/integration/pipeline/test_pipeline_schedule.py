@@ -1,4 +1,4 @@
-"""The schedules of the template, fired by hand: one run per model type and week, and nobody's current run."""
+"""Schedules of the template, fired by hand: one run per model type and week, never the current."""
 
 from datetime import UTC, datetime
 
@@ -13,8 +13,8 @@ SUNDAY = datetime(2024, 1, 7, 9, tzinfo=UTC)
 NEXT_SUNDAY = datetime(2024, 1, 14, 9, tzinfo=UTC)
 
 
-def strike(faulty, moment, model_type="rf"):
-    """Let a model type's schedule strike and wait until the starter has dealt with it."""
+def fire(faulty, moment, model_type="rf"):
+    """Fire a model type's schedule and wait until the starter has answered."""
     log = faulty.stack.logs("StartRunFunction", 1000).count('"message":"schedule"')
     fired = faulty.stack.fire_schedules(f"retrain-{model_type}", at=moment)
     assert len(fired) == 1
@@ -25,20 +25,19 @@ def strike(faulty, moment, model_type="rf"):
 
 
 def test_the_schedule_starts_one_run_per_week_whatever_becomes_of_it(faulty):
-    faulty.empty_quotes()  # the runs fail soon: here is only asked which of them there are
+    faulty.empty_quotes()  # the runs fail soon: only which of them exist is asked here
     api = faulty.api
     api.ok("clear-state")
-    strike(faulty, SUNDAY)
-    strike(faulty, SUNDAY)
+    fire(faulty, SUNDAY)
+    fire(faulty, SUNDAY)
     api.ended("scheduled-rf-2024w01")
-    strike(faulty, SUNDAY)
+    fire(faulty, SUNDAY)
     assert api.executions("scheduled-rf-2024w01") == ["scheduled-rf-2024w01.all.1"]
-    strike(faulty, NEXT_SUNDAY)
+    fire(faulty, NEXT_SUNDAY)
     assert api.executions("scheduled-rf-2024w02") == ["scheduled-rf-2024w02.all.1"]
     api.ended("scheduled-rf-2024w02")
-    strike(
-        faulty, SUNDAY, "lstm"
-    )  # at the same time as the forest's, on AWS; here one run is allowed at once
+    # on AWS at the same time as the forest's; here one run is allowed at once
+    fire(faulty, SUNDAY, "lstm")
     api.ended("scheduled-lstm-2024w01")
     scheduled = [run for run in list_runs(faulty.storage) if run.startswith("scheduled-")]
     assert scheduled == ["scheduled-lstm-2024w01", "scheduled-rf-2024w01", "scheduled-rf-2024w02"]

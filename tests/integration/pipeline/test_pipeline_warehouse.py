@@ -1,4 +1,4 @@
-"""With a warehouse, what came of an execution is there as SQL rows when it has ended, whether well or not."""
+"""With a warehouse, every execution leaves its SQL rows there, successful or not."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from b3shared.pipeline.export_run import EVALUATIONS, REQUESTS
 
 
 def rows(warehouse: Path, sql: str, value: str) -> list[dict]:
-    """Another test's execution may be writing just now: DuckDB lets one process at a time into a file."""
+    """Rows of a query, as soon as no execution writes: DuckDB opens a file for one process only."""
 
     def read() -> tuple[list[dict]] | None:
         try:
@@ -30,7 +30,7 @@ def requests_of(warehouse: Path, execution: str) -> list[dict]:
     )
 
 
-def test_a_run_that_went_well_is_there_with_both_evaluations(full_run, warehouse):
+def test_a_successful_run_is_exported_with_both_evaluations(full_run, warehouse):
     (request,) = requests_of(warehouse, "full-run.all.1")
     assert (request["endpoint"], request["status"], request["error_message"]) == (
         "complete-pipeline",
@@ -49,7 +49,7 @@ def test_a_run_that_went_well_is_there_with_both_evaluations(full_run, warehouse
     ]
 
 
-def test_a_run_that_failed_is_there_with_its_reason_and_is_failed_all_the_same(api, warehouse):
+def test_a_failed_run_is_exported_with_its_reason_and_stays_failed(api, warehouse):
     api.post("complete-pipeline", {"run_id": "never-there", "tickers": ["ZZZZ3"]})
     status = api.ended("never-there")
     assert status["pipeline_state"]["training_status"] == "failed"
@@ -72,17 +72,15 @@ def lost_warehouse(warehouse):
 
 
 @pytest.fixture
-def told(stack):
-    """What subscribers of the failure topic get: messages by subject, once there is one."""
+def notified(stack):
+    """A function that waits for messages of the failure topic and gives them by subject."""
     sqs = stack.client("sqs")
     queue = sqs.create_queue(QueueName="onlooker")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
-        "QueueArn"
-    ]
+    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    arn = found["Attributes"]["QueueArn"]
     topic = stack.outputs["FailureTopicArn"]
-    subscription = stack.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)[
-        "SubscriptionArn"
-    ]
+    answer = stack.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    subscription = answer["SubscriptionArn"]
 
     def received():
         found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
@@ -96,13 +94,11 @@ def told(stack):
     sqs.delete_queue(QueueUrl=queue)
 
 
-def test_a_run_that_cannot_be_exported_ends_as_it_would_have_and_somebody_is_told(
-    api, lost_warehouse, told
-):
+def test_a_run_that_cannot_be_exported_ends_as_usual_and_is_notified(api, lost_warehouse, notified):
     api.ok("load-data", {"run_id": "kept-back"})
-    said = told()
-    assert list(said) == ["B3 Asset Predict run kept-back not exported"]
-    reason = json.loads(said["B3 Asset Predict run kept-back not exported"])
+    messages = notified()
+    assert list(messages) == ["B3 Asset Predict run kept-back not exported"]
+    reason = json.loads(messages["B3 Asset Predict run kept-back not exported"])
     assert reason["Error"] == "SourceUnavailableError"
     assert "b3.duckdb cannot be opened" in reason["Cause"]
     until(lambda: not api.status("kept-back")["running"], "the end of the run")
