@@ -10,7 +10,7 @@ import pandas as pd
 
 from b3shared.core.skill import in_words
 from b3shared.core.vocabulary import CLASSES
-from b3shared.evaluation.titles import title_of
+from b3shared.evaluation.report.titles import title_of
 from b3shared.params.steps import Step
 from b3shared.quotes.calendar import sessions_between
 from b3shared.runs.run import StepRecord

@@ -222,7 +222,7 @@ def rule_by_thresholds(
         model.params.lstm.interval_level,
     )
     for way, actions in ways.items():
-        card = Scorecard.of(outcome, actions)
+        card = Scorecard.from_forecast(outcome, actions)
         found = _bounded(card.intervals(counts)["macro_f1"], ".4f", 1)
         better = _bounded(gain("macro_f1", card, today, counts), "+.4f", 1)
         print(f"macro F1, {way:<26}{found}  over today's rule {better}")
@@ -258,11 +258,11 @@ def scored(
         free, _ = with_persistence_interval(free, data, later, test, params)
     p = forecast.probabilities
     actions = actions_of(p, model.base_rates, params)
-    card = Scorecard.of(
+    card = Scorecard.from_forecast(
         outcome, actions, p, buy_minus_sell(p), forecast.returns, forecast.intervals
     )
     return card, {
-        b.name: Scorecard.of(outcome, b.actions, b.probabilities, b.score, b.returns, b.intervals)
+        b.name: Scorecard.from_forecast(outcome, b.actions, b.probabilities, b.score, b.returns, b.intervals)
         for b in free
     }
 
@@ -293,7 +293,7 @@ def lines_of(
         text = f"{title:<34}{_bounded(found[metric], form, scale):<34}"
         if other is None:
             return text
-        theirs = beside[other].figures()[metric]
+        theirs = beside[other].metrics()[metric]
         text += f"{other.replace('_', ' ')} {theirs * scale:{form}}  "
         better = gain(metric, card, beside[other], counts)
         return f"{text}gain {_bounded(better, '+' + form, scale)}" if gained else text

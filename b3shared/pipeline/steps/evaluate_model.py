@@ -1,4 +1,4 @@
-"""Step 5: the model beside the baselines on dates that it has not seen."""
+"""Step 5: evaluates the model beside the baselines on dates that it has not seen."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from b3shared.evaluation.evaluate import evaluate
-from b3shared.evaluation.holdout_log import count_opening
+from b3shared.evaluation.holdout_log import log_evaluation
 from b3shared.models.base import METADATA_FILE
 from b3shared.params.steps import Step
 from b3shared.pipeline.artifacts import PREDICTIONS, load_predictions, load_table
@@ -15,12 +15,13 @@ from b3shared.pipeline.runner import Context
 
 
 def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
-    """Every figure, picture and the report; the test rows' forecasts go along for later paired comparisons."""
+    """Make metrics, pictures and report; keep the test rows' forecasts for later comparisons."""
     data = load_table(context)
     trained = context.inputs(Step.TRAIN_MODEL, METADATA_FILE, PREDICTIONS)
     model = json.loads((trained / METADATA_FILE).read_text(encoding="utf-8"))
     parts, forecasts = load_predictions(trained / PREDICTIONS)
-    opened = count_opening(context.storage, data.date[parts["test"]], context.plan.input_hash)
+    dates = data.date[parts["test"]]
+    evaluations = log_evaluation(context.storage, dates, context.plan.input_hash)
     evaluation = evaluate(
         data,
         parts,
@@ -32,9 +33,9 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         context={
             "run_id": context.run.run_id,
             "source": context.plan.upstream[Step.LOAD_DATA].summary["source"],
-            "test_openings": opened,
+            "test_openings": evaluations,
         },
     )
     files = evaluation.save(context.out)
-    found = evaluation.summary() | {"test_openings": opened}
+    found = evaluation.summary() | {"test_openings": evaluations}
     return files, found | {"files": sorted(path.name for path in files)}
