@@ -1,8 +1,7 @@
-"""Honest evaluation of a model beside what costs nothing: figures with intervals, baselines, backtest, pictures, report.
+"""Evaluates a model beside baselines: metrics with intervals, backtest, pictures, report.
 
-``from b3shared.evaluation.evaluate import evaluate`` is all of it. The names here are resolved on
-first use: the metrics need NumPy only, the pictures bring matplotlib, the linear baseline
-scikit-learn.
+``from b3shared.evaluation.evaluate import evaluate`` does all of it. The names here are imported on
+first use: the metrics need NumPy only, the pictures matplotlib, the linear baseline scikit-learn.
 """
 
 from importlib import import_module
@@ -11,13 +10,13 @@ from typing import Any
 _PUBLIC = {
     "Evaluation": "evaluate",
     "skill_verdict": "verdict",
-    "plot_action_samples_by_ticker": "report.plots",
+    "plot_action_samples_by_ticker": "report.signal_plots",
     "plot_confusion_matrix": "report.plots",
     "plot_coverage_by_month": "report.return_plots",
     "plot_equity": "report.plots",
     "plot_feature_importance": "report.plots",
     "plot_ic_by_month": "report.plots",
-    "plot_price_with_signals": "report.plots",
+    "plot_price_with_signals": "report.signal_plots",
     "plot_reliability": "report.plots",
     "plot_return_calibration": "report.return_plots",
     "plot_training_curves": "report.return_plots",

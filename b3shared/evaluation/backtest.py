@@ -1,11 +1,11 @@
-"""What the calls would have earned after costs: overlapping equal-weight portfolios, deliberately simple.
+"""Backtest: the return of the actions after costs, with overlapping equal-weight portfolios.
 
-On every date t the called stocks with the highest scores are bought with 1/horizon of the capital
-and held for ``horizon`` sessions, so that at any time ``horizon`` such tranches are alive. Read the
-result with these simplifications in mind:
+It is deliberately simple. On every date t the stocks with the highest scores among the buys are
+bought with 1/horizon of the capital and held for ``horizon`` sessions, so that at any time
+``horizon`` such tranches are alive. Read the result with these simplifications in mind:
 
 - ``entry="same_close"`` trades at the very close that the features are computed from: optimistic.
-  ``entry="next_close"`` gives the same calls one session later, which can be done in practice; the
+  ``entry="next_close"`` makes the same trades one session later, which can be done in practice; the
   difference is the price of that assumption.
 - The path inside a tranche is not known here, only its return over the horizon: it is spread
   equally over the horizon. That hides variance (at horizon 2 some 60 % of a session's), so
@@ -52,13 +52,13 @@ class Costs:
 
     @property
     def per_side(self) -> float:
-        """Both together, a fraction of the traded value."""
+        """Fees and half spread together, a fraction of the traded value."""
         return (self.fees_bp + self.half_spread_bp) / 1e4
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """What can be traded, on a dense grid of dates and tickers.
+    """The rows that can be traded, on a dense grid of dates and tickers.
 
     Attributes:
         dates: (dates,) ascending.
@@ -76,18 +76,19 @@ class Candidates:
     n_tickers: int
 
     @classmethod
-    def of(cls, data: Dataset, rows: IntArray, entry: Entry) -> "Candidates":
-        """The rows of a part with the return that an entry at this close would have had."""
+    def from_dataset(cls, data: Dataset, rows: IntArray, entry: Entry) -> "Candidates":
+        """Take the rows of a part with the return that this entry would have had."""
         dates, day = np.unique(data.date[rows], return_inverse=True)
         tickers, column = np.unique(data.ticker[rows], return_inverse=True)
-        returns = (
-            data.future_return[rows] if entry == "same_close" else next_session_return(data, rows)
-        )
+        if entry == "same_close":
+            returns = data.future_return[rows]
+        else:
+            returns = next_session_return(data, rows)
         return cls(dates, day, column, returns, len(tickers))
 
 
 def next_session_return(data: Dataset, rows: IntArray) -> FloatArray:
-    """Return over the horizon when entered one session after t: the ``future_return`` of the ticker's next row.
+    """Return over the horizon of an entry one session after t: that of the ticker's next row.
 
     NaN where that row is not of the very next session, or its outcome is not known yet.
     """
@@ -101,18 +102,20 @@ def next_session_return(data: Dataset, rows: IntArray) -> FloatArray:
 def select(
     candidates: Candidates, chosen: Array, score: FloatArray, max_positions: int | None
 ) -> FloatArray:
-    """(dates, tickers) equal weights, summing to 1 on dates with a position and to 0 on others.
+    """Choose positions: (dates, tickers) equal weights that sum to 1, or to 0 without a position.
 
-    On each date the highest scores among the ``chosen`` rows: at most a fifth of the date's
-    tradable rows, at least one, and at most ``max_positions``. Equal scores are taken in the order
-    of the tickers.
+    On each date these are the highest scores among the ``chosen`` rows: at most a fifth of the
+    date's tradable rows, at least one, and at most ``max_positions``. Equal scores are taken in the
+    order of the tickers.
     """
     n_dates = len(candidates.dates)
     tradable = np.isfinite(candidates.returns)
     limit = np.maximum(np.bincount(candidates.day[tradable], minlength=n_dates) // 5, 1)
     limit = limit if max_positions is None else np.minimum(limit, max_positions)
+
     rows = np.flatnonzero(chosen & tradable & np.isfinite(score))
     rows = rows[np.lexsort((candidates.column[rows], -score[rows], candidates.day[rows]))]
+
     day = candidates.day[rows]
     position = np.arange(len(rows)) - np.searchsorted(day, day)
     taken = rows[position < limit[day]]
@@ -127,7 +130,7 @@ def _equal_weights(candidates: Candidates, rows: IntArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Backtest:
-    """The course of one strategy.
+    """The result of one strategy, date by date.
 
     Attributes:
         dates: (dates,) entry dates.
@@ -152,40 +155,41 @@ class Backtest:
     horizon: int
 
     def summary(self, counts: FloatArray, benchmark: "Backtest | None" = None) -> dict[str, Any]:
-        """Figures as JSON types; returns are compound and yearly, volatility and Sharpe ratio as the module says.
+        """Metrics as JSON types; returns are compound and yearly.
 
-        ``net_daily_mean`` carries block-bootstrap intervals, and so does ``excess_daily_mean``, the
-        paired difference to the benchmark; it is None without one.
+        Volatility and Sharpe ratio are computed as the module says. ``net_daily_mean`` has
+        block-bootstrap intervals, and so has ``excess_daily_mean``, the paired difference to the
+        benchmark; it is None without one.
         """
         years = len(self.dates) / SESSIONS_PER_YEAR
-        volatility = (
-            float(self.net.std(ddof=1) * np.sqrt(SESSIONS_PER_YEAR / self.horizon))
-            if len(self.net) > 1
-            else 0.0
-        )
+        volatility = self._volatility()
         daily = interval(self._daily(), ratio, counts)
-        excess = (
-            None
-            if benchmark is None
-            else paired_interval(self._daily(), benchmark._daily(), ratio, counts)
-        )
+        sharpe = daily.estimate * SESSIONS_PER_YEAR / volatility if volatility > 1e-9 else np.nan
+        excess = None
+        if benchmark is not None:
+            excess = asdict(paired_interval(self._daily(), benchmark._daily(), ratio, counts))
+
         return {
             "dates": len(self.dates),
             "invested_share": self.invested,
             "gross_annual_return": _annual(self.gross_growth, years),
             "net_annual_return": _annual(float(self.equity[-1]), years),
             "annual_volatility": volatility,
-            "sharpe": daily.estimate * SESSIONS_PER_YEAR / volatility
-            if volatility > 1e-9
-            else np.nan,
+            "sharpe": sharpe,
             "max_drawdown": float((self.equity / np.maximum.accumulate(self.equity) - 1).min()),
             "turnover": self.turnover,
             "net_daily_mean": asdict(daily),
-            "excess_daily_mean": None if excess is None else asdict(excess),
+            "excess_daily_mean": excess,
         }
 
+    def _volatility(self) -> float:
+        """Yearly deviation of tranche returns; 0 under two dates."""
+        if len(self.net) < 2:
+            return 0.0
+        return float(self.net.std(ddof=1) * np.sqrt(SESSIONS_PER_YEAR / self.horizon))
+
     def _daily(self) -> FloatArray:
-        """(dates, 2) ones and the tranche's net return per session: what the bootstrap sums."""
+        """(dates, 2) ones and the tranche's net return per session, which the bootstrap sums."""
         return np.stack([np.ones(len(self.net)), self.net / self.horizon], axis=1)
 
 
@@ -194,23 +198,26 @@ def _annual(growth: float, years: float) -> float:
 
 
 def simulate(candidates: Candidates, weights: FloatArray, horizon: int, costs: Costs) -> Backtest:
-    """Hold each date's tranche of ``weights`` (dates, tickers; negative is short) for ``horizon`` sessions.
+    """Simulate a strategy: each date's tranche of ``weights`` is held for ``horizon`` sessions.
 
-    Costs are paid on the difference between the tranche that ends and the one that begins: a name
-    in both is not traded. They are charged to the tranche that begins; the last tranches also pay
-    for their own end.
+    Weights are (dates, tickers); negative is short. Costs are paid on the difference between the
+    tranche that ends and the one that begins: a name in both is not traded. They are charged to the
+    tranche that begins; the last tranches also pay for their own end.
     """
     n_dates = len(weights)
     grid = np.zeros_like(weights)
     known = np.isfinite(candidates.returns)
     grid[candidates.day[known], candidates.column[known]] = candidates.returns[known]
     gross = (weights * grid).sum(axis=1)
+
     loan = np.maximum(-weights, 0).sum(axis=1) * costs.borrow_rate * horizon / SESSIONS_PER_YEAR
     nothing = np.zeros((horizon, weights.shape[1]))
     traded = np.abs(np.vstack([weights, nothing]) - np.vstack([nothing, weights])).sum(axis=1)
     fees = costs.per_side * traded
-    net, last = gross - loan - fees[:n_dates], min(horizon, n_dates)
+    last = min(horizon, n_dates)
+    net = gross - loan - fees[:n_dates]
     net[-last:] -= fees[-last:]
+
     return Backtest(
         dates=candidates.dates,
         gross=gross,
@@ -224,7 +231,7 @@ def simulate(candidates: Candidates, weights: FloatArray, horizon: int, costs: C
 
 
 def _session_returns(tranche: FloatArray, horizon: int) -> FloatArray:
-    """(dates + horizon,) the portfolio's return per session: 1/horizon of every living tranche's, itself spread equally."""
+    """(dates + horizon,) return per session: 1/horizon of that of every tranche alive."""
     return np.concatenate([[0.0], np.convolve(tranche, np.ones(horizon))]) / horizon**2
 
 
@@ -236,7 +243,7 @@ def long_only(
     costs: Costs,
     max_positions: int | None,
 ) -> Backtest:
-    """Buy the called buys with the highest scores; dates without one stay in cash."""
+    """Buy the buys with the highest scores; dates without one stay in cash."""
     weights = select(candidates, actions == BUY, score, max_positions)
     return simulate(candidates, weights, horizon, costs)
 
@@ -249,7 +256,7 @@ def long_short(
     costs: Costs,
     max_positions: int | None,
 ) -> Backtest:
-    """Half the capital in the best buys, half sold short in the worst sells; dates that lack a side stay in cash."""
+    """Buy the best buys with half the capital, short the worst sells; cash if a side is empty."""
     long = select(candidates, actions == BUY, score, max_positions)
     short = select(candidates, actions == SELL, -score, max_positions)
     both = long.any(axis=1, keepdims=True) & short.any(axis=1, keepdims=True)
@@ -257,7 +264,7 @@ def long_short(
 
 
 def universe(candidates: Candidates, horizon: int, costs: Costs) -> Backtest:
-    """The benchmark: every tradable row of each date, equally weighted, same tranches and costs."""
+    """Simulate the benchmark: every tradable row of each date, equally weighted."""
     weights = _equal_weights(candidates, np.flatnonzero(np.isfinite(candidates.returns)))
     return simulate(candidates, weights, horizon, costs)
 
@@ -270,11 +277,11 @@ def backtests(
     costs: Costs,
     max_positions: int | None = None,
 ) -> dict[str, dict[str, dict[Entry, Backtest]]]:
-    """Strategy -> variant -> entry -> course, for the given actions and scores, and for the universe.
+    """Simulate strategies and the universe: strategy -> variant -> entry -> backtest.
 
     Args:
         data: the whole table.
-        rows: indices of the rows that were called.
+        rows: indices of the rows that have actions.
         strategies: name -> (actions, score), aligned with ``rows``.
         horizon: sessions that a position is held, that of ``future_return``.
         costs: trading costs.
@@ -282,11 +289,13 @@ def backtests(
     """
     found: dict[str, dict[str, dict[Entry, Backtest]]] = {"universe": {"long_only": {}}}
     found |= {name: {"long_only": {}, "long_short": {}} for name in strategies}
+
     for entry in ENTRIES:
-        candidates = Candidates.of(data, rows, entry)
+        candidates = Candidates.from_dataset(data, rows, entry)
         found["universe"]["long_only"][entry] = universe(candidates, horizon, costs)
         for name, (actions, score) in strategies.items():
             for variant in (long_only, long_short):
-                course = variant(candidates, actions, score, horizon, costs, max_positions)
-                found[name][variant.__name__][entry] = course
+                backtest = variant(candidates, actions, score, horizon, costs, max_positions)
+                found[name][variant.__name__][entry] = backtest
+
     return found

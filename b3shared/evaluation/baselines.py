@@ -1,4 +1,4 @@
-"""What any model must beat: forecasters that need no model, and a linear one. All are fitted on train rows only.
+"""Baselines that any model must beat: simple rules and a linear model, fitted on train rows only.
 
 Persistence gets an interval in :mod:`b3shared.evaluation.comparison`, where the model has one.
 """
@@ -16,20 +16,21 @@ from b3shared.evaluation.ranking import buy_minus_sell
 from b3shared.models.decision import decide
 from b3shared.params.run import PipelineParams
 
-REVERSAL_SESSIONS, MOMENTUM_SESSIONS = 5, 20
+REVERSAL_SESSIONS = 5
+MOMENTUM_SESSIONS = 20
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a baseline says of the rows it was asked about.
+    """A baseline's forecast of some rows.
 
     Attributes:
         name: short identifier, a key of the metrics.
         description: what it does, in one sentence.
         actions: (rows,) int8 class codes.
         probabilities: (rows, 3), None when it has none.
-        score: (rows,) what orders the stocks of a day, None when it has none; NaN where its input
-            is missing.
+        score: (rows,) ranks the stocks of a day, None when it has none; NaN where its input is
+            missing.
         returns: (rows,) forecast total return, None when it has none.
         intervals: (rows, 2) lower and upper end of the return, None when it has none.
     """
@@ -50,9 +51,8 @@ def actions_of(
     returns: FloatArray | None = None,
 ) -> IntArray:
     """Decide as the served model does; a class that the train part never had is never proposed."""
-    return decide(
-        probabilities, np.where(base_rates > 0, base_rates, np.inf), params.decision, returns
-    )
+    rates = np.where(base_rates > 0, base_rates, np.inf)
+    return decide(probabilities, rates, params.decision, returns)
 
 
 def all_baselines(
@@ -70,19 +70,20 @@ def all_baselines(
 
 
 def majority(data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams) -> Baseline:
-    """The commonest class of the train part; its class shares as probabilities (the class prior)."""
+    """Predict the commonest class of the train part; its class shares are the probabilities."""
     shares = class_shares(data.label[train])
     commonest = int(np.argmax(shares))
     return Baseline(
         "majority",
-        f"always {CLASSES[commonest]}, the commonest class of the train part; its class shares as probabilities",
+        f"always {CLASSES[commonest]}, the commonest class of the train part; "
+        "its class shares as probabilities",
         actions=np.full(len(rows), commonest, np.int8),
         probabilities=np.tile(shares, (len(rows), 1)),
     )
 
 
 def persistence(data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams) -> Baseline:
-    """Zero return: the price stays, so hold."""
+    """Predict a return of zero: the price stays, so hold."""
     return Baseline(
         "persistence",
         "tomorrow's price is today's: a return of zero, so always hold",
@@ -94,7 +95,7 @@ def persistence(data: Dataset, train: IntArray, rows: IntArray, params: Pipeline
 def yesterdays_label(
     data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams
 ) -> Baseline:
-    """The ticker's newest label that is known at t; the train majority where there is none yet."""
+    """Predict the ticker's newest label known at t; the train majority where there is none."""
     known = data.known_label[rows]
     commonest = np.argmax(class_shares(data.label[train]))
     return Baseline(
@@ -136,9 +137,10 @@ def _trend(
     rows: IntArray,
     params: PipelineParams,
 ) -> Baseline:
-    """Call where the past return leaves the hold band of the labels, scaled to its number of sessions."""
+    """Buy or sell where the past return leaves the labels' hold band, scaled to its sessions."""
     sessions = {"reversal": REVERSAL_SESSIONS, "momentum": MOMENTUM_SESSIONS}[name]
-    score, band = score[rows], params.label_width * data.volatility[rows] * np.sqrt(sessions)
+    score = score[rows]
+    band = params.label_width * data.volatility[rows] * np.sqrt(sessions)
     actions = np.select([score > band, score < -band], [BUY, SELL], HOLD).astype(np.int8)
     return Baseline(name, description, actions=actions, score=score)
 
@@ -146,7 +148,7 @@ def _trend(
 def reference_rule(
     data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams
 ) -> Baseline:
-    """The reference project's RSI, MACD, momentum and volume rule."""
+    """Apply the reference project's rule of RSI, MACD, momentum and volume."""
     return Baseline(
         "reference_rule",
         "the reference project's rule of RSI, MACD, momentum and volume on the same day",
@@ -157,12 +159,13 @@ def reference_rule(
 def logistic_regression(
     data: Dataset, train: IntArray, rows: IntArray, params: PipelineParams
 ) -> Baseline:
-    """Multinomial logistic regression on the same, standardised features; class shares when train has one class."""
+    """Fit multinomial logistic regression; class shares if the train part has one class."""
     shares = class_shares(data.label[train])
     if np.count_nonzero(shares) > 1:
         probabilities = _fit_logistic(data, train, rows, params)
     else:
         probabilities = np.tile(shares, (len(rows), 1))
+
     return Baseline(
         "logistic_regression",
         "multinomial logistic regression on the same features, standardised on the train part",
@@ -183,6 +186,7 @@ def _fit_logistic(
         StandardScaler(), LogisticRegression(max_iter=1000, random_state=params.random_state)
     )
     model.fit(np.asarray(data.X[train]), data.label[train])
+
     probabilities = np.zeros((len(rows), len(CLASSES)))
     probabilities[:, model[-1].classes_] = model.predict_proba(np.asarray(data.X[rows]))
     return probabilities

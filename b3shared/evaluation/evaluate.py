@@ -1,4 +1,4 @@
-"""The evaluation of one model: every figure, the baselines beside it, the pictures and the report."""
+"""Evaluates one model: every metric, the baselines beside it, pictures and report."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -18,19 +18,20 @@ from b3shared.evaluation.baselines import Baseline, all_baselines
 from b3shared.evaluation.comparison import calibration_rows, differences, with_persistence_interval
 from b3shared.evaluation.files import METRICS_FILE, REPORT_FILE
 from b3shared.evaluation.gate import Outcomes
-from b3shared.evaluation.learning_curves import curves_of
+from b3shared.evaluation.learning_curves import learning_curves
 from b3shared.evaluation.metrics import reliability_bins, to_json
 from b3shared.evaluation.parts import Part, score_parts
 from b3shared.evaluation.ranking import buy_minus_sell
 from b3shared.evaluation.report.page import render_report
-from b3shared.evaluation.report.pictures import draw_figures
+from b3shared.evaluation.report.pictures import draw_pictures
 from b3shared.evaluation.return_metrics import return_bins
 from b3shared.evaluation.scorecard import Scorecard, interval_json
 from b3shared.evaluation.verdict import headline_of, leak_suspected, skill_verdict, warnings_of
 from b3shared.models.base import Forecast
 from b3shared.params.run import PipelineParams
 
-Courses = dict[str, dict[str, dict[Any, Backtest]]]
+Backtests = dict[str, dict[str, dict[Any, Backtest]]]
+"""Strategy -> variant -> entry -> backtest."""
 GAPS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "rank_ic", "directional_accuracy")
 RETURN_GAPS = ("return_mae", "return_rank_ic")
 SUMMARY = ("accuracy", "macro_f1", "log_loss", "rank_ic", "icir", "directional_accuracy")
@@ -41,27 +42,26 @@ RETURN_SUMMARY = (
     "price_mape_excess",
     "interval_coverage",
 )
-"""Of a model that forecasts returns."""
+"""Metrics of the summary, of a model that forecasts returns."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
-        metrics: JSON types only; undefined figures are None. Its keys: ``model`` part -> figure ->
-            value; ``intervals`` the same figures of the test part with ``estimate``, ``ci95``,
+        metrics: JSON types only; undefined metrics are None. Its keys: ``model`` part -> metric ->
+            value; ``intervals`` the same metrics of the test part with ``estimate``, ``ci95``,
             ``ci99``; ``baselines`` name -> ``description``, ``figures``, ``intervals``;
-            ``differences`` paired gains, above 0 in the model's favour. The figures are those of
-            :data:`scorecard.FIGURES`; one that a forecaster does not allow is absent. ``parts``,
+            ``differences`` paired gains, above 0 in the model's favour. The metrics are those of
+            :data:`scorecard.METRICS`; one that a forecast does not allow is absent. ``parts``,
             ``test_tickers``, ``gaps`` (train - val), ``months``, ``reliability``, ``backtest``,
             ``importance``; of a model with returns ``return_bins``, with intervals
             ``return_interval`` (level, and how persistence's was fitted), with epochs ``training``
-            (:func:`training.curves_of`), else None; ``skill``, ``warnings``, ``headline``;
-            ``label``, ``classes``, ``bootstrap``, ``params``, ``context``.
-        outcomes: what the model said of the test rows and what happened, for later paired
-            comparisons.
-        draw: makes the figures.
+            (:func:`learning_curves.learning_curves`), else None; ``skill``, ``warnings``,
+            ``headline``; ``label``, ``classes``, ``bootstrap``, ``params``, ``context``.
+        outcomes: forecasts and outcomes of the test rows, for later paired comparisons.
+        draw: draws the pictures.
     """
 
     metrics: dict[str, Any]
@@ -69,22 +69,22 @@ class Evaluation:
     draw: Callable[[], dict[str, bytes]] = field(repr=False, compare=False)
 
     @cached_property
-    def figures(self) -> dict[str, bytes]:
-        """Name -> PNG bytes; drawn when first asked for."""
+    def pictures(self) -> dict[str, bytes]:
+        """PNG bytes by name; drawn on first use."""
         return self.draw()
 
     @cached_property
     def report_html(self) -> str:
-        """One self-contained page."""
-        return render_report(self.metrics, self.figures)
+        """The report as one self-contained page."""
+        return render_report(self.metrics, self.pictures)
 
     @property
     def skill(self) -> str:
-        """The verdict: none, weak or proven."""
+        """The verdict on skill: none, weak or proven."""
         return str(self.metrics["skill"])
 
     def summary(self) -> dict[str, Any]:
-        """What the step's record and a version's manifest keep of it, as JSON types."""
+        """The part that the step's record and a version's manifest keep, as JSON types."""
         test = self.metrics["model"]["test"]
         of_returns = {name: test[name] for name in RETURN_SUMMARY if name in test}
         return {
@@ -97,11 +97,11 @@ class Evaluation:
         }
 
     def save(self, folder: Path) -> list[Path]:
-        """Write ``metrics.json``, ``report.html``, the outcomes and a PNG per figure; return their paths."""
+        """Write metrics, report, a PNG per picture and the outcomes; returns their paths."""
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.metrics, indent=1, ensure_ascii=False, allow_nan=False)
         contents = {METRICS_FILE: text.encode(), REPORT_FILE: self.report_html.encode()}
-        contents |= {f"{name}.png": image for name, image in self.figures.items()}
+        contents |= {f"{name}.png": image for name, image in self.pictures.items()}
         for name, content in contents.items():
             (folder / name).write_bytes(content)
         return [*(folder / name for name in contents), self.outcomes.save(folder)]
@@ -124,16 +124,16 @@ def evaluate(
     Args:
         data: the whole table.
         parts: row indices of train, val and test. Rows whose outcome is not known are left out.
-        forecasts: what the model says of each part, aligned with ``parts``.
+        forecasts: of the model, by part, aligned with ``parts``.
         base_rates: (3,) class shares in the rows that the model was trained on; the decision rule
             divides by them.
         params: of the run.
         importance: feature name -> weight.
-        training: the summary of the fit. Of it are used "history" and the "best_epoch" of "chosen",
-            for the training curves, and "calibrate" of "rows": how many of the newest validation
-            rows the model's intervals were set on.
-        context: facts for the report's header (run, version, source, how often this test period was
-            opened).
+        training: the summary of the fit. Used of it are "history" and the "best_epoch" of "chosen",
+            for the learning curves, and "calibrate" of "rows": how many of the newest validation
+            rows the model's intervals were fitted on.
+        context: facts for the report's header (run, version, source, how many evaluations used
+            this test period).
         costs: of trading, for the backtest.
 
     Raises:
@@ -141,19 +141,25 @@ def evaluate(
             of its part.
         TooLittleHistoryError: A part has no labelled row.
     """
-    training, context, costs = training or {}, context or {}, costs or Costs()
+    training = training or {}
+    context = context or {}
+    costs = costs or Costs()
+
     scored = score_parts(data, parts, forecasts, base_rates, params)
     test = scored["test"]
     baselines, interval = _baselines(data, scored, training, params)
     cards = {
-        b.name: Scorecard.of(
+        b.name: Scorecard.from_forecast(
             test.outcome, b.actions, b.probabilities, b.score, b.returns, b.intervals
         )
         for b in baselines
     }
+    gains_over_rule = params.label == "signal"
+
     length = bootstrap.block_length(params.horizon)
     counts = bootstrap.resample_counts(len(test.card.dates), length, seed=params.random_state)
-    courses = _backtests(data, test, baselines, params, costs)
+    simulated = _backtests(data, test, baselines, params, costs)
+
     metrics: dict[str, Any] = {
         "schema": 1,
         "label": params.label,
@@ -165,17 +171,15 @@ def evaluate(
             "block_length": length,
             "seed": params.random_state,
         },
-        "model": {name: part.card.figures() for name, part in scored.items()},
+        "model": {name: part.card.metrics() for name, part in scored.items()},
         "intervals": interval_json(test.card.intervals(counts)),
         "baselines": {b.name: _baseline_json(b, cards[b.name], counts) for b in baselines},
-        "differences": interval_json(
-            differences(test.card, cards, counts, rule=params.label == "signal")
-        ),
+        "differences": interval_json(differences(test.card, cards, counts, rule=gains_over_rule)),
         "reliability": reliability_bins(test.forecast.probabilities, test.outcome.label),
         "return_bins": _return_bins(test, counts),
         "return_interval": interval,
-        "training": curves_of(training),
-        "backtest": _backtest_json(courses, counts, costs),
+        "training": learning_curves(training),
+        "backtest": _backtest_json(simulated, counts, costs),
         "months": test.months(),
         "importance": importance,
         "params": params.model_dump(mode="json"),
@@ -184,24 +188,29 @@ def evaluate(
     metrics = to_json(metrics | {"gaps": _gaps(metrics["model"])})
     metrics |= {"skill": skill_verdict(metrics), "warnings": warnings_of(metrics)}
     metrics |= {"headline": headline_of(metrics)}
-    outcomes = Outcomes.of(data, parts["test"], forecasts["test"].probabilities, params)
+
+    outcomes = Outcomes.from_dataset(data, parts["test"], forecasts["test"].probabilities, params)
+    returns = test.forecast.returns
     return Evaluation(
         metrics,
         outcomes,
-        lambda: draw_figures(
-            data, test.rows, test.actions, test.forecast.returns, metrics, courses
-        ),
+        lambda: draw_pictures(data, test.rows, test.actions, returns, metrics, simulated),
     )
 
 
 def _baselines(
     data: Dataset, scored: Mapping[str, Part], training: Mapping[str, Any], params: PipelineParams
 ) -> tuple[list[Baseline], dict[str, Any] | None]:
-    """What the baselines say of the test rows; and, of a model with intervals, how persistence's was fitted."""
+    """Forecast the test rows by every baseline.
+
+    Returns:
+        The baselines; and how persistence's interval was fitted, None without intervals.
+    """
     train, val, test = (scored[name].rows for name in ("train", "val", "test"))
     baselines = all_baselines(data, train, test, params)
     if scored["test"].forecast.intervals is None:
         return baselines, None
+
     fitted = calibration_rows(data, val, training)
     baselines, scale = with_persistence_interval(baselines, data, fitted, test, params)
     dates = data.date[fitted]
@@ -223,7 +232,7 @@ def _return_bins(test: Part, counts: FloatArray) -> list[dict[str, Any]] | None:
 
 
 def _gaps(model: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """Train minus validation: far from 0, the model has learnt its train part by heart."""
+    """Metrics on train minus validation: far from 0, the model overfits its train part."""
     names = (*GAPS, *(name for name in RETURN_GAPS if name in model["train"]))
     return {name: model["train"][name] - model["val"][name] for name in names}
 
@@ -231,33 +240,33 @@ def _gaps(model: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
 def _baseline_json(baseline: Baseline, card: Scorecard, counts: FloatArray) -> dict[str, Any]:
     return {
         "description": baseline.description,
-        "figures": card.figures(),
+        "figures": card.metrics(),
         "intervals": interval_json(card.intervals(counts)),
     }
 
 
 def _backtests(
     data: Dataset, test: Part, baselines: list[Baseline], params: PipelineParams, costs: Costs
-) -> Courses:
+) -> Backtests:
     strategies = {"model": (test.actions, buy_minus_sell(test.forecast.probabilities))}
     strategies |= {b.name: (b.actions, b.score) for b in baselines if b.score is not None}
     return backtests(data, test.rows, strategies, params.horizon, costs)
 
 
-def _backtest_json(courses: Courses, counts: FloatArray, costs: Costs) -> dict[str, Any]:
-    universe = courses["universe"]["long_only"]
+def _backtest_json(simulated: Backtests, counts: FloatArray, costs: Costs) -> dict[str, Any]:
+    universe = simulated["universe"]["long_only"]
+
+    def summary(name: str, variant: str, entry: Any) -> dict[str, Any]:
+        compared = variant == "long_only" and name != "universe"
+        benchmark = universe[entry] if compared else None
+        return simulated[name][variant][entry].summary(counts, benchmark)
+
     strategies = {
         name: {
-            variant: {
-                entry: course.summary(
-                    counts,
-                    universe[entry] if variant == "long_only" and name != "universe" else None,
-                )
-                for entry, course in entries.items()
-            }
+            variant: {entry: summary(name, variant, entry) for entry in entries}
             for variant, entries in variants.items()
         }
-        for name, variants in courses.items()
+        for name, variants in simulated.items()
     }
     return {
         "costs": asdict(costs) | {"per_side_bp": 1e4 * costs.per_side},

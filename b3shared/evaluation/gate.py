@@ -1,6 +1,6 @@
-"""The gate: whether a new version goes live.
+"""The gate: decides whether a new version goes live.
 
-Compared pair by pair, on dates after both were trained.
+Versions are compared pair by pair, on dates after both were trained.
 """
 
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ OUTCOMES_FILE = "test_outcomes.npz"
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What a version said of its test rows, before anything of them was known to it, and what happened.
+    """A version's forecasts of its test rows, and their actual labels.
 
     Attributes:
         ticker: (rows,) str.
         date: (rows,) datetime64[D].
-        label: (rows,) int8, known.
+        label: (rows,) int8, the actual class.
         probabilities: (rows, 3) float64, calibrated.
-        target: what the labels mean (kind, horizon, width): versions compare only within one
-            meaning.
+        target: definition of the labels (kind, horizon, width): only versions of the same
+            definition are compared.
     """
 
     ticker: Array
@@ -41,10 +41,10 @@ class Outcomes:
     target: str
 
     @classmethod
-    def of(
+    def from_dataset(
         cls, data: Dataset, rows: IntArray, probabilities: FloatArray, params: PipelineParams
     ) -> Self:
-        """From the test part of a table; rows whose outcome is not known are left out."""
+        """Take the labels from a table; rows without a known label are left out."""
         known = data.label[rows] != UNLABELLED
         kept = rows[known]
         return cls(
@@ -56,7 +56,7 @@ class Outcomes:
         )
 
     def save(self, folder: Path) -> Path:
-        """Write ``test_outcomes.npz``."""
+        """Write ``test_outcomes.npz``; returns its path."""
         path = folder / OUTCOMES_FILE
         columns = {
             name: getattr(self, name) for name in ("ticker", "date", "label", "probabilities")
@@ -79,7 +79,7 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a version goes live, why, and the figures behind it (JSON types)."""
+    """Whether a version goes live, the reason, and the numbers behind it (JSON types)."""
 
     promote: bool
     reason: str
@@ -94,45 +94,36 @@ def decide(
     horizon: int,
     outdated: bool = False,
 ) -> Decision:
-    """The first version goes live; a later one only if it is better, for certain, on the same test rows.
+    """Decide whether the challenger goes live: the first version does, a later one must be better.
 
     Both evaluated models were trained before their test parts, so rows in both test parts are after
     both trainings. The gain is live's log loss minus the challenger's over those rows, paired by
     date, with a block-bootstrap interval; its 95 % lower bound must exceed ``margin``.
 
-    A live version that learned from features of another version than today's is outdated: it is fed
-    with what it did not learn from, and every answer of it is degraded. It is replaced by a
-    challenger that is not worse: one whose log loss on the common rows is not greater. The burden
-    of proof is the other way round then; with noise alone such a challenger passes every second
-    time, and there is one a week.
+    A live version that was trained on features of another version than today's is outdated: it is
+    served with features that it was not trained on, and every answer of it is degraded. A
+    challenger replaces it that is not worse: one whose log loss on the common rows is not greater.
+    The burden of proof is the other way round then; with noise alone such a challenger passes every
+    second time, and there is one a week.
 
     Args:
-        challenger: the new version's.
-        live: those of what is live; None if nothing is.
+        challenger: outcomes of the new version.
+        live: outcomes of the live version; None if there is none.
         margin: log loss, >= 0.
         horizon: sessions of the labels, for the blocks of the bootstrap.
-        outdated: whether what is live learned from features of another version.
+        outdated: whether the live version was trained on features of another version.
     """
     if live is None:
         return Decision(True, "first version of this type", {})
     if challenger.target != live.target:
-        return Decision(
-            False,
-            f"not comparable: it forecasts {challenger.target}; live forecasts {live.target}",
-            {},
-        )
+        reason = f"it forecasts {challenger.target}; live forecasts {live.target}"
+        return Decision(False, f"not comparable: {reason}", {})
     mine, theirs = _common(challenger, live)
     if not len(mine):
-        return Decision(
-            False, "no test row in common with what is live: nothing to compare", {"rows": 0}
-        )
-    dates, day = np.unique(challenger.date[mine], return_inverse=True)
-    losses = [
-        _per_date(row_log_loss(o.probabilities[rows], o.label[rows]), day, len(dates))
-        for o, rows in ((live, theirs), (challenger, mine))
-    ]
-    counts = bootstrap.resample_counts(len(dates), bootstrap.block_length(horizon))
-    gain = bootstrap.paired_interval(losses[0], losses[1], bootstrap.ratio, counts)
+        reason = "no test row in common with what is live: nothing to compare"
+        return Decision(False, reason, {"rows": 0})
+
+    gain, dates = _gain(challenger, live, mine, theirs, horizon)
     low, high = gain.ci95
     evidence = {
         "log_loss_gain": gain.estimate,
@@ -141,26 +132,40 @@ def decide(
         "dates": len(dates),
         "margin": margin,
     }
-    span = f"{len(mine)} rows of {dates[0]} to {dates[-1]}"
     if np.isnan(low):
         return Decision(False, f"too few dates in common for an interval ({len(dates)})", evidence)
+
     verb = "better" if gain.estimate > 0 else "worse"
-    words = f"log loss {abs(gain.estimate):.5f} {verb} than live on {span}, 95 % interval of the gain {low:+.5f} to {high:+.5f}"
+    words = (
+        f"log loss {abs(gain.estimate):.5f} {verb} than live on {len(mine)} rows of {dates[0]} to "
+        f"{dates[-1]}, 95 % interval of the gain {low:+.5f} to {high:+.5f}"
+    )
+    promote, reason = _judge(gain.estimate, low, margin, outdated)
+    return Decision(promote, words + reason, evidence)
+
+
+def _judge(gain: float, low: float, margin: float, outdated: bool) -> tuple[bool, str]:
+    """Whether a gain suffices, and the end of the reason."""
     if low > margin:
-        return Decision(True, words, evidence)
-    if outdated and gain.estimate >= 0:
-        return Decision(
-            True,
-            f"{words}: not worse, and what is live learned from features of another version",
-            evidence,
-        )
-    if outdated:
-        return Decision(
-            False,
-            f"{words}: worse, though what is live learned from features of another version",
-            evidence,
-        )
-    return Decision(False, f"{words}: the lower bound does not exceed {margin:g}", evidence)
+        return True, ""
+    if not outdated:
+        return False, f": the lower bound does not exceed {margin:g}"
+    if gain >= 0:
+        return True, ": not worse, and what is live learned from features of another version"
+    return False, ": worse, though what is live learned from features of another version"
+
+
+def _gain(
+    challenger: Outcomes, live: Outcomes, mine: IntArray, theirs: IntArray, horizon: int
+) -> tuple[bootstrap.Interval, Array]:
+    """Live's log loss minus the challenger's on the common rows, paired by date; and the dates."""
+    dates, day = np.unique(challenger.date[mine], return_inverse=True)
+    of_live, of_challenger = (
+        _per_date(row_log_loss(o.probabilities[rows], o.label[rows]), day, len(dates))
+        for o, rows in ((live, theirs), (challenger, mine))
+    )
+    counts = bootstrap.resample_counts(len(dates), bootstrap.block_length(horizon))
+    return bootstrap.paired_interval(of_live, of_challenger, bootstrap.ratio, counts), dates
 
 
 def _common(a: Outcomes, b: Outcomes) -> tuple[IntArray, IntArray]:
@@ -171,8 +176,8 @@ def _common(a: Outcomes, b: Outcomes) -> tuple[IntArray, IntArray]:
     return mine[same], theirs[same]
 
 
-def _per_date(loss: FloatArray, day: IntArray, dates: int) -> FloatArray:
+def _per_date(loss: FloatArray, day: IntArray, n_dates: int) -> FloatArray:
     """(dates, 2): rows and summed loss of each date."""
-    return np.stack(
-        [np.bincount(day, minlength=dates), np.bincount(day, loss, dates)], axis=1
-    ).astype(np.float64)
+    rows = np.bincount(day, minlength=n_dates)
+    sums = np.bincount(day, loss, n_dates)
+    return np.stack([rows, sums], axis=1).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What a training that goes by epochs says of its course: the curves of the report."""
+"""Learning curves of a training by epochs, for the report."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,11 +8,11 @@ import numpy as np
 from b3shared.evaluation.metrics import to_json
 
 CURVES = ("train_loss", "val_loss", "val_log_loss", "learning_rate", "seconds")
-"""Of every epoch, as the trainer writes them; one that it does not write is left out."""
+"""Values of an epoch, as the trainer writes them; one that it does not write is left out."""
 
 
-def curves_of(training: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Epoch by epoch, as JSON types; None for a training without a history (a forest has none).
+def learning_curves(training: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the curves by epoch, as JSON types; None for a training without epochs (a forest).
 
     Args:
         training: the summary that ``Model.fit`` returned: "history", one mapping per epoch, and in

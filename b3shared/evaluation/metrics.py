@@ -1,4 +1,4 @@
-"""Figures of a classifier: pure functions on arrays, short enough to check by hand.
+"""Metrics of a classifier: pure functions on arrays, short enough to check by hand.
 
 Classes are codes into :data:`b3shared.core.vocabulary.CLASSES`; names are never taken from a
 library's sorting. Functions of a confusion matrix accept a stack of them, (..., 3, 3), so that the
@@ -17,7 +17,7 @@ from b3shared.core.vocabulary import CLASSES
 N_CLASSES = len(CLASSES)
 CALIBRATION_BINS = 10
 PROBABILITY_FLOOR = 1e-15
-"""Probabilities are clipped here before the logarithm: an "impossible" class that happens costs 34.5, not infinity."""
+"""Smallest probability in a logarithm: an "impossible" class that occurs costs 34.5 nats."""
 
 
 # -- actions against labels
@@ -30,8 +30,9 @@ def confusion_matrix(true: IntArray, predicted: IntArray) -> IntArray:
 
 
 def divide(numerator: npt.ArrayLike, denominator: npt.ArrayLike, empty: float = 0.0) -> FloatArray:
-    """Divide elementwise; where the denominator is 0 the answer is ``empty``."""
-    above, below = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
+    """Divide elementwise; ``empty`` where the denominator is 0."""
+    above = np.asarray(numerator, np.float64)
+    below = np.asarray(denominator, np.float64)
     out: FloatArray = np.full(np.broadcast_shapes(above.shape, below.shape), empty)
     np.divide(above, below, out=out, where=below != 0)
     return out
@@ -57,7 +58,7 @@ def recall(confusion: Array) -> FloatArray:
 
 
 def f1(confusion: Array) -> FloatArray:
-    """(..., 3) harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN); 0 where undefined."""
+    """(..., 3) harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN); 0 if undefined."""
     confusion = np.asarray(confusion, np.float64)
     return divide(2 * _diagonal(confusion), confusion.sum(axis=-1) + confusion.sum(axis=-2))
 
@@ -68,7 +69,7 @@ def accuracy(confusion: Array) -> FloatArray:
 
 
 def balanced_accuracy(confusion: Array) -> FloatArray:
-    """Mean recall over the classes that have rows; 1/3 is what ignoring the features earns with three classes."""
+    """Mean recall over the classes that have rows; 1/3 for three classes without skill."""
     return divide(recall(confusion).sum(axis=-1), (support(confusion) > 0).sum(axis=-1))
 
 
@@ -78,16 +79,17 @@ def macro_f1(confusion: Array) -> FloatArray:
 
 
 def weighted_f1(confusion: Array) -> FloatArray:
-    """Mean of the F1 weighted by support; flatters whoever calls the commonest class: read it beside the majority."""
+    """Mean of the F1 weighted by support; high for any model that predicts the commonest class."""
     return divide(
         (f1(confusion) * support(confusion)).sum(axis=-1), support(confusion).sum(axis=-1)
     )
 
 
 def mcc(confusion: Array) -> FloatArray:
-    """Matthews correlation for several classes (Gorodkin 2004), in [-1, 1]; 0 where one side is constant."""
+    """Matthews correlation of several classes (Gorodkin 2004); 0 if a side is constant."""
     confusion = np.asarray(confusion, np.float64)
-    true, called = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    true = confusion.sum(axis=-1)
+    called = confusion.sum(axis=-2)
     rows = true.sum(axis=-1)
     covariance = _diagonal(confusion).sum(axis=-1) * rows - (true * called).sum(axis=-1)
     spread = (rows**2 - (called**2).sum(axis=-1)) * (rows**2 - (true**2).sum(axis=-1))
@@ -108,9 +110,10 @@ def per_class(confusion: Array) -> dict[str, dict[str, float]]:
 
 
 def row_log_loss(probabilities: FloatArray, true: IntArray) -> FloatArray:
-    """(rows,) -ln of the probability that was given to what happened."""
-    happened = np.take_along_axis(probabilities, np.asarray(true, np.int64)[:, None], axis=1)[:, 0]
-    return -np.log(np.clip(np.asarray(happened, np.float64), PROBABILITY_FLOOR, 1.0))
+    """(rows,) -ln of the probability given to the actual class."""
+    columns = np.asarray(true, np.int64)[:, None]
+    given = np.take_along_axis(probabilities, columns, axis=1)[:, 0]
+    return -np.log(np.clip(np.asarray(given, np.float64), PROBABILITY_FLOOR, 1.0))
 
 
 def row_brier(probabilities: FloatArray, true: IntArray) -> FloatArray:
@@ -119,7 +122,7 @@ def row_brier(probabilities: FloatArray, true: IntArray) -> FloatArray:
 
 
 def log_loss(probabilities: FloatArray, true: IntArray) -> float:
-    """Mean negative log likelihood in nats; ln 3 = 1.0986 is what equal shares earn."""
+    """Mean negative log likelihood in nats; equal shares give ln 3 = 1.0986."""
     return float(row_log_loss(probabilities, true).mean())
 
 
@@ -129,7 +132,7 @@ def brier(probabilities: FloatArray, true: IntArray) -> float:
 
 
 def class_shares(labels: IntArray) -> FloatArray:
-    """(3,) share of each class: the forecast that knows nothing but how often each class occurs."""
+    """(3,) share of each class in the labels: the forecast of the class prior."""
     return divide(np.bincount(labels, minlength=N_CLASSES), len(labels))
 
 
@@ -156,9 +159,10 @@ def bin_numbers(probabilities: FloatArray, edges: FloatArray) -> IntArray:
 def reliability_bins(
     probabilities: FloatArray, true: IntArray, bins: int = CALIBRATION_BINS
 ) -> dict[str, list[dict[str, float]]]:
-    """Per class name the non-empty bins: rows, mean forecast probability, observed share of the class."""
+    """By class name the non-empty bins: rows, mean forecast probability, observed share."""
     number = bin_numbers(probabilities, bin_edges(probabilities, bins))
     table: dict[str, list[dict[str, float]]] = {}
+
     for code, name in enumerate(CLASSES):
         rows = np.bincount(number[:, code], minlength=bins)
         forecast = divide(np.bincount(number[:, code], probabilities[:, code], bins), rows)
@@ -173,13 +177,14 @@ def reliability_bins(
 def expected_calibration_error(
     probabilities: FloatArray, true: IntArray, bins: int = CALIBRATION_BINS
 ) -> float:
-    """Class-wise calibration error with equally filled bins (adaptive calibration error, Nixon et al. 2019).
+    """Class-wise calibration error with equally filled bins.
 
-    Per class, the mean over the rows of |mean forecast - observed share| of the row's bin; then the
-    mean over the three classes. Sampling noise alone keeps it above 0, by about sqrt(bins / rows) /
-    3.
+    The adaptive calibration error of Nixon et al. (2019). Per class, the mean over the rows of
+    |mean forecast - observed share| of the row's bin; then the mean over the three classes.
+    Sampling noise alone keeps it above 0, by about sqrt(bins / rows) / 3.
     """
     table = reliability_bins(probabilities, true, bins)
+
     gaps = [
         abs(b["forecast"] - b["observed"]) * b["rows"]
         for classwise in table.values()
@@ -192,19 +197,19 @@ def expected_calibration_error(
 
 
 def directional_accuracy(actions: IntArray, returns: FloatArray) -> float:
-    """Of the rows called buy or sell, the share whose return has that sign (a zero return is a miss); NaN without calls."""
+    """Share of buys and sells whose return has that sign (a zero return is a miss); NaN without."""
     called, right = direction_hits(actions, returns)
     return float(divide(right.sum(), called.sum(), empty=np.nan))
 
 
 def direction_hits(actions: IntArray, returns: FloatArray) -> tuple[Array, Array]:
-    """(rows,) bool: called buy or sell; and called with the sign that the return then had."""
+    """(rows,) bool, twice: the action is buy or sell; and the return then had its sign."""
     side = 1 - np.asarray(actions, np.int64)  # buy +1, hold 0, sell -1
     return side != 0, (side * returns) > 0
 
 
 def to_json(value: Any) -> Any:
-    """Plain JSON types: arrays to lists, NumPy scalars to numbers, NaN and infinities to None, dates to ISO text."""
+    """Convert to JSON types: NaN and infinities become None, dates ISO text."""
     if isinstance(value, Mapping):
         return {str(k): to_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

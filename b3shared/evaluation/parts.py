@@ -1,4 +1,4 @@
-"""The parts of an evaluation: labelled rows, what happened in them, what the model said and called, and its figures."""
+"""The parts of an evaluation: labelled rows, outcomes, the model's forecast, actions, metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Part:
-    """A part's labelled rows, what happened in them, what the model said and called."""
+    """A part's labelled rows with their outcomes, and the model's forecast, actions and metrics."""
 
     rows: IntArray
     outcome: Outcome
@@ -31,7 +31,7 @@ class Part:
     card: Scorecard
 
     def describe(self) -> dict[str, Any]:
-        """Rows, dates and class shares."""
+        """Rows, dates and class shares, as JSON types."""
         dates = self.card.dates
         return {
             "rows": len(self.rows),
@@ -42,22 +42,23 @@ class Part:
         }
 
     def months(self) -> list[dict[str, Any]]:
-        """The figures that are worth a look month by month; coverage and width where the model gives intervals."""
+        """Metrics by month; coverage and width only of a model with intervals."""
         months = self.card.dates.astype("datetime64[M]")
         return [self._month(month, months == month) for month in np.unique(months)]
 
-    def _month(self, month: Any, now: Array) -> dict[str, Any]:
-        sums = {name: columns[now].sum(axis=0) for name, columns in self.card.per_date.items()}
+    def _month(self, month: Any, inside: Array) -> dict[str, Any]:
+        sums = {name: columns[inside].sum(axis=0) for name, columns in self.card.per_date.items()}
         rows, loss = sums["log_loss"]
         ranked, ic, _ = sums["rank_ic"]
         found = {
             "month": month,
-            "dates": int(now.sum()),
+            "dates": int(inside.sum()),
             "rows": int(rows),
             "rank_ic": ic / ranked if ranked else None,
             "log_loss": loss / rows,
             "prior_log_loss": sums["skill"][1] / rows,
         }
+
         if "return_intervals" in sums:
             _, covered, width, _ = sums["return_intervals"]
             found |= {"interval_coverage": covered / rows, "interval_width": width / rows}
@@ -71,12 +72,13 @@ def score_parts(
     base_rates: FloatArray,
     params: PipelineParams,
 ) -> dict[str, Part]:
-    """Train, val and test with the figures of the model; arguments and errors as :func:`evaluate.evaluate`."""
+    """Score train, val and test; arguments and errors as :func:`evaluate.evaluate`."""
     missing = [name for name in PARTS if name not in parts]
     if missing:
         raise InvalidParameterError(
-            f"part {', '.join(missing)} is missing; needed are {', '.join(PARTS)}"
+            f"parts must be {', '.join(PARTS)}; {', '.join(missing)} is missing"
         )
+
     train = np.asarray(parts["train"], np.int64)
     prior = class_shares(data.label[train[_labelled(data, train)]])
     return {name: _score(data, name, parts, forecasts, base_rates, prior, params) for name in PARTS}
@@ -99,15 +101,18 @@ def _score(
     rows = np.asarray(parts[name], np.int64)
     if name not in forecasts:
         raise InvalidParameterError(
-            f"forecast of part {name} is missing; needed are {', '.join(PARTS)}"
+            f"forecasts must be of {', '.join(PARTS)}; that of part {name} is missing"
         )
-    said = _checked(name, forecasts[name], len(rows))
+
+    forecast = _checked(name, forecasts[name], len(rows))
     keep = _labelled(data, rows)
     if not len(keep):
         raise TooLittleHistoryError(
             f"part {name}: none of its {len(rows)} rows has a known outcome; at least one is needed"
         )
-    rows, said = rows[keep], _of_rows(said, keep)
+
+    rows = rows[keep]
+    forecast = _of_rows(forecast, keep)
     outcome = Outcome(
         data.date[rows],
         data.label[rows],
@@ -116,38 +121,48 @@ def _score(
         prior,
         params.interval_level,
     )
-    actions = actions_of(said.probabilities, base_rates, params, said.returns)
-    score = buy_minus_sell(said.probabilities)
-    card = Scorecard.of(outcome, actions, said.probabilities, score, said.returns, said.intervals)
-    return Part(rows, outcome, said, actions, card)
+    p, returns = forecast.probabilities, forecast.returns
+    actions = actions_of(p, base_rates, params, returns)
+    score = buy_minus_sell(p)
+    card = Scorecard.from_forecast(outcome, actions, p, score, returns, forecast.intervals)
+    return Part(rows, outcome, forecast, actions, card)
 
 
-def _of_rows(said: Forecast, rows: IntArray) -> Forecast:
-    returns, intervals = (None if of is None else of[rows] for of in (said.returns, said.intervals))
-    return Forecast(said.probabilities[rows], returns, intervals)
+def _of_rows(forecast: Forecast, rows: IntArray) -> Forecast:
+    returns, intervals = (
+        None if values is None else values[rows]
+        for values in (forecast.returns, forecast.intervals)
+    )
+    return Forecast(forecast.probabilities[rows], returns, intervals)
 
 
 def _checked(name: str, forecast: Forecast, n_rows: int) -> Forecast:
     p = np.asarray(forecast.probabilities, np.float64)
     if p.shape != (n_rows, len(CLASSES)):
         raise InvalidParameterError(
-            f"forecast of {name}: probabilities are {p.shape}, not {(n_rows, len(CLASSES))}"
+            f"forecast of {name}: probabilities must have shape {(n_rows, len(CLASSES))}, "
+            f"got {p.shape}"
         )
     if not (np.isfinite(p).all() and (p >= 0).all() and np.allclose(p.sum(axis=1), 1, atol=1e-4)):
         raise InvalidParameterError(
             f"forecast of {name}: probabilities must be finite, not negative, and sum to 1 per row"
         )
-    r, bounds = forecast.returns, forecast.intervals
+
+    r = forecast.returns
     if r is not None and (np.shape(r) != (n_rows,) or not np.isfinite(r).all()):
         raise InvalidParameterError(
             f"forecast of {name}: returns must be {n_rows} finite numbers or None"
         )
+
+    bounds = forecast.intervals
     if bounds is not None:
         bounds = np.asarray(bounds, np.float64)
         if bounds.shape != (n_rows, 2) or not (
             np.isfinite(bounds).all() and (bounds[:, 0] <= bounds[:, 1]).all()
         ):
             raise InvalidParameterError(
-                f"forecast of {name}: intervals must be {n_rows} finite pairs, the lower end first, or None"
+                f"forecast of {name}: intervals must be {n_rows} finite pairs, lower end first, "
+                "or None"
             )
+
     return Forecast(p, None if r is None else np.asarray(r, np.float64), bounds)

@@ -1,4 +1,4 @@
-"""Does the score order the stocks of a day? Daily rank correlation and the spread between top and bottom fifth."""
+"""Measures how well a score ranks the stocks of a day: daily rank IC and quintile spread."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from b3shared.core.vocabulary import BUY, SELL
 from b3shared.evaluation.metrics import divide
 
 MIN_ROWS = 5
-"""A date with fewer rows says next to nothing about order and is skipped (and counted)."""
+"""A date with fewer rows is skipped (and counted): it says next to nothing about order."""
 
 
 @dataclass(frozen=True)
 class Daily:
-    """One figure per date.
+    """One value per date.
 
     Attributes:
         dates: (dates,) distinct dates, ascending.
@@ -26,12 +26,12 @@ class Daily:
 
     @property
     def used(self) -> FloatArray:
-        """The figures of the dates that count."""
+        """The values of the dates that were not skipped."""
         return self.values[~np.isnan(self.values)]
 
     @property
     def skipped(self) -> int:
-        """Dates without a figure."""
+        """Number of dates without a value."""
         return len(self.values) - len(self.used)
 
     @property
@@ -41,16 +41,13 @@ class Daily:
 
     @property
     def ratio(self) -> float:
-        """Mean over standard deviation (n - 1): the ICIR when the figure is an IC.
-
-        NaN under two dates or without spread.
-        """
+        """Mean over standard deviation (n - 1), the ICIR of daily ICs; NaN if undefined."""
         deviation = float(self.used.std(ddof=1)) if len(self.used) > 1 else 0.0
         return self.mean / deviation if deviation > 0 else float("nan")
 
 
 def buy_minus_sell(probabilities: FloatArray) -> FloatArray:
-    """(rows,) the score that orders the stocks: P(buy) - P(sell)."""
+    """(rows,) the score that ranks the stocks: P(buy) - P(sell)."""
     return np.asarray(probabilities[:, BUY] - probabilities[:, SELL])
 
 
@@ -58,11 +55,14 @@ def _daily_ranks(values: FloatArray, day: IntArray, n_dates: int) -> FloatArray:
     """Rank 1, 2, ... within each day; equal values share the average rank."""
     if not len(values):
         return np.empty(0)
+
     order = np.lexsort((values, day))
-    sorted_values, sorted_day = values[order], day[order]
+    sorted_values = values[order]
+    sorted_day = day[order]
     first = np.r_[
         True, (sorted_values[1:] != sorted_values[:-1]) | (sorted_day[1:] != sorted_day[:-1])
     ]
+
     start = np.flatnonzero(first)
     size = np.diff(np.r_[start, len(values)])
     day_start = np.searchsorted(sorted_day, np.arange(n_dates))
@@ -75,7 +75,7 @@ def _daily_ranks(values: FloatArray, day: IntArray, n_dates: int) -> FloatArray:
 def _finite(
     score: FloatArray, returns: FloatArray, dates: Array
 ) -> tuple[Array, FloatArray, FloatArray, IntArray, IntArray]:
-    """All dates; then score, return and day number of the rows where both are finite, and how many such rows a day has."""
+    """Distinct dates; score, return and date number of the finite rows; their number by date."""
     days, day = np.unique(dates, return_inverse=True)
     known = np.isfinite(score) & np.isfinite(returns)
     return (
@@ -88,17 +88,18 @@ def _finite(
 
 
 def daily_rank_ic(score: FloatArray, returns: FloatArray, dates: Array) -> Daily:
-    """Spearman correlation of score and return over each date's rows, with average ranks for ties.
+    """Spearman correlation of score and return over each date's rows; average ranks for ties.
 
     Rows where either is not finite are left out; a date with fewer than 5 rows left, or with a
     constant side, is skipped.
 
     Args:
-        score: (rows,) anything that orders the rows.
+        score: (rows,) ranks the rows, in any unit.
         returns: (rows,) the returns that followed, fractions.
         dates: (rows,) datetime64[D], in any order.
     """
     days, score, returns, day, rows = _finite(score, returns, dates)
+
     middle = (rows + 1) / 2
     a = _daily_ranks(score, day, len(days)) - middle[day]
     b = _daily_ranks(returns, day, len(days)) - middle[day]
@@ -108,7 +109,7 @@ def daily_rank_ic(score: FloatArray, returns: FloatArray, dates: Array) -> Daily
 
 
 def quintile_spread(score: FloatArray, returns: FloatArray, dates: Array) -> Daily:
-    """Mean return of each date's top fifth by score minus that of its bottom fifth, a fraction over the horizon.
+    """Mean return of each date's top fifth by score minus that of its bottom fifth, a fraction.
 
     A row is in the top fifth when (rank - 1/2) / rows >= 0.8, ranks averaged over ties; the bottom
     is its mirror image. Dates with fewer than 5 rows, or where ties leave one side empty, are
@@ -116,7 +117,8 @@ def quintile_spread(score: FloatArray, returns: FloatArray, dates: Array) -> Dai
     """
     days, score, returns, day, rows = _finite(score, returns, dates)
     fifths = 5 * (_daily_ranks(score, day, len(days)) - 0.5)
-    top, bottom = fifths >= 4 * rows[day], fifths <= rows[day]
+    top = fifths >= 4 * rows[day]
+    bottom = fifths <= rows[day]
     means = [
         divide(
             np.bincount(day[side], returns[side], len(days)),

@@ -1,10 +1,10 @@
-"""Figures of a return forecast, of the price that it implies and of its interval, each beside "the price stays".
+"""Metrics of a return forecast, of the price that it implies and of its interval.
 
-Every figure is a function of sums over dates, as in :mod:`b3shared.evaluation.scorecard`, so that
-each has its bootstrap interval; the figures of persistence (a return of zero) are resampled with
+Every metric is a function of sums over dates, as in :mod:`b3shared.evaluation.scorecard`, so that
+each has its bootstrap interval; the metrics of persistence (a return of zero) are resampled with
 the same draws, which makes them paired.
 
-R2 is on returns. On price levels even "tomorrow is like today" reaches 0.999, so it is not given.
+R2 is on returns. On price levels even persistence reaches 0.999, so it is not given.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from b3shared.evaluation.metrics import CALIBRATION_BINS, divide
 
 
 def _mean(column: int) -> Statistic:
-    """Of the rows that column 0 counts."""
+    """Mean of a column over the rows that column 0 counts."""
     return lambda sums: divide(sums[..., column], sums[..., 0], empty=np.nan)
 
 
@@ -26,23 +26,23 @@ def _root_mean(column: int) -> Statistic:
 
 
 def _excess(ours: int, theirs: int) -> Statistic:
-    """Relative difference: above 0, ours is the greater."""
+    """Relative difference of two columns: above 0, ours is the greater."""
     return lambda sums: divide(sums[..., ours], sums[..., theirs], empty=np.nan) - 1
 
 
 def _r2(sums: FloatArray) -> FloatArray:
-    """Against the mean of the very rows that are judged, which nobody knew before: the stricter of the two."""
+    """R2 against the mean return of these rows, which nobody knew before: the stricter one."""
     n, squares, total, outcomes = (sums[..., k] for k in (0, 2, 3, 4))
     spread = outcomes - divide(total**2, n)
     return 1 - divide(squares, np.where(spread > 1e-12 * outcomes, spread, 0), empty=np.nan)
 
 
 def _r2_over_zero(sums: FloatArray) -> FloatArray:
-    """Against a return of zero (Gu, Kelly and Xiu 2020)."""
+    """R2 against a return of zero (Gu, Kelly and Xiu 2020)."""
     return 1 - divide(sums[..., 2], sums[..., 4], empty=np.nan)
 
 
-FIGURES: dict[str, tuple[str, Statistic]] = {
+METRICS: dict[str, tuple[str, Statistic]] = {
     "return_mae": ("return_errors", _mean(1)),
     "return_mse": ("return_errors", _mean(2)),
     "return_rmse": ("return_errors", _root_mean(2)),
@@ -60,7 +60,7 @@ FIGURES: dict[str, tuple[str, Statistic]] = {
     "interval_width": ("return_intervals", _mean(2)),
     "interval_score": ("return_intervals", _mean(3)),
 }
-"""Figure -> the per-date columns that it needs and how it follows from their sums.
+"""Metric -> the per-date columns that it needs, and its function of their sums.
 
 ``return_*`` are fractions, ``price_mae`` and ``price_rmse`` R$, ``price_mape`` a fraction of the
 price that came. ``*_excess`` is that error over persistence's, less 1: 0.01 is one per cent worse.
@@ -71,20 +71,22 @@ price that came. ``*_excess`` is that error over persistence's, less 1: 0.01 is 
 def return_rows(
     predicted: FloatArray, actual: FloatArray, close: FloatArray
 ) -> dict[str, list[Array]]:
-    """Name of the columns -> what each row adds to them.
+    """Return what each row adds to the columns, by their name.
 
     Args:
         predicted: (rows,) forecast total return, a fraction.
-        actual: (rows,) what happened.
+        actual: (rows,) return that followed.
         close: (rows,) price of t in R$: prices are ``close * (1 + return)``.
     """
-    error, ones = predicted - actual, np.ones(len(actual))
+    error = predicted - actual
+    ones = np.ones(len(actual))
     outcome = close * (1 + actual)
     priced = outcome > 0  # a price that came to zero has no relative error
-    said = (predicted != 0) & (actual != 0)
+    signed = (predicted != 0) & (actual != 0)
+
     return {
         "return_errors": [ones, np.abs(error), error**2, actual, actual**2],
-        "return_signs": [said, said & (np.sign(predicted) == np.sign(actual))],
+        "return_signs": [signed, signed & (np.sign(predicted) == np.sign(actual))],
         "price_errors": [ones, close * np.abs(error), (close * error) ** 2, close * np.abs(actual)],
         "price_shares": [
             priced,
@@ -97,7 +99,7 @@ def return_rows(
 def interval_rows(
     intervals: FloatArray, actual: FloatArray, level: float
 ) -> dict[str, list[Array]]:
-    """As :func:`return_rows`, of intervals (rows, 2).
+    """Return what each row's interval adds to the columns; intervals are (rows, 2).
 
     The interval score is the width, plus 2 / (1 - level) times what the outcome lies outside
     (Gneiting and Raftery 2007, eq. 43): lower is better, and neither a wide interval nor a narrow
@@ -107,30 +109,29 @@ def interval_rows(
     outside = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
     width = high - low
     covered = (low <= actual) & (actual <= high)
-    return {
-        "return_intervals": [
-            np.ones(len(actual)),
-            covered,
-            width,
-            width + 2 / (1 - level) * outside,
-        ]
-    }
+    score = width + 2 / (1 - level) * outside
+
+    return {"return_intervals": [np.ones(len(actual)), covered, width, score]}
 
 
 def return_bins(
     predicted: FloatArray, actual: FloatArray, day: IntArray, counts: FloatArray
 ) -> list[dict[str, Any]]:
-    """Mean forecast and mean outcome in bins of about equally many rows, by forecast; empty bins are left out.
+    """Mean forecast and mean actual return in bins of about equally many rows, by forecast.
+
+    Empty bins are left out.
 
     Args:
         predicted: (rows,) forecast returns.
-        actual: (rows,) what happened.
+        actual: (rows,) return that followed.
         day: (rows,) number of each row's date.
-        counts: as :func:`bootstrap.resample_counts` gives it, for the interval of the mean outcome.
+        counts: as :func:`bootstrap.resample_counts` gives it, for the interval of the mean.
     """
     edges = np.quantile(predicted, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1])
-    number, n_dates = np.searchsorted(edges, predicted, side="right"), counts.shape[1]
+    number = np.searchsorted(edges, predicted, side="right")
+    n_dates = counts.shape[1]
     table = []
+
     for b in np.unique(number):
         inside = number == b
         sums = [
@@ -138,13 +139,7 @@ def return_bins(
             for weight in (np.ones(inside.sum()), actual[inside])
         ]
         found: Interval = interval(np.stack(sums, axis=1), ratio, counts)
-        forecast = predicted[inside].mean()
-        table.append(
-            {
-                "rows": inside.sum(),
-                "forecast": forecast,
-                "observed": found.estimate,
-                "ci95": found.ci95,
-            }
-        )
+        row = {"rows": inside.sum(), "forecast": predicted[inside].mean()}
+        table.append(row | {"observed": found.estimate, "ci95": found.ci95})
+
     return table

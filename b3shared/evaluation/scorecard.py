@@ -1,4 +1,4 @@
-"""All figures of one forecaster on one part, and the per-date sums that give each of them its interval."""
+"""All metrics of one forecaster on one part, with the per-date sums behind their intervals."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from b3shared.evaluation.ranking import Daily, daily_rank_ic, quintile_spread
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened in the rows of a part.
+    """The actual outcomes in the rows of a part.
 
     Attributes:
         date: (rows,) datetime64[D].
@@ -44,21 +44,24 @@ class Outcome:
         return len(self.date)
 
 
-def _on_confusion(figure: Statistic) -> Statistic:
-    return lambda sums: figure(sums.reshape(*sums.shape[:-1], m.N_CLASSES, m.N_CLASSES))
+def _on_confusion(metric: Statistic) -> Statistic:
+    return lambda sums: metric(sums.reshape(*sums.shape[:-1], m.N_CLASSES, m.N_CLASSES))
 
 
 def _skill(sums: FloatArray) -> FloatArray:
-    """Columns: loss, loss of the prior."""
+    """Skill from columns loss and loss of the prior."""
     return 1 - m.divide(sums[..., 0], sums[..., 1], empty=np.nan)
 
 
 def _calibration_error(sums: FloatArray) -> FloatArray:
-    """Columns: rows, then forecast minus observed per class and bin; the bins are those of the whole part."""
+    """Calibration error from columns rows, then forecast minus observed per class and bin.
+
+    The bins are those of the whole part.
+    """
     return m.divide(np.abs(sums[..., 1:]).sum(axis=-1), m.N_CLASSES * sums[..., 0], empty=np.nan)
 
 
-FIGURES: dict[str, tuple[str, Statistic]] = {
+METRICS: dict[str, tuple[str, Statistic]] = {
     "accuracy": ("confusion", _on_confusion(m.accuracy)),
     "balanced_accuracy": ("confusion", _on_confusion(m.balanced_accuracy)),
     "macro_f1": ("confusion", _on_confusion(m.macro_f1)),
@@ -72,21 +75,23 @@ FIGURES: dict[str, tuple[str, Statistic]] = {
     "rank_ic": ("rank_ic", ratio),
     "icir": ("rank_ic", mean_over_deviation),
     "quintile_spread": ("spread", ratio),
-} | r.FIGURES
-"""Figure -> the per-date columns that it needs and how it follows from their sums: the one definition of both the
-figure and its interval."""
+} | r.METRICS
+"""Metric -> the per-date columns that it needs, and its function of their sums.
+
+This is the one definition of both the metric and its interval.
+"""
 
 
 @dataclass(frozen=True)
 class Scorecard:
-    """One forecaster on one part.
+    """The metrics of one forecaster on one part.
 
     Attributes:
         dates: (dates,) distinct dates, ascending.
         per_date: columns name -> (dates, k) sums over each date's rows, the input of the bootstrap.
         rank_ic: daily rank IC, None without a score.
         spread: daily quintile spread, None without a score.
-        extra: figures that have no interval.
+        extra: metrics without an interval.
     """
 
     dates: Array
@@ -96,7 +101,7 @@ class Scorecard:
     extra: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(
+    def from_forecast(
         cls,
         outcome: Outcome,
         actions: IntArray,
@@ -105,46 +110,49 @@ class Scorecard:
         returns: FloatArray | None = None,
         intervals: FloatArray | None = None,
     ) -> "Scorecard":
-        """Score what a forecaster said of each row; what it does not say (None) leaves its figures out."""
+        """Score a forecast of each row; what it lacks (None) leaves the metrics of that out."""
         dates, day = np.unique(outcome.date, return_inverse=True)
-        per_date, extra = (
-            _action_sums(outcome, actions, day, len(dates)),
-            _action_figures(outcome, actions),
-        )
+        per_date = _action_sums(outcome, actions, day, len(dates))
+        extra = _action_metrics(outcome, actions)
+
         if probabilities is not None:
             per_date |= _probability_sums(outcome, probabilities, day, len(dates))
             extra["prior_log_loss"] = float(per_date["skill"][:, 1].sum() / len(outcome))
+
         ic = spread = None
         if score is not None:
             ic = daily_rank_ic(score, outcome.future_return, outcome.date)
             spread = quintile_spread(score, outcome.future_return, outcome.date)
             per_date |= {"rank_ic": moments(ic.values), "spread": moments(spread.values)}
             extra |= {"rank_ic_dates": len(ic.used), "rank_ic_dates_skipped": ic.skipped}
+
         if returns is not None:
             rows = r.return_rows(returns, outcome.future_return, outcome.close)
             per_date |= {name: _by_day(day, len(dates), columns) for name, columns in rows.items()}
             per_date["return_rank_ic"] = moments(
                 daily_rank_ic(returns, outcome.future_return, outcome.date).values
             )
+
         if intervals is not None:
             rows = r.interval_rows(intervals, outcome.future_return, outcome.level)
             per_date |= {name: _by_day(day, len(dates), columns) for name, columns in rows.items()}
+
         return cls(dates, per_date, ic, spread, extra)
 
-    def figures(self) -> dict[str, Any]:
-        """Every figure by name; those that the forecaster does not allow are absent."""
+    def metrics(self) -> dict[str, Any]:
+        """Every metric by name; those that the forecast does not allow are absent."""
         named = {
             name: float(statistic(self.per_date[columns].sum(axis=0)))
-            for name, (columns, statistic) in FIGURES.items()
+            for name, (columns, statistic) in METRICS.items()
             if columns in self.per_date
         }
         return named | self.extra
 
     def intervals(self, counts: FloatArray) -> dict[str, Interval]:
-        """Every figure with its bootstrap intervals; ``counts`` as :func:`bootstrap.resample_counts` gives it."""
+        """Every metric with its intervals; ``counts`` is of :func:`bootstrap.resample_counts`."""
         return {
             name: interval(self.per_date[columns], statistic, counts)
-            for name, (columns, statistic) in FIGURES.items()
+            for name, (columns, statistic) in METRICS.items()
             if columns in self.per_date
         }
 
@@ -166,7 +174,7 @@ def _action_sums(
     }
 
 
-def _action_figures(outcome: Outcome, actions: IntArray) -> dict[str, Any]:
+def _action_metrics(outcome: Outcome, actions: IntArray) -> dict[str, Any]:
     confusion = m.confusion_matrix(outcome.label, actions)
     return {
         "rows": len(outcome),
@@ -180,33 +188,33 @@ def _action_figures(outcome: Outcome, actions: IntArray) -> dict[str, Any]:
 def _probability_sums(
     outcome: Outcome, p: FloatArray, day: IntArray, n_dates: int
 ) -> dict[str, FloatArray]:
-    ones, loss = np.ones(len(outcome)), m.row_log_loss(p, outcome.label)
+    ones = np.ones(len(outcome))
+    loss = m.row_log_loss(p, outcome.label)
     prior_loss = m.row_log_loss(np.broadcast_to(outcome.prior, p.shape), outcome.label)
+    rows = _by_day(day, n_dates, [ones])
+
     return {
         "log_loss": _by_day(day, n_dates, [ones, loss]),
         "skill": _by_day(day, n_dates, [loss, prior_loss]),
         "brier": _by_day(day, n_dates, [ones, m.row_brier(p, outcome.label)]),
-        "calibration": np.hstack(
-            [_by_day(day, n_dates, [ones]), _calibration_gaps(outcome, p, day, n_dates)]
-        ),
+        "calibration": np.hstack([rows, _calibration_gaps(outcome, p, day, n_dates)]),
     }
 
 
 def _calibration_gaps(outcome: Outcome, p: FloatArray, day: IntArray, n_dates: int) -> FloatArray:
-    """(dates, 3 * bins) forecast minus outcome summed per date, class and bin."""
-    number, gap = m.bin_numbers(p, m.bin_edges(p)), p - np.eye(m.N_CLASSES)[outcome.label]
-    size = n_dates * m.CALIBRATION_BINS
+    """(dates, 3 * bins) sums of forecast minus outcome by date, class and bin."""
+    bins = m.CALIBRATION_BINS
+    number = m.bin_numbers(p, m.bin_edges(p))
+    gap = p - np.eye(m.N_CLASSES)[outcome.label]
     sums = [
-        np.bincount(day * m.CALIBRATION_BINS + number[:, c], gap[:, c], size).reshape(
-            n_dates, m.CALIBRATION_BINS
-        )
+        np.bincount(day * bins + number[:, c], gap[:, c], n_dates * bins)
         for c in range(m.N_CLASSES)
     ]
-    return np.hstack(sums)
+    return np.hstack([column.reshape(n_dates, bins) for column in sums])
 
 
 def interval_json(found: Mapping[str, Interval]) -> dict[str, dict[str, Any]]:
-    """Intervals as JSON types: name -> estimate, ci95 and ci99 as [low, high]."""
+    """Convert intervals to JSON types: name -> estimate, ci95 and ci99 as [low, high]."""
     return {
         k: {"estimate": i.estimate, "ci95": list(i.ci95), "ci99": list(i.ci99)}
         for k, i in found.items()

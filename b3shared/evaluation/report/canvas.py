@@ -1,8 +1,8 @@
-"""What the pictures use of matplotlib, which is imported here without leaving anything in HOME.
+"""Imports matplotlib for the pictures, without leaving anything in HOME.
 
 While it is imported, matplotlib makes a folder for settings in HOME and writes a list of the
 machine's fonts there, and fontconfig, which it asks for them, may write another. Here both go to a
-temporary folder. So nobody's ``matplotlibrc`` changes the pictures, unless ``MPLCONFIGDIR`` names
+temporary folder. So no user's ``matplotlibrc`` changes the pictures, unless ``MPLCONFIGDIR`` names
 it.
 """
 

@@ -1,4 +1,4 @@
-"""The cells of the report's tables: figures as text, each with its interval below it."""
+"""Cells of the report's tables: numbers as text, each with its interval below it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class Cell:
     """A cell of a table.
 
     Attributes:
-        text: the figure, formatted, or words.
-        interval: "low to high", shown below the figure; empty without an interval.
-        left: aligned to the left, as words are in a table of figures.
+        text: the number, formatted, or words.
+        interval: "low to high", shown below the number; empty without an interval.
+        left: whether it is aligned to the left, as words in a table of numbers are.
     """
 
     text: str
@@ -39,7 +39,7 @@ class Table:
 
 
 def make_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table; values that are not cells yet become cells of their text."""
+    """Make a table; values that are not cells become cells of their text."""
     return Table(list(header), [[_as_cell(value) for value in row] for row in rows])
 
 
@@ -48,14 +48,14 @@ def _as_cell(value: object) -> Cell:
 
 
 def number(value: float | None, form: str, scale: float = 1.0) -> str:
-    """Format a figure, never as -0; a dash where it is not defined."""
+    """Format a number, never as -0; a dash where it is not defined."""
     if value is None:
         return NOT_DEFINED
     return format(scale * value, form.replace(".", "z.", 1))
 
 
 def with_interval(found: Mapping[str, Any] | None, form: str, scale: float = 1.0) -> Cell:
-    """The estimate, with its 95 % interval where it has one; a dash where it is not defined."""
+    """Make a cell of an estimate and its 95 % interval; a dash where it is not defined."""
     if found is None or found["estimate"] is None:
         return Cell(NOT_DEFINED)
 

@@ -1,4 +1,4 @@
-"""Renders the report: the text of ``template.html.j2`` with the figures that are prepared here."""
+"""Renders the report: the text of ``template.html.j2`` with the values prepared here."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -17,16 +17,15 @@ if TYPE_CHECKING:
 TEMPLATE = "template.html.j2"
 
 
-def render_report(metrics: Metrics, figures: Mapping[str, bytes]) -> str:
+def render_report(metrics: Metrics, pictures: Mapping[str, bytes]) -> str:
     """Render the page: one file without scripts that loads nothing from elsewhere.
 
     Args:
         metrics: finished, JSON types.
-        figures: name -> PNG bytes. The template says where each stands; one that is not there is
-            left out.
+        pictures: PNG bytes by name. The template says where each stands; a missing one is left out.
     """
-    pictures = {name: b64encode(image).decode() for name, image in figures.items()}
-    return _template().render(prepare(metrics), pictures=pictures)
+    encoded = {name: b64encode(image).decode() for name, image in pictures.items()}
+    return _template().render(prepare(metrics), pictures=encoded)
 
 
 @cache
@@ -45,7 +44,7 @@ def _template() -> "Template":
 
 
 def prepare(metrics: Metrics) -> dict[str, Any]:
-    """Everything that the template shows except the pictures, each figure formatted."""
+    """Prepare everything that the template shows except the pictures, each number formatted."""
     params = metrics["params"]
     titles = {spec.name: spec.title for spec in model_specs()}
     return {
@@ -72,7 +71,7 @@ def prepare(metrics: Metrics) -> dict[str, Any]:
 
 
 def price_error(metrics: Metrics) -> dict[str, Any] | None:
-    """The price error against persistence's; None for a model without prices.
+    """Compare the price error with persistence's; None for a model without prices.
 
     Returns:
         "difference", None where it is not defined, and "is_above"; "upper", the upper end of its
@@ -92,7 +91,7 @@ def price_error(metrics: Metrics) -> dict[str, Any] | None:
 
 
 def interval_facts(metrics: Metrics) -> dict[str, str] | None:
-    """How the intervals of the model and of persistence were set; None for a model without."""
+    """How the intervals of the model and of persistence were fitted; None for a model without."""
     found = metrics["return_interval"]
     if not found:
         return None
@@ -118,7 +117,7 @@ def trading_costs(metrics: Metrics) -> dict[str, str]:
 
 
 def own_params(params: Metrics) -> dict[str, object]:
-    """The run's parameters and those of its model, flat: "rf.max_depth"; None as a dash."""
+    """Flatten the run's parameters and those of its model: "rf.max_depth"; None is a dash."""
     flat: dict[str, object] = {}
     for name, value in params.items():
         if not isinstance(value, Mapping):

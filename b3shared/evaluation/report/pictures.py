@@ -1,4 +1,4 @@
-"""Which pictures an evaluation has."""
+"""Chooses and draws the pictures of an evaluation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,48 +8,48 @@ import numpy as np
 from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.dataset.table import Dataset
 from b3shared.evaluation.backtest import Backtest
-from b3shared.evaluation.report import plots, return_plots
+from b3shared.evaluation.report import plots, return_plots, signal_plots
 from b3shared.evaluation.report.canvas import Figure
 from b3shared.evaluation.report.titles import title_of
 
 SAMPLE_SESSIONS = 126
-"""The newest half year: more markers than that hide each other."""
+"""Sessions of the newest half year: more markers than that hide each other."""
 
 
-def draw_figures(
+def draw_pictures(
     data: Dataset,
     rows: IntArray,
     actions: IntArray,
     returns: FloatArray | None,
     metrics: Mapping[str, Any],
-    courses: Mapping[str, Mapping[str, Mapping[Any, Backtest]]],
+    backtests: Mapping[str, Mapping[str, Mapping[Any, Backtest]]],
 ) -> dict[str, bytes]:
-    """Name -> PNG bytes of the test part's pictures.
+    """Draw the test part's pictures: PNG bytes by name.
 
     Args:
         data: the whole table.
         rows: indices of the test rows.
-        actions: (rows,) what the model called.
+        actions: (rows,) actions of the model.
         returns: (rows,) forecast returns, None when the model has none.
-        metrics: the finished figures, JSON types.
-        courses: strategy -> variant -> entry -> course of the backtest.
+        metrics: finished, JSON types.
+        backtests: strategy -> variant -> entry -> backtest.
     """
     newest = data.date[rows] >= np.unique(data.date[rows])[-SAMPLE_SESSIONS:][0]
-    shown, called, expected = (
-        rows[newest],
-        actions[newest],
-        None if returns is None else returns[newest],
-    )
-    tickers = plots.diverse_tickers(
-        data.ticker[shown], called
-    )  # the same in both pictures, so that they compare
-    months, test = metrics["months"], metrics["model"]["test"]
+    shown = rows[newest]
+    predicted = actions[newest]
+    expected = None if returns is None else returns[newest]
+    # the same tickers in both pictures, so that they compare
+    tickers = signal_plots.diverse_tickers(data.ticker[shown], predicted)
+
+    months = metrics["months"]
+    test = metrics["model"]["test"]
     ranked = {"model": metrics["intervals"]["rank_ic"]}
     ranked |= {
         title_of(name): baseline["intervals"]["rank_ic"]
         for name, baseline in metrics["baselines"].items()
         if "rank_ic" in baseline["intervals"]
     }
+
     found = {
         "rank_ic_comparison": plots.plot_comparison(
             ranked,
@@ -63,12 +63,13 @@ def draw_figures(
         "ic_by_month": plots.plot_ic_by_month(
             [m["month"] for m in months], [m["rank_ic"] for m in months]
         ),
-        "equity": _equity(courses),
+        "equity": _equity(backtests),
         "action_samples_predictions": _samples(
-            data, shown, called, expected, "predictions", tickers
+            data, shown, predicted, expected, "predictions", tickers
         ),
         "action_samples_labels": _samples(data, shown, data.label[shown], None, "labels", tickers),
     }
+
     if metrics["importance"]:
         found["feature_importance"] = plots.plot_feature_importance(metrics["importance"])
     found |= _of_returns(metrics)
@@ -76,14 +77,15 @@ def draw_figures(
 
 
 def _of_returns(metrics: Mapping[str, Any]) -> dict[str, Figure]:
-    """The pictures that only a model with returns, intervals or epochs has."""
+    """Draw the pictures that only a model with returns, intervals or epochs has."""
     found: dict[str, Figure] = {}
     if metrics["training"]:
         found["training_curves"] = return_plots.plot_training_curves(metrics["training"])
     if metrics["return_bins"]:
         found["return_calibration"] = return_plots.plot_return_calibration(metrics["return_bins"])
     if metrics["return_interval"]:
-        months, level = metrics["months"], metrics["return_interval"]["level"]
+        months = metrics["months"]
+        level = metrics["return_interval"]["level"]
         coverage = [m["interval_coverage"] for m in months]
         found["coverage_by_month"] = return_plots.plot_coverage_by_month(
             [m["month"] for m in months], coverage, level
@@ -91,17 +93,18 @@ def _of_returns(metrics: Mapping[str, Any]) -> dict[str, Figure]:
     return found
 
 
-def _equity(courses: Mapping[str, Mapping[str, Mapping[Any, Backtest]]]) -> Figure:
-    model, entry = courses["model"], "next_close"
+def _equity(backtests: Mapping[str, Mapping[str, Mapping[Any, Backtest]]]) -> Figure:
+    model = backtests["model"]
+    entry = "next_close"
     curves = {
         "model, long only": model["long_only"][entry],
         "model, long-short": model["long_short"][entry],
-        "all stocks equally": courses["universe"]["long_only"][entry],
+        "all stocks equally": backtests["universe"]["long_only"][entry],
     }
     dates = curves["all stocks equally"].dates
     return plots.plot_equity(
         dates,
-        {name: course.equity[: len(dates)] for name, course in curves.items()},
+        {name: backtest.equity[: len(dates)] for name, backtest in curves.items()},
         "Value of 1 invested, after costs, entered one session later",
     )
 
@@ -115,7 +118,7 @@ def _samples(
     tickers: list[str],
 ) -> Figure:
     close = data.close[rows]
-    return plots.plot_action_samples_by_ticker(
+    return signal_plots.plot_action_samples_by_ticker(
         data.ticker[rows],
         data.date[rows],
         close,

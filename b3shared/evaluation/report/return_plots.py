@@ -1,4 +1,4 @@
-"""Pictures of a return forecast, its interval and its training; in the style of :mod:`b3shared.evaluation.report.plots`."""
+"""Plots of a return forecast, its interval and its training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,10 +12,10 @@ from b3shared.evaluation.report.plots import BLUE, GREY, INK, ORANGE, month_axis
 def plot_training_curves(
     curves: Mapping[str, Any], title: str = "Training, epoch by epoch"
 ) -> Figure:
-    """Loss on the train and on the validation part, and which epoch's weights were kept.
+    """Plot the loss on train and validation by epoch, and which epoch's weights were kept.
 
     Args:
-        curves: what :func:`training.curves_of` returns; losses may be None.
+        curves: what :func:`learning_curves.learning_curves` returns; losses may be None.
         title: above the figure.
     """
     figure, (axes,) = new_axes(7.2, 3.6, title)
@@ -30,6 +30,7 @@ def plot_training_curves(
                 markersize=4,
                 label=label,
             )
+
     if curves["best_epoch"] is not None:
         best = curves["best_epoch"]
         axes.axvline(best, color=INK, linestyle="--", linewidth=1, label=f"kept: epoch {best}")
@@ -44,16 +45,19 @@ def plot_training_curves(
 def plot_return_calibration(
     bins: Sequence[Mapping[str, Any]], title: str = "Forecast and realised return"
 ) -> Figure:
-    """Mean realised return of each bin against its mean forecast; on the diagonal, forecasts mean what they say.
+    """Plot the mean actual return of each bin against its mean forecast.
+
+    On the diagonal the forecasts are right.
 
     Args:
-        bins: what :func:`returns.return_bins` returns, fractions; bounds may be None or NaN.
+        bins: what :func:`return_metrics.return_bins` returns, fractions; bounds may be None or NaN.
         title: above the figure.
     """
     figure, (axes,) = new_axes(5.6, 4.6, title)
     forecast = 100 * _numbers([b["forecast"] for b in bins])
     observed = 100 * _numbers([b["observed"] for b in bins])
     low, high = (100 * _numbers([b["ci95"][end] for b in bins]) for end in (0, 1))
+
     if len(bins):
         axes.plot(
             forecast[[0, -1]],
@@ -80,7 +84,7 @@ def plot_coverage_by_month(
     level: float,
     title: str = "Share of returns inside the interval",
 ) -> Figure:
-    """Coverage of each month beside the level that was asked for.
+    """Plot the coverage of each month beside the level that was asked for.
 
     Args:
         months: "2023-01", ...

@@ -1,6 +1,6 @@
-"""The tables of the report: which figures each has, and their formats.
+"""Tables of the report: the metrics that each has, and their formats.
 
-Every function takes finished metrics, JSON types. What is said about a table is in the template.
+Every function takes finished metrics, JSON types. The text about a table is in the template.
 """
 
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ PART_NAMES = {"train": "train", "val": "validation", "test": "test"}
 
 @dataclass(frozen=True)
 class Column:
-    """A column of figures that have intervals.
+    """A column of a metric that has intervals.
 
     Attributes:
         heading: with the unit.
-        figure: key of the figure in the metrics.
+        metric: key of the metric.
         form: its format.
-        scale: factor from the figure to the heading's unit.
+        scale: factor from the metric to the heading's unit.
     """
 
     heading: str
-    figure: str
+    metric: str
     form: str
     scale: float = 1.0
 
@@ -91,17 +91,17 @@ BACKTEST_HEADER = (
 
 
 def make_tables(metrics: Metrics) -> dict[str, Table | None]:
-    """Every table by the name that the template calls it; None for one that the model lacks."""
+    """Make every table, by its name in the template; None for one that the model lacks."""
     return {
-        "probabilities": figures_table(metrics, PROBABILITIES),
-        "actions": figures_table(metrics, ACTIONS),
+        "probabilities": metrics_table(metrics, PROBABILITIES),
+        "actions": metrics_table(metrics, ACTIONS),
         "differences": differences_table(metrics),
         "classes": classes_table(metrics),
         "parts": parts_table(metrics),
         "gaps": gaps_table(metrics),
-        "returns": figures_table(metrics, RETURNS),
-        "prices": figures_table(metrics, PRICES),
-        "intervals": figures_table(metrics, INTERVALS),
+        "returns": metrics_table(metrics, RETURNS),
+        "prices": metrics_table(metrics, PRICES),
+        "intervals": metrics_table(metrics, INTERVALS),
         "interval_gain": interval_gain_table(metrics),
         "interval_months": interval_months_table(metrics),
         "backtest": backtest_table(metrics),
@@ -110,22 +110,22 @@ def make_tables(metrics: Metrics) -> dict[str, Table | None]:
     }
 
 
-def figures_table(metrics: Metrics, columns: tuple[Column, ...]) -> Table:
-    """The model and the baselines, test part; a forecaster with none of them is left out."""
+def metrics_table(metrics: Metrics, columns: tuple[Column, ...]) -> Table:
+    """Metrics of the model and the baselines, test part; a forecaster without them is left out."""
     forecasters = {"model": metrics["intervals"]}
     forecasters |= {
         title_of(name): baseline["intervals"] for name, baseline in metrics["baselines"].items()
     }
     rows = [
-        [name, *(with_interval(found.get(c.figure), c.form, c.scale) for c in columns)]
+        [name, *(with_interval(found.get(c.metric), c.form, c.scale) for c in columns)]
         for name, found in forecasters.items()
-        if any(column.figure in found for column in columns)
+        if any(column.metric in found for column in columns)
     ]
     return make_table(["", *(column.heading for column in columns)], rows)
 
 
 def differences_table(metrics: Metrics) -> Table:
-    """Gain of the model over a baseline, paired by date."""
+    """Gains of the model over the baselines, paired by date."""
     rows = [
         [
             title_of(name),
@@ -145,7 +145,7 @@ def classes_table(metrics: Metrics) -> Table:
     rows = [
         [
             name,
-            *(number(found[figure], ".3f") for figure in ("precision", "recall", "f1")),
+            *(number(found[metric], ".3f") for metric in ("precision", "recall", "f1")),
             f"{found['support']:,}",
             *(f"{count:,}" for count in counts),
         ]
@@ -174,7 +174,7 @@ def parts_table(metrics: Metrics) -> Table:
 
 
 def gaps_table(metrics: Metrics) -> Table:
-    """The model's figures on each part, and train minus validation."""
+    """The model's metrics on each part, and train minus validation."""
     rows = [
         [
             title_of(name),
@@ -210,7 +210,7 @@ def interval_months_table(metrics: Metrics) -> Table | None:
 
 
 def backtest_table(metrics: Metrics) -> Table:
-    """Every strategy, variant and entry."""
+    """Backtests of every strategy, variant and entry."""
     rows = [
         [
             title_of(name),

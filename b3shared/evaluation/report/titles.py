@@ -1,4 +1,4 @@
-"""Names of baselines, figures and strategies as a person reads them."""
+"""Names of baselines, metrics and strategies as a person reads them."""
 
 TITLES = {
     "yesterdays label": "yesterday's label",
@@ -8,11 +8,11 @@ TITLES = {
     "return mae": "return MAE",
     "price mape": "price MAPE",
 }
-"""Parts of keys of the metrics -> as they are written."""
+"""Parts of the metrics' keys -> how they are written."""
 
 
 def title_of(name: str) -> str:
-    """A key of the metrics in words, such as "yesterday's label" for "yesterdays_label"."""
+    """Write a key of the metrics in words, such as "yesterday's label" for "yesterdays_label"."""
     title = name.replace("_", " ")
     for plain, written in TITLES.items():
         title = title.replace(plain, written)

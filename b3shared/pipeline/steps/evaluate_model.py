@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from b3shared.evaluation.evaluate import evaluate
-from b3shared.evaluation.holdout_log import count_opening
+from b3shared.evaluation.holdout_log import log_evaluation
 from b3shared.models.base import METADATA_FILE
 from b3shared.params.steps import Step
 from b3shared.pipeline.artifacts import PREDICTIONS, load_predictions, load_table
@@ -20,8 +20,8 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     trained = context.inputs(Step.TRAIN_MODEL, METADATA_FILE, PREDICTIONS)
     model = json.loads((trained / METADATA_FILE).read_text(encoding="utf-8"))
     parts, forecasts = load_predictions(trained / PREDICTIONS)
-
-    opened = count_opening(context.storage, data.date[parts["test"]], context.plan.input_hash)
+    dates = data.date[parts["test"]]
+    evaluations = log_evaluation(context.storage, dates, context.plan.input_hash)
     evaluation = evaluate(
         data,
         parts,
@@ -33,10 +33,10 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
         context={
             "run_id": context.run.run_id,
             "source": context.plan.upstream[Step.LOAD_DATA].summary["source"],
-            "test_openings": opened,
+            "test_openings": evaluations,
         },
     )
 
     files = evaluation.save(context.out)
     names = sorted(path.name for path in files)
-    return files, evaluation.summary() | {"test_openings": opened, "files": names}
+    return files, evaluation.summary() | {"test_openings": evaluations, "files": names}

@@ -25,7 +25,7 @@ def split_run(api):
         ("load-data", {"test_size": 3}, "test_size must be"),
         ("load-data", {"tickers": ["PETR4", 5]}, "tickers"),
         ("load-data", {"tickers": [["PETR4"]]}, "tickers"),
-("load-data", {"rf": 5}, "rf must be the model's parameters by name, got 5"),
+        ("load-data", {"rf": 5}, "rf must be the model's parameters by name, got 5"),
         ("load-data", {"run_id": "Not Allowed"}, "run_id: string should match pattern"),
         ("load-data", {"run_id": 5}, "run_id: input should be a valid string"),
         (

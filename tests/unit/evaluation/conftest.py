@@ -18,7 +18,7 @@ def build_market(
     seed: int = 0,
     width: float = 0.5,
 ) -> Dataset:
-    """Random walks; feature f0 of t moves the return from t to t + 1 by ``signal`` daily deviations."""
+    """Random walks; feature f0 of t adds ``signal`` deviations to the return from t to t + 1."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n_tickers, n_dates, 4))
     daily = 0.02 * rng.normal(size=(n_tickers, n_dates)) + rng.normal(0, 0.005, n_dates)
@@ -67,10 +67,11 @@ def build_market(
 
 
 def split_by_date(data: Dataset) -> dict[str, np.ndarray]:
-    """50 / 20 / 30 % of the dates, labelled rows only, three sessions purged before each later part."""
+    """Split by date, 50 / 20 / 30 %, labelled rows only, purged before each later part."""
     dates = np.unique(data.date)
     cut = [dates[int(0.5 * len(dates))], dates[int(0.7 * len(dates))]]
-    known, purge = data.label >= 0, np.timedelta64(5, "D")
+    known = data.label >= 0
+    purge = np.timedelta64(5, "D")
     return {
         "train": np.flatnonzero(known & (data.date < cut[0] - purge)),
         "val": np.flatnonzero(known & (data.date >= cut[0]) & (data.date < cut[1] - purge)),

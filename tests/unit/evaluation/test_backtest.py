@@ -105,7 +105,7 @@ def test_a_perfect_forecaster_earns_and_an_inverted_one_loses_what_it_earned(mak
     data = make_market(seed=4)
     rows = data.labelled
     actions, score = data.label[rows], data.future_return[rows]
-    candidates = bt.Candidates.of(data, rows, "same_close")
+    candidates = bt.Candidates.from_dataset(data, rows, "same_close")
     right = bt.long_short(candidates, actions, score, 2, FREE, None)
     wrong = bt.long_short(candidates, 2 - actions, -score, 2, FREE, None)
     assert right.gross.mean() > 0.02
@@ -140,7 +140,7 @@ def test_entry_one_session_later_takes_the_next_row_of_the_same_ticker_only(make
     assert np.isnan(bt.next_session_return(gap, np.array([4]))).all()
 
 
-def test_summary_figures_by_hand():
+def test_the_summary_equals_one_computed_by_hand():
     gross = np.array([[0.01], [-0.02]] * 63)
     course = bt.simulate(grid(gross), np.ones((126, 1)), 1, FREE)
     counts = resample_counts(126, 10, 200)

@@ -9,7 +9,8 @@ from b3shared.core.vocabulary import BUY, CLASSES, HOLD, SELL
 from b3shared.evaluation import metrics as m
 from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.ranking import daily_rank_ic
-from b3shared.evaluation.scorecard import FIGURES
+from b3shared.evaluation.report.page import render_report
+from b3shared.evaluation.scorecard import METRICS
 from b3shared.models.base import Forecast
 from b3shared.params.run import PipelineParams
 
@@ -40,7 +41,7 @@ def run(data, parts, kind="informed", params=PARAMS, returns=False, context=None
 
 
 def metrics_of(data, parts, **options):
-    """Without pictures, which take most of the time."""
+    """Metrics without pictures, which take most of the time."""
     return run(data, parts, **options).metrics
 
 
@@ -76,7 +77,7 @@ def test_each_part_is_described_with_rows_and_dates(evaluation, market, parts):
         assert sum(found["class_shares"].values()) == pytest.approx(1)
 
 
-def test_the_figures_equal_the_plain_functions(evaluation, market, parts):
+def test_the_metrics_equal_the_plain_functions(evaluation, market, parts):
     rows = parts["test"]
     found = evaluation.metrics["model"]["test"]
     p = forecasts_of(market, parts)["test"].probabilities
@@ -108,9 +109,9 @@ def test_the_figures_equal_the_plain_functions(evaluation, market, parts):
     assert found["per_class"]["hold"]["support"] == int((true == HOLD).sum())
 
 
-def test_every_headline_figure_has_an_interval_that_holds_its_estimate(evaluation):
+def test_every_metric_has_an_interval_around_its_estimate(evaluation):
     assert set(evaluation.metrics["intervals"]) == {
-        name for name in FIGURES if not name.startswith("interval_")
+        name for name in METRICS if not name.startswith("interval_")
     }
     for name, found in evaluation.metrics["intervals"].items():
         assert found["estimate"] == pytest.approx(evaluation.metrics["model"]["test"][name])
@@ -176,7 +177,8 @@ def test_an_oracle_is_suspected_of_a_leak_and_an_inverted_one_has_no_skill(marke
         "above 60 %: treat as a leak until proven otherwise" in text
         for text in oracle.metrics["warnings"]
     )
-    assert "Suspect a leak" in oracle.report_html
+    assert "Suspect a leak" in render_report(oracle.metrics, {})
+
     inverted = metrics_of(market, parts, kind="inverted")
     assert inverted["skill"] == "none"
     assert inverted["model"]["test"]["directional_accuracy"] < 0.4
@@ -192,22 +194,21 @@ def test_a_rule_label_is_never_called_a_forecast(market, parts):
 
 
 @pytest.mark.parametrize("classes", [(HOLD,), (BUY, SELL), (HOLD, SELL)])
-def test_one_or_two_classes_do_not_crash(market, parts, classes):
-    label = np.where(market.label < 0, -1, np.take(classes, market.label % len(classes))).astype(
-        np.int8
-    )
+def test_labels_of_one_or_two_classes_are_evaluated(market, parts, classes):
+    drawn = np.take(classes, market.label % len(classes))
+    label = np.where(market.label < 0, -1, drawn).astype(np.int8)
     found = run(replace(market, label=label), parts)
     assert json.dumps(found.metrics, allow_nan=False)
     assert found.report_html
     supports = {
-        name: figures["support"] > 0
-        for name, figures in found.metrics["model"]["test"]["per_class"].items()
+        name: values["support"] > 0
+        for name, values in found.metrics["model"]["test"]["per_class"].items()
     }
     assert supports == {name: code in classes for code, name in enumerate(CLASSES)}
     assert any("the train part has no" in warning for warning in found.metrics["warnings"])
 
 
-def test_a_short_test_part_gives_figures_without_intervals(market, parts):
+def test_a_short_test_part_gives_metrics_without_intervals(market, parts):
     dates = np.unique(market.date[parts["test"]])[:20]
     short = parts | {"test": parts["test"][np.isin(market.date[parts["test"]], dates)]}
     found = metrics_of(market, short)
@@ -224,15 +225,16 @@ def test_rows_without_a_known_outcome_are_left_out(market, parts):
 
 def test_the_same_input_gives_the_same_output(market, parts, evaluation):
     again = run(market, parts, returns=True, context=evaluation.metrics["context"])
-    assert (again.metrics, again.figures) == (evaluation.metrics, evaluation.figures)
+    assert (again.metrics, again.pictures) == (evaluation.metrics, evaluation.pictures)
     assert again.report_html == evaluation.report_html
 
 
 def test_bad_forecasts_are_refused_by_name(market, parts):
-    good, rates = forecasts_of(market, parts), np.full(3, 1 / 3)
+    good = forecasts_of(market, parts)
+    rates = np.full(3, 1 / 3)
     p = good["test"].probabilities
     bad = {
-        "probabilities are": Forecast(p[:-1]),
+        "probabilities must have shape": Forecast(p[:-1]),
         "sum to 1": Forecast(p * 2),
         "must be finite": Forecast(np.where(p > 2, p, np.nan)),
         "returns must be": Forecast(p, np.zeros(3)),
@@ -240,11 +242,13 @@ def test_bad_forecasts_are_refused_by_name(market, parts):
     for words, forecast in bad.items():
         with pytest.raises(InvalidParameterError, match=f"test.*{words}"):
             evaluate(market, parts, good | {"test": forecast}, rates, PARAMS, IMPORTANCE)
-    with pytest.raises(InvalidParameterError, match="forecast of part val is missing"):
+    with pytest.raises(InvalidParameterError, match="that of part val is missing"):
         evaluate(
             market, parts, {k: v for k, v in good.items() if k != "val"}, rates, PARAMS, IMPORTANCE
         )
-    with pytest.raises(InvalidParameterError, match="part test is missing"):
+    with pytest.raises(
+        InvalidParameterError, match="parts must be train, val, test; test is missing"
+    ):
         evaluate(
             market, {k: v for k, v in parts.items() if k != "test"}, good, rates, PARAMS, IMPORTANCE
         )
@@ -253,7 +257,7 @@ def test_bad_forecasts_are_refused_by_name(market, parts):
         evaluate(market, empty, forecasts_of(market, empty), rates, PARAMS, IMPORTANCE)
 
 
-def test_save_writes_every_file_and_names_it(evaluation, tmp_path):
+def test_save_writes_every_file_and_returns_its_path(evaluation, tmp_path):
     paths = evaluation.save(tmp_path / "new")
     assert sorted(paths) == sorted((tmp_path / "new").iterdir())
     assert {path.name for path in paths} >= {

@@ -88,7 +88,7 @@ def test_metrics_survive_strict_json_unchanged(evaluation):
     assert json.loads(json.dumps(evaluation.metrics, allow_nan=False)) == evaluation.metrics
 
 
-def test_every_part_has_the_figures_of_returns_prices_and_intervals(evaluation, market, parts):
+def test_every_part_has_the_metrics_of_returns_prices_and_intervals(evaluation, market, parts):
     for name, rows in parts.items():
         found, actual = evaluation.metrics["model"][name], market.future_return[rows]
         error = 0.007 * market.X[rows, 0] - actual
@@ -157,7 +157,7 @@ def test_too_few_rows_for_the_level_are_refused(market, parts):
         )
 
 
-def test_paired_gains_over_persistence_are_differences_of_the_figures(evaluation):
+def test_paired_gains_over_persistence_are_differences_of_the_metrics(evaluation):
     metrics = evaluation.metrics
     ours, theirs = metrics["model"]["test"], metrics["baselines"]["persistence"]["figures"]
     for name in ("price_mape", "return_mae", "interval_score"):
@@ -198,9 +198,9 @@ def test_narrow_intervals_and_bad_prices_are_warned_of(market, parts):
 
 
 def test_an_oracle_of_returns_is_suspected_of_a_leak(market, parts):
-    said = forecasts_of(market, parts)
+    forecasts = forecasts_of(market, parts)
     oracle = {
-        name: replace(said[name], returns=market.future_return[rows])
+        name: replace(forecasts[name], returns=market.future_return[rows])
         for name, rows in parts.items()
     }
     found = run(market, parts, oracle)
@@ -208,31 +208,35 @@ def test_an_oracle_of_returns_is_suspected_of_a_leak(market, parts):
     assert found["skill"] == "none"
 
 
-def test_a_model_without_returns_has_none_of_it_and_else_the_same(evaluation, market, parts):
+def test_a_model_without_returns_has_the_same_metrics_less_those_of_returns(
+    evaluation, market, parts
+):
     classes = {
-        name: Forecast(said.probabilities) for name, said in forecasts_of(market, parts).items()
+        name: Forecast(forecast.probabilities)
+        for name, forecast in forecasts_of(market, parts).items()
     }
-    found, full = evaluated(market, parts, classes), evaluation.metrics
-    assert not PICTURES & set(found.figures)
-    assert [found.metrics[name] for name in ("return_bins", "return_interval", "training")] == [
-        None
-    ] * 3
-    said = found.metrics["model"]["test"]
-    assert not [name for name in said if name.startswith(("return_", "price_", "interval_"))]
-    assert said == {name: full["model"]["test"][name] for name in said}
+    found = evaluated(market, parts, classes)
+    full = evaluation.metrics
+    assert not PICTURES & set(found.pictures)
+    for name in ("return_bins", "return_interval", "training"):
+        assert found.metrics[name] is None
+
+    test = found.metrics["model"]["test"]
+    assert not [name for name in test if name.startswith(("return_", "price_", "interval_"))]
+    assert test == {name: full["model"]["test"][name] for name in test}
     assert not [name for name in found.metrics["differences"] if name.endswith("persistence")]
     assert "interval_coverage" not in found.metrics["baselines"]["persistence"]["figures"]
     assert found.metrics["baselines"]["persistence"]["figures"]["price_mape"] > 0
 
 
-def test_rows_without_a_known_outcome_are_left_out_with_what_was_said_of_them(market, parts):
+def test_rows_without_a_known_outcome_are_left_out_with_their_forecasts(market, parts):
     wider = parts | {"test": np.sort(np.r_[parts["test"], np.flatnonzero(market.label < 0)])}
     assert run(market, wider, forecasts_of(market, wider)) == run(
         market, parts, forecasts_of(market, parts)
     )
 
 
-def test_a_training_is_told_by_its_curves(evaluation):
+def test_a_training_by_epochs_has_its_curves(evaluation):
     assert evaluation.metrics["training"] == {
         "epochs": [1, 2, 3],
         "train_loss": [1.1, 1.0, 0.9],
@@ -244,7 +248,7 @@ def test_a_training_is_told_by_its_curves(evaluation):
 
 
 def test_a_model_with_returns_intervals_and_epochs_has_pictures_of_them(evaluation):
-    assert set(evaluation.figures) >= PICTURES
+    assert set(evaluation.pictures) >= PICTURES
 
 
 def test_bad_intervals_are_refused_by_name(market, parts):
@@ -252,11 +256,9 @@ def test_bad_intervals_are_refused_by_name(market, parts):
     p, r, bounds = (
         getattr(good["test"], name) for name in ("probabilities", "returns", "intervals")
     )
+    words = r"test: intervals must be \d+ finite pairs, lower end first"
     for bad in (bounds[:-1], bounds[:, ::-1], np.where(bounds > 0, np.nan, bounds), bounds[:, :1]):
-        with pytest.raises(
-            InvalidParameterError,
-            match=r"test: intervals must be \d+ finite pairs, the lower end first",
-        ):
+        with pytest.raises(InvalidParameterError, match=words):
             run(market, parts, good | {"test": Forecast(p, r, bad)})
 
 

@@ -1,4 +1,4 @@
-"""The gate: the first version passes; a later one only if it is surely better on rows that both forecast blindly."""
+"""The gate: the first version passes, a later one only if certainly better on common test rows."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,30 +13,30 @@ from b3shared.evaluation.gate import Outcomes, decide
 def outcomes(
     skill: float, *, start: str = "2023-01-02", sessions: int = 200, seed: int = 0
 ) -> Outcomes:
-    """Labels of ten tickers, and probabilities that know of them as much as ``skill`` says (0: nothing)."""
+    """Random labels of ten tickers, and probabilities with ``skill`` about them (0: none)."""
     rng = np.random.default_rng(seed)
     dates = np.arange(sessions) + np.datetime64(start)
-    ticker, date = np.repeat([f"AAA{n}" for n in range(10)], sessions), np.tile(dates, 10)
+    ticker = np.repeat([f"AAA{n}" for n in range(10)], sessions)
+    date = np.tile(dates, 10)
     label = rng.integers(0, 3, len(date)).astype(np.int8)
     weight = np.ones((len(date), 3)) + rng.uniform(0, 0.2, (len(date), 3))
     weight[np.arange(len(date)), label] += skill
-    return Outcomes(
-        ticker, date, label, weight / weight.sum(axis=1, keepdims=True), "direction, horizon 2"
-    )
+    probabilities = weight / weight.sum(axis=1, keepdims=True)
+    return Outcomes(ticker, date, label, probabilities, "direction, horizon 2")
 
 
 def test_the_first_version_goes_live() -> None:
     assert decide(outcomes(0.0), None, margin=0.0, horizon=2).promote
 
 
-def test_a_surely_better_challenger_replaces_what_is_live() -> None:
+def test_a_certainly_better_challenger_goes_live() -> None:
     decision = decide(outcomes(0.4), outcomes(0.1), margin=0.0, horizon=2)
     assert decision.promote
     assert decision.evidence["ci95"][0] > 0
     assert decision.evidence["rows"] == 2000
 
 
-def test_a_worse_or_an_equal_challenger_is_kept_with_the_figures() -> None:
+def test_a_worse_or_an_equal_challenger_does_not_go_live() -> None:
     for challenger in (outcomes(0.0), outcomes(0.1)):
         decision = decide(challenger, outcomes(0.1), margin=0.0, horizon=2)
         assert not decision.promote

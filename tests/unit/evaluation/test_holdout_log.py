@@ -1,10 +1,10 @@
-"""Looks at a test period are counted once each, by overlap."""
+"""Evaluations of a test period are counted once each, by overlap."""
 
 from pathlib import Path
 
 import numpy as np
 
-from b3shared.evaluation.holdout_log import count_opening
+from b3shared.evaluation.holdout_log import log_evaluation
 from b3shared.storage import open_storage
 
 
@@ -14,12 +14,11 @@ def days(first: str, last: str) -> np.ndarray:
 
 def test_every_evaluation_of_an_overlapping_period_counts_once(tmp_path: Path) -> None:
     storage = open_storage(tmp_path)
-    assert count_opening(storage, days("2023-01-02", "2023-06-30"), "a" * 64) == 1
-    assert count_opening(storage, days("2023-01-02", "2023-06-30"), "b" * 64) == 2
-    assert (
-        count_opening(storage, days("2023-01-02", "2023-06-30"), "a" * 64) == 2
-    )  # the same evaluation again
-    assert (
-        count_opening(storage, days("2023-06-30", "2023-12-28"), "c" * 64) == 3
-    )  # one day in common
-    assert count_opening(storage, days("2022-01-03", "2022-12-29"), "d" * 64) == 1
+    half = days("2023-01-02", "2023-06-30")
+    assert log_evaluation(storage, half, "a" * 64) == 1
+    assert log_evaluation(storage, half, "b" * 64) == 2
+    assert log_evaluation(storage, half, "a" * 64) == 2, "the same evaluation again"
+
+    one_day_in_common = days("2023-06-30", "2023-12-28")
+    assert log_evaluation(storage, one_day_in_common, "c" * 64) == 3
+    assert log_evaluation(storage, days("2022-01-03", "2022-12-29"), "d" * 64) == 1

@@ -26,7 +26,7 @@ def test_ninety_holds_are_reported_under_hold():
     assert confusion.tolist() == [[3, 3, 0], [0, 85, 5], [0, 0, 4]]
     found = m.per_class(confusion)
     assert list(found) == ["buy", "hold", "sell"] == list(CLASSES)
-    assert {name: figures["support"] for name, figures in found.items()} == {
+    assert {name: values["support"] for name, values in found.items()} == {
         "buy": 6,
         "hold": 90,
         "sell": 4,
@@ -40,7 +40,7 @@ def test_ninety_holds_are_reported_under_hold():
 
 
 @given(codes)
-def test_figures_of_calls_equal_those_of_scikit_learn(pairs):
+def test_metrics_of_actions_equal_those_of_scikit_learn(pairs):
     true, predicted = np.array(pairs).T
     confusion = m.confusion_matrix(true, predicted)
     options = {"labels": LABELS, "zero_division": 0}
@@ -71,7 +71,7 @@ def test_mcc_equals_scikit_learn_and_stays_between_minus_one_and_one(pairs):
     assert found == pytest.approx(sk.matthews_corrcoef(true, predicted), abs=1e-12)
 
 
-def test_a_stack_of_confusion_matrices_gives_a_stack_of_figures():
+def test_a_stack_of_confusion_matrices_gives_a_stack_of_metrics():
     stack = np.array([m.confusion_matrix(*random_calls(seed)[:2]) for seed in range(5)])
     for figure in (m.accuracy, m.balanced_accuracy, m.macro_f1, m.weighted_f1, m.mcc):
         assert figure(stack) == pytest.approx([float(figure(one)) for one in stack])
@@ -187,6 +187,11 @@ def test_json_has_plain_types_and_no_nan():
     }
     found = m.to_json(value)
     assert found == {
-        "a": 1.5, "b": None, "c": [[1, 2]], "d": "2023-01-02", "e": [None, True, False, None, "x"], "f": 3,
-    }  # fmt: skip
+        "a": 1.5,
+        "b": None,
+        "c": [[1, 2]],
+        "d": "2023-01-02",
+        "e": [None, True, False, None, "x"],
+        "f": 3,
+    }
     assert json.loads(json.dumps(found, allow_nan=False)) == found

@@ -1,9 +1,9 @@
-"""On markets of random walks nothing can be forecast, and this project must say so; a leak must be noticed.
+"""Random walks cannot be forecast: the product's split shows no skill, a random one false skill.
 
-Twenty markets with the real calendar. The same quotes, features, labels and forest twice: split as
-the product splits (by date, purged, embargoed), and split at random, as is often done. Each
-statistic is averaged over the markets, and its t value held against the two-sided 99.9 % bound of
-19 degrees of freedom.
+There are twenty markets with the real calendar. The same quotes, features, labels and forest are
+used twice: split as the product splits (by date, purged, embargoed), and split at random, as is
+often done. Each statistic is averaged over the markets, and its t value compared with the two-sided
+99.9 % bound of 19 degrees of freedom.
 """
 
 import numpy as np
@@ -21,7 +21,9 @@ from b3shared.models.decision import decide
 from b3shared.models.random_forest.model import RandomForestModel
 from b3shared.params.run import PipelineParams
 
-MARKETS, TICKERS, SESSIONS = 20, 12, 620
+MARKETS = 20
+TICKERS = 12
+SESSIONS = 620
 BOUND = 3.883  # t quantile 0.9995 at 19 degrees of freedom
 PARAMS = PipelineParams.of(
     horizon=10,
@@ -35,7 +37,7 @@ PARAMS = PipelineParams.of(
 
 
 def random_walks(calendar: np.ndarray, seed: int) -> pd.DataFrame:
-    """Twelve independent geometric random walks without drift, with a day's range and volumes that mean nothing."""
+    """Twelve independent geometric random walks without drift; volumes are random too."""
     rng = np.random.default_rng(seed)
     days = calendar[-SESSIONS:]
     frames = []
@@ -69,14 +71,12 @@ def random_walks(calendar: np.ndarray, seed: int) -> pd.DataFrame:
 def skill(
     data: Dataset, train: IntArray, val: IntArray, test: IntArray
 ) -> tuple[float, float, float]:
-    """Rank IC, directional accuracy above one half, log-loss gain over the class prior, all on the test rows."""
+    """Rank IC, directional accuracy above 1/2, log-loss gain over the prior, on the test rows."""
     model = RandomForestModel(PARAMS)
     model.fit(data, train, val, TrainingSession())
-    p, label, outcome = (
-        model.forecast(data, test).probabilities,
-        data.label[test],
-        data.future_return[test],
-    )
+    p = model.forecast(data, test).probabilities
+    label = data.label[test]
+    outcome = data.future_return[test]
     prior = np.tile(class_shares(data.label[train]), (len(test), 1))
     return (
         daily_rank_ic(buy_minus_sell(p), outcome, data.date[test]).mean,
@@ -112,10 +112,10 @@ def test_random_walks_show_no_skill(markets: dict[str, np.ndarray]) -> None:
     assert gain < BOUND
 
 
-def test_the_same_markets_split_at_random_show_skill_that_is_not_there(
+def test_the_same_markets_split_at_random_show_false_skill(
     markets: dict[str, np.ndarray],
 ) -> None:
-    """So the test above can fail: this is what a leak looks like to it."""
+    """The negative control: the test above would fail with a leak."""
     rank_ic, direction, gain = t_values(markets["random"])
     print(
         "t of rank IC, direction, log-loss gain:",

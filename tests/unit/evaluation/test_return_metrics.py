@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
 from b3shared.evaluation import bootstrap
-from b3shared.evaluation.return_metrics import FIGURES, return_bins
+from b3shared.evaluation.return_metrics import METRICS, return_bins
 from b3shared.evaluation.scorecard import Outcome, Scorecard
 
 LEVEL = 0.9
@@ -23,14 +23,14 @@ def outcome_of(actual, close=None, dates=None):
 
 
 def card_of(outcome, predicted, intervals=None):
-    return Scorecard.of(
+    return Scorecard.from_forecast(
         outcome, np.ones(len(outcome), np.int8), returns=predicted, intervals=intervals
     )
 
 
-def figures(actual, predicted, close=None, intervals=None):
+def metrics_of(actual, predicted, close=None, intervals=None):
     predicted = None if predicted is None else np.asarray(predicted, float)
-    return card_of(outcome_of(actual, close), predicted, intervals).figures()
+    return card_of(outcome_of(actual, close), predicted, intervals).metrics()
 
 
 def random_returns(seed=0, rows=400):
@@ -45,9 +45,9 @@ def random_returns(seed=0, rows=400):
 def test_every_figure_equals_a_plain_loop():
     actual, predicted, close = random_returns()
     actual[3] = -1.0  # a price that came to nothing: no relative error
-    found = figures(actual, predicted, close)
+    found = metrics_of(actual, predicted, close)
     mae = mse = zero = spread = price = price_square = price_zero = mape = mape_zero = 0.0
-    priced = said = right = 0
+    priced = signed = right = 0
     for r, p, c in zip(actual, predicted, close, strict=True):
         mae, mse = mae + abs(p - r), mse + (p - r) ** 2
         zero, spread = zero + r**2, spread + (r - actual.mean()) ** 2
@@ -61,7 +61,7 @@ def test_every_figure_equals_a_plain_loop():
             mape += abs(c * (1 + p) - c * (1 + r)) / (c * (1 + r))
             mape_zero += abs(c - c * (1 + r)) / (c * (1 + r))
         if r != 0 and p != 0:
-            said += 1
+            signed += 1
             right += (r > 0) == (p > 0)
     n = len(actual)
     expected = {
@@ -70,7 +70,7 @@ def test_every_figure_equals_a_plain_loop():
         "return_rmse": np.sqrt(mse / n),
         "return_r2": 1 - mse / spread,
         "return_r2_over_zero": 1 - mse / zero,
-        "return_sign_accuracy": right / said,
+        "return_sign_accuracy": right / signed,
         "price_mae": price / n,
         "price_rmse": np.sqrt(price_square / n),
         "price_mae_excess": price / price_zero - 1,
@@ -83,7 +83,7 @@ def test_every_figure_equals_a_plain_loop():
 def test_errors_equal_those_of_scikit_learn():
     actual, predicted, close = random_returns(3)
     found, prices = (
-        figures(actual, predicted, close),
+        metrics_of(actual, predicted, close),
         (close * (1 + actual), close * (1 + predicted)),
     )
     assert found["return_r2"] == pytest.approx(sk.r2_score(actual, predicted))
@@ -96,7 +96,7 @@ def test_the_rank_ic_of_returns_is_that_of_scipy_date_by_date():
     actual, predicted, _ = random_returns(4)
     days = [slice(k, k + 10) for k in range(0, 400, 10)]
     ics = np.array([spearmanr(predicted[day], actual[day]).statistic for day in days])
-    found = figures(actual, predicted)
+    found = metrics_of(actual, predicted)
     assert found["return_rank_ic"] == pytest.approx(ics.mean())
     assert found["return_icir"] == pytest.approx(ics.mean() / ics.std(ddof=1))
 
@@ -105,7 +105,7 @@ def test_intervals_equal_a_plain_loop():
     actual, predicted, _ = random_returns(5)
     half = np.random.default_rng(5).uniform(0.005, 0.06, len(actual))
     intervals = np.stack([predicted - half, predicted + half], axis=1)
-    found, covered, width, score = figures(actual, predicted, intervals=intervals), 0, 0.0, 0.0
+    found, covered, width, score = metrics_of(actual, predicted, intervals=intervals), 0, 0.0, 0.0
     for r, (low, high) in zip(actual, intervals, strict=True):
         covered, width, score = covered + (low <= r <= high), width + high - low, score + high - low
         score += 2 / (1 - LEVEL) * (low - r) if r < low else 0
@@ -122,7 +122,7 @@ def test_the_interval_score_is_least_at_the_true_quantiles():
     scores = {}
     for wide in (0.5, 0.8, 1.0, 1.2, 2.0):
         half = np.full(len(actual), wide * 1.6449 * 0.02)
-        scores[wide] = figures(actual, None, intervals=np.stack([-half, half], axis=1))[
+        scores[wide] = metrics_of(actual, None, intervals=np.stack([-half, half], axis=1))[
             "interval_score"
         ]
     assert min(scores, key=scores.get) == 1.0
@@ -130,7 +130,7 @@ def test_the_interval_score_is_least_at_the_true_quantiles():
 
 def test_a_perfect_oracle_covers_everything_without_error():
     actual, _, close = random_returns(6)
-    found = figures(actual, actual, close, np.stack([actual, actual], axis=1))
+    found = metrics_of(actual, actual, close, np.stack([actual, actual], axis=1))
     assert found["interval_coverage"] == found["return_r2"] == found["return_r2_over_zero"] == 1
     assert found["return_sign_accuracy"] == found["return_rank_ic"] == 1
     assert (
@@ -147,7 +147,7 @@ def test_a_perfect_oracle_covers_everything_without_error():
 @given(st.lists(st.tuples(st.floats(-0.9, 3), st.floats(0.01, 1e4)), min_size=1, max_size=40))
 def test_a_forecast_of_zero_is_persistence_itself(rows):
     actual, close = np.array(rows).T.round(5)  # no price moves by less
-    found = figures(actual, np.zeros(len(actual)), close)
+    found = metrics_of(actual, np.zeros(len(actual)), close)
     for name in ("price_mape_excess", "price_mae_excess", "return_r2_over_zero"):
         assert found[name] == 0 or (np.isnan(found[name]) and (close * np.abs(actual) == 0).all())
     assert np.isnan(found["return_sign_accuracy"])
@@ -155,7 +155,7 @@ def test_a_forecast_of_zero_is_persistence_itself(rows):
 
 
 def test_what_is_not_defined_is_not_a_number():
-    still = figures(np.zeros(20), np.zeros(20))
+    still = metrics_of(np.zeros(20), np.zeros(20))
     undefined = {
         name for name, value in still.items() if isinstance(value, float) and np.isnan(value)
     }
@@ -164,16 +164,16 @@ def test_what_is_not_defined_is_not_a_number():
         "price_mape_excess", "price_mae_excess",
     }  # fmt: skip
     assert np.isnan(
-        figures(np.full(20, 0.1), np.full(20, 0.2))["return_r2"]
+        metrics_of(np.full(20, 0.1), np.full(20, 0.2))["return_r2"]
     )  # constant, but not zero
-    assert np.isnan(figures(np.full(20, -1.0), np.zeros(20))["price_mape"])
-    assert np.isfinite(figures(np.r_[-1.0, 0.1], np.zeros(2))["price_mape"])
+    assert np.isnan(metrics_of(np.full(20, -1.0), np.zeros(20))["price_mape"])
+    assert np.isfinite(metrics_of(np.r_[-1.0, 0.1], np.zeros(2))["price_mape"])
 
 
 def test_r2_against_the_mean_that_came_is_the_stricter_of_the_two():
     for seed in range(20):
         actual, predicted, _ = random_returns(seed, rows=30)
-        found = figures(actual, predicted)
+        found = metrics_of(actual, predicted)
         assert found["return_r2"] <= found["return_r2_over_zero"] + 1e-12
 
 
@@ -200,17 +200,17 @@ def test_the_order_of_the_rows_changes_nothing(seed):
     actual, predicted, close = random_returns(9, rows=100)
     dates = np.datetime64("2023-01-02") + np.arange(100) // 10
     order = np.random.default_rng(seed).permutation(100)
-    a = card_of(outcome_of(actual, close, dates), predicted).figures()
-    b = card_of(outcome_of(actual[order], close[order], dates[order]), predicted[order]).figures()
+    a = card_of(outcome_of(actual, close, dates), predicted).metrics()
+    b = card_of(outcome_of(actual[order], close[order], dates[order]), predicted[order]).metrics()
     assert {name: a[name] for name in SHARED} == pytest.approx({name: b[name] for name in SHARED})
     assert a["return_rank_ic"] == pytest.approx(b["return_rank_ic"])
 
 
-def test_figures_that_need_returns_or_intervals_are_absent_without_them():
+def test_metrics_that_need_returns_or_intervals_are_absent_without_them():
     outcome = outcome_of(np.full(20, 0.1))
-    assert not set(FIGURES) & set(card_of(outcome, None).figures())
-    only_returns = set(FIGURES) & set(card_of(outcome, np.zeros(20)).figures())
-    assert only_returns == {name for name in FIGURES if not name.startswith("interval_")}
+    assert not set(METRICS) & set(card_of(outcome, None).metrics())
+    only_returns = set(METRICS) & set(card_of(outcome, np.zeros(20)).metrics())
+    assert only_returns == {name for name in METRICS if not name.startswith("interval_")}
 
 
 def test_return_bins_equal_a_loop_and_lie_on_the_diagonal_for_an_honest_forecast():

@@ -74,12 +74,12 @@ def test_direction_above_sixty_percent_is_called_a_leak():
         assert "leak" not in headline_of(innocent)
 
 
-def test_a_rule_label_is_named_as_one():
+def test_a_rule_label_gives_a_warning():
     (warning,) = warnings_of(metrics(label="signal", direction=0.7))
     assert warning == "label 'signal' is a rule of the inputs: a high score here is not a forecast"
 
 
-def test_too_few_dates_and_a_missing_class_are_said():
+def test_too_few_dates_and_a_missing_class_give_warnings():
     few = metrics(resamples=0)
     few["parts"]["train"]["class_shares"] = {"buy": 0.0, "hold": 1.0, "sell": 0.0}
     warnings = " ".join(warnings_of(few))
@@ -109,7 +109,7 @@ def with_returns(excess=-0.01, coverage=0.9, sign=0.52, label="direction"):
     return found | {"return_interval": {"level": 0.9}}
 
 
-def test_a_price_error_above_that_of_persistence_is_said():
+def test_a_price_error_above_persistence_gives_a_warning():
     assert warnings_of(with_returns()) == []
     assert warnings_of(with_returns(excess=0.0)) == []
     (warning,) = warnings_of(with_returns(excess=0.0123))
@@ -121,14 +121,14 @@ def test_a_price_error_above_that_of_persistence_is_said():
 
 
 @pytest.mark.parametrize(
-    ("coverage", "said"), [(0.871, False), (0.929, False), (0.869, True), (0.931, True)]
+    ("coverage", "warned"), [(0.871, False), (0.929, False), (0.869, True), (0.931, True)]
 )
-def test_coverage_more_than_three_points_off_is_said(coverage, said):
+def test_coverage_more_than_three_points_off_gives_a_warning(coverage, warned):
     found = warnings_of(with_returns(coverage=coverage))
     assert [
         f"the intervals cover {coverage:.1%} of the outcomes, not the 90.0% asked for" in w
         for w in found
-    ] == [True] * said
+    ] == [True] * warned
 
 
 @pytest.mark.parametrize("label", ["direction", "signal"])

@@ -62,7 +62,9 @@ def test_a_handler_of_several_steps_does_the_one_that_the_event_names(run) -> No
     handler = make_handler(Step.LOAD_DATA, Step.TRAIN_MODEL)
     assert handler({"run_id": "r1", "step": "load_data"}, CONTEXT)["step"] == "load_data"
     for named in ({}, {"step": "split_data"}):
-        with pytest.raises(InvalidParameterError, match="step must be one of load_data, train_model"):
+        with pytest.raises(
+            InvalidParameterError, match="step must be one of load_data, train_model"
+        ):
             handler({"run_id": "r1", **named}, CONTEXT)
 
 

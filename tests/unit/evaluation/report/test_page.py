@@ -20,6 +20,7 @@ from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 
 PARAMS = PipelineParams(model_type="lstm")
+UPPER_END = "at the upper end of its 95 % interval it is"
 BAD = """<script>alert("x")</script> & Co's"""
 VOID = {"meta", "img"}
 HISTORY = [
@@ -135,14 +136,14 @@ def test_the_top_says_the_verdict_the_run_the_dates_and_the_stocks(page, metrics
         assert words in top, words
 
 
-def test_the_figures_of_the_metrics_stand_in_the_tables(page, metrics):
+def test_the_metrics_stand_in_the_tables(page, metrics):
     rows = {tuple(row) for row in page.rows}
     test = metrics["model"]["test"]
     for name, counts in zip(metrics["classes"], test["confusion_matrix"], strict=True):
         found = test["per_class"][name]
-        figures = [f"{found[figure]:.3f}" for figure in ("precision", "recall", "f1")]
+        shares = [f"{found[metric]:.3f}" for metric in ("precision", "recall", "f1")]
         counted = [f"{count:,}" for count in (found["support"], *counts)]
-        assert (name, *figures, *counted) in rows
+        assert (name, *shares, *counted) in rows
     for month in metrics["months"]:
         assert any(
             row[:3] == (month["month"], str(month["dates"]), f"{month['rows']:,}") for row in rows
@@ -190,7 +191,7 @@ def test_every_picture_is_inside_the_page_and_has_its_own_alternative_text(
 ):
     found, pictures = {
         "forest": (page, [name for name in run if name.endswith(".png")]),
-        "network": (network_page, network.figures),
+        "network": (network_page, network.pictures),
     }[kind]
     assert len(found.images) == len(pictures) >= 8
     assert all(image["src"].startswith("data:image/png;base64,") for image in found.images)
@@ -234,22 +235,22 @@ def test_no_text_of_the_metrics_is_taken_for_markup(network):
 
 
 def test_equal_metrics_give_the_same_page(network):
-    again = render_report(network.metrics, network.figures)
+    again = render_report(network.metrics, network.pictures)
     assert again == network.report_html
 
 
 @pytest.mark.parametrize(
     ("estimate", "upper", "words"),
     [
-        (0.004, 0.0123, "is 0.40% above persistence's; at the upper end of its 95 % interval it is within +1.23% of it."),
-        (-0.004, 0.0005, "is 0.40% below persistence's; at the upper end of its 95 % interval it is within +0.05% of it."),
-        (-0.004, -0.001, "is 0.40% below persistence's; at the upper end of its 95 % interval it is below it."),
+        (0.004, 0.0123, f"is 0.40% above persistence's; {UPPER_END} within +1.23% of it."),
+        (-0.004, 0.0005, f"is 0.40% below persistence's; {UPPER_END} within +0.05% of it."),
+        (-0.004, -0.001, f"is 0.40% below persistence's; {UPPER_END} below it."),
         (-0.004, None, "is 0.40% below persistence's; there are too few dates for an interval."),
         (None, None, "cannot be compared with persistence's: that is zero."),
     ],
     ids=["above", "perhaps below", "below", "no interval", "not defined"],
-)  # fmt: skip
-def test_the_page_says_how_near_the_price_comes_to_persistence(network, estimate, upper, words):
+)
+def test_the_page_compares_the_price_error_with_persistence(network, estimate, upper, words):
     found = {"estimate": estimate, "ci95": [None if upper is None else -0.02, upper]}
     found |= {"ci99": [None, None]}
     intervals = network.metrics["intervals"] | {"price_mape_excess": found}
