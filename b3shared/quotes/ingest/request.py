@@ -120,8 +120,8 @@ def missing_days(lake: LakeSource) -> list[date]:
     Raises:
         NoQuotesError: The lake is empty.
     """
-    first = lake.newest_whole() - LOOK_BACK
-    present = set(lake.whole_days(first, today()))
+    first = lake.newest_complete_day() - LOOK_BACK
+    present = set(lake.complete_days(first, today()))
     return [day for day in session_days(first, today()) if day not in present]
 
 

@@ -1,4 +1,7 @@
-"""What is wrong with a table of quotes: every finding is counted and shown, and only what is impossible is dropped."""
+"""Drops what cannot be a quote, clears impossible values, and reports everything odd.
+
+Every finding is counted and shown with examples; only impossible rows are dropped.
+"""
 
 from typing import Any, Literal
 
@@ -12,9 +15,13 @@ from b3shared.quotes.schema import CASH_EQUITY
 
 PRICES = ("open", "high", "low", "close")
 JUMP = 0.40
-"""A close-to-close move beyond this, with no corporate action listed, is reported."""
+"""A larger close-to-close return that no corporate action explains is reported."""
 EXPECTED = ("open", "high", "low", "volume")
-"""Features need these beside the close; where a source has the column, holes in it are reported."""
+"""Columns that features need beside the close; holes in them are reported if a source has them."""
+TICK = 0.0051
+"""Tolerance in comparisons of prices, which are published rounded to the cent."""
+MAX_PRICE = 1e6
+"""R$ per share above which a price is absurd."""
 
 
 def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
@@ -29,8 +36,8 @@ def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
             that the source lacks.
 
     Returns:
-        The clean frame (sorted, one row per ticker and date, fresh index) and the findings, empty
-        kinds left out.
+        The clean frame (sorted, one row per ticker and date, fresh index) and the findings of at
+        least one row.
     """
     frame, findings = clean_part(frame)
     findings.append(gaps(frame, np.unique(frame["date"].to_numpy())))
@@ -40,52 +47,55 @@ def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
 def clean_part(
     frame: pd.DataFrame, market: TradingActivity | None = None
 ) -> tuple[pd.DataFrame, list[Finding]]:
-    """As :func:`clean`, for some of the tickers of a market, without the gaps, which are counted in sessions of all.
+    """Clean some of the tickers of a market, as :func:`clean` does, but without the gaps.
+
+    Gaps are counted in the sessions of the whole market, see :func:`gaps`.
 
     Args:
-        frame: as there.
-        market: who has rows when among all quotes; None if these are all.
+        frame: as for :func:`clean`.
+        market: activity of all quotes; None if these are all.
 
     Returns:
-        The clean frame, and the findings in an order of their own, empty ones too: of parts they
-        can be added up. The first is of the whole market, and the same for every part.
+        The clean frame and the findings, also those of no rows, always in the same order, so that
+        those of parts can be added up. The first is of the whole market, and the same for every
+        part.
     """
     closed, findings = closed_days(frame, market)
     dropped = np.zeros(len(frame), dtype=bool)
-    for kind, mask, show in [*_impossible(frame), ("closed_day", closed, "close")]:
+    for kind, mask, show in [*_impossible_rows(frame), ("closed_day", closed, "close")]:
         findings.append(_finding(frame, kind, mask & ~dropped, "dropped", show))
         dropped |= mask
-    twin = _earlier_twins(frame, dropped)
-    findings.append(_finding(frame, "duplicate", twin, "dropped", "close"))
-    dropped |= twin
-    frame = _carry_actions(frame, dropped)
-    frame = _clear_bad_actions(frame, findings)
-    frame = _clear_empty_book(frame, findings)
+
+    duplicate = _earlier_duplicates(frame, dropped)
+    findings.append(_finding(frame, "duplicate", duplicate, "dropped", "close"))
+    frame = _carry_actions(frame, dropped | duplicate)
+
+    frame, bad_actions = _clear_bad_actions(frame)
+    frame, empty_book = _clear_empty_book(frame)
+    findings += [*bad_actions, *empty_book]
     findings += [*_missing_values(frame), _crossed_book(frame), *_jumps(frame)]
     return frame, findings
 
 
-def _impossible(frame: pd.DataFrame) -> list[tuple[str, Any, str]]:
-    """(kind, mask, column to show) of the rows that must go."""
-    low, high, close = (
-        frame[c].to_numpy(dtype=np.float64, na_value=np.nan) for c in ("low", "high", "close")
-    )
-    tick = 0.0051  # published prices are rounded to the cent
+def _impossible_rows(frame: pd.DataFrame) -> list[tuple[str, Any, str]]:
+    """Return kind, mask and the column to show of each reason to drop a row."""
+    prices = {c: frame[c].to_numpy(dtype=np.float64, na_value=np.nan) for c in PRICES}
+    low = prices["low"]
+    high = prices["high"]
+    close = prices["close"]
     with np.errstate(invalid="ignore"):
-        inconsistent = (low > high + tick) | (close > high + tick) | (close < low - tick)
-        present = [frame[c].to_numpy(dtype=np.float64, na_value=np.nan) for c in PRICES]
-        absurd = np.any([(p <= 0) | (p > 1e6) | np.isinf(p) for p in present], axis=0)
-    ticker, volume = frame["ticker"], frame["volume"]
+        inconsistent = (low > high + TICK) | (close > high + TICK) | (close < low - TICK)
+        absurd = np.any([(p <= 0) | (p > MAX_PRICE) | np.isinf(p) for p in prices.values()], axis=0)
+
+    ticker = frame["ticker"]
+    volume = frame["volume"]
     no_ticker = ticker.isna() | (ticker.str.strip() == "")
+    cash_equity = ticker.str.fullmatch(CASH_EQUITY).fillna(False).to_numpy(dtype=bool)
     return [
         ("no_date", frame["date"].isna().to_numpy(), "close"),
         ("no_ticker", no_ticker.to_numpy(dtype=bool), "close"),
         ("future_date", (frame["date"] > pd.Timestamp(today())).to_numpy(), "close"),
-        (
-            "not_a_cash_equity",
-            ~ticker.str.fullmatch(CASH_EQUITY).fillna(False).to_numpy(dtype=bool),
-            "close",
-        ),
+        ("not_a_cash_equity", ~cash_equity, "close"),
         ("no_price", np.isnan(close), "close"),
         ("absurd_price", absurd, "close"),
         ("close_outside_range", inconsistent, "close"),
@@ -93,73 +103,82 @@ def _impossible(frame: pd.DataFrame) -> list[tuple[str, Any, str]]:
     ]
 
 
-def _earlier_twins(frame: pd.DataFrame, dropped: Any) -> Any:
-    """Mask of the rows, among those not dropped, that a later one for the same ticker and date replaces."""
+def _earlier_duplicates(frame: pd.DataFrame, dropped: Any) -> Any:
+    """Return a mask of the rows that a later one of the same ticker and date replaces."""
     rest = np.flatnonzero(~dropped)
-    twin = np.zeros(len(frame), dtype=bool)
-    twin[rest] = frame[["ticker", "date"]].iloc[rest].duplicated(keep="last").to_numpy()
-    return twin
+    duplicate = np.zeros(len(frame), dtype=bool)
+    duplicate[rest] = frame[["ticker", "date"]].iloc[rest].duplicated(keep="last").to_numpy()
+    return duplicate
 
 
 def _carry_actions(frame: pd.DataFrame, dropped: Any) -> pd.DataFrame:
-    """The rows that stay; splits and dividends of dropped rows move to the next row of the ticker that stays.
+    """Remove the dropped rows, and move their splits and dividends to the ticker's next row.
 
-    Actions belong to a day: they are not carried where a twin of the row stays, and once where
-    several go.
+    Actions belong to a day: they are not moved if another row of the day stays, and moved once if
+    several rows of the day go.
     """
     kept = np.flatnonzero(~dropped)
     split = frame["split_factor"].to_numpy(dtype=np.float64).copy()
     dividend = frame["dividend"].to_numpy(dtype=np.float64).copy()
-    ticker, date = frame["ticker"].to_numpy(), frame["date"].to_numpy()
-    day = np.cumsum(
-        np.r_[True, (ticker[1:] != ticker[:-1]) | (date[1:] != date[:-1])][: len(frame)]
-    )
+    ticker = frame["ticker"].to_numpy()
+    date = frame["date"].to_numpy()
+
+    new_day = np.r_[True, (ticker[1:] != ticker[:-1]) | (date[1:] != date[:-1])][: len(frame)]
+    day = np.cumsum(new_day)
     lost = np.flatnonzero(dropped & ((split != 1) | (dividend != 0)) & ~np.isin(day, day[kept]))
-    for row in lost[np.append(np.diff(day[lost]) > 0, True)[: len(lost)]][::-1]:
-        after = np.searchsorted(kept, row)
-        if after == len(kept):
+    last_of_day = lost[np.append(np.diff(day[lost]) > 0, True)[: len(lost)]]
+
+    for row in last_of_day[::-1]:
+        position = np.searchsorted(kept, row)
+        if position == len(kept):
             continue
-        heir = kept[after]
-        if ticker[heir] == ticker[row]:
-            dividend[heir] = dividend[row] + split[row] * dividend[heir]
-            split[heir] *= split[row]
+        following = kept[position]
+        if ticker[following] == ticker[row]:
+            dividend[following] = dividend[row] + split[row] * dividend[following]
+            split[following] *= split[row]
+
     out = frame.assign(split_factor=split, dividend=dividend).iloc[kept].reset_index(drop=True)
     out.attrs = frame.attrs
     return out
 
 
-def _clear_bad_actions(frame: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
-    split, dividend = frame["split_factor"], frame["dividend"]
+def _clear_bad_actions(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
+    split = frame["split_factor"]
+    dividend = frame["dividend"]
     previous = frame["close"].shift(1).where(frame["ticker"] == frame["ticker"].shift(1))
     bad_split = ~((split > 0) & np.isfinite(split))
     bad_dividend = (dividend < 0) | (dividend >= previous) | ~np.isfinite(dividend)
-    findings.append(
-        _finding(frame, "impossible_split", bad_split.to_numpy(), "cleared", "split_factor")
-    )
-    findings.append(
-        _finding(frame, "impossible_dividend", bad_dividend.to_numpy(), "cleared", "dividend")
-    )
+    findings = [
+        _finding(frame, "impossible_split", bad_split.to_numpy(), "cleared", "split_factor"),
+        _finding(frame, "impossible_dividend", bad_dividend.to_numpy(), "cleared", "dividend"),
+    ]
+
     out = frame.assign(
         split_factor=split.mask(bad_split, 1.0), dividend=dividend.mask(bad_dividend, 0.0)
     )
     out.attrs = frame.attrs
-    return out
+    return out, findings
 
 
-def _clear_empty_book(frame: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
-    """A best bid or ask of 0 means that nobody stood there."""
+def _clear_empty_book(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
+    """Clear best bids and asks of 0, which mean that there was none."""
     changes = {}
+    findings = []
     for side in ("best_buy", "best_sell"):
         empty = (frame[side] <= 0).to_numpy()
         findings.append(_finding(frame, f"no_{side}", empty, "cleared", side))
         changes[side] = frame[side].mask(empty)
+
     out = frame.assign(**changes)
     out.attrs = frame.attrs
-    return out
+    return out, findings
 
 
 def _missing_values(frame: pd.DataFrame) -> list[Finding]:
-    """Holes in columns that features need, a finding a column; what the source lacks as a whole is told elsewhere."""
+    """Find holes in the columns that features need, a finding for each column.
+
+    Columns that the source lacks are named in the report instead.
+    """
     present = [c for c in EXPECTED if c not in frame.attrs.get("missing", [])]
     return [
         _finding(frame, "missing_value", frame[c].isna().to_numpy(), "kept", c) for c in present
@@ -177,21 +196,24 @@ def _crossed_book(frame: pd.DataFrame) -> Finding:
 
 
 def _jumps(frame: pd.DataFrame) -> list[Finding]:
-    """Moves beyond 40 % that no action explains: a bad tick, a real crash, or an action that is only suspected."""
+    """Find returns beyond :data:`JUMP` that no corporate action explains.
+
+    They are bad ticks, real crashes, or actions that are only suspected.
+    """
     same = (frame["ticker"] == frame["ticker"].shift(1)).to_numpy()
     before = (frame["close"].shift(1) - frame["dividend"]) / frame["split_factor"]
     move = (frame["close"] / before - 1).to_numpy()
     with np.errstate(invalid="ignore"):
         far = same & (np.abs(move) > JUMP)
+
     suspected: dict[Any, float] = frame.attrs.get("suspected_actions", {})
     days = frame["date"].to_numpy().astype("datetime64[D]")
     factor = np.full(len(frame), np.nan)
     for row in np.flatnonzero(far):
         factor[row] = suspected.get((frame["ticker"].iat[int(row)], days[row]), np.nan)
-    shown, doubtful = (
-        frame.assign(move=np.round(move, 3), suspected_factor=factor),
-        far & np.isfinite(factor),
-    )
+
+    shown = frame.assign(move=np.round(move, 3), suspected_factor=factor)
+    doubtful = far & np.isfinite(factor)
     return [
         _finding(shown, "unexplained_jump", far & ~doubtful, "kept", "move"),
         _finding(shown, "suspected_action", doubtful, "kept", "suspected_factor"),
@@ -199,11 +221,11 @@ def _jumps(frame: pd.DataFrame) -> list[Finding]:
 
 
 def gaps(frame: pd.DataFrame, calendar: Any) -> Finding:
-    """Rows that follow a hole of one or more sessions of the market since the ticker's last row.
+    """Find rows before which the ticker misses one or more sessions of the market.
 
     Args:
         frame: clean quotes with ticker and date, of all tickers or some of them.
-        calendar: the dates of all.
+        calendar: (sessions,) datetime64, dates of all tickers, sorted.
     """
     session = np.searchsorted(calendar, frame["date"].to_numpy())
     same = (frame["ticker"] == frame["ticker"].shift(1)).to_numpy()
@@ -229,6 +251,7 @@ def _finding(
 
 
 def _example(ticker: Any, date: Any, value: Any, show: str) -> str:
-    who = "no ticker" if pd.isna(ticker) or not ticker.strip() else ticker
+    name = "no ticker" if pd.isna(ticker) or not ticker.strip() else ticker
     day = "no date" if pd.isna(date) else pd.Timestamp(date).date()
-    return f"{who} {day}: {f'no {show}' if pd.isna(value) else f'{show} {value}'}"
+    shown = f"no {show}" if pd.isna(value) else f"{show} {value}"
+    return f"{name} {day}: {shown}"

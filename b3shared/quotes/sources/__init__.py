@@ -1,4 +1,4 @@
-"""Where quotes are read from."""
+"""Sources of quotes: a lake, DuckDB and MotherDuck, Parquet."""
 
 from pathlib import Path
 
@@ -11,11 +11,12 @@ from b3shared.storage.database import is_motherduck
 
 
 def open_source(location: str | Path) -> QuoteSource:
-    """The source of a location.
+    """Return the source of a location.
 
-    A lake, at ``s3://`` or in a folder with a manifest; a ``md:`` database of MotherDuck or a
-    ``*.duckdb``/``*.db`` file, both optionally with ``#table``; else a Parquet file or a folder of
-    them.
+    Args:
+        location: a lake, at ``s3://`` or in a folder with a manifest; a ``md:`` database of
+            MotherDuck or a ``*.duckdb``/``*.db`` file, both optionally with ``#table``; else a
+            Parquet file or a folder of them.
 
     Raises:
         SourceUnavailableError: No such file or folder.

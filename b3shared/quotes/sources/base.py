@@ -1,4 +1,4 @@
-"""What a source of quotes is, and how any relation that DuckDB can name is read as one."""
+"""The protocol of a source of quotes, and the reader of relations that DuckDB can name."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -14,7 +14,13 @@ from b3shared.core.clock import today
 from b3shared.core.errors import InvalidQuotesError, NoQuotesError
 from b3shared.quotes.corporate_actions.splits import Splits
 from b3shared.quotes.schema import ALIASES, PRECOMPUTED, QUOTE_TYPES, REQUIRED
-from b3shared.quotes.sources.query import ORDER, QuoteQuery, known, selected, typed
+from b3shared.quotes.sources.query import (
+    ORDER,
+    QuoteQuery,
+    cast_column,
+    cast_finite,
+    select_column,
+)
 from b3shared.storage.database import reading_error
 
 
@@ -23,11 +29,11 @@ class QuoteSource(Protocol):
 
     @property
     def name(self) -> str:
-        """What to call it in reports and errors."""
+        """Name in reports and errors."""
         ...
 
     def newest(self) -> date:
-        """The last session of the source up to today; rows of the future do not count.
+        """Return the last session of the source up to today; rows of the future do not count.
 
         Raises:
             NoQuotesError: There is none.
@@ -35,23 +41,27 @@ class QuoteSource(Protocol):
         ...
 
     def days(self, start: date, end: date) -> Array:
-        """(days,) datetime64[D], sorted: those of the period on which there is any row, whatever its ticker."""
+        """Return the days on which any ticker has a row, (days,) datetime64[D], sorted."""
         ...
 
     def counts(self, query: QuoteQuery, by: Literal["ticker", "date"]) -> pd.DataFrame:
-        """How many rows there are by ticker or date: it, ``rows`` and ``dated`` (those with a date), sorted, NULL last."""
+        """Count rows by ticker or date.
+
+        Returns:
+            The ticker or date (sorted, NULL last), ``rows``, and ``dated``: rows with a date.
+        """
         ...
 
     def opened(self, query: QuoteQuery) -> AbstractContextManager["QuoteSource"]:
-        """The source with all that a query needs at hand, so that reading it in parts fetches nothing twice."""
+        """Open the source for a query, so that reading it in parts fetches nothing twice."""
         ...
 
     def splits(self, query: QuoteQuery) -> Splits:
-        """What the source's prices say of its splits; made of all quotes that are read for the query, or of more."""
+        """Return the splits that the source's prices show, from the query's quotes or from more."""
         ...
 
     def read(self, query: QuoteQuery) -> pd.DataFrame:
-        """Quotes in the schema of :mod:`b3shared.quotes.schema`, sorted by ticker and date.
+        """Read quotes in the schema of :mod:`b3shared.quotes.schema`, sorted by ticker and date.
 
         Columns that the source lacks are all NULL and named in ``frame.attrs["missing"]``. Of rows
         for one ticker and date the one with the most volume comes last. Rows without a date belong
@@ -72,14 +82,14 @@ class DuckDBReader(ABC):
     ) -> AbstractContextManager[tuple[duckdb.DuckDBPyConnection, str]]: ...
 
     def newest(self) -> date:
-        """The last session of the source up to today."""
+        """Return the last session up to today; see :class:`QuoteSource`."""
         if (found := self._newest(QuoteQuery())) is None:
             raise self._no_quotes()
         return found
 
     def _newest(self, query: QuoteQuery) -> date | None:
-        """The last session up to today among what the relation of a query holds."""
-        day = typed("date")
+        """Return the last session up to today in the relation of a query."""
+        day = cast_column("date")
         with self._relation(query) as (connection, relation):
             self._columns(connection, relation)
             sql = f"SELECT max({day}) AS newest FROM {relation} WHERE {day} <= ?"
@@ -87,34 +97,40 @@ class DuckDBReader(ABC):
         return None if pd.isna(newest) else pd.Timestamp(newest).date()
 
     def days(self, start: date, end: date) -> Array:
-        """The days of a period on which the source has rows; see :class:`QuoteSource`."""
-        day, query = typed("date"), QuoteQuery(start, end)
-        with self._relation(query) as (connection, relation):
+        """Return the days of a period on which the source has rows; see :class:`QuoteSource`."""
+        day = cast_column("date")
+        with self._relation(QuoteQuery(start, end)) as (connection, relation):
             self._columns(connection, relation)
-            sql = f"SELECT DISTINCT {day} AS day FROM {relation} WHERE {day} BETWEEN ? AND ? ORDER BY day"
+            sql = (
+                f"SELECT DISTINCT {day} AS day FROM {relation} "
+                f"WHERE {day} BETWEEN ? AND ? ORDER BY day"
+            )
             found = self._fetch(connection, sql, [start, end])["day"]
         return found.to_numpy().astype("datetime64[D]")
 
     def counts(self, query: QuoteQuery, by: Literal["ticker", "date"]) -> pd.DataFrame:
-        """Rows by ticker or date; see :class:`QuoteSource`."""
+        """Count rows by ticker or date; see :class:`QuoteSource`."""
         where, values = query.where()
         with self._relation(query) as (connection, relation):
             self._columns(connection, relation)
-            what = f"{typed(by, QUOTE_TYPES[by])} AS {by}, count(*) AS rows, count({typed('date')}) AS dated"
-            sql = f"SELECT {what} FROM {relation}{where} GROUP BY 1 ORDER BY 1 NULLS LAST"
+            key = cast_column(by, QUOTE_TYPES[by])
+            sql = (
+                f"SELECT {key} AS {by}, count(*) AS rows, count({cast_column('date')}) AS dated "
+                f"FROM {relation}{where} GROUP BY 1 ORDER BY 1 NULLS LAST"
+            )
             return self._fetch(connection, sql, values)
 
     @contextmanager
     def opened(self, query: QuoteQuery) -> Iterator[QuoteSource]:
-        """The source at hand; see :class:`QuoteSource`."""
+        """Open the source for a query; see :class:`QuoteSource`."""
         with self._relation(query) as relation:
             yield _Opened(self, *relation)
 
     def splits(self, query: QuoteQuery) -> Splits:
-        """What the prices say of the splits; see :class:`QuoteSource`."""
+        """Return the splits that the prices show; see :class:`QuoteSource`."""
         with self._relation(query) as (connection, relation):
             columns = self._columns(connection, relation)
-            select = ", ".join(selected(column, columns) for column in QUOTE_TYPES)
+            select = ", ".join(select_column(column, columns) for column in QUOTE_TYPES)
             try:
                 return self._splits(
                     connection,
@@ -127,7 +143,7 @@ class DuckDBReader(ABC):
     def _splits(
         self, connection: duckdb.DuckDBPyConnection, relation: str, *, listed: bool
     ) -> Splits:
-        """The same of a relation in the schema."""
+        """Return the splits that the prices of a relation show."""
         return Splits.found(connection, relation, listed=listed)
 
     def _no_quotes(self) -> NoQuotesError:
@@ -137,17 +153,19 @@ class DuckDBReader(ABC):
         )
 
     def read(self, query: QuoteQuery) -> pd.DataFrame:
-        """Quotes in the schema; see :class:`QuoteSource`."""
+        """Read quotes in the schema; see :class:`QuoteSource`."""
         with self._relation(query) as (connection, relation):
             columns = self._columns(connection, relation)
-            select = ", ".join(selected(column, columns) for column in QUOTE_TYPES)
+            select = ", ".join(select_column(column, columns) for column in QUOTE_TYPES)
             extra = [c for c in PRECOMPUTED if c in columns] if "open" not in columns else []
             if len(extra) == len(PRECOMPUTED):
-                select += ", " + ", ".join(f"{known(columns[c], 'DOUBLE')} AS {c}" for c in extra)
+                select += ", " + ", ".join(
+                    f"{cast_finite(columns[c], 'DOUBLE')} AS {c}" for c in extra
+                )
+
             where, values = query.where()
-            frame = self._fetch(
-                connection, f"SELECT {select} FROM {relation}{where} ORDER BY {ORDER}", values
-            )
+            sql = f"SELECT {select} FROM {relation}{where} ORDER BY {ORDER}"
+            frame = self._fetch(connection, sql, values)
             frame["date"] = frame["date"].astype("datetime64[s]")
             frame.attrs["missing"] = [c for c in QUOTE_TYPES if c not in columns]
             return self._completed(connection, frame)
@@ -155,21 +173,24 @@ class DuckDBReader(ABC):
     def _completed(
         self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame
     ) -> pd.DataFrame:
-        """What was read, with what the source keeps apart from its quotes."""
+        """Add to the rows that were read what the source keeps apart from its quotes."""
         return frame
 
     def _columns(self, connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
-        """Schema column -> column of the source."""
+        """Return schema column -> column of the source; refuse a relation that holds no quotes."""
         try:
             described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
         except duckdb.Error as error:
             raise reading_error(error, self.name) from error
+
         found = {str(row[0]).lower(): str(row[0]) for row in described}
         columns = {ALIASES.get(lower, lower): name for lower, name in found.items()}
         if missing := [c for c in REQUIRED if c not in columns]:
+            optional = [c for c in QUOTE_TYPES if c not in REQUIRED]
             raise InvalidQuotesError(
-                f"{self.name} lacks {', '.join(missing)}; quotes need at least {', '.join(REQUIRED)}, "
-                f"and may have {', '.join(c for c in QUOTE_TYPES if c not in REQUIRED)}. It has {', '.join(found)}",
+                f"{self.name} lacks {', '.join(missing)}; quotes need at least "
+                f"{', '.join(REQUIRED)}, and may have {', '.join(optional)}. "
+                f"It has {', '.join(found)}",
                 missing=missing,
             )
         return columns
@@ -184,17 +205,18 @@ class DuckDBReader(ABC):
 
 
 class _Opened(DuckDBReader):
-    """A source whose connection is open and stays so."""
+    """A source whose connection stays open."""
 
     def __init__(
         self, source: DuckDBReader, connection: duckdb.DuckDBPyConnection, relation: str
     ) -> None:
         self.name = source.name
-        self._source, self._at_hand = source, (connection, relation)
+        self._source = source
+        self._open_relation = (connection, relation)
 
     @contextmanager
     def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-        yield self._at_hand
+        yield self._open_relation
 
     def _completed(
         self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame

@@ -13,7 +13,7 @@ from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage.database import open_database
 
 FEATURE_TABLES = ("b3_hist", "b3_featured")
-"""Tables of the reference project's warehouse, in the order in which they are looked for."""
+"""Tables of the reference project's warehouse, the preferred one first."""
 
 
 class DuckDBSource(DuckDBReader):
@@ -30,7 +30,8 @@ class DuckDBSource(DuckDBReader):
             r"([A-Za-z_]\w*\.)?[A-Za-z_]\w*", table, re.ASCII
         ):
             raise InvalidQuotesError(
-                f"table must be a name of letters, digits and _, such as b3_hist or prices.b3_hist, got {table!r}"
+                "table must be a name of letters, digits and _, such as b3_hist or prices.b3_hist, "
+                f"got {table!r}"
             )
         self.location = str(path)
         self.table = table
@@ -43,7 +44,7 @@ class DuckDBSource(DuckDBReader):
             yield connection, f'"{schema}"."{table}"'
 
     def _found(self, tables: list[tuple[str, str]]) -> tuple[str, str]:
-        """Schema and name of the table; DuckDB does not tell capitals from small letters, so neither does this.
+        """Return schema and name of the table; capitals do not matter, as in DuckDB.
 
         Args:
             tables: schema and name of every table and view.
@@ -60,14 +61,17 @@ class DuckDBSource(DuckDBReader):
                 )
             if found:
                 return found[0]
+
         known = ", ".join(f"{row[0]}.{row[1]}" for row in tables) or "no table"
         raise InvalidQuotesError(
-            f"{self.name} has no table {self.table or ' or '.join(FEATURE_TABLES)}; name one with path#table. It has {known}"
+            f"{self.name} has no table {self.table or ' or '.join(FEATURE_TABLES)}; "
+            f"name one with path#table. It has {known}"
         )
 
 
 _TABLES = """
     SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = current_database()
-    UNION SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = current_database() AND NOT internal
+    UNION SELECT schema_name, view_name FROM duckdb_views()
+    WHERE database_name = current_database() AND NOT internal
     ORDER BY 1, 2
 """

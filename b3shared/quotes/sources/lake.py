@@ -17,13 +17,15 @@ from b3shared.quotes.lake.lake import ACTIONS_TABLE, Lake, relation_of
 from b3shared.quotes.lake.manifest import LakeFile, Manifest
 from b3shared.quotes.lake.merge import NO_WHOLE_FILE, SESSION_CREATED
 from b3shared.quotes.sources.base import DuckDBReader
-from b3shared.quotes.sources.query import QuoteQuery, typed
+from b3shared.quotes.sources.query import QuoteQuery, cast_column
 from b3shared.storage import open_storage
 from b3shared.storage.database import connect, parquet_files
 
 
 class LakeSource(DuckDBReader):
-    """Quotes of a lake; only the years that a query needs are fetched, all of them of one state of the lake.
+    """Reads the quotes of a lake.
+
+    Only the years that a query needs are fetched, all from one state of the lake.
 
     Args:
         location: storage address of the lake's own prefix, such as ``s3://bucket/lake/quotes``.
@@ -34,7 +36,7 @@ class LakeSource(DuckDBReader):
         self._lake = Lake(open_storage(location), "")
 
     def newest(self) -> date:
-        """The last session of the lake up to today."""
+        """Return the last session of the lake up to today."""
         for year in sorted(self._years(self._lake.manifest()), reverse=True):
             if year > today().year:
                 continue
@@ -42,26 +44,29 @@ class LakeSource(DuckDBReader):
                 return found
         raise self._no_quotes()
 
-    def whole_days(self, start: date, end: date) -> list[date]:
-        """Those of :meth:`days` that not only subsets of the exchange's files tell of."""
-        day = typed("date")
+    def complete_days(self, start: date, end: date) -> list[date]:
+        """Return the days for which the lake has more than a subset of the exchange's tickers."""
+        day = cast_column("date")
         with self._relation(QuoteQuery(start, end)) as (connection, relation):
             known = SESSION_CREATED in self._columns(connection, relation)
-            whole = (
+            complete = (
                 f"AND {SESSION_CREATED} IS DISTINCT FROM DATE '{NO_WHOLE_FILE}'" if known else ""
             )
-            sql = f"SELECT DISTINCT {day} AS day FROM {relation} WHERE {day} BETWEEN ? AND ? {whole} ORDER BY day"
+            sql = (
+                f"SELECT DISTINCT {day} AS day FROM {relation} "
+                f"WHERE {day} BETWEEN ? AND ? {complete} ORDER BY day"
+            )
             return [found.date() for found in self._fetch(connection, sql, [start, end])["day"]]
 
-    def newest_whole(self) -> date:
-        """The last of :meth:`whole_days` up to today; without one, the last session of all."""
+    def newest_complete_day(self) -> date:
+        """Return the last of :meth:`complete_days` up to today, or the last session of all."""
         for year in sorted(self._years(self._lake.manifest()), reverse=True):
-            if days := self.whole_days(date(year, 1, 1), min(date(year, 12, 31), today())):
+            if days := self.complete_days(date(year, 1, 1), min(date(year, 12, 31), today())):
                 return days[-1]
         return self.newest()
 
     def state(self) -> str | None:
-        """The content of the lake as a hash; None for one with files that only a folder names, which may change."""
+        """Return a hash of the lake's content; None if no manifest names its files."""
         return self._lake.manifest().content()
 
     def _years(self, manifest: Manifest) -> Mapping[int, tuple[LakeFile, ...]]:
@@ -84,15 +89,20 @@ class LakeSource(DuckDBReader):
     def _fetched(
         self, query: QuoteQuery, folder: Path
     ) -> tuple[list[Path], Path | None, Path | None]:
-        """The files of the years of a query, the corporate actions and the renamed tickers, from one manifest."""
+        """Fetch the quotes of a query's years, the corporate actions and the renames.
+
+        All are of one manifest. A query outside the lake gets its newest year, of which it reads no
+        row.
+        """
         first, last = (query.start or date.min).year, (query.end or date.max).year
         manifest = self._lake.manifest()
+
         while True:
             years = self._years(manifest)
             wanted = [
                 file for year, files in years.items() if first <= year <= last for file in files
             ]
-            try:  # a query outside the lake reads no row of its newest year
+            try:
                 quotes = [self._lake.fetch(file, folder) for file in wanted or years[max(years)]]
                 others = (manifest.actions, manifest.renames)
                 actions, renames = (
@@ -100,18 +110,18 @@ class LakeSource(DuckDBReader):
                 )
                 return quotes, actions, renames
             except ArtifactNotFoundError:  # the lake changed twice since its manifest was read
-                before, manifest = manifest, self._lake.manifest()
-                if manifest == before:
+                newer = self._lake.manifest()
+                if newer == manifest:
                     raise
+                manifest = newer
 
     def _completed(
         self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame
     ) -> pd.DataFrame:
-        """Quotes with the lake's corporate actions where they have none of their own."""
-        if not connection.execute(
-            "SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [ACTIONS_TABLE]
-        ).fetchone():
+        """Add the lake's corporate actions to quotes that have none of their own."""
+        if not _has_actions(connection):
             return frame
+
         out = with_actions(frame, connection.table(ACTIONS_TABLE).df())
         out.attrs["missing"] = [name for name in frame.attrs["missing"] if name != "split_factor"]
         return out
@@ -119,13 +129,15 @@ class LakeSource(DuckDBReader):
     def _splits(
         self, connection: duckdb.DuckDBPyConnection, relation: str, *, listed: bool
     ) -> Splits:
-        """Actions of the lake are in its quotes when they are read; what the user gave has the last word."""
-        if not connection.execute(
-            "SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [ACTIONS_TABLE]
-        ).fetchone():
+        """Return the splits to correct: the lake's own are read with its quotes already.
+
+        A split that the user gave stays, whatever the prices show.
+        """
+        if not _has_actions(connection):
             return super()._splits(connection, relation, listed=listed)
         if not listed:
             return Splits(no_actions(), no_splits())
+
         untraced = super()._splits(connection, relation, listed=True).untraced
         given = connection.execute(
             f"SELECT ticker, date FROM {ACTIONS_TABLE} WHERE source = 'given'"
@@ -133,3 +145,8 @@ class LakeSource(DuckDBReader):
         named = zip(untraced["ticker"], untraced["date"].dt.date, strict=True)
         days = {(ticker, pd.Timestamp(day).date()) for ticker, day in given}
         return Splits(no_actions(), untraced.loc[[row not in days for row in named]])
+
+
+def _has_actions(connection: duckdb.DuckDBPyConnection) -> bool:
+    sql = "SELECT 1 FROM duckdb_tables() WHERE table_name = ?"
+    return connection.execute(sql, [ACTIONS_TABLE]).fetchone() is not None

@@ -13,7 +13,7 @@ from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.storage.database import connect, parquet_files
 
 _PARQUET = b"PAR1"
-"""How every Parquet file begins."""
+"""First bytes of every Parquet file."""
 
 
 class ParquetSource(DuckDBReader):
@@ -21,7 +21,7 @@ class ParquetSource(DuckDBReader):
 
     Args:
         path: of the file or folder.
-        name: what to call it in reports and errors, where that is not the path.
+        name: name in reports and errors; by default the path.
     """
 
     def __init__(self, path: str | Path, name: str | None = None) -> None:
@@ -51,26 +51,28 @@ class ParquetSource(DuckDBReader):
             yield connection, f"read_parquet({parquet_files(files)}, union_by_name = true)"
 
     def files(self) -> list[Path]:
-        """The files that are read, sorted."""
+        """Return the files that are read, sorted."""
         if not self.path.is_dir():
             return [self.path]
         return sorted(file for file in self.path.rglob("*.parquet") if file.is_file())
 
 
 def _check_is_parquet(file: Path, name: str) -> None:
-    """InvalidQuotesError unless a file, of that name for people, begins as Parquet does."""
+    """Refuse a file that does not begin as Parquet does, under a name for errors."""
     with file.open("rb") as opened:
         begin = opened.read(len(_PARQUET))
     if begin != _PARQUET:
         raise InvalidQuotesError(
-            f"{name} cannot be read as quotes: it is not a Parquet file; {_how_to_convert(Path(name).name)}"
+            f"{name} cannot be read as quotes: it is not a Parquet file; "
+            f"{_how_to_convert(Path(name).name)}"
         )
 
 
 def _how_to_convert(name: str) -> str:
-    """What to do with quotes in another form than Parquet."""
+    """Tell the user how to convert quotes to Parquet."""
     return (
         "CSV and other text is not read yet: convert it to Parquet, in Python with "
-        f"""duckdb.sql("COPY (FROM read_csv('{name}')) TO 'quotes.parquet'"); read_csv takes delim=';', """
-        "decimal_separator=',' and dateformat='%d/%m/%Y' where the file needs them"
+        f"""duckdb.sql("COPY (FROM read_csv('{name}')) TO 'quotes.parquet'"); """
+        "read_csv takes delim=';', decimal_separator=',' and dateformat='%d/%m/%Y' "
+        "where the file needs them"
     )

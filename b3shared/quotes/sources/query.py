@@ -1,4 +1,4 @@
-"""Which quotes to read, and how that is said in SQL. Names are quoted and checked; every value is a parameter."""
+"""Queries of quotes, and their SQL. Names are quoted and checked, every value is a parameter."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -10,15 +10,22 @@ ORDER = "ticker, date, volume NULLS FIRST" + "".join(
     for column in QUOTE_TYPES
     if column not in ("ticker", "date", "volume")
 )
-"""Of two rows for one day the one with more volume comes last; every other column makes the order the same each time."""
+"""Order of rows: of two rows for one day the one with more volume comes last.
+
+The other columns make the order the same each time.
+"""
 
 
 @dataclass(frozen=True)
 class QuoteQuery:
-    """Which quotes to read; None means no limit.
+    """Period and tickers of quotes to read; None means no limit.
 
-    ``first_ticker`` and ``before_ticker`` cut a source into parts by ticker; rows without one come
-    after all.
+    Attributes:
+        start: first day.
+        end: last day, included.
+        tickers: the tickers.
+        first_ticker: first ticker of a part of the source.
+        before_ticker: ticker before which the part ends. Rows without a ticker come after all.
     """
 
     start: date | None = None
@@ -28,7 +35,7 @@ class QuoteQuery:
     before_ticker: str | None = None
 
     def where(self) -> tuple[str, list[object]]:
-        """The condition as SQL (empty, or with a leading WHERE), and its values.
+        """Return the condition as SQL (empty, or with a leading WHERE), and its values.
 
         Rows without a date belong to every period, and those without a ticker to every list of
         tickers.
@@ -36,10 +43,10 @@ class QuoteQuery:
         conditions: list[str] = []
         values: list[object] = []
         if self.start:
-            conditions.append(f"coalesce({typed('date')} >= ?, true)")
+            conditions.append(f"coalesce({cast_column('date')} >= ?, true)")
             values.append(self.start)
         if self.end:
-            conditions.append(f"coalesce({typed('date')} <= ?, true)")
+            conditions.append(f"coalesce({cast_column('date')} <= ?, true)")
             values.append(self.end)
         if self.tickers is not None:
             conditions.append("coalesce(list_contains(?::VARCHAR[], ticker), true)")
@@ -57,24 +64,24 @@ class QuoteQuery:
         return (" WHERE " + " AND ".join(conditions) if conditions else ""), values
 
 
-def typed(name: str, kind: str = "DATE") -> str:
-    """A column of a source as a type."""
+def cast_column(name: str, kind: str = "DATE") -> str:
+    """Write a cast of a source's column to a type."""
     quoted = '"' + name.replace('"', '""') + '"'
     return f"CAST({quoted} AS {kind})"
 
 
-def known(name: str, kind: str) -> str:
-    """A column of a source as a type; what is no number is NULL where numbers are wanted.
+def cast_finite(name: str, kind: str) -> str:
+    """Write a cast of a source's column to a type, with NULL for values that are no number.
 
     pandas, polars and others write a hole as NaN, and a division by zero as an infinity.
     """
     if kind not in ("DOUBLE", "BIGINT"):
-        return typed(name, kind)
-    return f"CASE WHEN isfinite({typed(name, 'DOUBLE')}) THEN {typed(name, kind)} END"
+        return cast_column(name, kind)
+    return f"CASE WHEN isfinite({cast_column(name, 'DOUBLE')}) THEN {cast_column(name, kind)} END"
 
 
-def selected(column: str, columns: dict[str, str]) -> str:
-    """A column of the schema from those of a source; NULL or its default where the source has none.
+def select_column(column: str, columns: dict[str, str]) -> str:
+    """Write the expression of a column of the schema; NULL or its default if a source lacks it.
 
     Args:
         column: of the schema.
@@ -83,9 +90,10 @@ def selected(column: str, columns: dict[str, str]) -> str:
     kind = QUOTE_TYPES[column]
     if column not in columns:
         return f"CAST({DEFAULTS.get(column, 'NULL')} AS {kind}) AS {column}"
-    if (
-        column in DEFAULTS
-    ):  # an infinite factor is a fault that the quality check reports; NaN says that there is none
-        value = typed(columns[column], kind)
-        return f"CASE WHEN {value} IS NULL OR isnan({value}) THEN {DEFAULTS[column]} ELSE {value} END AS {column}"
-    return f"{known(columns[column], kind)} AS {column}"
+
+    if column in DEFAULTS:
+        # NaN means that there is no action. An infinite factor is a fault that cleaning reports.
+        value = cast_column(columns[column], kind)
+        absent = f"{value} IS NULL OR isnan({value})"
+        return f"CASE WHEN {absent} THEN {DEFAULTS[column]} ELSE {value} END AS {column}"
+    return f"{cast_finite(columns[column], kind)} AS {column}"

@@ -206,7 +206,7 @@ def test_any_sequence_of_files_equals_a_dictionary_updated_in_order_of_creation(
             whole |= days
         oracle |= {(ticker, str(day)): float(close) for (ticker, day), close in rows.items()}
     assert closes(storage) == oracle
-    assert set(LakeSource(f"{storage.url}/{LAKE}").whole_days(DAYS[0], DAYS[-1])) == whole
+    assert set(LakeSource(f"{storage.url}/{LAKE}").complete_days(DAYS[0], DAYS[-1])) == whole
     for files_ in Lake(storage).manifest().years.values():
         stored = duckdb.execute(
             f"SELECT ticker, date FROM '{storage.url}/{LAKE}/{files_[0].key}'"
