@@ -48,13 +48,19 @@ HISTORY = "3y"
 """How far back features are computed for the newest rows: the longest window is 252 sessions."""
 
 
-def build_snapshot(frame: pd.DataFrame, lookback: int, universes: Collection[Universe]) -> Snapshot:
+def build_snapshot(
+    frame: pd.DataFrame,
+    lookback: int,
+    universes: Collection[Universe],
+    feature_sets: Sequence[str] = FEATURE_SETS,
+) -> Snapshot:
     """Make the snapshot of clean quotes.
 
     Args:
         frame: quotes sorted by ticker and date.
         lookback: sessions in a window.
         universes: whom to rank against each other, as in training. Windows are made for each.
+        feature_sets: to make; one that the quotes cannot give is left out.
 
     Raises:
         InvalidQuotesError: No feature set can be had from these quotes.
@@ -69,7 +75,7 @@ def build_snapshot(frame: pd.DataFrame, lookback: int, universes: Collection[Uni
     slots: dict[str, IntArray] = {}
     refused = InvalidQuotesError("none of the tickers is among the quotes")
 
-    for feature_set, universe in product(FEATURE_SETS, universes):
+    for feature_set, universe in product(feature_sets, universes):
         chosen = are_among(frame, universe.tickers, universe.instruments)
         among = frame[chosen].reset_index(drop=True)
         if among.empty:
