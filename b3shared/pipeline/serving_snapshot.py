@@ -3,7 +3,7 @@
 :mod:`b3shared.pipeline.publish_snapshot` stores and serves it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import product
 
 import numpy as np
@@ -21,14 +21,19 @@ from b3shared.serving.snapshot import AHEAD, Snapshot
 from b3shared.serving.windows import NO_ROW
 
 
-def build_snapshot(frame: pd.DataFrame, lookback: int, universes: Collection[Universe]) -> Snapshot:
-    """Build the snapshot of clean quotes.
+def build_snapshot(
+    frame: pd.DataFrame,
+    lookback: int,
+    universes: Collection[Universe],
+    feature_sets: Sequence[str] = FEATURE_SETS,
+) -> Snapshot:
+    """Make the snapshot of clean quotes.
 
     Args:
         frame: quotes sorted by ticker and date.
         lookback: sessions in a window.
-        universes: tickers that are ranked against each other, as in training; windows are made for
-            each universe.
+        universes: whom to rank against each other, as in training. Windows are made for each.
+        feature_sets: to make; one that the quotes cannot give is left out.
 
     Raises:
         InvalidQuotesError: No feature set can be had from these quotes.
@@ -43,7 +48,7 @@ def build_snapshot(frame: pd.DataFrame, lookback: int, universes: Collection[Uni
     slots: dict[str, IntArray] = {}
     refused = InvalidQuotesError("none of the tickers is among the quotes")
 
-    for feature_set, universe in product(FEATURE_SETS, universes):
+    for feature_set, universe in product(feature_sets, universes):
         chosen = in_universe(frame, universe.tickers, universe.instruments)
         among = frame[chosen].reset_index(drop=True)
         if among.empty:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from b3shared.core.arrays import FloatArray
+from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.core.config import Settings
 from b3shared.core.errors import (
     IncompatibleFeaturesError,
@@ -22,15 +22,12 @@ from b3shared.core.errors import (
 from b3shared.core.versions import FEATURES_VERSION
 from b3shared.core.vocabulary import CLASSES
 from b3shared.evaluation.files import METRICS_FILE
-from b3shared.features.build import Features, build_features
 from b3shared.models.base import Forecast, Progress
-from b3shared.models.scorer import Scorer
 from b3shared.params.models import DEFAULT_MODEL_TYPE
 from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline
-from b3shared.pipeline.artifacts import last_of_each
-from b3shared.pipeline.serving_snapshot import newest_windows
+from b3shared.pipeline.serving_snapshot import build_snapshot
 from b3shared.quotes.loading.universe import in_universe
 from b3shared.registry.compatibility import learned_from_other_features, universe_of
 from b3shared.registry.key import ModelKey
@@ -39,9 +36,11 @@ from b3shared.registry.versions import Registry
 from b3shared.runs.run import Run, StepRecord, new_run_id
 from b3shared.services.data_loading import B3DataLoadingService
 from b3shared.services.given_quotes import named_tickers, tidy, warn_of
-from b3shared.services.reasons import why_not_among, why_not_loaded, why_not_usable
+from b3shared.services.reasons import refusal, why_not_loaded
 from b3shared.serving.predictor import OTHER_FEATURES
-from b3shared.serving.windows import longest_gap
+from b3shared.serving.scoring import Scores, score_tickers
+from b3shared.serving.snapshot import Snapshot
+from b3shared.serving.version import Version
 from b3shared.storage import Storage, open_storage
 
 
@@ -149,39 +148,38 @@ class B3Model:
         Raises:
             NothingLiveError, UnknownModelError: There is no such model.
             IncompatibleFeaturesError: The quotes cannot give the model's features.
-            TooLittleHistoryError: No ticker has enough history.
-            UnknownTickerError: A ticker that was asked for has no forecast; it says why.
+            UnknownTickerError, TooLittleHistoryError: A ticker that was asked for, or else every
+                ticker, has no forecast; the error is the one that the HTTP API gives
+                (:func:`b3shared.services.reasons.refusal` for several).
 
         Warns: UserWarning: The features are of another version than the model learned from; rows of
             the quotes were dropped.
         """
         manifest = self._manifest(model_dir, model_type, model_version)
-        kind, version = manifest["model_type"], manifest["version"]
+        name = manifest["version"]
         if learned_from_other_features(manifest, FEATURES_VERSION):
-            warnings.warn(f"version {version}: {OTHER_FEATURES}", stacklevel=2)
+            warnings.warn(f"version {name}: {OTHER_FEATURES}", stacklevel=2)
         with tempfile.TemporaryDirectory() as folder:
-            scorer = Scorer.load(
-                Registry(self.storage, model_dir).fetch(kind, version, Path(folder))
-            )
+            registry = Registry(self.storage, model_dir)
+            version = Version.load(registry, manifest["model_type"], name, Path(folder))
+
         given = tidy(new_data)
         warn_of(given.findings, stacklevel=2)
-        frame = given.quotes
-        newest = _Newest.of(frame, manifest, of_sequences=scorer.takes_sequences)
-        forecast, rows = scorer.score(newest.X, newest.volatility), newest.rows
-        answer = pd.DataFrame(
-            forecast.probabilities, columns=list(CLASSES), index=rows["ticker"].to_numpy(dtype=str)
+        snapshot = _snapshot_of(given.quotes, version)
+        wanted = named_tickers([] if tickers is None else tickers)
+        scores = score_tickers(
+            snapshot, version, dict.fromkeys([*snapshot.ticker.tolist(), *wanted])
         )
-        answer.insert(0, "action", np.array(CLASSES)[scorer.decide(forecast)])
-        answer["as_of"], answer["last_price"] = rows["date"].to_numpy(), rows["close"].to_numpy()
-        answer = answer.assign(
-            **_expected(forecast, answer["last_price"].to_numpy()), model_version=version
-        )
-        answer.attrs["skill"] = manifest.get("evaluated", {}).get("skill")
-        if tickers is None:
-            return answer
-        wanted = named_tickers(tickers)
-        _refuse({t: newest.why_not(t, frame) for t in wanted if t not in answer.index})
-        return answer.loc[wanted]
+        refused = {t: scores.refused[t] for t in wanted if t in scores.refused}
+        forecast = scores.forecast
+        if forecast is None:
+            raise refusal(refused) if refused else _why_none(snapshot, scores)
+        _check_cross_section(version, len(scores.rows))
+        if refused:
+            raise refusal(refused)
+
+        answer = _table(snapshot, version, scores.rows, forecast, scores.actions)
+        return answer if tickers is None else answer.loc[wanted]
 
     def newest_quotes(
         self,
@@ -204,7 +202,7 @@ class B3Model:
 
         Raises:
             NothingLiveError, UnknownModelError: There is no such model.
-            UnknownTickerError: One of ``tickers`` is not among them; it says why.
+            UnknownTickerError, TooLittleHistoryError: One of ``tickers`` is not among them.
             B3Error: See :func:`b3shared.quotes.loading.load.load_quotes`.
         """
         manifest = self._manifest(model_dir, model_type, model_version)
@@ -226,14 +224,15 @@ class B3Model:
             raise (
                 error if self._chosen else SourceUnavailableError(f"{error.message}; {hint}")
             ) from error
-        loaded, p = set(frame["ticker"]), PipelineParams.of(newest)
-        _refuse(
-            {
-                t: why_not_loaded(t, service.source, p, universe)
-                for t in named_tickers(tickers or [])
-                if t not in loaded
-            }
-        )
+        loaded = set(frame["ticker"])
+        p = PipelineParams.of(newest)
+        left_out = {
+            t: why_not_loaded(t, service.source, p, manifest)
+            for t in named_tickers(tickers or [])
+            if t not in loaded
+        }
+        if left_out:
+            raise refusal(left_out)
         return frame
 
     def _quotes_of(self, manifest: dict[str, Any]) -> str:
@@ -250,82 +249,73 @@ class B3Model:
         )
 
 
-@dataclass(frozen=True)
-class _Newest:
-    """What a version makes of the newest row of every ticker.
+def _snapshot_of(quotes: pd.DataFrame, version: Version) -> Snapshot:
+    """Make the snapshot that a version predicts from.
 
-    Attributes:
-        params: of the version.
-        frame: the quotes of those that it learnt among; ``features`` are of its rows.
-        X: the version's input for every ticker whose newest row has one.
-        rows: of the quotes, and their ``volatility``.
+    Args:
+        quotes: clean and sorted.
+        version: that is to predict.
+
+    Raises:
+        UnknownTickerError: None of the quotes is of those that the version learnt.
+        IncompatibleFeaturesError: The quotes cannot give the version's features.
+        InvalidQuotesError: They cannot give its feature set at all.
     """
+    universe = universe_of(version.manifest["params"])
+    if not in_universe(quotes, universe.tickers, universe.instruments).any():
+        known = ", ".join(universe.tickers or universe.instruments or ())
+        raise UnknownTickerError(f"the model knows {known}; none of them is among the quotes")
 
-    manifest: dict[str, Any]
-    params: PipelineParams
-    frame: pd.DataFrame
-    features: Features
-    X: FloatArray
-    volatility: FloatArray
-    rows: pd.DataFrame
-
-    @classmethod
-    def of(cls, frame: pd.DataFrame, manifest: dict[str, Any], *, of_sequences: bool) -> "_Newest":
-        """Make it of clean, sorted quotes."""
-        params = PipelineParams.of(manifest["params"])
-        universe = universe_of(manifest["params"])  # ranked among those that it learnt among
-        frame = frame[in_universe(frame, universe.tickers, universe.instruments)].reset_index(
-            drop=True
+    lookback = version.params.lookback if version.scorer.takes_sequences else 1
+    snapshot = build_snapshot(quotes, lookback, {universe}, [version.params.features])
+    given = snapshot.names[version.offer]
+    if given != version.scorer.feature_names:
+        missing = sorted(set(version.scorer.feature_names) - set(given))
+        raise IncompatibleFeaturesError(
+            f"the model needs features that these quotes cannot give: {', '.join(missing)}",
+            missing=missing,
         )
-        if frame.empty:
-            known = ", ".join(universe.tickers or universe.instruments or ())
-            raise UnknownTickerError(f"the model knows {known}; none of them is among the quotes")
-        features = build_features(frame, params.features, params.min_turnover, params.max_gap)
-        if list(features.names) != manifest["features"]:
-            missing = sorted(set(manifest["features"]) - set(features.names))
-            raise IncompatibleFeaturesError(
-                f"the model needs features that these quotes cannot give: {', '.join(missing)}"
-            )
-        windows, sessions = newest_windows(features, params.lookback if of_sequences else 1)
-        whole = np.isfinite(windows).all(axis=(1, 2)) & (longest_gap(sessions) <= params.max_gap)
-        usable = last_of_each(frame["ticker"].to_numpy())[whole]
-        if not len(usable):
-            before = (
-                f", nor {params.lookback - 1} such rows before it without a long gap"
-                if of_sequences
-                else ""
-            )
-            raise TooLittleHistoryError(
-                f"no ticker's newest row has all {len(features.names)} features and a median turnover above "
-                f"R$ {params.min_turnover:,.0f}{before}: about {params.min_history if of_sequences else 252} sessions of "
-                f"history are needed; the longest has {frame.groupby('ticker').size().max()}"
-            )
-        if params.features == "v2" and len(usable) < manifest["cross_section"] / 2:
-            raise IncompatibleFeaturesError(
-                f"{len(usable)} tickers with complete features: the model learnt ranks among about "
-                f"{manifest['cross_section']}; give at least half as many"
-            )
-        volatility = features.series.panel.rows(features.series.volatility)[usable]
-        X = windows[whole] if of_sequences else windows[whole, -1]
-        return cls(manifest, params, frame, features, X, volatility, frame.iloc[usable])
+    return snapshot
 
-    def why_not(self, ticker: str, quotes: pd.DataFrame) -> str:
-        """Why a ticker has no row here, though it was asked for; ``quotes`` are all that were given."""
-        own = quotes[quotes["ticker"] == ticker]
-        if own.empty:
-            return f"no quotes of {ticker}"
-        if reason := why_not_among(ticker, own, universe_of(self.manifest["params"])):
-            return reason
-        (at,) = np.flatnonzero(self.frame["ticker"] == ticker)[-1:]
-        missing = [
-            n
-            for n, value in zip(self.features.names, self.features.X[at], strict=True)
-            if not np.isfinite(value)
-        ]
-        series = self.features.series
-        turnover = float(series.panel.rows(series.median_turnover())[at])
-        since_hole = int(series.panel.position[at]) + 1
-        return why_not_usable(ticker, turnover, self.params, missing, len(own), since_hole)
+
+def _why_none(snapshot: Snapshot, scores: Scores) -> TooLittleHistoryError:
+    """Build the error for quotes without a single forecast; the longest history tells why."""
+    learnt = [
+        row
+        for row, ticker in enumerate(snapshot.ticker.tolist())
+        if isinstance(scores.refused[ticker], TooLittleHistoryError)
+    ]
+    longest = max(learnt or range(len(snapshot.ticker)), key=lambda row: snapshot.sessions[row])
+    reason = scores.refused[str(snapshot.ticker[longest])]
+    return TooLittleHistoryError(
+        f"no ticker of the quotes has a forecast: {reason.message}", **reason.details
+    )
+
+
+def _check_cross_section(version: Version, count: int) -> None:
+    """IncompatibleFeaturesError if ranks would be among far fewer tickers than in the training."""
+    usual = version.manifest["cross_section"]
+    if version.params.features == "v2" and count < usual / 2:
+        raise IncompatibleFeaturesError(
+            f"{count} tickers with complete features: the model learnt ranks among about {usual}; "
+            "give at least half as many"
+        )
+
+
+def _table(
+    snapshot: Snapshot, version: Version, rows: list[int], forecast: Forecast, actions: IntArray
+) -> pd.DataFrame:
+    """Lay out forecasts as the answer of :meth:`B3Model.predict`."""
+    price = snapshot.close[rows]
+    answer = pd.DataFrame(
+        forecast.probabilities, columns=list(CLASSES), index=snapshot.ticker[rows]
+    )
+    answer.insert(0, "action", np.array(CLASSES)[actions])
+    answer["as_of"] = snapshot.date[rows]
+    answer["last_price"] = price
+    answer = answer.assign(**_expected(forecast, price), model_version=version.name)
+    answer.attrs["skill"] = version.manifest.get("evaluated", {}).get("skill")
+    return answer
 
 
 def _expected(forecast: Forecast, price: FloatArray) -> dict[str, FloatArray]:
@@ -337,9 +327,3 @@ def _expected(forecast: Forecast, price: FloatArray) -> dict[str, FloatArray]:
     return returns | {
         name.replace("return", "price"): price * (1.0 + value) for name, value in returns.items()
     }
-
-
-def _refuse(reasons: dict[str, str]) -> None:
-    """UnknownTickerError if there is a ticker without a forecast, with the reason for each."""
-    if reasons:
-        raise UnknownTickerError("; ".join(reasons.values()), tickers=list(reasons))

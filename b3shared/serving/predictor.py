@@ -4,10 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
-import numpy as np
-
 from b3shared.core.arrays import FloatArray, IntArray
-from b3shared.core.errors import TooLittleHistoryError, UnknownTickerError
 from b3shared.core.vocabulary import CLASSES
 from b3shared.models.base import Forecast
 from b3shared.params.models import DEFAULT_MODEL_TYPE, model_spec
@@ -16,6 +13,7 @@ from b3shared.registry.key import ModelKey
 from b3shared.serving.explanation import explain
 from b3shared.serving.live import Live
 from b3shared.serving.rows import check_fits, check_usable, expected, find
+from b3shared.serving.scoring import score_tickers
 from b3shared.serving.snapshot import Snapshot
 from b3shared.serving.version import Version
 
@@ -80,26 +78,19 @@ class Predictor:
             As :meth:`predict`, except for what is wrong with a single ticker.
         """
         kind, snapshot, version = self._ask(model_type, model_version)
-        rows, windows, errors = [], [], []
-        for ticker in (
-            snapshot.ticker.tolist()
-            if tickers is None
-            else dict.fromkeys(t.strip().upper() for t in tickers)
-        ):
-            try:
-                row = find(snapshot, ticker)
-                windows.append(check_usable(snapshot, row, version))
-                rows.append(row)
-            except (UnknownTickerError, TooLittleHistoryError) as error:
-                errors.append({"ticker": ticker, "code": error.code, "message": error.message})
+        asked = snapshot.ticker.tolist() if tickers is None else tickers
+        scores = score_tickers(snapshot, version, dict.fromkeys(t.strip().upper() for t in asked))
         predictions = []
-        if rows:
-            forecast = version.scorer.score(np.stack(windows), snapshot.volatility[rows])
-            actions = version.scorer.decide(forecast)
+        if scores.forecast is not None:
             predictions = [
-                self._row(snapshot, row, kind, version, forecast, actions, n)
-                for n, row in enumerate(rows)
+                self._row(snapshot, row, kind, version, scores.forecast, scores.actions, n)
+                for n, row in enumerate(scores.rows)
             ]
+
+        errors = [
+            {"ticker": ticker, "code": error.code, "message": error.message}
+            for ticker, error in scores.refused.items()
+        ]
         return {
             "status": "success",
             "message": f"forecasts: {len(predictions)}; tickers without one: {len(errors)}",

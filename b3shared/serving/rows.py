@@ -1,5 +1,6 @@
 """A ticker's row of a snapshot: found, usable by a version, or the reason why not."""
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -12,6 +13,7 @@ from b3shared.core.errors import (
     UnknownTickerError,
 )
 from b3shared.models.base import Forecast
+from b3shared.registry.compatibility import universe_of
 from b3shared.serving.snapshot import Snapshot
 from b3shared.serving.version import Version
 from b3shared.serving.windows import NO_ROW, longest_gap
@@ -60,63 +62,105 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
     """The input of the version for a row: (features,), or (lookback, features) for a model of sequences.
 
     Raises:
-        UnknownTickerError: The ticker is gone from the market, or not among those that the version
-            learnt.
+        UnknownTickerError: The ticker is gone from the market, or is none of the tickers or kinds
+            of paper that the version learnt.
         TooLittleHistoryError: Features are missing, the ticker trades less than those that the
             version learnt from, or its window jumps over more sessions of the market than a window
             of the training may.
     """
-    ticker, missed = str(snapshot.ticker[row]), int(snapshot.age[row])
-    if version.params.tickers and ticker not in version.params.tickers:
-        raise UnknownTickerError(
-            f"version {version.name} learnt {len(version.params.tickers)} tickers, and {ticker} is not among them",
-            ticker=ticker,
-            tickers=list(version.params.tickers),
-        )
-    if missed > GONE_SESSIONS:
-        successor = _successor(snapshot, row)
-        word = (
-            f"it trades as {successor} now"
-            if successor
-            else "it was delisted, renamed or suspended"
-        )
-        raise UnknownTickerError(
-            f"{ticker} last traded on {snapshot.date[row]}, {missed} sessions before {snapshot.as_of}: {word}",
-            ticker=ticker,
-            last_traded=str(snapshot.date[row]),
-            successor=successor,
-        )
+    _check_learnt(snapshot, row, version)
+    _check_traded(snapshot, row)
     window: FloatArray = snapshot.windows[version.offer][row, -_lookback(version) :]
-    if np.isfinite(window).all():
-        check_gap(snapshot, row, version)
-        return window if version.scorer.takes_sequences else window.reshape(-1)
-    have, minimum = int(snapshot.sessions[row]), version.params.min_history
-    if have < minimum:
-        raise TooLittleHistoryError(
-            f"{ticker} has {have} sessions of history; {minimum} are needed",
-            have=have,
-            needed=minimum,
+    if not np.isfinite(window).all():
+        raise _why_incomplete(snapshot, row, version, window)
+
+    check_gap(snapshot, row, version)
+    return window if version.scorer.takes_sequences else window.reshape(-1)
+
+
+def not_among(ticker: str, version: str, tickers: Sequence[str]) -> UnknownTickerError:
+    """Build the error for a ticker that is not one of the few that a version learnt."""
+    return UnknownTickerError(
+        f"version {version} learnt {len(tickers)} tickers, and {ticker} is not among them",
+        ticker=ticker,
+        tickers=list(tickers),
+    )
+
+
+def _check_learnt(snapshot: Snapshot, row: int, version: Version) -> None:
+    """UnknownTickerError for a ticker of another universe than that of the version."""
+    ticker = str(snapshot.ticker[row])
+    universe = universe_of(version.manifest["params"])
+    if universe.tickers and ticker not in universe.tickers:
+        raise not_among(ticker, version.name, universe.tickers)
+
+    # a ticker of the universe has its newest row in the last slot, whatever that row lacks
+    slots = snapshot.slots.get(version.offer)
+    if universe.instruments and slots is not None and slots[row, -1] == NO_ROW:
+        raise UnknownTickerError(
+            f"{ticker} is of another kind of paper than version {version.name} learnt: "
+            f"{', '.join(universe.instruments)}",
+            ticker=ticker,
+            instruments=list(universe.instruments),
         )
-    turnover, limit = float(snapshot.turnover[row]), version.params.min_turnover
+
+
+def _check_traded(snapshot: Snapshot, row: int) -> None:
+    """UnknownTickerError for a ticker that is gone from the market."""
+    ticker = str(snapshot.ticker[row])
+    missed = int(snapshot.age[row])
+    if missed <= GONE_SESSIONS:
+        return
+
+    successor = _successor(snapshot, row)
+    fate = "it was delisted, renamed or suspended"
+    if successor:
+        fate = f"it trades as {successor} now"
+    raise UnknownTickerError(
+        f"{ticker} last traded on {snapshot.date[row]}, {missed} sessions before "
+        f"{snapshot.as_of}: {fate}",
+        ticker=ticker,
+        last_traded=str(snapshot.date[row]),
+        successor=successor,
+    )
+
+
+def _why_incomplete(
+    snapshot: Snapshot, row: int, version: Version, window: FloatArray
+) -> TooLittleHistoryError:
+    """Build the error for a window with missing values."""
+    ticker = str(snapshot.ticker[row])
+    have = int(snapshot.sessions[row])
+    needed = version.params.min_history
+    if have < needed:
+        return TooLittleHistoryError(
+            f"{ticker} has {have} sessions of history, counted anew after a long hole; "
+            f"{needed} are needed",
+            have=have,
+            needed=needed,
+        )
+
+    turnover = float(snapshot.turnover[row])
+    limit = version.params.min_turnover
     if turnover <= limit:
-        raise TooLittleHistoryError(
-            f"{ticker} trades too little: its median turnover is R$ {turnover:,.0f} a session, and the model learnt from "
-            f"tickers above R$ {limit:,.0f}",
+        return TooLittleHistoryError(
+            f"{ticker} trades too little: its median turnover is R$ {turnover:,.0f} a session, "
+            f"and version {version.name} learnt from tickers above R$ {limit:,.0f}",
             have=round(turnover, 2),
             needed=limit,
         )
-    if names := [
-        n
-        for n, value in zip(version.scorer.feature_names, window[-1], strict=True)
-        if not np.isfinite(value)
-    ]:
-        raise TooLittleHistoryError(
-            f"{ticker} lacks features in its newest session: {', '.join(names)}", missing=names
+
+    names = version.scorer.feature_names
+    newest = zip(names, window[-1], strict=True)
+    if missing := [name for name, value in newest if not np.isfinite(value)]:
+        return TooLittleHistoryError(
+            f"{ticker} lacks features in its newest session: {', '.join(missing)}", missing=missing
         )
+
     have = int((snapshot.slots[version.offer][row, -len(window) :] != NO_ROW).sum())
-    raise TooLittleHistoryError(
-        f"{ticker} has {have} sessions of complete features with enough turnover; version {version.name} looks back "
-        f"{len(window)}",
+    return TooLittleHistoryError(
+        f"{ticker} has {have} sessions of complete features with enough turnover; "
+        f"version {version.name} looks back {len(window)}",
         have=have,
         needed=len(window),
     )
