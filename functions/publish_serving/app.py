@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from b3shared.core.config import Settings
 from b3shared.params.steps import Step
 from b3shared.pipeline.requests import StepRequest, perform
-from b3shared.pipeline.steps import publish_serving
+from b3shared.pipeline.serving_snapshot import refresh
 
 logger = Logger()
 settings = Settings.from_environment()
@@ -18,7 +18,7 @@ settings = Settings.from_environment()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Do the step of the run that the event names, or serve the newest quotes: ``{"refresh": true}``."""
     if event.get("refresh") is True:
-        published = publish_serving.refresh(settings)
+        published = refresh(settings)
         logger.info("serving refreshed", extra={"published": published})
         return published
     request = StepRequest.of(event)
