@@ -1,4 +1,4 @@
-"""The functions' own handlers in this process, on moto's S3 and Step Functions, and a record of what each asked AWS for."""
+"""Calls the functions' handlers in this process, on moto, and records what each asks of AWS."""
 
 import importlib.util
 import itertools
@@ -31,14 +31,14 @@ Use = tuple[str, str]
 
 
 class Recorder:
-    """Writes down what the function that is at work needs."""
+    """Records the permissions that the running function needs."""
 
     def __init__(self) -> None:
         self.uses: dict[str, set[Use]] = defaultdict(set)
         self.at_work: str | None = None
 
     def handlers(self) -> list[tuple[str, Any]]:
-        """For botocore: called with every request of every client, before it is sent and when it is answered."""
+        """Handlers for botocore, called with every request and every answer of every client."""
         return [("before-parameter-build", self._asked), ("after-call.s3", self._answered)]
 
     def _asked(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
@@ -62,7 +62,7 @@ class Recorder:
 
 
 class Deployment:
-    """Calls the functions, each loaded once, as Lambda does it."""
+    """Calls the functions, each loaded once, as Lambda does."""
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder

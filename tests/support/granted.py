@@ -1,4 +1,4 @@
-"""What template.yaml grants: every statement as pairs of one action and one resource, references filled in."""
+"""Permissions that template.yaml grants: pairs of one action and one resource."""
 
 import re
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ NAMES = {
     "Pipeline": MACHINE,
     "Pipeline.Name": "pipeline",
 }
-"""What the template's references are here; any other reference stays a name."""
+"""Values of the template's references; any other reference stays a name."""
 
 
 @dataclass(frozen=True, order=True)
 class Grant:
-    """Leave to do one action on the resources of one pattern."""
+    """Permission to do one action on the resources of one pattern."""
 
     action: str
     resource: str
 
     def covers(self, action: str, arn: str) -> bool:
-        """Whether it is enough; as in IAM, '*' also stands for '/'."""
+        """Whether it permits an action on a resource; as in IAM, '*' also matches '/'."""
         return action == self.action and fnmatchcase(arn, self.resource)
 
 
@@ -44,7 +44,7 @@ def functions() -> dict[str, str]:
 
 
 def _folder(function: dict[str, Any]) -> str:
-    """Of a zip's code, or of an image's Dockerfile."""
+    """The folder of a zip's code, or of an image's Dockerfile."""
     properties = function["Properties"]
     return (
         properties["CodeUri"]
@@ -54,7 +54,7 @@ def _folder(function: dict[str, Any]) -> str:
 
 
 def grants(resource: str) -> list[Grant]:
-    """What a function or state machine may do where no MotherDuck is set up."""
+    """Permissions of a function or state machine without MotherDuck."""
     policies = RESOURCES[resource]["Properties"]["Policies"]
     found = [_unless(statement) for policy in policies for statement in policy["Statement"]]
     statements = [statement for statement in found if statement != {"Ref": "AWS::NoValue"}]
@@ -71,7 +71,7 @@ def grants(resource: str) -> list[Grant]:
 
 
 def resolved(value: Any) -> str:
-    """A template's value as text."""
+    """Convert a template's value to text, references filled in."""
     match value:
         case {"Ref": name}:
             return str(NAMES.get(name, name))
@@ -81,7 +81,7 @@ def resolved(value: Any) -> str:
             return re.sub(r"\$\{(.+?)\}", lambda found: NAMES[found[1]], text)
         case str():
             return value
-    raise AssertionError(f"a resource that this test cannot read: {value}")
+    raise AssertionError(f"value must be a text, Ref, GetAtt or Sub, got {value}")
 
 
 def _unless(statement: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A caller of the control API, and what the tests ask of the emulator."""
+"""A client of the control API, with the emulator's view of executions and processes."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ PATIENCE = 420
 
 
 def storage_of(stack: LocalStack) -> Storage:
-    """The bucket of a stack; its client is made here, so that the environment is this process's own again."""
+    """Open the bucket of a stack, without changing this process's environment."""
     with pytest.MonkeyPatch.context() as shell:
         for name, value in (isolate_from_user() | {"AWS_ENDPOINT_URL": stack.aws_url}).items():
             shell.setenv(name, value)
@@ -36,7 +36,7 @@ class Client:
         self.base = stack.api_url + "/api/b3/"
 
     def post(self, path: str, body: Any = None, **headers: str) -> requests.Response:
-        """POST a JSON body; underscores in the names of headers are hyphens."""
+        """POST a JSON body; underscores in the names of headers become hyphens."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return requests.post(self.base + path, json=body, headers=named, timeout=PATIENCE)
 
@@ -49,7 +49,7 @@ class Client:
         return requests.get(self.base + path, params=query, timeout=PATIENCE)
 
     def ok(self, path: str, body: Any = None) -> dict[str, Any]:
-        """What a call is answered that must succeed."""
+        """The answer to a call that must succeed."""
         response = self.post(path, body)
         assert response.status_code == 200, response.text
         return response.json()
@@ -94,7 +94,7 @@ class Client:
         ]
 
     def start(self, execution: str, given: dict[str, Any]) -> str:
-        """Start an execution past the API; its status once it has ended."""
+        """Start an execution without the API; returns its status once it has ended."""
         self._sfn.start_execution(
             stateMachineArn=self._machine, name=execution, input=json.dumps(given)
         )

@@ -11,22 +11,19 @@ import pytest
 import requests
 from cotahist_text import Quote, cotahist, zipped
 from paths import TEMPLATE
+from pipeline_client import storage_of
+from pipeline_world import PATIENT, write_small_lake
 from small_run import SMALL
 from waiting import until
 
-from b3shared.core.config import BUNDLED_QUOTES
-from b3shared.quotes.lake.write import write_lake
-from b3shared.quotes.sources.parquet import ParquetSource
-from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.registry.release import Release
-from b3shared.storage import Storage, open_storage
+from b3shared.storage import Storage
 from infra.local import LocalStack
-from infra.local.aws import isolate_from_user
 
 
 @dataclass
 class Market:
-    """What a test sees of the deployment."""
+    """The deployment, its bucket, and the files that the exchange publishes."""
 
     stack: LocalStack
     storage: Storage
@@ -39,15 +36,23 @@ class Market:
         )
 
     def zipped_day(self, day: date) -> bytes:
-        """The same as the exchange sends it."""
+        """The daily file as the exchange sends it."""
         return zipped(self.day(day), f"COTAHIST_D{day:%d%m%Y}.TXT")
 
     def publish(self, year: int, days: list[date]) -> None:
-        """Let the exchange have an annual file."""
+        """Publish an annual file at the exchange."""
         quotes = [Quote(day, ticker, 30.0) for day in days for ticker in SMALL["tickers"]]
         self.published[f"/COTAHIST_A{year}.ZIP"] = zipped(
             cotahist(quotes, year), f"COTAHIST_A{year}.TXT"
         )
+
+    def ended(self, before: int) -> str:
+        """Status of the newest execution of the ingest, once more than ``before`` have ended."""
+        until(
+            lambda: len(self.executions()) > before and "RUNNING" not in self.executions(),
+            "the end of the execution",
+        )
+        return self.executions()[0]
 
     def executions(self) -> list[str]:
         """Status of every execution of the ingest, newest first."""
@@ -58,7 +63,7 @@ class Market:
         return [e["status"] for e in sorted(found, key=lambda e: e["startDate"], reverse=True)]
 
     def newest_error(self) -> dict[str, Any]:
-        """What the newest execution of the ingest ended with."""
+        """Error and cause of the newest execution of the ingest."""
         client = self.stack.client("stepfunctions")
         found = client.list_executions(stateMachineArn=self.stack.outputs["IngestArn"])[
             "executions"
@@ -67,17 +72,9 @@ class Market:
         return dict(client.describe_execution(executionArn=newest))
 
 
-def bucket(stack: LocalStack) -> Storage:
-    with pytest.MonkeyPatch.context() as shell:
-        for name, value in (isolate_from_user() | {"AWS_ENDPOINT_URL": stack.aws_url}).items():
-            shell.setenv(name, value)
-        storage = open_storage(f"s3://{stack.outputs['BucketName']}")
-        storage.exists("anything")
-    return storage
-
-
 @pytest.fixture(scope="session")
 def market() -> Iterator[Market]:
+    """The real template on the emulator after a run, with the exchange on this machine."""
     published: dict[str, bytes] = {}
 
     class Exchange(BaseHTTPRequestHandler):
@@ -94,17 +91,9 @@ def market() -> Iterator[Market]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/COTAHIST_{{period}}.ZIP"
-    parameters = {
-        "Environment": "LOCAL",
-        "WaitSeconds": "600",
-        "ApiTimeout": "900",
-        "CotahistAddress": address,
-    }
-    with LocalStack(TEMPLATE, parameters) as stack:
-        storage = bucket(stack)
-        write_lake(
-            ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=tuple(SMALL["tickers"]))), storage
-        )
+    with LocalStack(TEMPLATE, PATIENT | {"CotahistAddress": address}) as stack:
+        storage = storage_of(stack)
+        write_small_lake(stack)
         answer = requests.post(f"{stack.api_url}/api/b3/complete-pipeline", json=SMALL, timeout=60)
         assert answer.status_code == 202, answer.text
         machine = stack.client("stepfunctions")

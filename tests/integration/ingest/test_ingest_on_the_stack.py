@@ -1,4 +1,4 @@
-"""A file that is put into the bucket, and the exchange's new files of an evening, reach predictions without a retraining."""
+"""New files, in the bucket or of the exchange, reach predictions without a retraining."""
 
 import json
 from datetime import date, timedelta
@@ -30,15 +30,11 @@ def test_a_file_put_into_the_bucket_is_served(market) -> None:
     assert (answer["as_of"], answer["last_price"]) == (str(day), 30.0)
 
 
-def test_a_file_that_is_none_fails_with_a_record_and_changes_nothing(market) -> None:
+def test_a_file_of_another_kind_fails_with_a_record_and_changes_nothing(market) -> None:
     lake = market.storage.read("lake/quotes/manifest.json")
     ended = len(market.executions())
     market.storage.put("inputs/cotahist/COTAHIST_D03012024.ZIP", b"<html>Access denied</html>")
-    until(
-        lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(),
-        "the end of the execution",
-    )
-    assert market.executions()[0] == "FAILED"
+    assert market.ended(before=ended) == "FAILED"
     assert market.storage.read("lake/quotes/manifest.json") == lake
     records = [
         json.loads(market.storage.read(key)) for key in market.storage.list("lake/ingested/")
@@ -52,11 +48,7 @@ def test_the_schedule_fetches_what_the_lake_lacks(market) -> None:
         market.publish(year, [date(2024, 1, 3)] if year == 2024 else [date(year, 1, 6)])
     ended = len(market.executions())
     assert len(market.stack.fire_schedules("-ingest")) == 1
-    until(
-        lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(),
-        "the end of the execution",
-    )
-    assert market.executions()[0] == "SUCCEEDED"
+    assert market.ended(before=ended) == "SUCCEEDED"
     manifest = Lake(market.storage).manifest()
     assert (manifest.years[2024][0].first, manifest.years[2024][0].last) == (
         "2024-01-02",
@@ -74,11 +66,7 @@ def test_nothing_new_is_no_error_and_changes_nothing(market) -> None:
     market.stack.client("stepfunctions").start_execution(
         stateMachineArn=arn, input=json.dumps({"since": str(since)})
     )
-    until(
-        lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(),
-        "the end of the execution",
-    )
-    assert market.executions()[0] == "SUCCEEDED"
+    assert market.ended(before=ended) == "SUCCEEDED"
     assert market.storage.read("lake/quotes/manifest.json") == lake
 
 
@@ -91,11 +79,7 @@ def test_one_bad_day_fails_loudly_after_the_others_are_served(market) -> None:
     market.published[f"/COTAHIST_D{days[1]:%d%m%Y}.ZIP"] = market.zipped_day(days[1])
     ended = len(market.executions())
     market.stack.fire_schedules("-ingest")
-    until(
-        lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(),
-        "the end of the execution",
-    )
-    assert market.executions()[0] == "FAILED"
+    assert market.ended(before=ended) == "FAILED"
     error = market.newest_error()
     assert error["error"] == "IncompleteIngestError"
     (failed,) = json.loads(error["cause"])
@@ -103,10 +87,8 @@ def test_one_bad_day_fails_loudly_after_the_others_are_served(market) -> None:
     assert Release(market.storage).state().as_of == str(days[1])
 
 
-def test_what_an_execution_before_has_left_unserved_is_served_although_nothing_changes(
-    market,
-) -> None:
-    """As after a crash between the lake's change and the function's answer."""
+def test_quotes_that_an_earlier_execution_left_unserved_are_served(market) -> None:
+    """A crash between the lake's change and the function's answer leaves them so."""
     served = Release(market.storage).state().as_of
     lake = Lake(market.storage)
     newest = max(lake.manifest().years[max(lake.manifest().years)], key=lambda file: file.last)
@@ -126,9 +108,5 @@ def test_what_an_execution_before_has_left_unserved_is_served_although_nothing_c
     market.stack.client("stepfunctions").start_execution(
         stateMachineArn=arn, input=json.dumps({"since": str(today())})
     )
-    until(
-        lambda: len(market.executions()) > ended and "RUNNING" not in market.executions(),
-        "the end of the execution",
-    )
-    assert market.executions()[0] == "SUCCEEDED"
+    assert market.ended(before=ended) == "SUCCEEDED"
     assert Release(market.storage).state().snapshot != before

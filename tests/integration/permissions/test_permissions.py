@@ -1,4 +1,4 @@
-"""What every function needs of AWS, against what template.yaml lets it do.
+"""Compares the permissions that every function needs with those that template.yaml grants.
 
 The local stack enforces no permission.
 """
@@ -51,22 +51,22 @@ STEPS = {
     Step.PUBLISH_SERVING: "PublishServingFunction",
 }
 TRAINER = {Step.TRAIN_MODEL: "TrainLstmFunction", Step.REFIT_MODEL: "TrainLstmFunction"}
-"""What does these steps for an LSTM."""
+"""The function that does these steps for an LSTM."""
 INGEST = ("IngestQuotesFunction", "PublishServingFunction")
 UNSEEN = {"s3:AbortMultipartUpload"}
-"""Granted without being seen here: S3's client asks for it when an upload in parts fails, to leave no parts behind."""
+"""Granted, but not used here: S3's client needs it when an upload in parts fails."""
 SHARD = "PreprocessShardFunction"
 WORKERS = {*STEPS.values(), *TRAINER.values(), SHARD}
 MACHINES = {"Pipeline": "pipeline.asl.yaml", "Ingest": "ingest.asl.yaml"}
 OTHERS = 1_000_000.0
-"""R$ a session: a liquidity limit that no snapshot of the default runs offers."""
+"""R$ a session: a liquidity limit that no snapshot of the default runs has."""
 
 
 @pytest.fixture(scope="module")
 def uses(
     eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, set[Use]]]:
-    """What each function needed in the life of a deployment."""
+    """Permissions that each function needed in the life of a deployment."""
     recorder = Recorder()
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
@@ -87,7 +87,7 @@ def uses(
 
 
 def prepared(quotes: pd.DataFrame, folder: Path) -> S3Storage:
-    """A bucket with a lake and a user's own quotes, and a state machine whose executions start and do nothing."""
+    """Make a bucket with a lake and a user's own quotes, and a state machine that does nothing."""
     where = {"LocationConstraint": "sa-east-1"}
     boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
     role = "arn:aws:iam::123456789012:role/any"
@@ -103,20 +103,22 @@ def prepared(quotes: pd.DataFrame, folder: Path) -> S3Storage:
 
 
 def live_through(deployment: Deployment, storage: S3Storage) -> None:
-    """Everything that a deployment is there for, in an order in which it can happen."""
+    """Do everything that a deployment can do, in an order in which it can happen."""
     deployment.call("PredictFunction", "GET", "/assets", status=503)
     first = whole_run(deployment, storage, "first")
     second = whole_run(deployment, storage, "second", random_state=7)
     assert (first["live"], second["live"]) == (True, False)
-    pending = whole_run(deployment, storage, "third", model_dir="others", min_turnover=OTHERS)
-    assert pending["pending"], (
-        "the snapshot must lack something, so that it is publishing that promotes"
+    network = whole_run(
+        deployment,
+        storage,
+        "network",
+        model_type="lstm",
+        model_dir="others",
+        min_turnover=OTHERS,
+        **NETWORK,
     )
-    count_twice(deployment, storage, "third")
-    network = whole_run(deployment, storage, "network", model_type="lstm", **NETWORK)
-    assert network["pending"], (
-        "the forests' snapshot has no windows of sequences: publishing makes them, and promotes"
-    )
+    assert network["pending"], "the snapshot must lack something, so that publishing promotes"
+    repeat_evaluation(deployment, storage, "network")
     own_data(deployment)
     new_quotes(deployment, storage)
     versions(deployment, first["model_version"], second["model_version"])
@@ -128,7 +130,7 @@ def live_through(deployment: Deployment, storage: S3Storage) -> None:
 def whole_run(
     deployment: Deployment, storage: S3Storage, run_id: str, **params: Any
 ) -> dict[str, Any]:
-    """Start a run over HTTP and do what the state machine does; returns what saving said."""
+    """Start a run over HTTP and do what the state machine does; returns the saved summary."""
     body = SMALL | params | {"run_id": run_id}
     deployment.call("PipelineApiFunction", "POST", "/api/b3/complete-pipeline", body, status=202)
     for step, function in (STEPS | (TRAINER if params.get("model_type") == "lstm" else {})).items():
@@ -142,7 +144,7 @@ def whole_run(
 
 
 def perform(deployment: Deployment, function: str, step: Step, run_id: str) -> None:
-    """Do a step, as often as it has to be called."""
+    """Call a step's function until it is done."""
     event = {"run_id": run_id} | ({"step": str(step)} if function == TRAINER.get(step) else {})
     answers = [deployment.invoke(function, event)]
     while answers[-1]["status"] == "partial":
@@ -152,14 +154,14 @@ def perform(deployment: Deployment, function: str, step: Step, run_id: str) -> N
     )
 
 
-def count_twice(deployment: Deployment, storage: S3Storage, run_id: str) -> None:
-    """An evaluation that ended between counting its look at the test rows and its record, and is done again."""
+def repeat_evaluation(deployment: Deployment, storage: S3Storage, run_id: str) -> None:
+    """Repeat an evaluation that ended after it was logged and before it was recorded."""
     storage.delete(f"runs/{run_id}/steps/evaluate_model.json")
     deployment.invoke("EvaluateModelFunction", {"run_id": run_id})
 
 
 def own_data(deployment: Deployment) -> None:
-    """A run on a user's own quotes that stops when splitting takes too long."""
+    """Do a run on a user's own quotes that stops when splitting takes too long."""
     body = SMALL | {"run_id": "own", "input_key": "inputs/own.parquet", "wait_seconds": 0}
     deployment.call("PipelineApiFunction", "POST", "/api/b3/load-data", body, status=202)
     given = {"run_id": "own", "input_key": "inputs/own.parquet"}
@@ -168,57 +170,44 @@ def own_data(deployment: Deployment) -> None:
     deployment.invoke(STEPS[Step.PREPROCESS_DATA], given)
     last = {"step": "preprocess_data", "status": "done"}
     timeout = {"error": {"Error": "States.Timeout"}, "started_at": utc_now(), "last": last}
-    assert (
-        deployment.invoke("RecordFailureFunction", {"run_id": "own", **timeout})["code"]
-        == "TIMEOUT"
-    )
+    recorded = deployment.invoke("RecordFailureFunction", {"run_id": "own", **timeout})
+    assert recorded["code"] == "TIMEOUT"
     assert deployment.invoke("ExportRunFunction", {"run_id": "own", "execution": "own.all.1"})
     deployment.call("PipelineApiFunction", "POST", "/api/b3/clear-state")
 
 
 def new_quotes(deployment: Deployment, storage: S3Storage) -> None:
-    """Files that are put into the bucket, a table of corporate actions, and the newest quotes served."""
-    for day in (
-        date(2024, 1, 2),
-        date(2024, 1, 3),
-        date(2024, 1, 4),
-    ):  # the third change tidies up after the first
+    """Ingest files put into the bucket and a table of corporate actions; serve the new quotes."""
+    # the third change tidies up after the first
+    for day in (date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)):
         key = f"inputs/cotahist/COTAHIST_D{day:%d%m%Y}.TXT"
-        storage.put(
-            key,
-            cotahist(
-                [Quote(day, ticker, 30.0) for ticker in SMALL["tickers"]], day.year, f"{day:%Y%m%d}"
-            ),
-        )
+        quotes = [Quote(day, ticker, 30.0) for ticker in SMALL["tickers"]]
+        storage.put(key, cotahist(quotes, day.year, f"{day:%Y%m%d}"))
         event = {
             "detail-type": "Object Created",
             "detail": {"bucket": {"name": BUCKET}, "object": {"key": key}},
         }
         assert deployment.invoke("IngestQuotesFunction", event)["changed"] is True
     storage.put("lake/actions/overrides.csv", b"ticker,date,split_factor\nPETR4,2024-01-03,2\n")
-    assert (
-        deployment.invoke("IngestQuotesFunction", {"key": "lake/actions/overrides.csv"})["changed"]
-        is True
-    )
+    overrides = deployment.invoke("IngestQuotesFunction", {"key": "lake/actions/overrides.csv"})
+    assert overrides["changed"] is True
     published = deployment.invoke("PublishServingFunction", {"refresh": True})
     assert (published["published"], published["as_of"]) == (True, "2024-01-04")
 
 
 def versions(deployment: Deployment, first: str, second: str) -> None:
-    """Forecasts, also of a version that is not live; promotion and the way back."""
+    """Predict, also with a version that is not live; promote and roll back."""
     deployment.restart("PredictFunction")
-    api, predict = "PipelineApiFunction", "PredictFunction"
-    assert (
-        deployment.call(predict, "POST", "/predict", {"ticker": "PETR4"})["model_version"] == first
-    )
-    deployment.call(predict, "POST", "/predict", {"ticker": "PETR4", "model_version": second})
-    deployment.call(
-        predict,
-        "POST",
-        "/predict",
-        {"ticker": "PETR4", "model_version": "20200101-00000000"},
-        status=404,
-    )
+    api = "PipelineApiFunction"
+    predict = "PredictFunction"
+
+    asked = {"ticker": "PETR4"}
+    live = deployment.call(predict, "POST", "/predict", asked)
+    assert live["model_version"] == first
+    deployment.call(predict, "POST", "/predict", asked | {"model_version": second})
+    unknown = {"model_version": "20200101-00000000"}
+    deployment.call(predict, "POST", "/predict", asked | unknown, status=404)
+
     deployment.call(api, "GET", "/api/b3/models")
     moved = deployment.call(api, "POST", "/api/b3/models/rf/promote", {"model_version": second})
     assert (moved["from"], moved["to"]) == (first, second)
@@ -226,17 +215,19 @@ def versions(deployment: Deployment, first: str, second: str) -> None:
 
 
 def denied(held: list[Grant], needed: set[Use]) -> list[Use]:
-    """What is needed and not granted."""
+    """Permissions that are needed and not granted."""
     return sorted(use for use in needed if not any(grant.covers(*use) for grant in held))
 
 
 @pytest.mark.parametrize("function", functions())
-def test_a_function_may_do_all_that_it_has_to(uses: dict[str, set[Use]], function: str) -> None:
+def test_a_function_is_granted_every_permission_that_it_needs(
+    uses: dict[str, set[Use]], function: str
+) -> None:
     assert denied(grants(function), uses[function]) == []
 
 
 @pytest.mark.parametrize("function", functions())
-def test_a_function_could_spare_nothing_that_it_may_do(
+def test_a_function_is_granted_no_permission_that_it_does_not_need(
     uses: dict[str, set[Use]], function: str
 ) -> None:
     held = grants(function)
@@ -250,7 +241,7 @@ def test_a_function_could_spare_nothing_that_it_may_do(
 
 
 @pytest.mark.parametrize("function", functions())
-def test_parts_of_an_upload_may_be_cleared_where_files_are_written(function: str) -> None:
+def test_uploads_can_be_aborted_where_files_are_written(function: str) -> None:
     held = {
         action: {g.resource for g in grants(function) if g.action == action}
         for action in ("s3:PutObject", *UNSEEN)
@@ -261,7 +252,7 @@ def test_parts_of_an_upload_may_be_cleared_where_files_are_written(function: str
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_a_state_machine_may_call_what_its_definition_names_and_nothing_else(machine: str) -> None:
+def test_a_state_machine_may_call_exactly_what_its_definition_names(machine: str) -> None:
     definition = yaml_parse((ROOT / "infra" / MACHINES[machine]).read_text(encoding="utf-8"))
     names = RESOURCES[machine]["Properties"]["DefinitionSubstitutions"]
     states = list(definition["States"].values())
@@ -289,7 +280,7 @@ def test_a_state_machine_may_call_what_its_definition_names_and_nothing_else(mac
     assert sorted(needed) == sorted(g for g in grants(machine) if not g.action.startswith("logs:"))
 
 
-def test_every_function_of_the_state_machine_is_a_step_or_tells_how_it_ended() -> None:
+def test_the_state_machine_calls_steps_failure_recording_and_export_only() -> None:
     invoked = {
         grant.resource for grant in grants("Pipeline") if grant.action == "lambda:InvokeFunction"
     }
