@@ -1,1 +1,1 @@
-"""What predictions are made from: the snapshot of the newest features of every ticker, and what may go live on it."""
+"""Answers forecasts from the live model versions and the newest snapshot of features."""

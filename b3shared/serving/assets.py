@@ -1,4 +1,4 @@
-"""The list of tickers that the front end searches."""
+"""Searches the list of tickers, for the front end."""
 
 import unicodedata
 from typing import Any
@@ -13,10 +13,10 @@ MAX_PAGE_SIZE = 100
 def list_assets(
     snapshot: Snapshot, search: str = "", page: int = 1, page_size: int = 20
 ) -> dict[str, Any]:
-    """Tickers and companies whose ticker or name contains ``search``, a page at a time.
+    """Return one page of the tickers whose ticker or company name contains ``search``.
 
     Args:
-        snapshot: what is served.
+        snapshot: the one that is served.
         search: at least 3 characters, or none; case and accents do not matter.
         page: from 1.
         page_size: 1 to 100.
@@ -25,6 +25,7 @@ def list_assets(
         InvalidParameterError: Out of these bounds.
     """
     wanted = _plain(search)
+
     if search.strip() and len(wanted) < MIN_SEARCH:
         raise InvalidParameterError(
             f"search = {search!r}: at least {MIN_SEARCH} characters are needed, or none"
@@ -33,6 +34,7 @@ def list_assets(
         raise InvalidParameterError(f"page = {page}: 1 or more is allowed")
     if not 1 <= page_size <= MAX_PAGE_SIZE:
         raise InvalidParameterError(f"page_size = {page_size}: 1 to {MAX_PAGE_SIZE} is allowed")
+
     pairs = zip(snapshot.ticker.tolist(), snapshot.company.tolist(), strict=True)
     found = [
         (ticker, company)
@@ -41,6 +43,7 @@ def list_assets(
     ]
     pages = -(-len(found) // page_size)
     shown = found[(page - 1) * page_size : page * page_size]
+
     return {
         "assets": [{"ticker": ticker, "company": company} for ticker, company in shown],
         "pagination": {
@@ -55,6 +58,6 @@ def list_assets(
 
 
 def _plain(text: str) -> str:
-    """Without accents, in capitals, words apart by one space."""
+    """Return a text without accents, in capitals, with one space between words."""
     letters = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return " ".join("".join(letters).upper().split())

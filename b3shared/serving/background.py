@@ -1,4 +1,4 @@
-"""Work beside a request: it never waits longer than it must, whatever the storage does."""
+"""Runs slow work in a thread, so that a request waits for it a limited time."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from b3shared.core.errors import SourceUnavailableError
 
 @dataclass
 class Task[T]:
-    """Work under way in a thread of its own, or ended.
+    """Work that runs in a thread of its own, or has ended.
 
     Attributes:
         began: seconds on the caller's clock.
@@ -25,7 +25,7 @@ class Task[T]:
 
 
 def begin[T](work: Callable[[], T], name: str, now: float = 0.0) -> Task[T]:
-    """Start some work in a thread that does not keep the process alive.
+    """Start work in a thread that does not keep the process alive.
 
     Args:
         work: what to do.
@@ -47,7 +47,17 @@ def begin[T](work: Callable[[], T], name: str, now: float = 0.0) -> Task[T]:
 
 
 def within[T](seconds: float, work: Callable[[], T], what: str) -> T:
-    """The result of some work, or its error; SourceUnavailableError, naming ``what``, if it takes longer."""
+    """Run some work and return its result, waiting a limited time.
+
+    Args:
+        seconds: how long to wait.
+        work: what to do.
+        what: name of what is read, for the error.
+
+    Raises:
+        SourceUnavailableError: The work takes longer.
+        Exception: What the work raises.
+    """
     task = begin(work, what)
     if not task.ended.wait(seconds):
         raise SourceUnavailableError(

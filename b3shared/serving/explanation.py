@@ -1,4 +1,4 @@
-"""Why a version says what it says of one row."""
+"""Explains the forecast of one row by the features that move it most."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from b3shared.models.scorer import Scorer
 
 REASONS = 5
 """Features that an explanation names."""
-SAID = 3
-"""Of these, how many the summary names on either side."""
+NAMED = 3
+"""Features that the summary names on either side."""
 
 
 def explain(
@@ -25,7 +25,7 @@ def explain(
     forecast: Forecast,
     skill: str,
 ) -> dict[str, Any]:
-    """How the forecast changes when one feature at a time takes its median of the training rows.
+    """Explain a forecast by replacing one feature at a time with its median in the training.
 
     Occlusion (Zeiler and Fergus 2014; Covert et al. 2021): all features in one batched call.
     Effects need not add up.
@@ -36,14 +36,14 @@ def explain(
             every session.
         volatility: of the row, as the forecast was made with.
         action: code into :data:`b3shared.core.vocabulary.CLASSES`.
-        forecast: what the version says of the window, its one row.
+        forecast: what the version predicts for the window, its one row.
         skill: the verdict of the version's evaluation.
 
     Returns:
         ``summary`` (sentences: the most probable class, the action, the skill, the features for and
         against it), ``method`` and ``reasons``: the strongest features with their value in the
         newest session, the median, the effect: by how much the action's probability falls without
-        the feature (below 0: it rises), and the same of the return, None where the version says
+        the feature (below 0: it rises), and the same of the return, None where the version predicts
         none. The action's effect ranks them.
     """
     probability = forecast.probabilities[0]
@@ -51,6 +51,7 @@ def explain(
     which = np.arange(len(medians))
     occluded = np.repeat(window[None], len(medians), axis=0)
     occluded[which, ..., which] = medians.reshape(-1, *[1] * (window.ndim - 1))
+
     without = scorer.score(occluded, np.full(len(medians), volatility))
     effect = probability[action] - without.probabilities[:, action]
     on_return = (
@@ -58,6 +59,7 @@ def explain(
         if forecast.returns is None or without.returns is None
         else forecast.returns[0] - without.returns
     )
+
     newest = np.atleast_2d(window)[-1]
     reasons = [
         {
@@ -79,7 +81,7 @@ def explain(
 
 
 def _called(scorer: Scorer, forecast: Forecast, action: int) -> list[str]:
-    """The most probable class, and the action where it is another one, each with its chance."""
+    """Return sentences with the most probable class and, if it differs, the action."""
     chances = forecast.probabilities[0]
     likeliest = int(np.argmax(chances))
     sentences = [f"Most likely: {_chance(scorer, chances, likeliest)}."]
@@ -95,7 +97,7 @@ def _called(scorer: Scorer, forecast: Forecast, action: int) -> list[str]:
 
 
 def _contradiction(scorer: Scorer, forecast: Forecast, proposed: int) -> str:
-    """Why the side that a rule proposed is not called."""
+    """State why the action that the rule proposed was not taken."""
     chances = forecast.probabilities[0]
     other = SELL if proposed == BUY else BUY
     opening = f"Leaning to {_chance(scorer, chances, proposed)}, but"
@@ -106,7 +108,7 @@ def _contradiction(scorer: Scorer, forecast: Forecast, proposed: int) -> str:
 
 
 def _chance(scorer: Scorer, chances: FloatArray, code: int) -> str:
-    """A class with its probability and its share of the training rows."""
+    """Return a class with its probability and its share of the training rows."""
     return (
         f"{CLASSES[code]} ({_percent(chances[code])}, usually {_percent(scorer.base_rates[code])})"
     )
@@ -121,9 +123,9 @@ def _sentence(words: str) -> str:
 
 
 def _sides(reasons: list[dict[str, Any]]) -> list[str]:
-    """The features that speak for the action, and those that speak against it."""
-    favouring = [r["feature"] for r in reasons if r["effect"] > 0][:SAID]
-    opposing = [r["feature"] for r in reasons if r["effect"] < 0][:SAID]
+    """Return sentences with the features for the action and those against it."""
+    favouring = [r["feature"] for r in reasons if r["effect"] > 0][:NAMED]
+    opposing = [r["feature"] for r in reasons if r["effect"] < 0][:NAMED]
     sides = [("For it", favouring), ("Against it", opposing)]
-    said = [f"{word}: {', '.join(names)}." for word, names in sides if names]
-    return said or ["No single feature moves it."]
+    sentences = [f"{word}: {', '.join(names)}." for word, names in sides if names]
+    return sentences or ["No single feature moves it."]

@@ -1,4 +1,4 @@
-"""What is live, kept in memory: the release, its snapshot, its versions.
+"""Keeps what is live in memory: the release, its snapshot and its versions.
 
 A look at the storage runs in a thread of its own. A request that has something to answer from waits
 a moment for it and no longer, so a storage that is slow, hangs or fails costs no request its
@@ -21,24 +21,24 @@ from b3shared.serving.version_cache import VersionCache
 from b3shared.storage import Storage
 
 CHECK_SECONDS = 60.0
-"""The release is looked at once in so many seconds at most by requests that can be answered."""
+"""Seconds between two looks at the release while requests can be answered."""
 RETRY_SECONDS = 1.0
-"""The same by requests that nothing can answer yet: what was promoted just now is seen soon."""
+"""Seconds between two looks while a request cannot be answered, to see a promotion soon."""
 MOMENT_SECONDS = 0.25
-"""How long a request that can be answered waits for a look. S3 needs a tenth of it."""
+"""Seconds that a request waits for a look if it can be answered; S3 needs a tenth of it."""
 COLD_SECONDS = 8.0
-"""How long a request waits where it cannot be answered without the storage.
+"""Seconds that a request waits for a look if it cannot be answered without it.
 
 The function's time-out is longer.
 """
 HUNG_SECONDS = 30.0
-"""After so long a look that has not ended is given up, and the next one begins."""
+"""Seconds after which a look that has not ended is given up and the next one begins."""
 
 _LOG = logging.getLogger(__name__)
 
 
 class Live:
-    """Follows ``serving/release.json`` with one conditional read a minute at most.
+    """Follows ``serving/release.json``, reading it once a minute at most.
 
     A request for a model that nothing can answer makes the next look due after a second.
 
@@ -74,7 +74,7 @@ class Live:
         self._unchecked: str | None = None
 
     def refresh(self) -> None:
-        """Look whether the release has changed, if the last look is long enough ago.
+        """Check whether the release has changed, if the last check is long enough ago.
 
         What a look finds is served from the next call on; a request sees one state from its
         beginning to its end.
@@ -106,7 +106,7 @@ class Live:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The newest snapshot; NothingLiveError if there is none."""
+        """Return the newest snapshot; raise NothingLiveError if there is none."""
         if self._served.snapshot is None:
             raise NothingLiveError(self._why_no_snapshot())
         return self._served.snapshot
@@ -136,7 +136,7 @@ class Live:
             ) from error
 
     def skill(self, model_type: str, version: Version) -> str:
-        """Return what the evaluation could show of a version: "none", "weak" or "proven"."""
+        """Return the skill that the evaluation found in a version: "none", "weak" or "proven"."""
         evaluated = str(version.manifest.get("evaluated", {}).get("skill", "none"))
         pair = self._served.pairs.get(model_type)
         if pair is None or pair[1].name != version.name:
@@ -144,7 +144,7 @@ class Live:
         return self._served.skill.get(model_type, evaluated)
 
     def doubts(self, model_type: str, version: Version) -> list[str]:
-        """List why an answer of a version may not be what the release asks for."""
+        """List the reasons why a version's answer may differ from what the release asks for."""
         served = self._served
         pair = served.pairs.get(model_type)
         of_version = None
@@ -155,7 +155,7 @@ class Live:
         return [reason for reason in reasons if reason]
 
     def _can_answer(self, model_type: str, name: str | None) -> bool:
-        """Whether a request can be answered without another look.
+        """Return whether a request can be answered without another look.
 
         A version that is not live is read from the registry, so it only needs a snapshot.
         """
@@ -165,7 +165,7 @@ class Live:
         return (pair is not None and pair[1].name == name) or self._served.snapshot is not None
 
     def _refresh(self, can_answer: Callable[[], bool]) -> None:
-        """Begin a look if one is due, and wait for it: a moment if the request can be answered."""
+        """Begin a look if one is due, and wait for it: briefly if the request can be answered."""
         self._adopt()
         answers = can_answer()
         due = self._is_due(CHECK_SECONDS if answers else RETRY_SECONDS)
@@ -178,7 +178,7 @@ class Live:
             self._adopt()
 
     def _is_due(self, wait: float) -> bool:
-        """Whether it is time for the next look; one that hangs delays it, and not for ever."""
+        """Return whether the next look is due; one that hangs delays it for a limited time."""
         now = self._clock()
         if self._look:
             if now - self._look.began < HUNG_SECONDS:
@@ -187,13 +187,13 @@ class Live:
         return self._checked is None or now - self._checked >= wait
 
     def _begin(self) -> Task[Served]:
-        """Begin a look. One that was given up is forgotten, whatever it finds."""
+        """Begin a look, and forget one that was given up."""
         served = self._served
         reader = ReleaseReader(self.storage, self.namespace, self._versions)
         return begin(lambda: reader.read(served), "release", self._clock())
 
     def _adopt(self) -> None:
-        """Serve what the look has found, if it has ended."""
+        """Serve what the look found, if it has ended."""
         look = self._look
         if look is None or not look.ended.is_set():
             return
@@ -232,7 +232,7 @@ _UNREAD = "what is live could not be read: try again in a minute; the log of pre
 
 
 def _fits(snapshot: Snapshot, version: Version) -> bool:
-    """Whether a snapshot has the input of a version."""
+    """Return whether a snapshot has the input of a version."""
     try:
         check_fits(snapshot, version)
     except B3Error:

@@ -1,4 +1,4 @@
-"""A forecast for a ticker, with its reasons and everything that keeps it from looking better than it is."""
+"""Answers forecasts for tickers, with their reasons and their limits."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -18,7 +18,10 @@ from b3shared.serving.snapshot import Snapshot
 from b3shared.serving.version import Version
 
 FRESH_SESSIONS = 3
-"""Sessions of the exchange since a ticker's last one up to which an answer is fresh: a long weekend, a late file."""
+"""Sessions since a ticker's newest quote up to which an answer counts as fresh.
+
+They allow for a long weekend and a late file.
+"""
 OTHER_FEATURES = "the features have changed since this version learned: retrain"
 SUCCESS = "Prediction completed successfully"
 
@@ -32,12 +35,13 @@ class Predictor:
     """
 
     def __init__(self, live: Live, today: Callable[[], date]) -> None:
-        self.live, self.today = live, today
+        self.live = live
+        self.today = today
 
     def predict(
         self, ticker: str, model_type: str = DEFAULT_MODEL_TYPE, model_version: str | None = None
     ) -> dict[str, Any]:
-        """The whole answer for one ticker.
+        """Return the complete answer for one ticker.
 
         Args:
             ticker: trimmed and put in capitals.
@@ -56,6 +60,7 @@ class Predictor:
         kind, snapshot, version = self._ask(model_type, model_version)
         row = find(snapshot, ticker)
         window = check_usable(snapshot, row, version)
+
         forecast = version.scorer.score(window[None], snapshot.volatility[[row]])
         return self._answer(snapshot, row, kind, version, window, forecast) | {
             "requested_model_type": model_type
@@ -67,7 +72,7 @@ class Predictor:
         model_type: str = DEFAULT_MODEL_TYPE,
         model_version: str | None = None,
     ) -> dict[str, Any]:
-        """One short row per ticker, and the reason for every ticker without a forecast.
+        """Return one short row per ticker, and the reason for every ticker without a forecast.
 
         Args:
             tickers: None for all of the snapshot; one that is named twice is answered once.
@@ -80,6 +85,7 @@ class Predictor:
         kind, snapshot, version = self._ask(model_type, model_version)
         asked = snapshot.ticker.tolist() if tickers is None else tickers
         scores = score_tickers(snapshot, version, dict.fromkeys(t.strip().upper() for t in asked))
+
         predictions = []
         if scores.forecast is not None:
             predictions = [
@@ -105,7 +111,7 @@ class Predictor:
         }
 
     def _ask(self, model_type: str, model_version: str | None) -> tuple[str, Snapshot, Version]:
-        """Type, snapshot and version of a request."""
+        """Return the type, the snapshot and the version of a request."""
         kind = model_spec(model_type).name
         snapshot, version = self.live.ask(kind, model_version)
         check_fits(snapshot, version)
@@ -123,8 +129,10 @@ class Predictor:
         metadata = version.scorer.metadata
         action = int(version.scorer.decide(forecast)[0])
         of_window = window.shape if version.scorer.takes_sequences else (None, None)
+
         reasons = self._degraded(snapshot, row, kind, version)
         skill = self.live.skill(kind, version)
+
         return {
             "status": "success",
             "message": "; ".join(reasons) or SUCCESS,
@@ -165,6 +173,7 @@ class Predictor:
         n: int,
     ) -> dict[str, Any]:
         reasons = self._degraded(snapshot, row, kind, version)
+
         return {
             "ticker": str(snapshot.ticker[row]),
             "prediction": CLASSES[int(actions[n])],
@@ -177,17 +186,18 @@ class Predictor:
         }
 
     def _age(self, snapshot: Snapshot, row: int) -> int:
-        """Sessions of the exchange between the row's and today: those that the data could have and do not."""
+        """Count the sessions of the exchange from the row's newest one until today."""
         return int(snapshot.age[row]) + snapshot.sessions_until(self.today())
 
     def _degraded(self, snapshot: Snapshot, row: int, kind: str, version: Version) -> list[str]:
-        """What keeps the answer from being what a fresh one would be; empty if nothing does."""
+        """List the reasons why the answer is not as good as a fresh one."""
         reasons = []
         if (age := self._age(snapshot, row)) > FRESH_SESSIONS:
             reasons.append(f"the newest quote is of {snapshot.date[row]}, {age} sessions ago")
         if behind := int(snapshot.age[row]):
+            plural = "s" if behind > 1 else ""
             reasons.append(
-                f"the ticker did not trade in the market's last {behind} session{'s' if behind > 1 else ''}"
+                f"the ticker did not trade in the market's last {behind} session{plural}"
             )
         if learned_from_other_features(version.manifest, snapshot.features_version):
             reasons.append(OTHER_FEATURES)

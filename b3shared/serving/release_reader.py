@@ -24,13 +24,13 @@ Pair = tuple[Snapshot, Version]
 
 @dataclass(frozen=True)
 class Served:
-    """What answers are made from; replaced as a whole, never changed.
+    """The snapshot and the versions that answers are made from. Replaced, never changed.
 
     Attributes:
         snapshot: the newest good one, and ``snapshot_key``, where it was read.
         pairs: model type -> what answers for it. Where the newest snapshot and version do not work
             together, a pair holds the one that did before.
-        skill: model type -> what the evaluation showed of the live version.
+        skill: model type -> the skill that the evaluation found in the live version.
         doubts: model type -> why its pair is not what the release names.
         broken: why the snapshot that the release names is not served; None if it is.
         etag: of the release; None where something of it could not be served, and is tried again.
@@ -92,7 +92,7 @@ class ReleaseReader:
         )
 
     def _snapshot(self, key: str | None, before: Served) -> tuple[Snapshot | None, str | None]:
-        """Return the snapshot that the release names; else the one before it, and why."""
+        """Return the snapshot of the release, or else the one before it and the reason."""
         if key in (None, before.snapshot_key):
             return before.snapshot, None
 
@@ -115,7 +115,7 @@ class ReleaseReader:
     def _pair(
         self, key: ModelKey, name: str, snapshot: Snapshot | None, before: Served
     ) -> tuple[Pair | None, str | None]:
-        """Return what is to answer for a model, and why it is not what the release names."""
+        """Return what answers for a model, and the reason if the release names something else."""
         old = before.pairs.get(key.model_type)
         version: Version | None = None
         try:

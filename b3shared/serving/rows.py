@@ -1,4 +1,4 @@
-"""A ticker's row of a snapshot: found, usable by a version, or the reason why not."""
+"""Finds a ticker's row in a snapshot, and checks that a version can use it."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -19,15 +19,16 @@ from b3shared.serving.version import Version
 from b3shared.serving.windows import NO_ROW, longest_gap
 
 GONE_SESSIONS = 20
-"""Sessions of the market without the ticker after which it is taken for delisted, renamed or suspended."""
+"""Sessions without a ticker after which it counts as delisted, renamed or suspended."""
 
 
 def find(snapshot: Snapshot, ticker: str) -> int:
-    """Row of a ticker, trimmed and in capitals; UnknownTickerError says what else it may be."""
+    """Return the row of a ticker; else raise UnknownTickerError, which names similar ones."""
     wanted = ticker.strip().upper()
     row = int(np.searchsorted(snapshot.ticker, wanted))
     if row < len(snapshot.ticker) and snapshot.ticker[row] == wanted:
         return row
+
     # the first letter is seldom mistyped, and comparing with every ticker would make a long batch
     # of unknown ones slow
     near = get_close_matches(
@@ -40,18 +41,25 @@ def find(snapshot: Snapshot, ticker: str) -> int:
 
 
 def check_fits(snapshot: Snapshot, version: Version) -> None:
-    """IncompatibleFeaturesError unless the snapshot has the version's features, in its order, and sessions enough."""
+    """Raise IncompatibleFeaturesError unless the snapshot has the input of the version.
+
+    It needs the version's features in their order, and windows that are long enough.
+    """
     offered = snapshot.names.get(version.offer, ())
     if offered != version.scorer.feature_names:
         raise IncompatibleFeaturesError(
-            f"version {version.name} needs {len(version.scorer.feature_names)} features {version.offer}, which the "
-            f"snapshot of {snapshot.as_of} does not have: make the version live, and the next snapshot has them",
+            f"version {version.name} needs {len(version.scorer.feature_names)} features "
+            f"{version.offer}, which the snapshot of {snapshot.as_of} does not have: "
+            "make the version live, and the next snapshot has them",
             missing=[name for name in version.scorer.feature_names if name not in offered],
         )
-    have, needed = snapshot.lookback, _lookback(version)
+
+    have = snapshot.lookback
+    needed = _lookback(version)
     if have < needed:
         raise IncompatibleFeaturesError(
-            f"version {version.name} looks back {needed} sessions; the snapshot of {snapshot.as_of} holds {have}: "
+            f"version {version.name} looks back {needed} sessions; "
+            f"the snapshot of {snapshot.as_of} holds {have}: "
             "make the version live, and the next snapshot has them",
             have=have,
             needed=needed,
@@ -59,16 +67,18 @@ def check_fits(snapshot: Snapshot, version: Version) -> None:
 
 
 def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
-    """The input of the version for a row: (features,), or (lookback, features) for a model of sequences.
+    """Return the version's input for a row, or raise if the row cannot be used.
+
+    Returns:
+        (features,), or (lookback, features) for a model of sequences.
 
     Raises:
         UnknownTickerError: The ticker is gone from the market, or is none of the tickers or kinds
-            of paper that the version learnt.
+            of paper that the version was trained on.
         TooLittleHistoryError: Features are missing, the ticker trades less than those that the
-            version learnt from, or its window jumps over more sessions of the market than a window
-            of the training may.
+            version was trained on, or its window has a larger gap than the version allows.
     """
-    _check_learnt(snapshot, row, version)
+    _check_trained_on(snapshot, row, version)
     _check_traded(snapshot, row)
     window: FloatArray = snapshot.windows[version.offer][row, -_lookback(version) :]
     if not np.isfinite(window).all():
@@ -79,7 +89,7 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
 
 
 def not_among(ticker: str, version: str, tickers: Sequence[str]) -> UnknownTickerError:
-    """Build the error for a ticker that is not one of the few that a version learnt."""
+    """Build the error for a ticker that the version was not trained on."""
     return UnknownTickerError(
         f"version {version} learnt {len(tickers)} tickers, and {ticker} is not among them",
         ticker=ticker,
@@ -87,8 +97,8 @@ def not_among(ticker: str, version: str, tickers: Sequence[str]) -> UnknownTicke
     )
 
 
-def _check_learnt(snapshot: Snapshot, row: int, version: Version) -> None:
-    """UnknownTickerError for a ticker of another universe than that of the version."""
+def _check_trained_on(snapshot: Snapshot, row: int, version: Version) -> None:
+    """Raise UnknownTickerError if the version was not trained on tickers such as this one."""
     ticker = str(snapshot.ticker[row])
     universe = universe_of(version.manifest["params"])
     if universe.tickers and ticker not in universe.tickers:
@@ -106,7 +116,7 @@ def _check_learnt(snapshot: Snapshot, row: int, version: Version) -> None:
 
 
 def _check_traded(snapshot: Snapshot, row: int) -> None:
-    """UnknownTickerError for a ticker that is gone from the market."""
+    """Raise UnknownTickerError if the ticker no longer trades."""
     ticker = str(snapshot.ticker[row])
     missed = int(snapshot.age[row])
     if missed <= GONE_SESSIONS:
@@ -167,15 +177,21 @@ def _why_incomplete(
 
 
 def check_gap(snapshot: Snapshot, row: int, version: Version) -> None:
-    """TooLittleHistoryError if two neighbours in a full window lie more sessions apart than the version allows."""
-    lookback, allowed = _lookback(version), version.params.max_gap
+    """Raise TooLittleHistoryError if two neighbours in a full window lie too far apart.
+
+    The version's ``max_gap`` says how many sessions are allowed.
+    """
+    lookback = _lookback(version)
+    allowed = version.params.max_gap
     if lookback == 1:
         return
+
     gap = int(longest_gap(snapshot.slots[version.offer][row, -lookback:]))
     if gap > allowed:
         raise TooLittleHistoryError(
-            f"{snapshot.ticker[row]} trades too seldom: two of its newest {lookback} usable sessions lie {gap} sessions of "
-            f"the market apart, and version {version.name} learnt from windows with at most {allowed}",
+            f"{snapshot.ticker[row]} trades too seldom: two of its newest {lookback} usable "
+            f"sessions lie {gap} sessions of the market apart, and version {version.name} learnt "
+            f"from windows with at most {allowed}",
             gap=gap,
             allowed=allowed,
         )
@@ -184,7 +200,10 @@ def check_gap(snapshot: Snapshot, row: int, version: Version) -> None:
 def expected(
     snapshot: Snapshot, row: int, version: Version, forecast: Forecast, n: int
 ) -> dict[str, Any]:
-    """The ``n``-th return of a forecast as return and price, with its interval; None for a version that says none."""
+    """Return the ``n``-th return of a forecast as return and price, with its interval.
+
+    Each is None for a version that predicts no return.
+    """
     close = float(snapshot.close[row])
     found: dict[str, Any] = {
         "predicted_return": None,
@@ -195,7 +214,9 @@ def expected(
     scale = version.scorer.return_scale
     if scale is None or forecast.returns is None or forecast.intervals is None:
         return found
-    returns, (low, high) = float(forecast.returns[n]), forecast.intervals[n].tolist()
+
+    returns = float(forecast.returns[n])
+    low, high = forecast.intervals[n].tolist()
     interval = {"level": scale.level, "return_low": low, "return_high": high}
     interval |= {"price_low": close * (1.0 + low), "price_high": close * (1.0 + high)}
     return found | {
@@ -206,12 +227,12 @@ def expected(
 
 
 def _lookback(version: Version) -> int:
-    """Sessions that the version's input spans."""
+    """Return the number of sessions in the version's input."""
     return version.params.lookback if version.scorer.takes_sequences else 1
 
 
 def _successor(snapshot: Snapshot, row: int) -> str | None:
-    """A ticker that trades under the same ISIN."""
+    """Return the one other ticker that trades under the same ISIN, if there is one."""
     isin = snapshot.isin[row]
     same = np.flatnonzero(
         (snapshot.isin == isin) & (snapshot.isin != "") & (snapshot.age <= GONE_SESSIONS)

@@ -1,4 +1,4 @@
-"""Scores tickers of a snapshot with a version: one way for every answer, in Python and over HTTP."""
+"""Scores tickers of a snapshot with a version, alike in Python and over HTTP."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

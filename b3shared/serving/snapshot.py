@@ -1,4 +1,4 @@
-"""The newest features of every ticker of the lake, made once a session so that a prediction needs no history."""
+"""Holds the newest features of every ticker, so that a prediction needs no history."""
 
 import datetime
 import hashlib
@@ -38,7 +38,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Features at the newest sessions of every ticker, and what an answer says beside the forecast.
+    """The newest features of every ticker, and the other facts that an answer states.
 
     The windows are those that a training on the same quotes would make
     (:func:`b3shared.pipeline.serving_snapshot.newest_windows`). Two things differ: tickers too
@@ -88,11 +88,14 @@ class Snapshot:
 
     @property
     def lookback(self) -> int:
-        """Rows in a window; 1 for a snapshot of schema 1, whose earlier rows are not those of a training."""
+        """Return the number of rows in a window.
+
+        It is 1 for a snapshot of schema 1, whose earlier rows are not those of a training.
+        """
         return min((slots.shape[1] for slots in self.slots.values()), default=1)
 
     def sessions_until(self, day: datetime.date) -> int:
-        """How many sessions of the exchange lie after ``as_of`` and before a day.
+        """Count the sessions of the exchange after ``as_of`` and before a day.
 
         Exact as far as ``upcoming`` reaches. Beyond, every weekday counts, so holidays count too.
         """
@@ -125,8 +128,10 @@ class Snapshot:
             **{f"window_{version}": window for version, window in self.windows.items()},
             **{f"slots_{version}": slots for version, slots in self.slots.items()},
         )
+
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         key = f"{PREFIX}/{self.as_of}-{digest}.npz"
+
         offered = {version: list(names) for version, names in self.names.items()}
         offer = {
             "schema": SCHEMA,
@@ -151,6 +156,7 @@ class Snapshot:
                 raise ArtifactCorruptError(
                     f"the snapshot has schema {schema}; 1 to {SCHEMA} are known"
                 )
+
             offers = [
                 name.removeprefix("window_") for name in stored.files if name.startswith("window_")
             ]
@@ -180,7 +186,7 @@ def _weekdays_after(day: np.datetime64) -> Array:
 
 
 def describe(snapshot: Snapshot) -> dict[str, Any]:
-    """What was published, as JSON types."""
+    """Count the tickers of a snapshot, as JSON types."""
     complete = {
         v: int(np.isfinite(w[:, -1]).all(axis=1).sum()) for v, w in snapshot.windows.items()
     }

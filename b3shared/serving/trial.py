@@ -1,6 +1,7 @@
-"""Checks of what is to be served: what loads but cannot answer must not replace what answers.
+"""Checks that a snapshot and a version can answer before they are served.
 
-A version and a snapshot are checked by themselves, and together by one answer from start to end.
+What loads but cannot answer must not replace what answers. A version and a
+snapshot are checked by themselves, and together by one answer from start to end.
 """
 
 from typing import get_args
@@ -36,7 +37,10 @@ _KINDS = {
 
 
 def check_snapshot(snapshot: Snapshot) -> None:
-    """ArtifactCorruptError unless a snapshot's arrays are of the right kinds, of one length, and in order."""
+    """Raise ArtifactCorruptError unless the arrays of a snapshot are valid.
+
+    They must be of the right kinds, of one length, and in order.
+    """
     count = len(snapshot.ticker)
     if not count:
         _refuse("the snapshot has no ticker")
@@ -45,7 +49,8 @@ def check_snapshot(snapshot: Snapshot) -> None:
         column = getattr(snapshot, name)
         if column.dtype.kind != _KINDS[name] or column.shape != (count,):
             _refuse(
-                f"the snapshot's {name} is {column.dtype} {column.shape}, not one value for each of {count} tickers"
+                f"the snapshot's {name} is {column.dtype} {column.shape}, "
+                f"not one value for each of {count} tickers"
             )
 
     if (snapshot.ticker[1:] <= snapshot.ticker[:-1]).any():
@@ -62,7 +67,10 @@ def check_snapshot(snapshot: Snapshot) -> None:
 
 
 def _check_windows(snapshot: Snapshot, name: str, lookback: int) -> None:
-    """Refuse windows that are not (tickers, rows, features), or whose rows could be answered without a volatility."""
+    """Raise ArtifactCorruptError unless a set of windows is valid.
+
+    Windows are (tickers, rows, features), and each row with features needs a volatility.
+    """
     window = snapshot.windows[name]
     shape = (len(snapshot.ticker), lookback, len(snapshot.names[name]))
     if window.dtype != np.float32 or window.shape != shape or not lookback:
@@ -73,7 +81,8 @@ def _check_windows(snapshot: Snapshot, name: str, lookback: int) -> None:
     slots = snapshot.slots.get(name)
     if slots is not None and (slots.dtype.kind != "i" or slots.shape != shape[:2]):
         _refuse(
-            f"the snapshot's sessions of {name} are {slots.dtype} {slots.shape}, not numbers {shape[:2]}"
+            f"the snapshot's sessions of {name} are {slots.dtype} {slots.shape}, "
+            f"not numbers {shape[:2]}"
         )
 
     usable = np.isfinite(window[:, -1]).all(axis=1)
@@ -83,11 +92,13 @@ def _check_windows(snapshot: Snapshot, name: str, lookback: int) -> None:
 
 
 def check_version(version: Version) -> None:
-    """ArtifactCorruptError unless a version's parts agree with each other and it scores a row of medians."""
-    scorer, metadata = version.scorer, version.scorer.metadata
+    """Raise ArtifactCorruptError unless a version's parts agree and it scores a row of medians."""
+    scorer = version.scorer
+    metadata = scorer.metadata
     names = scorer.feature_names
     if list(names) != list(version.manifest.get("features", names)):
         _refuse(f"the model of version {version.name} takes other features than its manifest names")
+
     for part in ("importance", "medians", "base_rates", "calibration", "decision"):
         if part not in metadata:
             _refuse(f"version {version.name} has no {part}")
@@ -96,13 +107,15 @@ def check_version(version: Version) -> None:
 
     if metadata["decision"] not in get_args(Decision):
         _refuse(
-            f"version {version.name} decides by {metadata['decision']!r}, which is no rule of this code"
+            f"version {version.name} decides by {metadata['decision']!r}, "
+            "which is no rule of this code"
         )
 
     rates = scorer.base_rates
     if rates.shape != (len(CLASSES),) or not (np.isfinite(rates) & (rates > 0)).all():
         _refuse(
-            f"version {version.name} has base rates {rates.tolist()}: one positive share for each class is needed"
+            f"version {version.name} has base rates {rates.tolist()}: "
+            "one positive share for each class is needed"
         )
 
     row = np.asarray(metadata["medians"], dtype=np.float32)
@@ -115,6 +128,7 @@ def _check_forecast(version: Version, forecast: Forecast) -> None:
     probabilities = forecast.probabilities
     if probabilities.shape != (1, len(CLASSES)) or not np.isfinite(probabilities).all():
         _refuse(f"version {version.name} answers a row with probabilities {probabilities.tolist()}")
+
     if (version.scorer.return_scale is None) != (forecast.returns is None):
         _refuse(
             f"version {version.name} has a scale of returns and says none, or the other way round"
@@ -151,7 +165,8 @@ def check_pair(snapshot: Snapshot, version: Version) -> None:
         return
 
     raise TooLittleHistoryError(
-        f"version {version.name} can answer for no ticker of the snapshot of {snapshot.as_of}: {refused.message}"
+        f"version {version.name} can answer for no ticker "
+        f"of the snapshot of {snapshot.as_of}: {refused.message}"
     )
 
 
@@ -162,7 +177,7 @@ def check_together(snapshot: Snapshot, version: Version, *, cold: bool) -> None:
         snapshot: checked by itself.
         version: likewise.
         cold: whether nothing answers yet. Then a snapshot without a single usable ticker is served
-            too: its answers name the reason, ticker by ticker.
+            too: its answers name the reason for each ticker.
     """
     try:
         check_pair(snapshot, version)
@@ -172,7 +187,7 @@ def check_together(snapshot: Snapshot, version: Version, *, cold: bool) -> None:
 
 
 def works_together(snapshot: Snapshot, version: Version) -> bool:
-    """Whether the version can answer from the snapshot."""
+    """Return whether the version can answer from the snapshot."""
     try:
         check_pair(snapshot, version)
     except B3Error:

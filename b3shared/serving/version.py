@@ -1,4 +1,4 @@
-"""A registered version, loaded and ready to answer."""
+"""Loads a registered version, so that it can answer."""
 
 import json
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from b3shared.registry.versions import Registry
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a model.
+    """A version of a model, loaded.
 
     Attributes:
         name: of the version, as registered.
         scorer: answers.
         manifest: what was registered.
         params: of the run that made it.
-        offer: the windows of a snapshot that it is fed with.
+        offer: name of the windows of a snapshot that it needs.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Version:
 
     @classmethod
     def load(cls, registry: Registry, model_type: str, name: str, folder: Path) -> Self:
-        """Fetch a registered version into a folder and read it.
+        """Download a registered version into a folder and read it.
 
         Raises:
             UnknownModelError: Not registered.

@@ -1,4 +1,4 @@
-"""Loaded versions, kept in memory so that a version is read once."""
+"""Keeps loaded versions in memory, so that each is read once."""
 
 import tempfile
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from b3shared.serving.trial import check_version
 from b3shared.serving.version import Version
 
 KEPT_VERSIONS = 8
-"""Versions kept beside those that are live; the one that was not asked for longest leaves first."""
+"""Versions kept beside the live ones; the least recently used one is dropped first."""
 
 
 class VersionCache:
@@ -28,7 +28,7 @@ class VersionCache:
         return len(self._kept)
 
     def read(self, model_type: str, name: str) -> Version:
-        """Return a version, from memory or else from the storage; it is not kept.
+        """Return a version from memory or else from the storage, without keeping it.
 
         Raises:
             UnknownModelError: Not registered.
