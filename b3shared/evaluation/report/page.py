@@ -46,6 +46,7 @@ def _template() -> "Template":
 def prepare(metrics: Metrics) -> dict[str, Any]:
     """Prepare everything that the template shows except the pictures, each number formatted."""
     params = metrics["params"]
+
     return {
         "model": MODEL_NAMES.get(params["model_type"], params["model_type"]),
         "label": params["label"],
