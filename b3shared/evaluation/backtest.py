@@ -80,9 +80,8 @@ class Candidates:
         """Take the rows of a part with the return that this entry would have had."""
         dates, day = np.unique(data.date[rows], return_inverse=True)
         tickers, column = np.unique(data.ticker[rows], return_inverse=True)
-        if entry == "same_close":
-            returns = data.future_return[rows]
-        else:
+        returns = data.future_return[rows]
+        if entry == "next_close":
             returns = next_session_return(data, rows)
         return cls(dates, day, column, returns, len(tickers))
 
@@ -108,9 +107,9 @@ def select(
     date's tradable rows, at least one, and at most ``max_positions``. Equal scores are taken in the
     order of the tickers.
     """
-    n_dates = len(candidates.dates)
     tradable = np.isfinite(candidates.returns)
-    limit = np.maximum(np.bincount(candidates.day[tradable], minlength=n_dates) // 5, 1)
+    count = np.bincount(candidates.day[tradable], minlength=len(candidates.dates))
+    limit = np.maximum(count // 5, 1)
     limit = limit if max_positions is None else np.minimum(limit, max_positions)
 
     rows = np.flatnonzero(chosen & tradable & np.isfinite(score))

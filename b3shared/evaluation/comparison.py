@@ -111,4 +111,5 @@ def with_persistence_interval(
         replace(baseline, intervals=intervals) if baseline.name == "persistence" else baseline
         for baseline in baselines
     ]
+
     return extended, scale

@@ -37,6 +37,7 @@ def learning_curves(training: Mapping[str, Any]) -> dict[str, Any] | None:
     )
     if found["best_epoch"] is None:
         found["best_epoch"] = _least(epochs, found.get("val_loss", []))
+
     return found
 
 

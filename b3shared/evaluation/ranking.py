@@ -127,4 +127,5 @@ def quintile_spread(score: FloatArray, returns: FloatArray, dates: Array) -> Dai
         )
         for side in (top, bottom)
     ]
+
     return Daily(days, np.where(rows >= MIN_ROWS, means[0] - means[1], np.nan))

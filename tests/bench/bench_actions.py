@@ -70,6 +70,7 @@ def proven_faults(rows: pd.DataFrame) -> pd.DataFrame:
         else:
             there = splits[(splits["ticker"] == f.witness) & (splits["date"] == f.date)]
             assert there["stock_splits"].tolist() == [f.split_factor], f
+
     return faults
 
 
@@ -148,6 +149,7 @@ def against_jumps(actions: pd.DataFrame) -> None:
     )
     jumps = jumps.assign(called=called)[jumps["source_file"] == "b3_daily"]
     print("\nprice_jumps.csv (close moved over 40 %): kind, jumps, called an action")
+
     for kind, own in jumps.groupby("kind"):
         print(f"  {kind:<28}{len(own):>4}{own['called'].sum():>5}")
         odd = own[own["called"] != kind.startswith("split_listed")]
@@ -274,6 +276,7 @@ def misses(actions: pd.DataFrame, labels: pd.DataFrame, tickers: set[str]) -> No
     )
     _, all_found = matched(actions, labels.drop(columns=["right", "found", "confidence"]))
     print("missed:")
+
     for m in all_found[large(labels) & ~labels["right"]].itertuples():
         print(
             f"  {m.ticker} {m.date.date()}: {m.factor:g}; "

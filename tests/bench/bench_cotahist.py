@@ -71,6 +71,7 @@ def make_year(folder: Path) -> tuple[Path, Path, int]:
     packed = folder / "COTAHIST_A2022.ZIP"
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(text, text.name)
+
     return text, packed, lines
 
 

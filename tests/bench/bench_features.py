@@ -92,6 +92,7 @@ def main() -> None:
     """Check that both give the same numbers, then time them at three sizes."""
     base = load_quotes(ParquetSource(BUNDLED_QUOTES), PipelineParams()).frame
     theirs, mine = with_pandas(base), ours(base)
+
     for name in theirs.columns.drop("label"):
         same = np.isclose(mine[name], theirs[name], rtol=1e-5, atol=1e-7, equal_nan=True)
         # ranks of near ties differ, most of all at the ends of RSI and stochastic

@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+
     if options.arm:
         print(json.dumps(run(options.arm, options.folder, options.batch, options.epochs)))
         return

@@ -310,6 +310,7 @@ def report_model(kind: str, store: str, rounds: int) -> None:
 def report(store: str, rounds: int) -> None:
     """Run all arms and print what they took."""
     print(machine())
+
     for kind in TYPES:
         report_model(kind, store, rounds)
     colds = [child("cold", store, 1) for _ in range(COLD_STARTS)]
@@ -345,6 +346,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2000)
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+
     if options.arm:
         print(json.dumps(ARMS[options.arm](options.store, options.rounds)), flush=True)
         return

@@ -38,6 +38,7 @@ def market(rows: int) -> SimpleNamespace:
     label = np.digitize(-latent, [-0.5, 0.6]).astype(np.int8)
     session = np.tile(np.arange(dates), TICKERS)
     names = tuple(f"f{i}" for i in range(FEATURES))
+
     return SimpleNamespace(
         X=X,
         feature_names=names,
@@ -112,6 +113,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+
     if options.arm:
         print(json.dumps(run(options.arm, options.rows, options.trees)))
         return

@@ -161,6 +161,7 @@ def child(what: str, folder: str) -> None:
     storage = FolderStorage(Path(folder, "storage"))
     run = Run.create(storage, "scale", PipelineParams.of(PARAMS))
     started = time.perf_counter()
+
     with scratch_peak(Path(os.environ["SCRATCH"])) as scratch:
         if what in ("training_input", "pandas_peer"):
             globals()[what](run)
@@ -203,6 +204,7 @@ def measured(what: str, folder: Path) -> dict[str, float]:
     found: dict[str, float] = {}
     for line in done.stdout.splitlines():
         found |= json.loads(line)
+
     return found
 
 
@@ -228,6 +230,7 @@ def main(sizes: tuple[float, ...]) -> None:
         + f"{'all s':>8}"
     )
     before: tuple[int, float, float] | None = None
+
     for number, millions in enumerate(sizes):
         with tempfile.TemporaryDirectory(prefix="b3-scale-") as scratch:
             folder = Path(scratch)

@@ -97,6 +97,7 @@ def quotes(folder: Path, dividends: str) -> pd.DataFrame:
         else (frame[frame["volume"] > 0].reset_index(drop=True), None)
     )
     cleaned.attrs = attrs
+
     return cleaned
 
 
@@ -140,6 +141,7 @@ def measure(frame: pd.DataFrame, horizon: int) -> dict[str, float]:
     label = data.label[test]
     confusion = metrics.confusion_matrix(label, decide(p, model.base_rates, "lift"))
     prior = np.tile(metrics.class_shares(data.label[train]), (len(test), 1))
+
     return {
         "rank_ic": ic.mean,
         "icir": ic.ratio,
@@ -183,6 +185,7 @@ def one_model(frame: pd.DataFrame, params: PipelineParams, year: int, columns: s
     counts = bootstrap.resample_counts(
         len(card.dates), bootstrap.block_length(params.horizon), seed=params.random_state
     )
+
     for line in lines_of(card, beside, counts, params):
         print(line)
     if params.label == "signal":
@@ -261,6 +264,7 @@ def scored(
     card = Scorecard.from_forecast(
         outcome, actions, p, buy_minus_sell(p), forecast.returns, forecast.intervals
     )
+
     return card, {
         b.name: Scorecard.from_forecast(
             outcome, b.actions, b.probabilities, b.score, b.returns, b.intervals
@@ -360,6 +364,7 @@ def table(folder: Path, horizons: list[int]) -> None:
         "s",
     )
     print(f"{'dividends':<10}" + "".join(f"{title:>12}" for title in titles))
+
     for horizon in horizons:
         if horizon in ANCHOR:
             ic, ratio, f1 = ANCHOR[horizon]
@@ -414,12 +419,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="any parameter of a run"
     )
+
     return parser.parse_args()
 
 
 def main() -> None:
     """Measure what the command line asks for."""
     given = arguments()
+
     if not (given.folder / "b3_daily.parquet").exists():
         print(f"not measured: {given.folder} has no b3_daily.parquet; give its folder")
         return

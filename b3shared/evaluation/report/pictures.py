@@ -90,6 +90,7 @@ def _of_returns(metrics: Mapping[str, Any]) -> dict[str, Figure]:
         found["coverage_by_month"] = return_plots.plot_coverage_by_month(
             [m["month"] for m in months], coverage, level
         )
+
     return found
 
 
@@ -102,6 +103,7 @@ def _equity(backtests: Mapping[str, Mapping[str, Mapping[Any, Backtest]]]) -> Fi
         "all stocks equally": backtests["universe"]["long_only"][entry],
     }
     dates = curves["all stocks equally"].dates
+
     return plots.plot_equity(
         dates,
         {name: backtest.equity[: len(dates)] for name, backtest in curves.items()},

@@ -68,6 +68,7 @@ def plot_confusion_matrix(confusion: IntArray, title: str = "Confusion matrix") 
     """
     confusion = np.asarray(confusion)
     share = divide(confusion, confusion.sum(axis=1, keepdims=True))
+
     figure, (axes,) = new_axes(4.8, 4.2, title)
     axes.grid(False)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -142,6 +143,7 @@ def plot_reliability(
     axes.set_xlabel("forecast probability (mean of the bin)")
     axes.set_ylabel("observed share of the class")
     axes.legend(fontsize=8.5, frameon=False)
+
     return figure
 
 
@@ -206,6 +208,7 @@ def plot_equity(
     time_axis(axes)
     axes.set_ylabel("value (1 = start)")
     axes.legend(fontsize=8.5, frameon=False)
+
     return figure
 
 

@@ -111,6 +111,7 @@ def plot_coverage_by_month(
     month_axis(axes, months)
     axes.set_ylabel("covered (%)")
     axes.legend(fontsize=8.5, frameon=False)
+
     return figure
 
 

@@ -153,6 +153,7 @@ def classes_table(metrics: Metrics) -> Table:
             test["per_class"].items(), test["confusion_matrix"], strict=True
         )
     ]
+
     return make_table(header, rows)
 
 
@@ -170,6 +171,7 @@ def parts_table(metrics: Metrics) -> Table:
         for name, part in metrics["parts"].items()
     ]
     header = ["part", "first date", "last date", "dates", "rows", *metrics["classes"]]
+
     return make_table(header, rows)
 
 
@@ -206,6 +208,7 @@ def interval_months_table(metrics: Metrics) -> Table | None:
         ]
         for month in metrics["months"]
     ]
+
     return make_table(["month", "rows", "coverage (%)", "mean width (%)"], rows)
 
 
@@ -261,6 +264,7 @@ def months_table(metrics: Metrics) -> Table:
         "log loss of the class prior",
         "gain",
     ]
+
     return make_table(header, rows)
 
 
@@ -277,4 +281,5 @@ def training_table(metrics: Metrics) -> Table | None:
         for at, epoch in enumerate(curves["epochs"])
     ]
     headings = [title_of(name.replace("val_", "validation ")) for name in columns]
+
     return make_table(["epoch", *headings], rows)

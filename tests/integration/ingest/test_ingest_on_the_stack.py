@@ -19,6 +19,7 @@ def test_a_file_put_into_the_bucket_is_served(market) -> None:
     market.storage.put("inputs/cotahist/COTAHIST_D02012024.TXT", market.day(day))
     until(lambda: Release(market.storage).state().as_of == str(day), "the new snapshot")
     after = Release(market.storage).state()
+
     assert after.live == before.live
     assert after.events[-1]["who"] == "ingest"
     until(lambda: "RUNNING" not in market.executions(), "the end of the execution")
@@ -79,6 +80,7 @@ def test_one_bad_day_fails_loudly_after_the_others_are_served(market) -> None:
     market.published[f"/COTAHIST_D{days[1]:%d%m%Y}.ZIP"] = market.zipped_day(days[1])
     ended = len(market.executions())
     market.stack.fire_schedules("-ingest")
+
     assert market.ended(before=ended) == "FAILED"
     error = market.newest_error()
     assert error["error"] == "IncompleteIngestError"
@@ -92,6 +94,7 @@ def test_quotes_that_an_earlier_execution_left_unserved_are_served(market) -> No
     served = Release(market.storage).state().as_of
     lake = Lake(market.storage)
     newest = max(lake.manifest().years[max(lake.manifest().years)], key=lambda file: file.last)
+
     assert newest.last == served
     day = next(
         d

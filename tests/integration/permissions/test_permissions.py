@@ -68,6 +68,7 @@ def uses(
 ) -> Iterator[dict[str, set[Use]]]:
     """Permissions that each function needed in the life of a deployment."""
     recorder = Recorder()
+
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
             patch.delenv(name, raising=False)
@@ -99,6 +100,7 @@ def prepared(quotes: pd.DataFrame, folder: Path) -> S3Storage:
     storage = S3Storage(BUCKET)
     write_lake(quotes, storage)
     storage.upload(write_parquet(quotes, folder / "own.parquet"), "inputs/own.parquet")
+
     return storage
 
 
@@ -107,6 +109,7 @@ def live_through(deployment: Deployment, storage: S3Storage) -> None:
     deployment.call("PredictFunction", "GET", "/assets", status=503)
     first = whole_run(deployment, storage, "first")
     second = whole_run(deployment, storage, "second", random_state=7)
+
     assert (first["live"], second["live"]) == (True, False)
     network = whole_run(
         deployment,
@@ -166,6 +169,7 @@ def own_data(deployment: Deployment) -> None:
     deployment.call("PipelineApiFunction", "POST", "/api/b3/load-data", body, status=202)
     given = {"run_id": "own", "input_key": "inputs/own.parquet"}
     deployment.invoke(STEPS[Step.LOAD_DATA], given)
+
     assert deployment.invoke(SHARD, given | {"shard": 0})["made"] is False
     deployment.invoke(STEPS[Step.PREPROCESS_DATA], given)
     last = {"step": "preprocess_data", "status": "done"}
@@ -190,6 +194,7 @@ def new_quotes(deployment: Deployment, storage: S3Storage) -> None:
         assert deployment.invoke("IngestQuotesFunction", event)["changed"] is True
     storage.put("lake/actions/overrides.csv", b"ticker,date,split_factor\nPETR4,2024-01-03,2\n")
     overrides = deployment.invoke("IngestQuotesFunction", {"key": "lake/actions/overrides.csv"})
+
     assert overrides["changed"] is True
     published = deployment.invoke("PublishServingFunction", {"refresh": True})
     assert (published["published"], published["as_of"]) == (True, "2024-01-04")
@@ -270,6 +275,7 @@ def test_a_state_machine_may_call_exactly_what_its_definition_names(machine: str
         for task in tasks
         if task["Resource"].endswith(":sns:publish")
     }
+
     assert all(re.fullmatch(r"\$\{(\w+)\}|.*:sns:publish", task["Resource"]) for task in tasks)
     assert topics
     needed = [

@@ -66,6 +66,7 @@ def script(stack):
     }
     statuses = {name: answer.status_code for name, answer in answers.items()}
     assert set(statuses.values()) == {200}, statuses
+
     return {name: answer.json() for name, answer in answers.items()}
 
 

@@ -25,6 +25,7 @@ def test_runs_of_two_users_do_not_affect_each_other(api, storage):
     api.ok("preprocess-data", {**rui, "horizon": 5})
     api.ok("preprocess-data", {**ana, "horizon": 1})
     splits = api.ok("split-data", {**ana, "test_size": 0.3}), api.ok("split-data", rui)
+
     assert [answer["run_id"] for answer in (*loaded, *splits)] == ["ana", "rui"] * 2
     assert loaded[0]["data_shape"] != loaded[1]["data_shape"]
     used = [Run.open(storage, run).effective_params(Step.SPLIT_DATA) for run in ("ana", "rui")]

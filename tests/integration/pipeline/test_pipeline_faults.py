@@ -45,6 +45,7 @@ def waiting(faulty):
     """Answers to callers while a run waits for its source, which comes back meanwhile."""
     faulty.lose_quotes()
     api = faulty.api
+
     with ThreadPoolExecutor(2) as pool:
         load = pool.submit(
             api.post, "load-data", {"run_id": "patient", **SLOW_FOREST, "tickers": TICKERS}

@@ -34,6 +34,7 @@ def test_the_call_is_answered_at_once_with_the_run_and_its_execution(full_run, a
 
 def test_at_the_end_every_step_is_done_and_timed(full_run):
     _, status = full_run
+
     assert status["progress"] == 1.0
     assert status["running"] == []
     assert {name: step["status"] for name, step in status["steps"].items()} == dict.fromkeys(
@@ -85,6 +86,7 @@ def test_a_version_is_live_and_the_snapshot_serves_it(full_run, storage, tmp_pat
 
 def test_the_state_machine_passes_ids_and_no_data(full_run, api):
     events = api.history("full-run.all.1")
+
     assert max(len(json.dumps(event, default=str)) for event in events) < 32_768
     answers = [
         json.loads(e["taskSucceededEventDetails"]["output"])

@@ -44,6 +44,7 @@ def test_promotion_and_rollback_move_what_is_live_and_say_who_and_why(versions, 
     moved = api.ok(
         "models/rf/promote", {"model_version": other, "expected": live, "why": "looks better"}
     )
+
     assert (moved["from"], moved["to"]) == (live, other)
     assert listed(api)["live"] == other
     back = api.ok("models/rf/rollback")

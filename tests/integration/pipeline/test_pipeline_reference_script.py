@@ -13,6 +13,7 @@ def test_every_answer_says_success_and_is_about_one_run(script):
 
 def test_the_fields_that_the_reference_client_prints_are_there(script):
     rows, columns = script["load"]["data_shape"]
+
     assert rows > 5000
     assert columns == len(script["load"]["columns"])
     labelled, features = script["preprocess"]["features_shape"]
@@ -60,6 +61,7 @@ OUT_OF_ORDER = {
 
 def test_out_of_order_every_call_is_refused_naming_the_first_missing_step(api):
     api.ok("clear-state")
+
     for path in OUT_OF_ORDER:
         response = api.post(path)
         assert response.status_code == 409
@@ -85,6 +87,7 @@ def test_changed_parameters_are_honoured_and_make_later_steps_stale(api):
     run = {"run_id": "in-disorder"}
     before = api.status("in-disorder")
     split = api.ok("split-data", {**run, "test_size": 0.3, "val_size": 0.1})
+
     assert split["test_size"] > 2.5 * split["validation_size"]
     after = api.status("in-disorder")
     assert after["steps"]["train_model"]["status"] == "stale"

@@ -32,6 +32,7 @@ def test_the_schedule_starts_one_run_per_week_whatever_becomes_of_it(faulty):
     fire(faulty, SUNDAY)
     api.ended("scheduled-rf-2024w01")
     fire(faulty, SUNDAY)
+
     assert api.executions("scheduled-rf-2024w01") == ["scheduled-rf-2024w01.all.1"]
     fire(faulty, NEXT_SUNDAY)
     assert api.executions("scheduled-rf-2024w02") == ["scheduled-rf-2024w02.all.1"]

@@ -32,6 +32,7 @@ def requests_of(warehouse: Path, execution: str) -> list[dict]:
 
 def test_a_successful_run_is_exported_with_both_evaluations(full_run, warehouse):
     (request,) = requests_of(warehouse, "full-run.all.1")
+
     assert (request["endpoint"], request["status"], request["error_message"]) == (
         "complete-pipeline",
         "success",

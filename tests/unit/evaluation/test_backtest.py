@@ -27,6 +27,7 @@ def test_the_best_fifth_of_the_called_is_taken_equally_weighted():
     chosen = np.array([True] * 6 + [False] * 4)
     score = np.array([1, 5, 3, 5, 2, 4, 9, 9, 9, 9.0])
     weights = bt.select(candidates, chosen, score, None)
+
     assert weights.tolist() == [[0, 0.5, 0, 0.5, 0, 0, 0, 0, 0, 0]]
     assert bt.select(candidates, chosen, score, 1)[0].tolist() == [
         0,
@@ -74,6 +75,7 @@ def test_overlapping_tranches_equal_a_loop_over_sessions():
     costs = bt.Costs(fees_bp=5, half_spread_bp=10, borrow_rate=0)
     course = bt.simulate(grid(returns), weights, horizon, costs)
     value, equity, nothing = 1.0, [], np.zeros(n)
+
     for s in range(n_dates + horizon):
         alive = [t for t in range(n_dates) if t < s <= t + horizon]
         earned = sum((weights[t] @ returns[t]) / horizon / horizon for t in alive)
@@ -121,6 +123,7 @@ def test_entry_one_session_later_takes_the_next_row_of_the_same_ticker_only(make
     data = make_market(n_tickers=3, n_dates=60)
     rows = data.labelled
     found = bt.next_session_return(data, rows)
+
     for row, value in zip(rows, found, strict=True):
         after = np.flatnonzero(
             (data.ticker == data.ticker[row]) & (data.session == data.session[row] + 1)
@@ -146,6 +149,7 @@ def test_the_summary_equals_one_computed_by_hand():
     counts = resample_counts(126, 10, 200)
     found = course.summary(counts, course)
     growth = (1.01 * 0.98) ** 63
+
     assert (
         found["net_annual_return"] == found["gross_annual_return"] == pytest.approx(growth**2 - 1)
     )
@@ -184,6 +188,7 @@ def test_every_strategy_has_both_variants_and_both_entries(make_market):
     found = bt.backtests(
         data, rows, {"model": (data.label[rows], data.future_return[rows])}, 2, bt.Costs()
     )
+
     assert {
         (n, v, e)
         for n, variants in found.items()

@@ -63,6 +63,7 @@ def test_what_is_fitted_does_follow_the_train_labels(market, parts):
         b.name: b
         for b in all_baselines(replace(market, label=label), parts["train"], parts["test"], PARAMS)
     }
+
     assert (changed["majority"].actions == SELL).all()
     assert changed["majority"].probabilities[0] == pytest.approx([0.25, 0, 0.75], abs=1e-3)
     assert (changed["logistic_regression"].probabilities[:, HOLD] == 0).all()
@@ -112,6 +113,7 @@ def test_reversal_and_momentum_call_beyond_the_scaled_band_by_hand(market, parts
     twenty[rows] = [0.0460, -0.0460, 0.0440, np.nan]  # 0.5 * 0.02 * sqrt(20) = 0.04472
     changed = replace(market, return_5=five, return_20=twenty, volatility=volatility)
     found = {b.name: b for b in all_baselines(changed, parts["train"], rows, PARAMS)}
+
     assert found["reversal"].actions.tolist() == [SELL, BUY, HOLD, HOLD]
     assert found["momentum"].actions.tolist() == [BUY, SELL, HOLD, HOLD]
     np.testing.assert_array_equal(found["reversal"].score, -five[rows])

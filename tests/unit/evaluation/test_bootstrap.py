@@ -35,6 +35,7 @@ def test_statistics_of_resamples_equal_an_explicit_resampling_of_rows():
     )
     losses = np.array([[np.sum(day == d), loss[day == d].sum()] for d in range(n_dates)])
     counts = b.resample_counts(n_dates, length, resamples, seed)
+
     for draw, weights in zip(b.draw_dates(n_dates, length, resamples, seed), counts, strict=True):
         rows = np.concatenate([np.flatnonzero(day == d) for d in draw])
         assert b.ratio(weights @ losses) == pytest.approx(loss[rows].mean())

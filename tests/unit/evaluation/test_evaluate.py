@@ -29,6 +29,7 @@ def forecasts_of(data, parts, kind="informed", returns=False):
     logits = np.stack([tilt, np.full(len(data), 0.1), -tilt], axis=1)
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     expected = 0.01 * tilt
+
     return {
         name: Forecast(p[rows], expected[rows] if returns else None) for name, rows in parts.items()
     }
@@ -102,6 +103,7 @@ def test_the_metrics_equal_the_plain_functions(evaluation, market, parts):
         "icir": ic.ratio,
         "directional_accuracy": m.directional_accuracy(actions, returns),
     }
+
     assert {name: found[name] for name in expected} == pytest.approx(
         {k: float(v) for k, v in expected.items()}
     )
@@ -128,6 +130,7 @@ def test_gaps_are_train_minus_validation(evaluation):
 
 def test_differences_are_in_the_models_favour_when_positive(evaluation):
     metrics = evaluation.metrics
+
     for other, name in (("majority", "prior"), ("logistic_regression", "logistic_regression")):
         gain = (
             metrics["baselines"][other]["figures"]["log_loss"]
@@ -239,6 +242,7 @@ def test_bad_forecasts_are_refused_by_name(market, parts):
         "must be finite": Forecast(np.where(p > 2, p, np.nan)),
         "returns must be": Forecast(p, np.zeros(3)),
     }
+
     for words, forecast in bad.items():
         with pytest.raises(InvalidParameterError, match=f"test.*{words}"):
             evaluate(market, parts, good | {"test": forecast}, rates, PARAMS, IMPORTANCE)

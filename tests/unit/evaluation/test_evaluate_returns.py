@@ -100,6 +100,7 @@ def test_every_part_has_the_metrics_of_returns_prices_and_intervals(evaluation, 
         )
     gap = evaluation.metrics["gaps"]["return_mae"]
     model = evaluation.metrics["model"]
+
     assert gap == pytest.approx(model["train"]["return_mae"] - model["val"]["return_mae"])
 
 
@@ -113,6 +114,7 @@ def test_persistence_stands_beside_with_an_interval_of_the_same_kind_from_the_sa
     )
     quantile = scores[int(np.ceil((len(later) + 1) * 0.9)) - 1]
     fit = metrics["return_interval"]["persistence"]
+
     assert fit["rows"] == len(later) < len(parts["val"])
     assert fit["quantile"] == pytest.approx(quantile)
     assert (fit["first"], fit["last"]) == (

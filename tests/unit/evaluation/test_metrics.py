@@ -23,6 +23,7 @@ def test_ninety_holds_are_reported_under_hold():
     true = np.array([HOLD] * 90 + [BUY] * 6 + [SELL] * 4)
     predicted = np.array([HOLD] * 85 + [SELL] * 5 + [BUY] * 3 + [HOLD] * 3 + [SELL] * 4)
     confusion = m.confusion_matrix(true, predicted)
+
     assert confusion.tolist() == [[3, 3, 0], [0, 85, 5], [0, 0, 4]]
     found = m.per_class(confusion)
     assert list(found) == ["buy", "hold", "sell"] == list(CLASSES)
@@ -44,6 +45,7 @@ def test_metrics_of_actions_equal_those_of_scikit_learn(pairs):
     true, predicted = np.array(pairs).T
     confusion = m.confusion_matrix(true, predicted)
     options = {"labels": LABELS, "zero_division": 0}
+
     assert confusion.tolist() == sk.confusion_matrix(true, predicted, labels=LABELS).tolist()
     assert m.accuracy(confusion) == pytest.approx(sk.accuracy_score(true, predicted))
     assert m.macro_f1(confusion) == pytest.approx(
@@ -186,6 +188,7 @@ def test_json_has_plain_types_and_no_nan():
         "f": np.int8(3),
     }
     found = m.to_json(value)
+
     assert found == {
         "a": 1.5,
         "b": None,

@@ -65,6 +65,7 @@ def random_walks(calendar: np.ndarray, seed: int) -> pd.DataFrame:
                 }
             )
         )
+
     return pd.concat(frames, ignore_index=True)
 
 
@@ -124,6 +125,7 @@ def test_the_same_markets_split_at_random_show_false_skill(
         gain,
         markets["random"].mean(axis=0),
     )
+
     assert rank_ic > BOUND
     assert direction > BOUND
     assert gain > BOUND

@@ -82,6 +82,7 @@ def test_quintile_spread_by_hand():
 def test_quintile_spread_equals_a_loop_and_turns_its_sign_with_the_score():
     score, returns, dates = random_days(7)
     found = quintile_spread(score, returns, dates)
+
     for date, spread in zip(found.dates, found.values, strict=True):
         today, n = dates == date, int((dates == date).sum())
         rank = np.array(

@@ -48,6 +48,7 @@ def test_every_figure_equals_a_plain_loop():
     found = metrics_of(actual, predicted, close)
     mae = mse = zero = spread = price = price_square = price_zero = mape = mape_zero = 0.0
     priced = signed = right = 0
+
     for r, p, c in zip(actual, predicted, close, strict=True):
         mae, mse = mae + abs(p - r), mse + (p - r) ** 2
         zero, spread = zero + r**2, spread + (r - actual.mean()) ** 2
@@ -106,6 +107,7 @@ def test_intervals_equal_a_plain_loop():
     half = np.random.default_rng(5).uniform(0.005, 0.06, len(actual))
     intervals = np.stack([predicted - half, predicted + half], axis=1)
     found, covered, width, score = metrics_of(actual, predicted, intervals=intervals), 0, 0.0, 0.0
+
     for r, (low, high) in zip(actual, intervals, strict=True):
         covered, width, score = covered + (low <= r <= high), width + high - low, score + high - low
         score += 2 / (1 - LEVEL) * (low - r) if r < low else 0
@@ -131,6 +133,7 @@ def test_the_interval_score_is_least_at_the_true_quantiles():
 def test_a_perfect_oracle_covers_everything_without_error():
     actual, _, close = random_returns(6)
     found = metrics_of(actual, actual, close, np.stack([actual, actual], axis=1))
+
     assert found["interval_coverage"] == found["return_r2"] == found["return_r2_over_zero"] == 1
     assert found["return_sign_accuracy"] == found["return_rank_ic"] == 1
     assert (
@@ -159,6 +162,7 @@ def test_what_is_not_defined_is_not_a_number():
     undefined = {
         name for name, value in still.items() if isinstance(value, float) and np.isnan(value)
     }
+
     assert undefined >= {
         "return_r2", "return_r2_over_zero", "return_sign_accuracy", "return_rank_ic", "return_icir",
         "price_mape_excess", "price_mae_excess",
@@ -186,6 +190,7 @@ def test_the_difference_to_persistence_is_resampled_paired():
     ]
     day, outcome = np.arange(2000) // 10, close * (1 + actual)
     ratios = []
+
     for draw in bootstrap.draw_dates(dates, length, 300, seed=3):
         rows = np.concatenate([np.flatnonzero(day == date) for date in draw])
         ours = np.mean(np.abs(close[rows] * (1 + predicted[rows]) - outcome[rows]) / outcome[rows])
@@ -221,6 +226,7 @@ def test_return_bins_equal_a_loop_and_lie_on_the_diagonal_for_an_honest_forecast
     bins = return_bins(predicted, actual, day, counts)
     edges = np.quantile(predicted, np.arange(1, 10) / 10)
     number = np.array([sum(value >= edge for edge in edges) for value in predicted])
+
     for b, found in enumerate(bins):
         inside = number == b
         assert found["rows"] == inside.sum()

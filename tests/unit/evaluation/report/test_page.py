@@ -123,6 +123,7 @@ def network_page(network):
 def test_the_top_says_the_verdict_the_run_the_dates_and_the_stocks(page, metrics):
     top = page.words.partition("How to read the figures")[0]
     tested = metrics["parts"]["test"]
+
     for words in (
         "Evaluation: random forest, label 'direction', 2 sessions ahead",
         metrics["headline"].partition(" (")[0] + ".",
@@ -139,6 +140,7 @@ def test_the_top_says_the_verdict_the_run_the_dates_and_the_stocks(page, metrics
 def test_the_metrics_stand_in_the_tables(page, metrics):
     rows = {tuple(row) for row in page.rows}
     test = metrics["model"]["test"]
+
     for name, counts in zip(metrics["classes"], test["confusion_matrix"], strict=True):
         found = test["per_class"][name]
         shares = [f"{found[metric]:.3f}" for metric in ("precision", "recall", "f1")]
@@ -181,6 +183,7 @@ def test_a_network_has_sections_about_its_returns_intervals_and_epochs(network_p
         "lstm.units",
     ):
         assert words in network_page.words, words
+
     assert "rf.max_depth" not in network_page.words
     assert "This model forecasts classes, no returns" not in network_page.words
 

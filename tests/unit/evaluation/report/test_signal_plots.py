@@ -26,6 +26,7 @@ def test_signals_have_the_marker_and_colour_of_their_class_at_their_dates():
     )
     axes = figure.axes[0]
     found = markers(axes)
+
     assert {label: len(points) for label, (points, _) in found.items()} == {
         "buy (10)": 10,
         "hold (10)": 10,
@@ -75,6 +76,7 @@ def test_at_most_five_tickers_are_drawn_each_with_its_own_rows_in_date_order():
     figure = signal_plots.plot_action_samples_by_ticker(
         ticker[order], dates[order], close[order], actions[order]
     )
+
     assert len(figure.axes) == 5
     for axes in figure.axes:
         np.testing.assert_array_equal(
