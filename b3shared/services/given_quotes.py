@@ -170,6 +170,7 @@ def _hint(value: object) -> str:
         )
     if hasattr(value, "to_pandas"):
         return f"{type(value).__module__}.{type(value).__name__}; call its to_pandas()"
+
     return (
         f"{type(value).__name__}; pandas.DataFrame(...) makes one"
         if isinstance(value, dict | list)
