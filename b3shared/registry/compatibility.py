@@ -1,4 +1,4 @@
-"""What a stored snapshot offers, as a small JSON beside it, so that the control API need not read arrays."""
+"""Compares what a version needs with what a stored snapshot offers, without its arrays."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ FEATURE_SETS = ("v1", "v2")
 
 @dataclass(frozen=True)
 class Universe:
-    """Whom a model ranks against each other: it must be served among the same that it learnt among.
+    """The tickers that a model ranks against each other, in training and serving alike.
 
     Attributes:
         min_turnover: R$ a session that a row must exceed to count.
@@ -46,7 +46,10 @@ def offer_name(feature_set: str, universe: Universe) -> str:
 
 
 def universe_of(params: Mapping[str, Any]) -> Universe:
-    """The universe of a run's or a version's parameters; versions of before ``instruments`` learnt among all kinds."""
+    """Return the universe of a run's or a version's parameters.
+
+    Versions made before ``instruments`` existed were trained on all kinds.
+    """
     tickers, instruments = (
         None if (v := params.get(name)) is None else tuple(v) for name in ("tickers", "instruments")
     )
@@ -55,12 +58,12 @@ def universe_of(params: Mapping[str, Any]) -> Universe:
 
 
 def needed_offer(manifest: dict[str, Any]) -> str:
-    """The windows that a registered version is fed with."""
+    """Return the name of the windows that a registered version needs."""
     return offer_name(manifest["feature_set"], universe_of(manifest["params"]))
 
 
 def needed_lookback(manifest: dict[str, Any]) -> int:
-    """Rows in the windows that a registered version is fed with."""
+    """Return the number of rows in the windows that a registered version needs."""
     takes_sequences = model_spec(manifest["model_type"]).takes_sequences
     return int(manifest["params"]["lookback"]) if takes_sequences else 1
 
@@ -86,7 +89,7 @@ class Offer:
 
 
 def read_offer(storage: Storage, snapshot: str) -> Offer:
-    """What a stored snapshot has, by its key."""
+    """Read what a stored snapshot has."""
     key = offer_key(snapshot)
     stored = from_json(storage.read(key), key)
     lookback = int(stored.get("lookback", 1))  # schema 1 did not say: good for single rows

@@ -1,4 +1,4 @@
-"""What is written down of a registered version: one form, whoever registers it."""
+"""Builds the manifest of a registered version."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

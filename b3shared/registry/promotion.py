@@ -1,4 +1,4 @@
-"""Making a version live: by the pipeline's gate, over HTTP, on the command line; the same checks for all."""
+"""Makes a version live, with the same checks for every caller."""
 
 from typing import Any
 
@@ -63,23 +63,27 @@ def promote(
 
 
 def check_features(storage: Storage, manifest: dict[str, Any], snapshot: str | None) -> None:
-    """IncompatibleFeaturesError if a snapshot is served that cannot feed the version."""
+    """Raise IncompatibleFeaturesError if the snapshot lacks what the version needs."""
     if snapshot is None or "features" not in manifest:
         return
-    needed, offer = needed_offer(manifest), read_offer(storage, snapshot)
+
+    needed = needed_offer(manifest)
+    offer = read_offer(storage, snapshot)
     offered = offer.features.get(needed, [])
     if offered != manifest["features"]:
         missing = [name for name in manifest["features"] if name not in offered]
         raise IncompatibleFeaturesError(
-            f"version {manifest['version']} needs features {needed} ({len(manifest['features'])} of them); "
-            f"the snapshot {snapshot} has {len(offered)}{', without ' + ', '.join(missing) if missing else ''}: "
+            f"version {manifest['version']} needs features {needed} "
+            f"({len(manifest['features'])} of them); the snapshot {snapshot} has {len(offered)}"
+            f"{', without ' + ', '.join(missing) if missing else ''}: "
             "publish a snapshot that fits first",
             missing=missing,
         )
     if (lookback := needed_lookback(manifest)) > offer.lookback:
         raise IncompatibleFeaturesError(
-            f"version {manifest['version']} looks back {lookback} sessions; the snapshot {snapshot} holds windows of "
-            f"{offer.lookback}: publish a snapshot that fits first",
+            f"version {manifest['version']} looks back {lookback} sessions; "
+            f"the snapshot {snapshot} holds windows of {offer.lookback}: publish a snapshot "
+            "that fits first",
             have=offer.lookback,
             needed=lookback,
         )
@@ -88,7 +92,7 @@ def check_features(storage: Storage, manifest: dict[str, Any], snapshot: str | N
 def check_features_version(
     storage: Storage, manifest: dict[str, Any], snapshot: str | None
 ) -> None:
-    """IncompatibleFeaturesError if a snapshot is served whose features are of another version.
+    """Raise IncompatibleFeaturesError if the snapshot's features are of another version.
 
     For a version that is to replace another. What is live already, and what a rollback goes back
     to, must answer after a change of the features too; its answers are marked as degraded.
@@ -97,15 +101,16 @@ def check_features_version(
         manifest, read_offer(storage, snapshot).features_version
     ):
         raise IncompatibleFeaturesError(
-            f"version {manifest['version']} learned from features of another version than those of the snapshot "
-            f"{snapshot}: publish a snapshot first, or train again if the features have changed since the training"
+            f"version {manifest['version']} learned from features of another version "
+            f"than those of the snapshot {snapshot}: publish a snapshot first, "
+            "or train again if the features have changed since the training"
         )
 
 
 def rollback(
     storage: Storage, namespace: str, model_type: str, *, who: str, why: str
 ) -> ReleaseState:
-    """Go back to the version that was live before, if the snapshot that is served can feed it.
+    """Go back to the version that was live before, if the served snapshot fits it.
 
     Raises:
         As :meth:`b3shared.registry.release.Release.rollback`, and IncompatibleFeaturesError.
@@ -132,7 +137,7 @@ def served_manifests(storage: Storage, state: ReleaseState) -> list[dict[str, An
 
 
 def check_live(storage: Storage, snapshot: str, state: ReleaseState) -> None:
-    """IncompatibleFeaturesError if a stored snapshot lacks what a live version needs."""
+    """Raise IncompatibleFeaturesError if a stored snapshot lacks what a live version needs."""
     for key, version in state.live.items():
         manifest = Registry(storage, key.namespace).manifest(key.model_type, version)
         check_features(storage, manifest, snapshot)

@@ -47,6 +47,7 @@ class ReleaseState:
     def from_document(cls, data: bytes, etag: str) -> Self:
         """Read a stored release; ArtifactCorruptError if it is not one."""
         document = from_json(data, KEY)
+
         try:
             return cls(
                 sequence=document["sequence"],
@@ -121,6 +122,7 @@ class ReleaseState:
             "to": version,
             "skill": skill,
         }
+
         return replace(
             self._with_event(event, who, why),
             live=self.live | {key: version},
@@ -136,6 +138,7 @@ class ReleaseState:
             "to": key,
             "skill": None,
         }
+
         return replace(
             self._with_event(event, who, f"as of {day}"),
             snapshot=key,

@@ -1,4 +1,7 @@
-"""Model versions: immutable, hashed, complete or absent. What is live is another matter: :mod:`b3shared.registry.release`."""
+"""Stores immutable model versions with the hashes of their files.
+
+Which of them is live is kept by :mod:`b3shared.registry.release`.
+"""
 
 import hashlib
 import re
@@ -49,7 +52,9 @@ class Registry:
     def register(
         self, model_type: str, files: list[Path], manifest: Manifest, *, beside: Sequence[Path] = ()
     ) -> str:
-        """Store a version and return its name, ``<train_end as YYYYMMDD>-<first 8 hex of the model's hash>``.
+        """Store a version and return its name.
+
+        The name is ``<train_end as YYYYMMDD>-<first 8 hex of the model's hash>``.
 
         The same model and ``train_end`` again are the same version; what was stored first stays.
 
@@ -86,6 +91,7 @@ class Registry:
             made_of["features_version"] = (
                 features  # equal files that learned from other features are another version
             )
+
         version = f"{train_end:%Y%m%d}-{_hash(made_of)}"
         document = manifest | {
             "train_end": train_end.isoformat(),
@@ -113,14 +119,14 @@ class Registry:
         return version
 
     def versions(self, model_type: str) -> list[Manifest]:
-        """The manifests of all versions of a type, newest ``train_end`` first, then newest registration."""
+        """List the manifests of all versions of a type, newest ``train_end`` first."""
         model_type = model_spec(model_type).name
         names = self.storage.folders(f"models/{ModelKey(self.namespace, model_type)}/")
         found = [manifest for name in names if (manifest := self._read(model_type, name))]
         return sorted(found, key=lambda m: (m["train_end"], m["created_at"]), reverse=True)
 
     def manifest(self, model_type: str, version: str) -> Manifest:
-        """What was registered; UnknownModelError, naming the known versions, if there is no such version."""
+        """Return the manifest of a version; raise UnknownModelError if there is none."""
         manifest = self._read(model_spec(model_type).name, version)
         if manifest is None:
             raise self._unknown(
@@ -143,7 +149,9 @@ class Registry:
     def fetch(
         self, model_type: str, version: str, folder: Path, names: Sequence[str] | None = None
     ) -> Path:
-        """Download a version (or only the files ``names``), every hash checked, to ``folder/<version>``; return that folder.
+        """Download a version to ``folder/<version>``, check every hash, and return that folder.
+
+        With ``names``, only these files.
 
         ``manifest.json`` is written last there too: a folder that has it is complete.
 
@@ -156,11 +164,13 @@ class Registry:
         manifest = self._read(model_spec(model_type).name, version)
         if manifest is None:
             raise self._unknown(model_type, version)
+
         target = folder / version
         for name in manifest["files"] if names is None else names:
             if name not in manifest["files"]:
                 raise ArtifactNotFoundError(
-                    f"version {version} has no {name!r}, only {', '.join(sorted(manifest['files']))}"
+                    f"version {version} has no {name!r}, "
+                    f"only {', '.join(sorted(manifest['files']))}"
                 )
             facts = manifest["files"][name]
             key = self._file_key(manifest["model_type"], version, name, facts)
@@ -176,7 +186,7 @@ class Registry:
         return target
 
     def types(self) -> list[str]:
-        """The model types that have a version, sorted."""
+        """List the model types that have a version, sorted."""
         names = self.storage.folders(f"models/{self.namespace}/")
         return [name for name in names if name in model_types() and self.versions(name)]
 
@@ -218,6 +228,7 @@ def _described(files: list[Path]) -> dict[str, dict[str, Any]]:
         raise InvalidParameterError(
             f"files {names}: at least one, with different names other than {_MANIFEST}, is needed"
         )
+
     for file in files:
         if not file.is_file():
             raise ArtifactNotFoundError(

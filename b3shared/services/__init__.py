@@ -1,4 +1,4 @@
-"""The stages of the product as service classes, one by one in a notebook; and :class:`B3Model`, all of them in one call.
+"""Offers the stages of the product as service classes, and all of them as :class:`B3Model`.
 
 The names are those of the reference project. Resolved on first use: a stage imports only what it
 needs.

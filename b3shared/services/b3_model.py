@@ -1,4 +1,4 @@
-"""The whole product in two calls."""
+"""Runs the complete product in two calls: run and predict."""
 
 import json
 import tempfile
@@ -46,7 +46,7 @@ from b3shared.storage import Storage, open_storage
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         run_id: its id; ``runs/<run_id>/`` in the storage has everything.
@@ -94,7 +94,7 @@ class B3Model:
         finished: Callable[[StepRecord, bool], None] | None = None,
         **params: Any,
     ) -> RunResult:
-        """Load, preprocess, split, train, evaluate, refit, register, and let the gate decide what goes live.
+        """Run all steps from the quotes to a registered version, which the gate may make live.
 
         Args:
             run_id: a name for the run; the same name with the same parameters resumes it.
@@ -189,7 +189,7 @@ class B3Model:
         model_version: str | None = None,
         tickers: str | Iterable[str] | None = None,
     ) -> pd.DataFrame:
-        """The newest quotes as a version learnt from them: its kinds of paper, its length of history.
+        """Return the newest quotes that a version needs to predict.
 
         They are those that were chosen, or else those that the version was made from;
         ``frame.attrs["report"]["source"]`` says which.
@@ -216,11 +216,15 @@ class B3Model:
             "end": None,
             "instruments": universe.instruments,
         }
+
         service = B3DataLoadingService(self._quotes_of(manifest))
         try:
             frame = service.load_data(**newest)
         except SourceUnavailableError as error:
-            hint = f"version {manifest['version']} was made from them: name the quotes if they are elsewhere now"
+            hint = (
+                f"version {manifest['version']} was made from them: "
+                "name the quotes if they are elsewhere now"
+            )
             raise (
                 error if self._chosen else SourceUnavailableError(f"{error.message}; {hint}")
             ) from error
@@ -236,14 +240,14 @@ class B3Model:
         return frame
 
     def _quotes_of(self, manifest: dict[str, Any]) -> str:
-        """Where the quotes for a version's predictions are."""
+        """Return where the quotes for a version's predictions are."""
         lineage = manifest.get("lineage", {})
         if self._chosen or "source" not in lineage or Step.LOAD_DATA in lineage.get("given", {}):
             return self.settings.quotes
         return str(lineage["source"])
 
     def _manifest(self, model_dir: str, model_type: str, version: str | None) -> dict[str, Any]:
-        """Of a version, or of the live one."""
+        """Return the manifest of a version, or of the live one."""
         return Registry(self.storage, model_dir).manifest(
             model_type, version or Release(self.storage).live(model_dir, model_type)
         )
@@ -293,7 +297,7 @@ def _why_none(snapshot: Snapshot, scores: Scores) -> TooLittleHistoryError:
 
 
 def _check_cross_section(version: Version, count: int) -> None:
-    """IncompatibleFeaturesError if ranks would be among far fewer tickers than in the training."""
+    """Raise IncompatibleFeaturesError if far fewer tickers are ranked than in the training."""
     usual = version.manifest["cross_section"]
     if version.params.features == "v2" and count < usual / 2:
         raise IncompatibleFeaturesError(
@@ -319,7 +323,7 @@ def _table(
 
 
 def _expected(forecast: Forecast, price: FloatArray) -> dict[str, FloatArray]:
-    """Return and price columns with their intervals; none if the model does not say returns."""
+    """Build the return and price columns; none if the model predicts no returns."""
     if forecast.returns is None or forecast.intervals is None:
         return {}
     low, high = forecast.intervals.T

@@ -26,7 +26,9 @@ class B3DataLoadingService:
         self.source = open_source(source) if isinstance(source, str | Path) else source
 
     def load_data(self, **params: Any) -> pd.DataFrame:
-        """Clean quotes, sorted by ticker and date; ``frame.attrs["report"]`` says what was left out and found.
+        """Return clean quotes, sorted by ticker and date, with a report.
+
+        ``frame.attrs["report"]`` states what was left out and found.
 
         Args:
             **params: parameters of :class:`b3shared.params.run.PipelineParams`, such as ``tickers``
@@ -40,5 +42,5 @@ class B3DataLoadingService:
         return quotes.frame
 
     def load(self, params: PipelineParams) -> Quotes:
-        """The same with the report and the findings beside the frame."""
+        """Return clean quotes with their report and findings."""
         return load_quotes(self.source, params)

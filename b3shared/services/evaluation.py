@@ -11,7 +11,7 @@ from b3shared.services.frames import to_table
 
 
 class B3ModelEvaluationService:
-    """Every figure of a model beside the baselines, with intervals, pictures and a report."""
+    """Compares a model with the baselines, with intervals, pictures and a report."""
 
     def evaluate_model(
         self,
@@ -48,6 +48,7 @@ class B3ModelEvaluationService:
         data, parts = to_table(frames, model.model_type, df_processed, history)
         parts = {name: rows[model.covers(data, rows)] for name, rows in parts.items()}
         forecasts = {name: model.forecast(data, rows) for name, rows in parts.items()}
+
         context: dict[str, Any] = {"source": "notebook"}
         found = evaluate(
             data,

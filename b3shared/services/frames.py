@@ -1,4 +1,4 @@
-"""Between DataFrames, which people like to look at, and the training table, which the models read."""
+"""Converts between DataFrames and the training table that the models read."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -13,7 +13,7 @@ from b3shared.dataset.table import Dataset
 from b3shared.params.models import model_spec
 
 LEVELS = ["ticker", "date", "label_end"]
-"""Levels of the index that features and labels carry: what a leak-proof split has to know of a row."""
+"""Levels of the index of features and labels, as a split without leaks needs them."""
 ROW = ["ticker", "date"]
 """Levels that name a row."""
 
@@ -30,7 +30,10 @@ Part = tuple[pd.DataFrame, pd.Series]
 
 
 def to_frames(data: Dataset) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Features, and all other columns with the class name as ``target`` (NaN where unknown), on the same index."""
+    """Return features, and all other columns, as frames with the same index.
+
+    The class name is the column ``target``, NaN where it is unknown.
+    """
     index = pd.MultiIndex.from_arrays(
         [data.ticker, data.date.astype("datetime64[s]"), data.label_end.astype("datetime64[s]")],
         names=LEVELS,
@@ -44,7 +47,7 @@ def to_frames(data: Dataset) -> tuple[pd.DataFrame, pd.DataFrame]:
 def to_dataset(
     X: pd.DataFrame, y: pd.Series | None = None, df: pd.DataFrame | None = None
 ) -> Dataset:
-    """The training table of features ``X``, labels ``y`` and, where at hand, the other columns of ``df``.
+    """Build the training table from features ``X``, labels ``y`` and other columns of ``df``.
 
     Rows of ``df`` are found by ticker and date; columns that are not given are NaN (or unknown).
 
@@ -56,6 +59,7 @@ def to_dataset(
     if not all(pd.api.types.is_numeric_dtype(kind) for kind in X.dtypes):
         text = [str(c) for c, kind in X.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
         raise InvalidQuotesError(f"features must be numbers; {', '.join(text)} is not")
+
     label = np.full(len(X), UNLABELLED, dtype=np.int8)
     if y is not None:
         label = _labels(X, y)
@@ -84,7 +88,7 @@ def to_table(
     df: pd.DataFrame | None = None,
     history: pd.DataFrame | None = None,
 ) -> tuple[Dataset, dict[str, IntArray]]:
-    """One training table of several parts, sorted as windows need it, and the rows of each part in it.
+    """Build one sorted training table from several parts, and return the rows of each part.
 
     Args:
         parts: name -> features and labels.
@@ -101,10 +105,12 @@ def to_table(
         check_index(features)
         check_aligned(features, labels)
     X, y = (pd.concat(frames) for frames in zip(*parts.values(), strict=True))
+
     ends = np.cumsum([0, *(len(features) for features, _ in parts.values())])
     if history is not None:
         rest = _others(history, X)
-        X, y = pd.concat([X, rest]), pd.concat([y, pd.Series(None, rest.index, dtype=object)])
+        X = pd.concat([X, rest])
+        y = pd.concat([y, pd.Series(None, rest.index, dtype=object)])
     if (twice := _rows(X).duplicated()).any():
         ticker, date = _rows(X)[twice][0]
         raise InvalidQuotesError(
@@ -125,16 +131,18 @@ def check_needed(X: pd.DataFrame, df: pd.DataFrame | None, model_type: str) -> N
     needed = NEEDED_BY_SEQUENCES
     if df is None:
         raise InvalidQuotesError(
-            f"a model of type {model_type} needs {', '.join(needed)} of each row beside its features: give df_processed, "
-            "the second result of preprocess_data"
+            f"a model of type {model_type} needs {', '.join(needed)} of each row beside "
+            "its features: give df_processed, the second result of preprocess_data"
         )
+
     facts = _facts(X, df)
     if (unknown := facts[list(needed)].isna()).to_numpy().any():
         column = unknown.any().idxmax()
         ticker, date, _ = X.index[int(unknown[column].to_numpy().argmax())]
         raise InvalidQuotesError(
-            f"df_processed has no {column} of {int(unknown[column].sum())} of the {len(X)} rows, such as {ticker} of "
-            f"{date:%Y-%m-%d}; a model of type {model_type} needs {', '.join(needed)} of each",
+            f"df_processed has no {column} of {int(unknown[column].sum())} of the {len(X)} rows, "
+            f"such as {ticker} of {date:%Y-%m-%d}; a model of type {model_type} needs "
+            f"{', '.join(needed)} of each",
             column=column,
         )
 
@@ -147,8 +155,9 @@ def check_index(X: pd.DataFrame | pd.Series) -> None:
         )
     if list(X.index.names) != LEVELS:
         raise InvalidQuotesError(
-            f"the index has levels {list(X.index.names)}; needed are {LEVELS}, as preprocess_data returns them: "
-            "without them a split cannot know when a label became known"
+            f"the index has levels {list(X.index.names)}; needed are {LEVELS}, "
+            "as preprocess_data returns them: without them a split cannot know when a label "
+            "became known"
         )
 
 
@@ -169,7 +178,7 @@ def _rows(frame: pd.DataFrame | pd.Series) -> pd.MultiIndex:
 
 
 def _facts(X: pd.DataFrame, df: pd.DataFrame | None) -> pd.DataFrame:
-    """The columns beside features and label for the rows of ``X``, in its order; NaN where ``df`` does not know."""
+    """Return the other columns of ``df`` for the rows of ``X``, NaN where unknown."""
     if df is None:
         return pd.DataFrame(np.nan, index=range(len(X)), columns=_FACTS)
     if missing := [name for name in _FACTS if name not in df.columns]:
@@ -177,6 +186,7 @@ def _facts(X: pd.DataFrame, df: pd.DataFrame | None) -> pd.DataFrame:
             f"df_processed lacks {', '.join(missing)}; give the second result of preprocess_data",
             missing=missing,
         )
+
     check_index(df)
     known = df[_FACTS].set_axis(_rows(df))
     if known.index.has_duplicates:

@@ -1,4 +1,4 @@
-"""Quotes that a caller gives as a DataFrame, in the schema and clean; what had to be dropped is said."""
+"""Brings a caller's DataFrame of quotes into the schema, and reports what was dropped."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -102,16 +102,18 @@ def named_tickers(tickers: str | Iterable[str]) -> list[str]:
 
 
 def _named(df: object) -> pd.DataFrame:
-    """The columns of the schema that a frame has, under their names; levels of its index are columns too."""
+    """Return the schema's columns that a frame has, also from the levels of its index."""
     if not isinstance(df, pd.DataFrame):
         raise InvalidQuotesError(
             f"quotes must be a pandas DataFrame with {', '.join(REQUIRED)}, got {_hint(df)}"
         )
     if df.columns.nlevels > 1:
         raise InvalidQuotesError(
-            f"quotes must have one row per ticker and day, got columns of {df.columns.nlevels} levels "
-            f"({', '.join(map(str, df.columns.names))}); df.stack(level=...) and reset_index() make rows of them"
+            f"quotes must have one row per ticker and day, got "
+            f"columns of {df.columns.nlevels} levels ({', '.join(map(str, df.columns.names))}); "
+            "df.stack(level=...) and reset_index() make rows of them"
         )
+
     columns: dict[str, pd.Series] = {}
     for at, name in enumerate(df.columns):
         meant = _schema_name(name)
@@ -125,7 +127,8 @@ def _named(df: object) -> pd.DataFrame:
         columns.setdefault(name, level)
     if missing := [c for c in REQUIRED if c not in columns]:
         raise InvalidQuotesError(
-            f"quotes lack {', '.join(missing)}; needed are {', '.join(REQUIRED)}, got {', '.join(map(str, df.columns))}",
+            f"quotes lack {', '.join(missing)}; needed are {', '.join(REQUIRED)}, "
+            f"got {', '.join(map(str, df.columns))}",
             missing=missing,
         )
     named = pd.DataFrame(columns)
@@ -134,7 +137,10 @@ def _named(df: object) -> pd.DataFrame:
 
 
 def _levels(index: pd.Index) -> dict[str, pd.Series]:
-    """The levels of an index that are columns of the schema; one of dates without a name is the date."""
+    """Return the levels of an index that are columns of the schema.
+
+    An index of dates without a name is the date.
+    """
     levels = {
         _schema_name(name): index.get_level_values(at)
         for at, name in enumerate(index.names)
@@ -142,6 +148,7 @@ def _levels(index: pd.Index) -> dict[str, pd.Series]:
     }
     if not levels and isinstance(index, pd.DatetimeIndex):
         levels = {"date": index}
+
     return {
         name: pd.Series(level, index=range(len(index)))
         for name, level in levels.items()
@@ -157,9 +164,13 @@ def _schema_name(name: object) -> str:
 def _hint(value: object) -> str:
     """What was given instead of a DataFrame, and what to do with it."""
     if isinstance(value, str | Path):
-        return f"the path {str(value)!r}; B3DataLoadingService({str(value)!r}).load_data() reads quotes from a file"
+        return (
+            f"the path {str(value)!r}; "
+            f"B3DataLoadingService({str(value)!r}).load_data() reads quotes from a file"
+        )
     if hasattr(value, "to_pandas"):
         return f"{type(value).__module__}.{type(value).__name__}; call its to_pandas()"
+
     return (
         f"{type(value).__name__}; pandas.DataFrame(...) makes one"
         if isinstance(value, dict | list)
@@ -174,6 +185,7 @@ def _column(named: pd.DataFrame, name: str, kind: str) -> pd.Series:
         if not numeric:
             return pd.Series(None, index=named.index, dtype=object)
         return pd.Series(float(DEFAULTS.get(name, "nan")), index=named.index, dtype=float)
+
     values = named[name]
     try:
         if name == "date":
@@ -195,6 +207,7 @@ def _days(values: pd.Series) -> pd.Series:
     """Dates as days, each in the time zone that it is given in."""
     if is_numeric_dtype(values):
         raise TypeError(f"{values.iloc[0]!r} is a number")
+
     try:
         moments = pd.to_datetime(values, format="ISO8601")
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The exchange's files into a lake, as a Python API: what the command line and a notebook use."""
+"""Takes the exchange's files into a lake, for the command line and notebooks."""
 
 import os
 from collections.abc import Iterator
@@ -32,18 +32,17 @@ class B3IngestionService:
     """
 
     def __init__(self, settings: Settings | None = None, progress: Progress | None = None) -> None:
-        self.settings, self._progress = settings or Settings.from_environment(), progress
-        self.actions_changed, self.overrides_without_effect, self.not_published = (
-            False,
-            list[str](),
-            list[str](),
-        )
+        self.settings = settings or Settings.from_environment()
+        self._progress = progress
+        self.actions_changed = False
+        self.overrides_without_effect: list[str] = []
+        self.not_published: list[str] = []
         self.possible_renames: list[str] = []
 
     def ingest_published(
         self, years: list[int] | None = None, since: date | str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Fetch files from the exchange: whole years, every session since a day, or else whatever the lake lacks.
+        """Fetch files from the exchange: years, sessions since a day, or else what the lake lacks.
 
         Yields:
             What came of every file, as :class:`b3shared.quotes.ingest.records.Ingested` says it.
@@ -56,7 +55,9 @@ class B3IngestionService:
             B3Error: See :func:`b3shared.quotes.ingest.job.ingest_quotes`.
         """
         event: dict[str, Any] = {"years": years or [], "since": since}
-        self.not_published, found = [], False
+        self.not_published = []
+        found = False
+
         while True:  # one file at a time, so that each is told of when it is there
             answer = ingest_quotes(
                 IngestRequest.from_event(event), self.settings, lambda: False, self._progress
@@ -72,6 +73,7 @@ class B3IngestionService:
             if answer["status"] == "done":
                 break
             event = answer["request"]
+
         if failed := answer["failed"]:
             told = "; ".join(
                 f"{file['period']}: {file['code']}: {file['message']}" for file in failed
@@ -85,8 +87,9 @@ class B3IngestionService:
         if not self.not_published:
             return f"since = {since}: there is no session of the exchange from then to {today()}"
         return (
-            f"since = {since}: of {len(self.not_published)} files asked for, the first {self.not_published[0]} and the last "
-            f"{self.not_published[-1]}, none is published at {self.settings.cotahist_address}; the lake is as it was"
+            f"since = {since}: of {len(self.not_published)} files asked for, "
+            f"the first {self.not_published[0]} and the last {self.not_published[-1]}, "
+            f"none is published at {self.settings.cotahist_address}; the lake is as it was"
         )
 
     def ingest_local(
@@ -103,16 +106,14 @@ class B3IngestionService:
         Yields:
             What came of every file.
         """
-        ingest, path = (
-            Ingest(open_storage(self.settings.storage), progress=self._progress),
-            Path(path),
-        )
+        ingest = Ingest(open_storage(self.settings.storage), progress=self._progress)
+        path = Path(path)
         if path.is_dir():
             os.listdir(path)  # what may not be read looks empty to a search for files
+
         how: dict[str, Any] = {"partial": partial, "force": force}
         for done in ingest.folder(path, **how) if path.is_dir() else [ingest.file(path, **how)]:
             yield done.to_json()
-        self.overrides_without_effect, self.possible_renames = (
-            ingest.without_effect,
-            ingest.possible_renames,
-        )
+
+        self.overrides_without_effect = ingest.without_effect
+        self.possible_renames = ingest.possible_renames

@@ -23,7 +23,7 @@ class B3ModelPreprocessingService:
     def preprocess_data(
         self, df: pd.DataFrame, **params: Any
     ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
-        """Features, everything else, and labels.
+        """Return features, all other columns, and labels.
 
         Args:
             df: quotes; at least ticker, date and close, and what the feature set needs. Ticker and
@@ -49,6 +49,7 @@ class B3ModelPreprocessingService:
         p = PipelineParams.of(params)
         given = tidy(df)
         warn_of(given.findings, stacklevel=2)
+
         made = preprocess(given.quotes, p)
         X, facts = to_frames(made.data)
         labelled = made.data.label != UNLABELLED
@@ -63,7 +64,7 @@ class B3ModelPreprocessingService:
 
 
 def _lineage(df: pd.DataFrame) -> dict[str, str]:
-    """Where the quotes come from, as far as they say, for a version's manifest."""
+    """Return where the quotes come from, as far as it is known, for a version's manifest."""
     report = df.attrs.get("report", {})
     return {
         name: report[name] for name in ("source", "first_session", "last_session") if name in report
@@ -71,7 +72,7 @@ def _lineage(df: pd.DataFrame) -> dict[str, str]:
 
 
 def params_with(df: pd.DataFrame | None, given: dict[str, Any]) -> PipelineParams:
-    """Parameters for data of ``preprocess_data``: what that was called with, and what is given now.
+    """Return the parameters of ``preprocess_data``, joined with those given now.
 
     Raises:
         InvalidParameterError: Unknown or out of bounds, or another value than the data were made
@@ -82,7 +83,8 @@ def params_with(df: pd.DataFrame | None, given: dict[str, Any]) -> PipelineParam
     for name, value in made.items():
         if (now := getattr(p, name)) != value:
             raise InvalidParameterError(
-                f"{name} = {now!r}: the data were made with {value!r}; leave it out, or call preprocess_data with it",
+                f"{name} = {now!r}: the data were made with {value!r}; "
+                "leave it out, or call preprocess_data with it",
                 parameters=[name],
             )
     return p

@@ -41,7 +41,7 @@ class B3ModelSavingService:
         evaluation: Any = None,
         manifest: dict[str, Any] | None = None,
     ) -> str:
-        """Register a trained model and return its version. It does not go live: promote it for that.
+        """Register a trained model and return its version, which is not live yet.
 
         Args:
             model: trained.
@@ -61,6 +61,7 @@ class B3ModelSavingService:
         unlabelled = pd.Series(None, X_check.index, dtype=object)
         check, rows = to_table({"check": (X_check, unlabelled)}, model.model_type, df_processed)
         attrs: dict[Any, Any] = (X_check if df_processed is None else df_processed).attrs
+
         described = build_manifest(
             model.params,
             trained={"refit": False} | model.summary,
@@ -84,7 +85,7 @@ class B3ModelSavingService:
         model_dir: str = "models",
         model_version: str | None = None,
     ) -> Model:
-        """A registered model, every file checked by its hash; the live version unless one is named.
+        """Load a registered model, by default the live version, checking the hash of each file.
 
         Raises:
             NothingLiveError: No version is named and none is live.

@@ -18,7 +18,7 @@ class B3ModelTrainingService:
     """Splits by date without leaks, and trains."""
 
     def split_data(self, X: pd.DataFrame, y: pd.Series, **params: Any) -> Parts:
-        """Train, validation and test parts by date: the newest dates test, those before validate.
+        """Split by date into train, validation and test parts, the newest dates for the test.
 
         A row whose label reaches into the next part is purged, and ``embargo_days`` sessions stay
         free.
@@ -42,6 +42,7 @@ class B3ModelTrainingService:
             val_size=p.val_size,
             embargo_days=p.embargo_days,
         )
+
         parts = (split.train, split.val, split.test)
         train, val, test = (X.iloc[rows] for rows in parts)
         y_train, y_val, y_test = (y.iloc[rows] for rows in parts)
@@ -78,7 +79,7 @@ class B3ModelTrainingService:
                 rows only, and the first ``lookback`` rows after such a gap have none. Only what
                 lies before a row is ever in its window.
             **params: ``model_type``, ``n_jobs``, ``random_state`` and the model's own parameters;
-                what ``df_processed`` was made with need not be said again.
+                what ``df_processed`` was made with need not be stated again.
 
         Raises:
             InvalidQuotesError: The frames are not those of ``preprocess_data``, or the model needs

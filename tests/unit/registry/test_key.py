@@ -22,7 +22,7 @@ def test_any_accepted_name_of_a_type_gives_the_same_key(name: str, model_type: s
 
 
 def test_an_unknown_type_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InvalidParameterError, match="must be one of rf, .*, got 'svm'"):
+    with pytest.raises(InvalidParameterError, match=r"must be one of rf, .*, got 'svm'"):
         ModelKey.checked("models", "svm")
 
 

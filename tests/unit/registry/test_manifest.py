@@ -1,4 +1,4 @@
-"""A version is described the same way whoever registers it, and equal runs make the same version."""
+"""Every caller describes a version the same way, and equal runs make the same version."""
 
 from pathlib import Path
 from typing import Any

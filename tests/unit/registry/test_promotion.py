@@ -1,4 +1,4 @@
-"""A version goes live only on a snapshot that can feed it, and only against the version that was expected."""
+"""A version goes live only on a snapshot that fits, and in place of the expected version."""
 
 import json
 from dataclasses import replace
@@ -119,7 +119,8 @@ def test_without_a_snapshot_any_registered_version_may_go_live(
         (
             ["return_1"],
             "v1",
-            r"features v1-2000000-shares \(1 of them\); the snapshot serving/snapshots/2023-12-28-.* has 11",
+            r"features v1-2000000-shares \(1 of them\); the snapshot "
+            r"serving/snapshots/2023-12-28-.* has 11",
         ),
     ],
 )
@@ -218,7 +219,7 @@ def test_book_features_need_a_snapshot_with_the_book(
 def test_a_version_that_learnt_from_features_of_other_code_waits_for_a_snapshot_of_its_own(
     storage: Storage, snapshot: Snapshot, tmp_path: Path
 ) -> None:
-    """After a deployment: the live version goes on, a new one needs a new snapshot, and going back stays possible."""
+    """After a deployment the live version goes on, and a new one needs a new snapshot."""
     names = list(snapshot.names[V2])
     earlier = replace(snapshot, features_version=0)
     serve(storage, earlier, tmp_path)

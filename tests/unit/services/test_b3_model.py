@@ -162,7 +162,7 @@ def test_quotes_that_cannot_feed_the_model_are_refused(
 ) -> None:
     model, _ = trained
     with pytest.raises(
-        TooLittleHistoryError, match="no ticker .* has 50 sessions of history.* 286 are"
+        TooLittleHistoryError, match=r"no ticker .* has 50 sessions of history.* 286 are"
     ):
         model.predict(eight.groupby("ticker").tail(50))
     few = pd.concat(

@@ -1,4 +1,4 @@
-"""Frames that were cut, shuffled or changed become the same table, or are refused by what is wrong with them."""
+"""Frames that were cut or shuffled become the same table; wrong ones are refused."""
 
 import numpy as np
 import pandas as pd
@@ -105,7 +105,8 @@ def test_an_incomplete_row_of_the_history_is_no_row_of_a_window(stage: Stage, pa
     [
         (
             lambda df: None,
-            "a model of type lstm needs session, close, volatility, future_return .*give df_processed",
+            "a model of type lstm needs session, close, volatility, future_return .*give "
+            "df_processed",
         ),
         (
             lambda df: df.drop(columns=["volatility", "session"]),

@@ -1,4 +1,4 @@
-"""Quotes as DataFrames come: every usual shape is taken or refused by name, and nothing is lost without a word."""
+"""Quotes given as DataFrames are taken or refused with a reason, and losses are reported."""
 
 import warnings
 from collections.abc import Callable
@@ -105,7 +105,10 @@ def test_other_shapes_are_refused_with_what_is_needed(
 def test_rows_that_are_no_quotes_are_reported_and_warned_of(quotes: pd.DataFrame) -> None:
     vendor = quotes["ticker"].replace({"PETR4": "PETR4.SA", "VALE3": "VALE3.SA"})
     rows = int(quotes["ticker"].isin(["PETR4", "VALE3"]).sum())
-    told = rf"{rows} rows of the quotes were dropped: {rows} not_a_cash_equity \(such as PETR4\.SA .*such as PETR4, got"
+    told = (
+        rf"{rows} rows of the quotes were dropped: {rows} not_a_cash_equity "
+        r"\(such as PETR4\.SA .*such as PETR4, got"
+    )
     with pytest.warns(UserWarning, match=told):
         _, df, _ = B3ModelPreprocessingService().preprocess_data(
             quotes.assign(ticker=vendor), features="v1"
@@ -174,7 +177,7 @@ def test_a_listed_split_of_adjusted_prices_is_not_applied(quotes: pd.DataFrame) 
 
 
 def test_splits_that_a_load_has_judged_are_not_judged_again(quotes: pd.DataFrame) -> None:
-    """The user's own table of actions may know better than the prices, and was asked when the quotes were loaded."""
+    """The user's own table of actions was applied when the quotes were loaded."""
     day = (quotes["ticker"] == "WEGE3") & (quotes["date"] == "2023-03-15")
     loaded = quotes.assign(split_factor=quotes["split_factor"].mask(day, 4.0))
     loaded.attrs = {"report": {}}

@@ -1,4 +1,4 @@
-"""Files that the exchange does not have: what was asked for and is not there is said, and nothing at all is an error."""
+"""Files that the exchange lacks are reported, and it is an error if it has none."""
 
 import threading
 from collections.abc import Iterator

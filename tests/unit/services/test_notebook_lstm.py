@@ -1,4 +1,4 @@
-"""The LSTM through the services one by one, as in a notebook, and in the two calls of the product."""
+"""The LSTM works through the single services and through the two calls of the product."""
 
 from datetime import date
 from pathlib import Path
@@ -158,7 +158,7 @@ def test_a_run_makes_it_live_and_predict_says_return_price_and_interval(
 def test_what_is_served_is_what_predict_says(
     product: tuple[B3Model, RunResult], bundled: pd.DataFrame
 ) -> None:
-    """The served windows are of three years of the lake, those of this call of five: the last digits differ."""
+    """Served windows use three years of quotes and this call five, so the last digits differ."""
     made, result = product
     live = Live(made.storage)
     predictor = Predictor(live, lambda: date(2023, 12, 29))
@@ -198,6 +198,6 @@ def test_a_ticker_with_a_gap_in_its_window_has_no_forecast(
             made.predict(quotes, model_type="lstm", tickers=["MGLU3"])
     with pytest.raises(
         TooLittleHistoryError,
-        match="no ticker of the quotes has a forecast: .* 125 sessions .*; 262 are needed",
+        match=r"no ticker of the quotes has a forecast: .* 125 sessions .*; 262 are needed",
     ):
         made.predict(eight.groupby("ticker").tail(125), model_type="lstm")

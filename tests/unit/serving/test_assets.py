@@ -1,4 +1,4 @@
-"""The front end's search: by ticker and company, without regard to case and accents, a page at a time."""
+"""The search finds tickers by ticker and company, whatever the case and accents, in pages."""
 
 from dataclasses import replace
 

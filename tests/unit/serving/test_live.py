@@ -1,4 +1,4 @@
-"""What is live is followed without a restart, cheaply, and nothing that goes wrong there takes away what works."""
+"""Serving follows the release without a restart, and failures never stop what works."""
 
 import json
 import threading
@@ -37,7 +37,7 @@ WHO: dict[str, Any] = {"who": "maria", "why": "reads well"}
 
 
 class World:
-    """A store, somebody who changes it, and what serves from it with a clock that only moves by hand."""
+    """A store, its changes, and a server with a clock that only moves by hand."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.now = folder, 1000.0

@@ -1,4 +1,4 @@
-"""Answers are complete and equal to those of the Python API and of the evaluated model; what is not fresh says so."""
+"""Answers are complete, equal those of the Python API, and state when they are not fresh."""
 
 import json
 import re
@@ -109,7 +109,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> World:
 def test_a_version_of_some_tickers_is_served_among_those_it_learnt_among(
     bundled: pd.DataFrame, tmp_path: Path
 ) -> None:
-    """Ranks among eight are not ranks among sixty: training, the Python API and the served answer use the same eight."""
+    """Training, the Python API and the served answer rank among the same eight tickers."""
     B3Model(storage=tmp_path).run(**SMALL)
     world = World(tmp_path)
     data = preprocess(
@@ -276,8 +276,8 @@ def test_the_summary_tells_what_speaks_for_from_what_speaks_against(tiny: World)
     assert sides.get("For it", "") == ", ".join(favouring)
     assert sides.get("Against it", "") == ", ".join(opposing)
     assert (
-        f" The model shows {'a little' if answer['skill'] == 'weak' else 'no'} skill on the test dates"
-        in summary
+        f" The model shows {'a little' if answer['skill'] == 'weak' else 'no'} skill on the "
+        "test dates" in summary
     )
 
 
@@ -318,7 +318,8 @@ def scored(
         (
             [0.337, 0.416, 0.247],
             0.002,
-            "Most likely: hold (41.6 %, usually 41.0 %). Leaning: buy (33.7 %, usually 31.0 %). The model ",
+            "Most likely: hold (41.6 %, usually 41.0 %). Leaning: buy (33.7 %, usually 31.0 %). "
+            "The model ",
         ),
         ([0.25, 0.50, 0.25], None, "Most likely: hold (50.0 %, usually 41.0 %). The model "),
         (
@@ -406,7 +407,7 @@ def test_a_model_of_sequences_gets_its_window_and_says_return_and_price(
     actions, returns = weights(7)
 
     def model(rows: np.ndarray) -> np.ndarray:
-        """softmax of the mean; the calibration then exchanges the prior of a third each for the class shares."""
+        """Make a model of the mean's softmax, calibrated from equal priors to the class shares."""
         raw = np.exp(rows.mean(axis=0) @ actions) * answer["base_rates"]
         return raw / raw.sum()
 
@@ -482,7 +483,8 @@ def test_a_window_with_a_gap_is_refused_and_one_that_the_training_would_take_is_
     error = tiny.refusal("PETR4", model_type="lstm", model_version=version)
     assert isinstance(error, TooLittleHistoryError)
     assert error.message == (
-        "PETR4 trades too seldom: two of its newest 3 usable sessions lie 6 sessions of the market apart, and version "
+        "PETR4 trades too seldom: two of its newest 3 usable sessions lie 6 sessions of the "
+        "market apart, and version "
         f"{version} learnt from windows with at most 5"
     )
     assert error.details == {"gap": 6, "allowed": 5}
@@ -570,7 +572,7 @@ def test_a_registered_version_can_be_chosen_and_an_unknown_one_not(
     assert tiny.batch(["PETR4"], model_version=other)["model_version"] == other
     with pytest.raises(UnknownModelError, match=f"{live['model_version']} is live"):
         tiny.predict("PETR4", model_version="20200101-00000000")
-    with pytest.raises(InvalidParameterError, match="must be one of rf, .*, got 'svm'"):
+    with pytest.raises(InvalidParameterError, match=r"must be one of rf, .*, got 'svm'"):
         tiny.predict("PETR4", model_type="svm")
 
 
@@ -606,7 +608,8 @@ def test_a_ticker_that_left_the_market_is_said_to_have_gone(odd: World) -> None:
     error = odd.refusal("MGLU3")
     assert isinstance(error, UnknownTickerError)
     assert error.message == (
-        "MGLU3 last traded on 2023-11-14, 30 sessions before 2023-12-28: it was delisted, renamed or suspended"
+        "MGLU3 last traded on 2023-11-14, 30 sessions before 2023-12-28: it was delisted, "
+        "renamed or suspended"
     )
     assert error.details == {"ticker": "MGLU3", "last_traded": "2023-11-14", "successor": None}
 

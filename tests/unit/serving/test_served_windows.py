@@ -1,4 +1,4 @@
-"""The window that is served of a ticker's newest row is, bit for bit, the one that a training on the quotes makes of it."""
+"""A served window equals, bit for bit, the window that a training makes of the same row."""
 
 from itertools import pairwise
 
@@ -90,7 +90,7 @@ def test_training_and_serving_agree_on_which_windows_there_are_and_on_every_bit_
 
 @pytest.fixture(scope="module")
 def gappy(eight: pd.DataFrame) -> pd.DataFrame:
-    """ABEV3 misses every third session and a month; BBAS3 is illiquid for a while; VALE3 ends illiquid."""
+    """ABEV3 misses sessions, BBAS3 is illiquid for a while, and VALE3 ends illiquid."""
     frame = eight[eight["date"] > "2021-06-01"].reset_index(drop=True)
     days = np.unique(frame["date"])
     own = frame["date"].map({day: number for number, day in enumerate(days)})

@@ -1,4 +1,4 @@
-"""A snapshot is the newest rows of the very features that models are trained on, of every ticker, and nothing later."""
+"""A snapshot holds the newest rows of the features that models are trained on."""
 
 import re
 import zipfile
