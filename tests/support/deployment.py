@@ -1,4 +1,7 @@
-"""The functions' own handlers in this process, on moto's S3 and Step Functions, and a record of what each asked AWS for."""
+"""Runs the functions' own handlers in this process, and records what each asks AWS for.
+
+S3 and Step Functions are moto's.
+"""
 
 import importlib.util
 import itertools
@@ -38,7 +41,10 @@ class Recorder:
         self.at_work: str | None = None
 
     def handlers(self) -> list[tuple[str, Any]]:
-        """For botocore: called with every request of every client, before it is sent and when it is answered."""
+        """Return botocore's events and what to call on each.
+
+        They are every request of every client, before it is sent, and every answer of S3.
+        """
         return [("before-parameter-build", self._asked), ("after-call.s3", self._answered)]
 
     def _asked(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:

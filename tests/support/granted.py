@@ -1,4 +1,7 @@
-"""What template.yaml grants: every statement as pairs of one action and one resource, references filled in."""
+"""Reads the permissions in template.yaml as pairs of one action and one resource.
+
+References are replaced by the names that they stand for.
+"""
 
 import re
 from dataclasses import dataclass

@@ -19,7 +19,10 @@ PATIENCE = 420
 
 
 def storage_of(stack: LocalStack) -> Storage:
-    """The bucket of a stack; its client is made here, so that the environment is this process's own again."""
+    """Return the bucket of a stack.
+
+    Its client is made here, in the stack's environment; afterwards the process has its own again.
+    """
     with pytest.MonkeyPatch.context() as shell:
         for name, value in (isolate_from_user() | {"AWS_ENDPOINT_URL": stack.aws_url}).items():
             shell.setenv(name, value)

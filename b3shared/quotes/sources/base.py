@@ -148,7 +148,8 @@ class DuckDBReader(ABC):
 
     def _no_quotes(self) -> NoQuotesError:
         return NoQuotesError(
-            f"{self.name} holds no rows dated up to today ({today()}); at least one quote is needed",
+            f"{self.name} holds no rows dated up to today ({today()}); "
+            "at least one quote is needed",
             source=self.name,
         )
 

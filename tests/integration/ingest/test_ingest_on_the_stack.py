@@ -1,4 +1,7 @@
-"""A file that is put into the bucket, and the exchange's new files of an evening, reach predictions without a retraining."""
+"""New quotes reach the predictions without a new training.
+
+They come from a file put into the bucket, or from the exchange's files of an evening.
+"""
 
 import json
 from datetime import date, timedelta

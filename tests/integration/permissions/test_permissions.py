@@ -54,7 +54,10 @@ TRAINER = {Step.TRAIN_MODEL: "TrainLstmFunction", Step.REFIT_MODEL: "TrainLstmFu
 """What does these steps for an LSTM."""
 INGEST = ("IngestQuotesFunction", "PublishServingFunction")
 UNSEEN = {"s3:AbortMultipartUpload"}
-"""Granted without being seen here: S3's client asks for it when an upload in parts fails, to leave no parts behind."""
+"""Granted, but never used in this test.
+
+S3's client needs it when an upload in parts fails, to delete the parts.
+"""
 SHARD = "PreprocessShardFunction"
 WORKERS = {*STEPS.values(), *TRAINER.values(), SHARD}
 MACHINES = {"Pipeline": "pipeline.asl.yaml", "Ingest": "ingest.asl.yaml"}
@@ -87,7 +90,7 @@ def uses(
 
 
 def prepared(quotes: pd.DataFrame, folder: Path) -> S3Storage:
-    """A bucket with a lake and a user's own quotes, and a state machine whose executions start and do nothing."""
+    """Make a bucket with a lake and a user's own quotes, and a state machine that does nothing."""
     where = {"LocationConstraint": "sa-east-1"}
     boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
     role = "arn:aws:iam::123456789012:role/any"
@@ -153,7 +156,10 @@ def perform(deployment: Deployment, function: str, step: Step, run_id: str) -> N
 
 
 def count_twice(deployment: Deployment, storage: S3Storage, run_id: str) -> None:
-    """An evaluation that ended between counting its look at the test rows and its record, and is done again."""
+    """Run the evaluation a second time, as if it had stopped before it stored its record.
+
+    The first time has already counted its use of the test rows.
+    """
     storage.delete(f"runs/{run_id}/steps/evaluate_model.json")
     deployment.invoke("EvaluateModelFunction", {"run_id": run_id})
 
@@ -177,7 +183,7 @@ def own_data(deployment: Deployment) -> None:
 
 
 def new_quotes(deployment: Deployment, storage: S3Storage) -> None:
-    """Files that are put into the bucket, a table of corporate actions, and the newest quotes served."""
+    """Ingest new files and a table of corporate actions, then serve the newest quotes."""
     for day in (
         date(2024, 1, 2),
         date(2024, 1, 3),
