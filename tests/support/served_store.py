@@ -30,7 +30,7 @@ VOLATILITY = (0.01, 0.02, 0.03, 0.04)
 
 
 def weights(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a tiny model's weights: (features, 3) for the actions, (features, 1) for the return."""
+    """Return the weights of a tiny model: (features, 3) for actions, (features, 1) for returns."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=(len(FEATURES), 3)).astype(np.float32), rng.normal(
         size=(len(FEATURES), 1)
