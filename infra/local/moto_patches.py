@@ -185,7 +185,10 @@ def name_unnamed_executions(host: Host) -> None:
 
 
 def start_executions_one_at_a_time(host: Host) -> None:
-    """Moto looks whether a name is taken and takes it in two steps, so that two callers may both."""
+    """Start an execution only after the one before it has started.
+
+    Moto checks whether a name is free and takes it in two steps, so two callers could both take it.
+    """
     plain = StepFunctionsParserBackend.start_execution
     lock = threading.Lock()
 

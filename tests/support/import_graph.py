@@ -1,4 +1,7 @@
-"""The imports of b3shared as its files state them, those inside functions too; those for type checking apart."""
+"""Reads from the source files which modules of b3shared import which.
+
+Imports inside functions count too; those for type checking are kept apart.
+"""
 
 import ast
 from functools import cache

@@ -1,4 +1,4 @@
-"""Where the tests find things: the repository, its template, the test data, the larger development data."""
+"""Paths of the repository, its template, the test data and the larger development data."""
 
 from pathlib import Path
 

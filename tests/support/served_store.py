@@ -1,4 +1,7 @@
-"""A store that predictions are served from, made by hand: models of a line of NumPy, windows of known numbers."""
+"""Makes a small store that predictions can be served from.
+
+The models are a line of NumPy each, and the windows hold known numbers.
+"""
 
 import json
 from collections.abc import Callable
@@ -27,7 +30,7 @@ VOLATILITY = (0.01, 0.02, 0.03, 0.04)
 
 
 def weights(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """What :func:`register_tiny` makes a model of: (features, 3) for the actions, (features, 1) for the return."""
+    """Return the weights of a tiny model: (features, 3) for actions, (features, 1) for returns."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=(len(FEATURES), 3)).astype(np.float32), rng.normal(
         size=(len(FEATURES), 1)
@@ -35,7 +38,10 @@ def weights(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tiny_onnx(seed: int, sequences: bool) -> bytes:
-    """softmax(features @ actions); for sequences of the mean over the sessions, with returns beside it."""
+    """Return an ONNX model that computes softmax(features @ actions).
+
+    For sequences, the features are their mean over the sessions, and the model gives returns too.
+    """
     actions, returns = weights(seed)
     shape: list[Any] = [None, None, len(FEATURES)] if sequences else [None, len(FEATURES)]
     nodes = [
@@ -70,7 +76,7 @@ def register_tiny(
     change: Callable[[Path], object] = lambda _: None,
     **params: Any,
 ) -> str:
-    """Register a model of :func:`tiny_onnx`; of sequences if it is to be an LSTM. Returns its version.
+    """Register a model of :func:`tiny_onnx` and return its version; an LSTM takes sequences.
 
     ``change`` may change the files before they are registered.
     """

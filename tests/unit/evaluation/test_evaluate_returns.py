@@ -151,7 +151,7 @@ def test_without_a_word_of_the_trainer_the_whole_validation_part_sets_it(market,
 
 
 def test_too_few_rows_for_the_level_are_refused(market, parts):
-    with pytest.raises(TooLittleHistoryError, match="needs at least .* rows, got 5"):
+    with pytest.raises(TooLittleHistoryError, match=r"needs at least .* rows, got 5"):
         run(
             market,
             parts | {"val": parts["val"][:5]},

@@ -1,4 +1,4 @@
-"""Sessions of the exchange: against real quotes, and what they say of a table with holes and rows that cannot be."""
+"""The exchange's sessions agree with real quotes, and find holes and impossible rows in a table."""
 
 from datetime import date, timedelta
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Impossible rows go and are counted; odd ones stay and are reported; no corporate action is lost on the way."""
+"""Cleaning drops and counts impossible rows, and reports odd rows but keeps them.
+
+No corporate action is lost on the way.
+"""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Loading keeps the period, the tickers and whoever has enough history, and accounts for every other row."""
+"""Loading keeps the period and the tickers with enough history, and counts every row left out."""
 
 from datetime import date
 from pathlib import Path
@@ -52,9 +52,7 @@ def test_the_bundled_sample_is_what_the_notice_says() -> None:
     assert {"PETR4", "VALE3"} <= set(frame["ticker"])
 
 
-def test_a_period_before_all_quotes_is_told_and_a_longer_one_than_there_are_dates_is_all_of_them() -> (
-    None
-):
+def test_a_period_before_all_quotes_is_refused_and_one_longer_than_the_calendar_is_cut() -> None:
     with pytest.raises(NoQuotesError, match="from 0001-01-01 to 0004-01-01"):
         load_quotes(SOURCE, PipelineParams(end=date(4, 1, 1)))
     everything = load_quotes(SOURCE, PipelineParams(start=date(1990, 1, 1))).frame
@@ -96,20 +94,28 @@ def test_dates_before_the_data_an_unknown_ticker_and_only_bad_rows_are_named(
         load_quotes(SOURCE, PipelineParams.of(tickers=["PETR4", "XXXX3"]))
     path = tmp_path / "halted.parquet"
     duckdb.execute(
-        f"COPY (SELECT * REPLACE (0 AS volume) FROM '{BUNDLED_QUOTES}') TO '{path}' (FORMAT parquet)"
+        f"COPY (SELECT * REPLACE (0 AS volume) FROM '{BUNDLED_QUOTES}') "
+        f"TO '{path}' (FORMAT parquet)"
     )
     with pytest.raises(NoQuotesError, match="74454 zero_volume"):
         load_quotes(ParquetSource(path), PipelineParams())
 
 
 def changed(tmp_path: Path, replace: str, where: str, more: str = "false") -> ParquetSource:
-    """The bundled quotes and, once more, those of ``more``; rows of ``where`` (of the second ones, if any) replaced."""
+    """Write the bundled quotes with one column replaced in the rows of ``where``.
+
+    The rows of ``more`` are there a second time; ``where`` can tell them by ``second``.
+    """
     path = tmp_path / "changed.parquet"
-    rows = f"SELECT *, false AS second FROM '{BUNDLED_QUOTES}' UNION ALL SELECT *, true FROM '{BUNDLED_QUOTES}' WHERE {more}"
+    rows = (
+        f"SELECT *, false AS second FROM '{BUNDLED_QUOTES}' "
+        f"UNION ALL SELECT *, true FROM '{BUNDLED_QUOTES}' WHERE {more}"
+    )
     column, value = replace.split("=")
     new = f"CASE WHEN {where} THEN {value} ELSE {column} END AS {column}"
     duckdb.execute(
-        f"COPY (SELECT * EXCLUDE (second) REPLACE ({new}) FROM ({rows})) TO '{path}' (FORMAT parquet)"
+        f"COPY (SELECT * EXCLUDE (second) REPLACE ({new}) FROM ({rows})) "
+        f"TO '{path}' (FORMAT parquet)"
     )
     return ParquetSource(path)
 

@@ -20,14 +20,20 @@ from b3shared.storage import FolderStorage
 FAULTS = """
     SELECT * REPLACE (NULL AS ticker) FROM q WHERE ticker = 'VALE3' AND date > '2023-12-20'
     UNION ALL SELECT * REPLACE ('' AS ticker) FROM q WHERE ticker = 'VALE3' AND date > '2023-12-26'
-    UNION ALL SELECT * REPLACE (NULL AS date) FROM q WHERE ticker IN ('ABEV3', 'WEGE3') AND date > '2023-12-20'
-    UNION ALL SELECT * REPLACE (DATE '2031-01-02' AS date) FROM q WHERE ticker = 'ITUB4' AND date > '2023-12-26'
+    UNION ALL SELECT * REPLACE (NULL AS date)
+        FROM q WHERE ticker IN ('ABEV3', 'WEGE3') AND date > '2023-12-20'
+    UNION ALL SELECT * REPLACE (DATE '2031-01-02' AS date)
+        FROM q WHERE ticker = 'ITUB4' AND date > '2023-12-26'
     UNION ALL SELECT * REPLACE (close * 1.01 AS close, high * 1.01 AS high, volume * 2 AS volume)
         FROM q WHERE ticker IN ('PETR4', 'BBAS3') AND date BETWEEN '2021-03-01' AND '2021-03-10'
-    UNION ALL SELECT * REPLACE (date + 5 AS date) FROM q WHERE ticker = 'PETR4' AND dayofweek(date) = 1
-    UNION ALL SELECT * REPLACE ('PETRA25' AS ticker) FROM q WHERE ticker = 'PETR4' AND date > '2023-12-20'
-    UNION ALL SELECT * REPLACE ('NEWW3' AS ticker) FROM q WHERE ticker = 'PETR4' AND date > '2023-08-20'
-    UNION ALL SELECT * REPLACE (close * 3 AS close) FROM q WHERE ticker = 'MGLU3' AND date > '2023-12-20'
+    UNION ALL SELECT * REPLACE (date + 5 AS date)
+        FROM q WHERE ticker = 'PETR4' AND dayofweek(date) = 1
+    UNION ALL SELECT * REPLACE ('PETRA25' AS ticker)
+        FROM q WHERE ticker = 'PETR4' AND date > '2023-12-20'
+    UNION ALL SELECT * REPLACE ('NEWW3' AS ticker)
+        FROM q WHERE ticker = 'PETR4' AND date > '2023-08-20'
+    UNION ALL SELECT * REPLACE (close * 3 AS close)
+        FROM q WHERE ticker = 'MGLU3' AND date > '2023-12-20'
 """
 
 
@@ -41,7 +47,8 @@ def dirty(tmp_path_factory: pytest.TempPathFactory) -> ParquetSource:
             "(ticker = 'LREN3' AND month(date) = 4) OR (ticker = 'GGBR4' AND date > '2023-06-01')"
         )
         connection.execute(
-            f"COPY (SELECT * FROM q WHERE NOT ({holes}) UNION ALL {FAULTS}) TO '{path}' (FORMAT parquet)"
+            f"COPY (SELECT * FROM q WHERE NOT ({holes}) UNION ALL {FAULTS}) "
+            f"TO '{path}' (FORMAT parquet)"
         )
     return ParquetSource(path)
 
@@ -68,12 +75,16 @@ def test_rows_and_report_are_those_of_one_load(
 
 @pytest.mark.parametrize("listed", ["adjusted", "none"])
 def test_splits_in_shards_are_those_of_one_load(tmp_path: Path, listed: str) -> None:
-    """Whether a source lists splits of adjusted prices is told by all of its tickers, and so is a market's fall."""
+    """Shards judge splits by all tickers of the source, as one load does.
+
+    Only all of them tell whether prices are adjusted already, or whether the whole market fell.
+    """
     later = "(product(split_factor) OVER (PARTITION BY ticker ORDER BY date DESC) / split_factor)"
     adjusted = ", ".join(f"{name} / {later} AS {name}" for name in ("open", "high", "low", "close"))
     columns = f"* REPLACE ({adjusted})" if listed == "adjusted" else "* EXCLUDE (split_factor)"
     duckdb.execute(
-        f"COPY (SELECT {columns} FROM '{BUNDLED_QUOTES}') TO '{tmp_path}/quotes.parquet' (FORMAT parquet)"
+        f"COPY (SELECT {columns} FROM '{BUNDLED_QUOTES}') "
+        f"TO '{tmp_path}/quotes.parquet' (FORMAT parquet)"
     )
     source, params = ParquetSource(tmp_path / "quotes.parquet"), PipelineParams()
     whole, loaded = load_quotes(source, params), load_shards(source, params, tmp_path, 5_000)
@@ -104,7 +115,8 @@ def test_what_one_load_refuses_shards_refuse_in_the_same_words(
 ) -> None:
     path = tmp_path / "holed.parquet"
     duckdb.execute(
-        f"COPY (FROM '{BUNDLED_QUOTES}' WHERE date NOT BETWEEN '2022-05-02' AND '2022-05-06') TO '{path}' (FORMAT parquet)"
+        f"COPY (FROM '{BUNDLED_QUOTES}' WHERE date NOT BETWEEN '2022-05-02' AND '2022-05-06') "
+        f"TO '{path}' (FORMAT parquet)"
     )
     source, asked = ParquetSource(path), PipelineParams.of({"max_missing_sessions": 20} | params)
     with pytest.raises(B3Error) as whole:

@@ -1,4 +1,7 @@
-"""A run learns from the kinds of paper that it names, says what it left out, and is served among the same."""
+"""A run trains on the kinds of paper that it names, and is served among the same kinds.
+
+Its report says what it left out.
+"""
 
 from pathlib import Path
 from typing import get_args
@@ -43,7 +46,10 @@ def of_kinds() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def with_fund(eight: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The quotes of eight tickers, of which one is a real-estate fund by its BDI code and ESPECI; and its name."""
+    """Return the quotes of eight tickers, one of them a real-estate fund, and the fund's ticker.
+
+    The BDI code and ESPECI make it a fund.
+    """
     fund = str(eight["ticker"].iloc[-1])
     own = eight["ticker"] == fund
     return eight.assign(

@@ -46,7 +46,8 @@ def test_every_source_has_the_same_columns_in_the_same_order(tmp_path: Path) -> 
 
 def test_a_folder_of_files_reads_as_the_one_file(tmp_path: Path) -> None:
     duckdb.execute(
-        f"COPY (SELECT *, year(date) AS year FROM '{BUNDLED_QUOTES}') TO '{tmp_path}' (FORMAT parquet, PARTITION_BY year)"
+        f"COPY (SELECT *, year(date) AS year FROM '{BUNDLED_QUOTES}') "
+        f"TO '{tmp_path}' (FORMAT parquet, PARTITION_BY year)"
     )
     assert len(list(tmp_path.glob("year=*"))) == 5
     everything = QuoteQuery()
@@ -80,7 +81,10 @@ def quote_rows(path: Path, *rows: tuple[object, ...]) -> ParquetSource:
     values = ", ".join(
         "(" + ", ".join("NULL" if v is None else repr(v) for v in row) + ")" for row in rows
     )
-    columns = "ticker::VARCHAR AS ticker, date::DATE AS date, close::DOUBLE AS close, volume::BIGINT AS volume"
+    columns = (
+        "ticker::VARCHAR AS ticker, date::DATE AS date, "
+        "close::DOUBLE AS close, volume::BIGINT AS volume"
+    )
     duckdb.execute(
         f"COPY (SELECT {columns} FROM (VALUES {values}) t(ticker, date, close, volume)) TO '{path}'"
     )
@@ -131,7 +135,8 @@ def test_of_rows_for_one_day_the_one_with_most_volume_is_last_whatever_their_ord
 def test_the_split_column_of_other_tables_is_understood(tmp_path: Path) -> None:
     file = tmp_path / "q.parquet"
     duckdb.execute(
-        "COPY (SELECT 'PETR4' AS ticker, DATE '2023-01-02' AS date, 10.0 AS close, 2.0 AS split_coef) "
+        "COPY (SELECT 'PETR4' AS ticker, DATE '2023-01-02' AS date, 10.0 AS close, "
+        "2.0 AS split_coef) "
         f"TO '{file}' (FORMAT parquet)"
     )
     frame = ParquetSource(file).read(QuoteQuery())
@@ -284,7 +289,10 @@ def test_text_is_refused_with_the_way_to_convert_it(tmp_path: Path, ending: str)
 
 def test_the_way_to_convert_a_csv_file_works(tmp_path: Path) -> None:
     (tmp_path / "quotes.csv").write_text("ticker;date;close\nPETR4;28/12/2023;37,24\n")
-    told = f"read_csv('{tmp_path}/quotes.csv', delim=';', decimal_separator=',', dateformat='%d/%m/%Y')"
+    told = (
+        f"read_csv('{tmp_path}/quotes.csv', delim=';', decimal_separator=',', "
+        "dateformat='%d/%m/%Y')"
+    )
     duckdb.sql(f"COPY (FROM {told}) TO '{tmp_path}/quotes.parquet'")
     row = open_source(tmp_path / "quotes.parquet").read(QuoteQuery()).iloc[0]
     assert (row["ticker"], row["close"], row["date"]) == (
@@ -349,7 +357,10 @@ def test_what_is_no_number_is_a_hole(tmp_path: Path, column: str, value: str) ->
 
 
 def test_a_hole_written_as_nan_is_a_missing_value(tmp_path: Path) -> None:
-    hole = "CASE WHEN ticker = 'PETR4' AND date = '2023-06-01' THEN CAST('nan' AS DOUBLE) ELSE volume END"
+    hole = (
+        "CASE WHEN ticker = 'PETR4' AND date = '2023-06-01' "
+        "THEN CAST('nan' AS DOUBLE) ELSE volume END"
+    )
     file = duckdb_parquet(
         tmp_path / "q.parquet", f"SELECT * REPLACE ({hole} AS volume) FROM '{BUNDLED_QUOTES}'"
     )
@@ -384,7 +395,8 @@ for number, place in enumerate(sorted(folder.glob("*.parquet")) + sorted(folder.
     source = open_source(place)
     lake = folder / f"lake-{number}-{sys.argv[2]}"
     fill_lake(source, open_storage(lake))
-    for name, read in ((place.name, source), (f"lake of {place.name}", open_source(lake / "lake" / "quotes"))):
+    filled = open_source(lake / "lake" / "quotes")
+    for name, read in ((place.name, source), (f"lake of {place.name}", filled)):
         days = {str(read.newest()), *(str(day.date()) for day in read.read(QuoteQuery())["date"])}
         found[name] = sorted(days | {str(day) for day in read.days(read.newest(), read.newest())})
 print(json.dumps(found))
@@ -412,7 +424,10 @@ def test_a_moment_is_of_the_same_session_on_every_machine(tmp_path: Path, zone: 
 
 
 def test_tickers_of_a_vendor_are_refused_with_an_example_and_its_right_form(tmp_path: Path) -> None:
-    sql = f"SELECT * REPLACE (ticker || '.SA' AS ticker) FROM '{BUNDLED_QUOTES}' WHERE ticker = 'PETR4'"
+    sql = (
+        f"SELECT * REPLACE (ticker || '.SA' AS ticker) FROM '{BUNDLED_QUOTES}' "
+        "WHERE ticker = 'PETR4'"
+    )
     source = ParquetSource(duckdb_parquet(tmp_path / "q.parquet", sql))
     with pytest.raises(
         NoQuotesError,
