@@ -165,7 +165,7 @@ class Control:
 
     def _whole_run(self, run_id: str | None, params: Parameters, key: str | None) -> Run:
         """Return a new run, or the one of this id, whose parameters need not be given again."""
-        wanted = PipelineParams.of(params)
+        wanted = PipelineParams.from_values(params)
         if run_id:
             with suppress(UnknownRunError):
                 wanted = resumed_params(Run.open(self.storage, run_id), params)
@@ -179,7 +179,7 @@ class Control:
             with suppress(UnknownRunError):
                 run = Run.open(self.storage, run_id)
                 return run, own_params(run, Step.LOAD_DATA, params)
-        return self._create(run_id or run_id_of(key), PipelineParams.of(params)), {}
+        return self._create(run_id or run_id_of(key), PipelineParams.from_values(params)), {}
 
     def _named(self, run_id: str | None, step: Step) -> Run:
         run_id = run_id or current_run(self.storage)

@@ -277,7 +277,9 @@ class PipelineParams(Params):
         return 252 + self.lookback + self.horizon
 
     @classmethod
-    def of(cls, values: Mapping[str, Any] | None = None, /, **more: Any) -> "PipelineParams":
+    def from_values(
+        cls, values: Mapping[str, Any] | None = None, /, **more: Any
+    ) -> "PipelineParams":
         """Build from what a caller gives: flat or nested names, see :func:`nested`.
 
         Raises:
@@ -311,7 +313,7 @@ class PipelineParams(Params):
         values = self.model_dump()
         for name, value in nested({**(changes or {}), **more}).items():
             values[name] = values[name] | value if name in model_types() else value
-        return PipelineParams.of(values)
+        return PipelineParams.from_values(values)
 
 
 _NEVER_RECORDED = frozenset({"interval_level"})

@@ -30,7 +30,7 @@ def make_handler(*steps: Step) -> Handler:
 
     @logger.inject_lambda_context(clear_state=True)
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        request = StepRequest.of(event)
+        request = StepRequest.from_event(event)
         logger.append_keys(run_id=request.run_id, correlation_id=request.correlation_id)
 
         step = steps[0] if len(steps) == 1 else request.step_among(*steps)

@@ -34,7 +34,7 @@ class StepRequest(BaseModel):
     input_key: str | None = Field(default=None, max_length=900)
 
     @classmethod
-    def of(cls, event: Any) -> Self:
+    def from_event(cls, event: Any) -> Self:
         """Validate an event; InvalidParameterError names what is wrong with it."""
         try:
             return cls.model_validate(event)

@@ -25,7 +25,7 @@ def params_in_force(
         InvalidParameterError: An override is unknown, out of bounds, or belongs to another step.
     """
     recorded = {name: value for record in records.values() for name, value in record.params.items()}
-    params = PipelineParams.of(of_run.model_dump() | recorded)
+    params = PipelineParams.from_values(of_run.model_dump() | recorded)
 
     changes = nested(overrides)
     for name in flat_names(changes):

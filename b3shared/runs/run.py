@@ -110,7 +110,9 @@ class Run:
             document = from_json(storage.read(key), key)
         except ArtifactNotFoundError:
             raise UnknownRunError(f"there is no run {run_id!r}", run_id=run_id) from None
-        return cls(storage, run_id, PipelineParams.of(document["params"]), document["meta"])
+        return cls(
+            storage, run_id, PipelineParams.from_values(document["params"]), document["meta"]
+        )
 
     def record(self, step: Step) -> StepRecord | None:
         """Return what the last success of a step wrote, or None."""

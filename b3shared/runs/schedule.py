@@ -35,7 +35,7 @@ def start_scheduled(
     Raises:
         InvalidParameterError: The model type or the time is malformed.
     """
-    params = PipelineParams.of(model_type=model_type)
+    params = PipelineParams.from_values(model_type=model_type)
     try:
         moment = datetime.fromisoformat(scheduled_time).astimezone(ZONE)
     except ValueError as error:

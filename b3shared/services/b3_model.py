@@ -106,7 +106,7 @@ class B3Model:
         Raises:
             B3Error: Named by its code; nothing is registered then.
         """
-        p = PipelineParams.of(params)
+        p = PipelineParams.from_values(params)
         run = Run.create(self.storage, run_id or new_run_id(), p)
         records = run_pipeline(run, settings=self.settings, progress=progress, finished=finished)
         with tempfile.TemporaryDirectory() as folder:
@@ -131,7 +131,7 @@ class B3Model:
         Args:
             new_data: quotes, such as :meth:`newest_quotes`; the history that the features need (252
                 sessions are safe), and, for the feature set v2, the market around: ranks among few
-                tickers mean something else than what the model learnt. Tickers and kinds of paper
+                tickers mean something else than those of the training. Tickers and kinds of paper
                 that it did not learn among are left out.
             model_dir: namespace of the registry.
             model_type: of the catalogue (:mod:`b3shared.params.models`), or an alias.
@@ -229,7 +229,7 @@ class B3Model:
                 error if self._chosen else SourceUnavailableError(f"{error.message}; {hint}")
             ) from error
         loaded = set(frame["ticker"])
-        p = PipelineParams.of(newest)
+        p = PipelineParams.from_values(newest)
         left_out = {
             t: why_not_loaded(t, service.source, p, manifest)
             for t in named_tickers(tickers or [])
@@ -261,7 +261,7 @@ def _snapshot_of(quotes: pd.DataFrame, version: Version) -> Snapshot:
         version: that is to predict.
 
     Raises:
-        UnknownTickerError: None of the quotes is of those that the version learnt.
+        UnknownTickerError: None of the quotes is of those that the version was trained on.
         IncompatibleFeaturesError: The quotes cannot give the version's features.
         InvalidQuotesError: They cannot give its feature set at all.
     """
@@ -284,12 +284,12 @@ def _snapshot_of(quotes: pd.DataFrame, version: Version) -> Snapshot:
 
 def _why_none(snapshot: Snapshot, scores: Scores) -> TooLittleHistoryError:
     """Build the error for quotes without a single forecast; the longest history tells why."""
-    learnt = [
+    trained_on = [
         row
         for row, ticker in enumerate(snapshot.ticker.tolist())
         if isinstance(scores.refused[ticker], TooLittleHistoryError)
     ]
-    longest = max(learnt or range(len(snapshot.ticker)), key=lambda row: snapshot.sessions[row])
+    longest = max(trained_on or range(len(snapshot.ticker)), key=lambda row: snapshot.sessions[row])
     reason = scores.refused[str(snapshot.ticker[longest])]
     return TooLittleHistoryError(
         f"no ticker of the quotes has a forecast: {reason.message}", **reason.details
@@ -301,8 +301,8 @@ def _check_cross_section(version: Version, count: int) -> None:
     usual = version.manifest["cross_section"]
     if version.params.features == "v2" and count < usual / 2:
         raise IncompatibleFeaturesError(
-            f"{count} tickers with complete features: the model learnt ranks among about {usual}; "
-            "give at least half as many"
+            f"{count} tickers with complete features: the model was trained on ranks among about "
+            f"{usual}; give at least half as many"
         )
 
 

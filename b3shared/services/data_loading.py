@@ -37,7 +37,7 @@ class B3DataLoadingService:
         Raises:
             B3Error: See :func:`b3shared.quotes.loading.load.load_quotes`.
         """
-        quotes = self.load(PipelineParams.of(params))
+        quotes = self.load(PipelineParams.from_values(params))
         quotes.frame.attrs["report"] = quotes.report
         return quotes.frame
 

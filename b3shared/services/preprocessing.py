@@ -46,7 +46,7 @@ class B3ModelPreprocessingService:
         Warns:
             UserWarning: Rows were dropped, or splits changed.
         """
-        p = PipelineParams.of(params)
+        p = PipelineParams.from_values(params)
         given = tidy(df)
         warn_of(given.findings, stacklevel=2)
 
@@ -79,7 +79,7 @@ def params_with(df: pd.DataFrame | None, given: dict[str, Any]) -> PipelineParam
             with.
     """
     made: dict[str, Any] = {} if df is None else df.attrs.get("params", {})
-    p = PipelineParams.of(made | given)
+    p = PipelineParams.from_values(made | given)
     for name, value in made.items():
         if (now := getattr(p, name)) != value:
             raise InvalidParameterError(

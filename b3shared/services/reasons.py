@@ -42,7 +42,7 @@ def why_not_loaded(
     if universe.instruments is not None and rows_of_kind.empty:
         kind = instrument_of(rows["bdi_code"], rows["type"], rows["ticker"]).iloc[-1]
         return UnknownTickerError(
-            f"{ticker} is of the kind {kind}, and version {manifest['version']} learnt "
+            f"{ticker} is of the kind {kind}, and version {manifest['version']} was trained on "
             f"{', '.join(universe.instruments)}",
             ticker=ticker,
             instruments=list(universe.instruments),

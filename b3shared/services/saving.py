@@ -95,6 +95,6 @@ class B3ModelSavingService:
         kind = model_spec(model_type).name
         registry = Registry(self.storage, model_dir)
         version = model_version or Release(self.storage).live(model_dir, kind)
-        params = PipelineParams.of(registry.manifest(kind, version)["params"])
+        params = PipelineParams.from_values(registry.manifest(kind, version)["params"])
         with tempfile.TemporaryDirectory() as folder:
             return model_class(kind).load(registry.fetch(kind, version, Path(folder)), params)

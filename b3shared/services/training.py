@@ -33,7 +33,7 @@ class B3ModelTrainingService:
         """
         check_index(X)
         check_aligned(X, y)
-        p = PipelineParams.of(params)
+        p = PipelineParams.from_values(params)
         data = to_dataset(X, y)
         split = purged_split(
             data.date,

@@ -91,7 +91,7 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
 def not_among(ticker: str, version: str, tickers: Sequence[str]) -> UnknownTickerError:
     """Build the error for a ticker that the version was not trained on."""
     return UnknownTickerError(
-        f"version {version} learnt {len(tickers)} tickers, and {ticker} is not among them",
+        f"version {version} was trained on {len(tickers)} tickers, and {ticker} is not among them",
         ticker=ticker,
         tickers=list(tickers),
     )
@@ -108,7 +108,7 @@ def _check_trained_on(snapshot: Snapshot, row: int, version: Version) -> None:
     slots = snapshot.slots.get(version.offer)
     if universe.instruments and slots is not None and slots[row, -1] == NO_ROW:
         raise UnknownTickerError(
-            f"{ticker} is of another kind of paper than version {version.name} learnt: "
+            f"{ticker} is of another kind of paper than version {version.name} was trained on: "
             f"{', '.join(universe.instruments)}",
             ticker=ticker,
             instruments=list(universe.instruments),
@@ -155,7 +155,7 @@ def _why_incomplete(
     if turnover <= limit:
         return TooLittleHistoryError(
             f"{ticker} trades too little: its median turnover is R$ {turnover:,.0f} a session, "
-            f"and version {version.name} learnt from tickers above R$ {limit:,.0f}",
+            f"and version {version.name} was trained on tickers above R$ {limit:,.0f}",
             have=round(turnover, 2),
             needed=limit,
         )
@@ -190,8 +190,8 @@ def check_gap(snapshot: Snapshot, row: int, version: Version) -> None:
     if gap > allowed:
         raise TooLittleHistoryError(
             f"{snapshot.ticker[row]} trades too seldom: two of its newest {lookback} usable "
-            f"sessions lie {gap} sessions of the market apart, and version {version.name} learnt "
-            f"from windows with at most {allowed}",
+            f"sessions lie {gap} sessions of the market apart, and version {version.name} "
+            f"was trained on windows with at most {allowed}",
             gap=gap,
             allowed=allowed,
         )

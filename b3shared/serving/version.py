@@ -41,5 +41,5 @@ class Version:
         """
         path = registry.fetch(model_type, name, folder, [ONNX_FILE, METADATA_FILE])
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        params = PipelineParams.of(manifest["params"])
+        params = PipelineParams.from_values(manifest["params"])
         return cls(name, Scorer.load(path), manifest, params, needed_offer(manifest))

@@ -15,7 +15,7 @@ settings = Settings.from_environment()
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Make the shard of the run that the event names."""
-    request = ShardRequest.of(event)
+    request = ShardRequest.from_event(event)
     logger.append_keys(
         run_id=request.run_id, correlation_id=request.correlation_id, shard=request.shard
     )

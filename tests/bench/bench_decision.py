@@ -42,7 +42,7 @@ def trained_runs(storage: Storage) -> dict[str, Run]:
     settings, runs = Settings(storage=storage.url), {}
     for model_type in model_types():
         runs[model_type] = Run.create(
-            storage, new_run_id(), PipelineParams.of(model_type=model_type)
+            storage, new_run_id(), PipelineParams.from_values(model_type=model_type)
         )
         run_pipeline(runs[model_type], settings=settings, stop_after=Step.TRAIN_MODEL)
     return runs

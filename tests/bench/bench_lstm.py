@@ -78,7 +78,7 @@ def run(arm: str, folder: Path, batch: int, epochs: int) -> dict[str, float]:
     from b3shared.params.run import PipelineParams
 
     before = peak_mib()
-    params = PipelineParams.of(
+    params = PipelineParams.from_values(
         model_type="lstm", batch_size=batch, oversample=True, lookback=LOOKBACK, horizon=HORIZON
     )
     data = Dataset.load(folder)

@@ -175,7 +175,7 @@ def run_lstm(store: str, rounds: int) -> dict[str, Any]:
         from b3shared.models.scorer import Scorer
         from b3shared.params.run import PipelineParams
 
-        params = PipelineParams.of(manifest["params"])
+        params = PipelineParams.from_values(manifest["params"])
         scorer, network = Scorer.load(files), LSTMModel.load(files, params).network.eval()
     torch.set_num_threads(1)
     shape = (1, params.lookback, len(scorer.feature_names))

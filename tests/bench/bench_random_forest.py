@@ -59,7 +59,7 @@ def run(arm: str, rows: int, trees: int) -> dict[str, float]:
     from b3shared.models.random_forest.model import RandomForestModel
     from b3shared.params.run import PipelineParams
 
-    params = PipelineParams.of(n_estimators=trees)
+    params = PipelineParams.from_values(n_estimators=trees)
     rf, data = params.rf, market(rows)
     split = purged_split(
         data.date, data.label_end, test_size=0.2, val_size=0.2, embargo_days=params.embargo_days

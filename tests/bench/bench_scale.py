@@ -159,7 +159,7 @@ def _allocated(file: Path) -> int:
 def child(what: str, folder: str) -> None:
     """Do one step in this process and print what it took."""
     storage = FolderStorage(Path(folder, "storage"))
-    run = Run.create(storage, "scale", PipelineParams.of(PARAMS))
+    run = Run.create(storage, "scale", PipelineParams.from_values(PARAMS))
     started = time.perf_counter()
 
     with scratch_peak(Path(os.environ["SCRATCH"])) as scratch:

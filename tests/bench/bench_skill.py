@@ -130,7 +130,7 @@ def parts(data: Dataset, year: int = 2022) -> tuple[np.ndarray, np.ndarray, np.n
 
 def measure(frame: pd.DataFrame, horizon: int) -> dict[str, float]:
     """Train and score one forest."""
-    params = PipelineParams.of(FOREST, horizon=horizon)
+    params = PipelineParams.from_values(FOREST, horizon=horizon)
     data = preprocess(frame, params).data
     train, val, test = parts(data)
     model = RandomForestModel(params)
@@ -439,7 +439,7 @@ def main() -> None:
         if given.label == "signal"
         else FOREST
     )
-    params = PipelineParams.of(chosen | dict(pair.split("=", 1) for pair in given.set))
+    params = PipelineParams.from_values(chosen | dict(pair.split("=", 1) for pair in given.set))
     if params.model_type == "lstm" and params.label == "direction":
         print(f"anchor: {ANCHOR_LSTM}")
     one_model(quotes(given.folder, given.dividends), params, given.test_year, given.columns)

@@ -73,7 +73,7 @@ def features() -> Values:
         values[f"{name}_eligible"] = made.eligible.reshape(1, -1).sum(axis=1)
 
     for label in ("direction", "triple_barrier", "signal"):
-        table = _joined(frame, PipelineParams.of({"label": label, "min_turnover": 0.0}))
+        table = _joined(frame, PipelineParams.from_values({"label": label, "min_turnover": 0.0}))
         rows = _kept(table.ticker)
         values[f"{label}_X"] = np.asarray(table.X, dtype=np.float64)[rows]
         values[f"{label}_label"] = table.label

@@ -102,7 +102,7 @@ def register_tiny(
         "target": "direction, horizon 2, width 0.5",
         "evaluated": {"skill": skill},
         "features_version": features_version,
-        "params": PipelineParams.of({"model_type": kind} | params).model_dump(mode="json"),
+        "params": PipelineParams.from_values({"model_type": kind} | params).model_dump(mode="json"),
     }
     return Registry(storage, "models").register(kind, files, manifest)
 

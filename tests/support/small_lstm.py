@@ -25,7 +25,9 @@ SMALL_NETWORK = {
 
 
 def small_params(**changes) -> PipelineParams:
-    return PipelineParams.of({"model_type": "lstm", "embargo_days": 2} | SMALL_NETWORK | changes)
+    return PipelineParams.from_values(
+        {"model_type": "lstm", "embargo_days": 2} | SMALL_NETWORK | changes
+    )
 
 
 def small_dataset(**changes) -> Dataset:

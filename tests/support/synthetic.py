@@ -18,7 +18,7 @@ SMALL_FOREST = {
 
 def small_params(**changes) -> PipelineParams:
     """A forest that trains in a fraction of a second, one candidate only."""
-    return PipelineParams.of({"embargo_days": 2} | SMALL_FOREST | changes)
+    return PipelineParams.from_values({"embargo_days": 2} | SMALL_FOREST | changes)
 
 
 def planted_dataset(

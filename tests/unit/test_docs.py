@@ -101,8 +101,8 @@ def test_there_are_commands_to_look_at() -> None:
 def test_the_example_events_are_requests() -> None:
     readers = {
         "ingest_quotes": IngestRequest.from_event,
-        "load_data": StepRequest.of,
-        "train_lstm": StepRequest.of,
+        "load_data": StepRequest.from_event,
+        "train_lstm": StepRequest.from_event,
     }
     events = {path.stem: json.loads(path.read_text()) for path in (ROOT / "events").glob("*.json")}
     assert events.keys() == readers.keys()

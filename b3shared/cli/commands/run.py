@@ -46,7 +46,7 @@ def run(
     Every parameter may be given as an option (--horizon 5) or as a word (horizon=5).
     """
     params = given_parameters(words, options)
-    checked = PipelineParams.of(params)
+    checked = PipelineParams.from_values(params)
     require(model_spec(checked.model_type).extra)
 
     model = places.model()

@@ -96,7 +96,7 @@ def _filled(isolated: Isolated, endpoint: str) -> Cloud:
     machine = _client("stepfunctions", endpoint).create_state_machine(
         name="pipeline", definition=definition, roleArn=role
     )
-    run = Run.create(S3Storage(BUCKET), RUN_ID, PipelineParams.of(SMALL))
+    run = Run.create(S3Storage(BUCKET), RUN_ID, PipelineParams.from_values(SMALL))
     arn = machine["stateMachineArn"]
     where = {
         "B3_STORAGE": f"s3://{BUCKET}",
@@ -296,7 +296,7 @@ print(zoneinfo.ZoneInfo("America/Sao_Paulo"))
 
 
 def test_a_failure_is_recorded(cloud: Cloud, built: dict[str, Packaged]) -> None:
-    run = Run.create(cloud.run.storage, "failed", PipelineParams.of(SMALL))
+    run = Run.create(cloud.run.storage, "failed", PipelineParams.from_values(SMALL))
     error = {"Error": "Lambda.Unknown", "Cause": "the function crashed"}
     event = {
         "run_id": run.run_id,

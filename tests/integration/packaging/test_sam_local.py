@@ -188,7 +188,9 @@ def template(endpoint: str, folder: Path, build: Path = BUILD) -> Path:
 
 def test_load_data_works_in_a_container(kit: Kit, endpoint: str, tmp_path: Path) -> None:
     run = Run.create(
-        S3Storage(BUCKET), json.loads(EVENT.read_text())["run_id"], PipelineParams.of(SMALL)
+        S3Storage(BUCKET),
+        json.loads(EVENT.read_text())["run_id"],
+        PipelineParams.from_values(SMALL),
     )
     answer, logged = kit.invoke(template(endpoint, tmp_path), "LoadDataFunction", EVENT)
     assert answer.get("status") == "done", logged[-4000:]
@@ -228,7 +230,7 @@ def network(endpoint: str) -> Run:
     run = Run.create(
         S3Storage(BUCKET),
         "network",
-        PipelineParams.of(SMALL | NETWORK | {"model_type": "lstm", "epochs": 15}),
+        PipelineParams.from_values(SMALL | NETWORK | {"model_type": "lstm", "epochs": 15}),
     )
     settings = Settings(storage=f"s3://{BUCKET}", quotes=f"s3://{BUCKET}/lake/quotes")
     run_pipeline(run, settings=settings, stop_after=Step.SPLIT_DATA)

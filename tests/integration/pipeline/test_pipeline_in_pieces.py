@@ -72,7 +72,7 @@ def threads_of_the_trainer():
 def one_piece(tmp_path_factory):
     """The same run up to its training in one piece, in this process."""
     folder = tmp_path_factory.mktemp("one-piece")
-    params = PipelineParams.of(LONG | {"tickers": TICKERS})
+    params = PipelineParams.from_values(LONG | {"tickers": TICKERS})
     run = Run.create(FolderStorage(folder), "one-piece", params)
     with threads_of_the_trainer():
         run_pipeline(run, settings=Settings(storage=str(folder)), stop_after=Step.TRAIN_MODEL)

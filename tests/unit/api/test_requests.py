@@ -136,7 +136,7 @@ def test_unchanged_means_what_the_run_last_used_not_the_default(run, finish_unti
 
 
 def test_a_resumed_run_keeps_the_parameters_that_the_caller_does_not_give(storage):
-    run = Run.create(storage, "r2", PipelineParams.of(horizon=5, n_jobs=2))
+    run = Run.create(storage, "r2", PipelineParams.from_values(horizon=5, n_jobs=2))
     assert resumed_params(run, {}) == run.params
     assert resumed_params(run, {"n_estimators": 7}).rf == run.params.rf.model_copy(
         update={"n_estimators": 7}

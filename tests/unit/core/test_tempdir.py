@@ -130,7 +130,7 @@ def test_downloading_to_a_full_disk_raises_disk_full(
 def test_a_step_on_a_full_disk_fails_and_resumes_on_a_larger_one(
     disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Run.create(FolderStorage(tmp_path / "store"), "first", PipelineParams.of(SMALL))
+    run = Run.create(FolderStorage(tmp_path / "store"), "first", PipelineParams.from_values(SMALL))
     settings = Settings(storage=str(tmp_path / "store"), shard_rows=3_000)
     with monkeypatch.context() as roomy:
         roomy.setattr(tempfile, "tempdir", str(tmp_path))

@@ -48,7 +48,7 @@ def test_ranks_and_market_of_many_parts_equal_those_of_one(
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_training_and_serving_see_the_same_features(frame: pd.DataFrame, version: str) -> None:
-    made = preprocess(frame, PipelineParams.of(features=version, min_turnover=LIMIT))
+    made = preprocess(frame, PipelineParams.from_values(features=version, min_turnover=LIMIT))
     served = build_features(frame, version, LIMIT)
     assert made.data.feature_names == served.names
     np.testing.assert_array_equal(made.data.X, served.X[made.rows].astype(np.float32))

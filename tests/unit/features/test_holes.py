@@ -62,7 +62,7 @@ def test_features_after_a_hole_are_those_of_a_ticker_that_begins_there(
 def test_labels_around_a_hole_are_those_of_two_tickers(
     frame: pd.DataFrame, params: dict[str, object]
 ) -> None:
-    p = PipelineParams.of(params, features="v1")
+    p = PipelineParams.from_values(params, features="v1")
     found, oracle = (preprocess(holed(frame, name), p).data for name in ("BBAS3", OTHER))
     for column in ("date", "label", "label_end", "known_label"):
         np.testing.assert_array_equal(getattr(found, column), getattr(oracle, column))

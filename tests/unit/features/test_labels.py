@@ -11,11 +11,11 @@ from b3shared.features.series import Series
 from b3shared.params.run import PipelineParams
 
 KINDS = [
-    PipelineParams.of(label="direction", horizon=1),
-    PipelineParams.of(label="direction", horizon=5, label_width=0.8),
-    PipelineParams.of(label="triple_barrier", horizon=7, label_width=0.6),
-    PipelineParams.of(label="signal", horizon=2),
-    PipelineParams.of(label="signal", horizon=1, signal_lag=3),
+    PipelineParams.from_values(label="direction", horizon=1),
+    PipelineParams.from_values(label="direction", horizon=5, label_width=0.8),
+    PipelineParams.from_values(label="triple_barrier", horizon=7, label_width=0.6),
+    PipelineParams.from_values(label="signal", horizon=2),
+    PipelineParams.from_values(label="signal", horizon=1, signal_lag=3),
 ]
 
 
@@ -137,7 +137,7 @@ def test_labels_end_after_their_row_and_within_the_reach(
 
 
 def test_the_known_label_is_an_older_one(some: pd.DataFrame) -> None:
-    params = PipelineParams.of(label="direction", horizon=5)
+    params = PipelineParams.from_values(label="direction", horizon=5)
     found = labels_of(some, params)
     rows = np.flatnonzero(some["ticker"] == "PETR4")
     np.testing.assert_array_equal(found.known_label[rows[5:]], found.label[rows[:-5]])
@@ -146,7 +146,7 @@ def test_the_known_label_is_an_older_one(some: pd.DataFrame) -> None:
 
 def test_a_dividend_counts_as_return(some: pd.DataFrame) -> None:
     """PETR4 fell by 1.8 % on 2021-04-15, and paid 3.3 % that day: holders gained."""
-    found = labels_of(some, PipelineParams.of(label="direction", horizon=1))
+    found = labels_of(some, PipelineParams.from_values(label="direction", horizon=1))
     row = np.flatnonzero((some["ticker"] == "PETR4") & (some["dividend"] > 0))[0] - 1
     traded = some["close"][row + 1] / some["close"][row] - 1
     assert found.future_return[row] > traded

@@ -26,14 +26,16 @@ def test_every_row_of_the_quotes_is_in_the_table_or_counted(eight: pd.DataFrame)
 def test_rows_whose_median_turnover_is_not_known_yet_are_not_called_illiquid(
     eight: pd.DataFrame, min_turnover: float
 ) -> None:
-    left_out = preprocess(eight, PipelineParams.of(min_turnover=min_turnover)).report["left_out"]
+    left_out = preprocess(eight, PipelineParams.from_values(min_turnover=min_turnover)).report[
+        "left_out"
+    ]
     median = (eight["close"] * eight["volume"]).groupby(eight["ticker"]).rolling(60).median()
     assert left_out["median_turnover_not_known"] == median.isna().sum() == 8 * 59
     assert left_out["illiquid"] == (median <= min_turnover).sum()
 
 
 def test_the_newest_rows_are_there_without_a_label(eight: pd.DataFrame) -> None:
-    data = preprocess(eight, PipelineParams.of(horizon=3)).data
+    data = preprocess(eight, PipelineParams.from_values(horizon=3)).data
     newest = np.sort(np.unique(eight["date"].to_numpy().astype("datetime64[D]")))[-3:]
     unlabelled = data.label == UNLABELLED
     np.testing.assert_array_equal(np.unique(data.date[unlabelled]), newest)
@@ -59,7 +61,7 @@ def test_rows_are_sorted_and_complete_and_name_their_row_of_the_quotes(eight: pd
 def test_truncated_history_gives_the_same_earlier_rows(
     eight: pd.DataFrame, label: str, features: str
 ) -> None:
-    params = PipelineParams.of(label=label, features=features, horizon=4)
+    params = PipelineParams.from_values(label=label, features=features, horizon=4)
     whole, day = preprocess(eight, params).data, np.datetime64("2021-03-31")
     part = preprocess(eight[eight["date"] <= str(day)].reset_index(drop=True), params).data
     earlier = whole.take(whole.date <= day)
@@ -95,14 +97,14 @@ def test_a_saved_table_loads_equal(tmp_path: Path, eight: pd.DataFrame) -> None:
 
 
 def test_a_missing_book_is_a_warning_with_v1(eight: pd.DataFrame) -> None:
-    report = preprocess(eight, PipelineParams.of(features="v1")).report
+    report = preprocess(eight, PipelineParams.from_values(features="v1")).report
     assert "best_buy_sell_spread" in report["warnings"][0]
     assert report["features"] == 11
 
 
 def test_one_ticker_is_enough_for_v1_and_refused_for_v2(eight: pd.DataFrame) -> None:
     alone = eight[eight["ticker"] == "PETR4"].reset_index(drop=True)
-    assert len(preprocess(alone, PipelineParams.of(features="v1")).data) > 1000
+    assert len(preprocess(alone, PipelineParams.from_values(features="v1")).data) > 1000
     with pytest.raises(InvalidQuotesError, match="at least 5"):
         preprocess(alone, PipelineParams())
 
@@ -113,7 +115,7 @@ def test_labels_of_one_class_are_refused_by_name(eight: pd.DataFrame) -> None:
         : len(still)
     ]  # a price that trembles and goes nowhere
     with pytest.raises(SingleClassError, match="'hold': "):
-        preprocess(still, PipelineParams.of(features="v1", label="signal", horizon=1))
+        preprocess(still, PipelineParams.from_values(features="v1", label="signal", horizon=1))
 
 
 def test_a_block_of_nan_takes_only_the_rows_that_need_it(eight: pd.DataFrame) -> None:
@@ -131,7 +133,7 @@ def test_a_block_of_nan_takes_only_the_rows_that_need_it(eight: pd.DataFrame) ->
 
 def test_an_empty_table_is_refused_with_the_reason(eight: pd.DataFrame) -> None:
     with pytest.raises(TooLittleHistoryError, match="min_turnover"):
-        preprocess(eight, PipelineParams.of(min_turnover=1e15))
+        preprocess(eight, PipelineParams.from_values(min_turnover=1e15))
     with pytest.raises(TooLittleHistoryError, match="60 sessions whose median turnover"):
         preprocess(eight.groupby("ticker").head(59).reset_index(drop=True), PipelineParams())
     with pytest.raises(TooLittleHistoryError, match="return_120"):

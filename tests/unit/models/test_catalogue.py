@@ -57,7 +57,7 @@ def toy() -> Iterator[ModelSpec]:
 @pytest.mark.usefixtures("toy")
 def test_a_new_model_is_trained_evaluated_saved_and_served(tmp_path: Path) -> None:
     storage = FolderStorage(tmp_path)
-    run = Run.create(storage, "toy-run", PipelineParams.of(QUICK))
+    run = Run.create(storage, "toy-run", PipelineParams.from_values(QUICK))
     records = run_pipeline(run, settings=Settings(storage=storage.url))
 
     assert records[Step.TRAIN_MODEL].params["toy"] == {"rounds": 7, "step_width": 0.5}
@@ -80,17 +80,17 @@ def test_a_new_model_is_trained_evaluated_saved_and_served(tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("toy")
 def test_its_parameters_are_known_flat_and_nested() -> None:
-    params = PipelineParams.of(model_type="Toy_Regression", rounds=3)
-    assert params == PipelineParams.of(model_type="toy", toy={"rounds": 3})
+    params = PipelineParams.from_values(model_type="Toy_Regression", rounds=3)
+    assert params == PipelineParams.from_values(model_type="toy", toy={"rounds": 3})
     assert params.own(ToyParams).rounds == 3
     assert params.model_file == "b3_toy.txt"
-    assert PipelineParams.of(params.model_dump(mode="json")) == params
+    assert PipelineParams.from_values(params.model_dump(mode="json")) == params
     assert params.replace(step_width=1).own(ToyParams) == ToyParams(rounds=3, step_width=1)
 
     assert owner_of("rounds") is owner_of("toy") is Step.TRAIN_MODEL
     assert flat_schemas()["rounds"]["maximum"] == 100
     with pytest.raises(InvalidParameterError, match=r"rounds must be .*, got 0 \(gradient"):
-        PipelineParams.of(rounds=0)
+        PipelineParams.from_values(rounds=0)
 
 
 @pytest.mark.usefixtures("toy")
@@ -99,7 +99,7 @@ def test_its_type_and_parameters_may_stand_in_a_body(tmp_path: Path) -> None:
     schema = PredictRequest.model_json_schema()["properties"]["model_type"]
     assert schema["enum"] == list(accepted_names())
 
-    run = Run.create(FolderStorage(tmp_path), "a", PipelineParams.of(model_type="toy"))
+    run = Run.create(FolderStorage(tmp_path), "a", PipelineParams.from_values(model_type="toy"))
     params = TrainModelRequest.model_validate({"rounds": 3}).parameters
     assert own_params(run, Step.TRAIN_MODEL, params) == {"toy": {"rounds": 3}}
 
@@ -108,9 +108,9 @@ def test_a_model_that_is_not_registered_is_unknown() -> None:
     with pytest.raises(InvalidParameterError, match=r"must be one of rf, .* got 'toy'"):
         model_spec("toy")
     with pytest.raises(InvalidParameterError, match="model_type must be 'rf' or 'lstm', got 'toy'"):
-        PipelineParams.of(model_type="toy")
+        PipelineParams.from_values(model_type="toy")
     with pytest.raises(InvalidParameterError, match="rounds: unknown parameter"):
-        PipelineParams.of(rounds=3)
+        PipelineParams.from_values(rounds=3)
     with pytest.raises(ValidationError, match="unknown parameter"):
         PipelineParams(toy=ToyParams())
     with pytest.raises(ValidationError, match="literal_error"):

@@ -18,14 +18,14 @@ def test_every_parameter_has_exactly_one_owner() -> None:
 
 
 def test_flat_and_nested_names_mean_the_same() -> None:
-    assert PipelineParams.of(n_jobs=2, max_depth=7) == PipelineParams.of(
+    assert PipelineParams.from_values(n_jobs=2, max_depth=7) == PipelineParams.from_values(
         rf={"n_jobs": 2, "max_depth": 7}
     )
-    assert PipelineParams.of({"n_jobs": 2}, horizon=3).rf.n_jobs == 2
+    assert PipelineParams.from_values({"n_jobs": 2}, horizon=3).rf.n_jobs == 2
 
 
 def test_the_names_of_the_reference_are_understood() -> None:
-    params = PipelineParams.of(
+    params = PipelineParams.from_values(
         model_type="random_forest",
         n_jobs=5,
         test_size=0.2,
@@ -34,17 +34,20 @@ def test_the_names_of_the_reference_are_understood() -> None:
         model_name="b3_model.joblib",
     )
     assert params.model_type == "rf"
-    assert PipelineParams.of(model_type="LSTM_MTL").model_type == "lstm"
+    assert PipelineParams.from_values(model_type="LSTM_MTL").model_type == "lstm"
 
 
 def test_a_single_value_is_a_search_space_of_one() -> None:
-    assert PipelineParams.of(max_depth=7).rf.max_depth == (7,)
-    assert PipelineParams.of(max_depth=[5, 7]).rf.max_depth == (5, 7)
+    assert PipelineParams.from_values(max_depth=7).rf.max_depth == (7,)
+    assert PipelineParams.from_values(max_depth=[5, 7]).rf.max_depth == (5, 7)
 
 
 def test_tickers_are_trimmed_upper_cased_and_sorted() -> None:
-    assert PipelineParams.of(tickers=" vale3,petr4 ").tickers == ("PETR4", "VALE3")
-    assert PipelineParams.of(tickers=["vale3", "PETR4", "VALE3"]).tickers == ("PETR4", "VALE3")
+    assert PipelineParams.from_values(tickers=" vale3,petr4 ").tickers == ("PETR4", "VALE3")
+    assert PipelineParams.from_values(tickers=["vale3", "PETR4", "VALE3"]).tickers == (
+        "PETR4",
+        "VALE3",
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,12 +99,12 @@ def test_tickers_are_trimmed_upper_cased_and_sorted() -> None:
 )
 def test_bad_values_are_named_with_what_is_allowed(params: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidParameterError, match=message):
-        PipelineParams.of(params)
+        PipelineParams.from_values(params)
 
 
 def test_a_value_that_fits_no_branch_of_a_union_is_named_once() -> None:
     with pytest.raises(InvalidParameterError) as caught:
-        PipelineParams.of(max_features="all")
+        PipelineParams.from_values(max_features="all")
     assert caught.value.message.count("max_features") == 1
     assert caught.value.message.startswith(
         "max_features must be a list, each 'sqrt' or 'log2' or a finite number > 0 and <= 1, "
@@ -112,20 +115,20 @@ def test_a_value_that_fits_no_branch_of_a_union_is_named_once() -> None:
 @pytest.mark.parametrize("name", sorted(flat_schemas()))
 def test_every_parameter_says_what_it_must_be(name: str) -> None:
     with pytest.raises(InvalidParameterError, match=rf"^{name} must be .*, got "):
-        PipelineParams.of({name: {"a": "mapping"}})
+        PipelineParams.from_values({name: {"a": "mapping"}})
 
 
 def test_all_bad_values_are_named_at_once() -> None:
     with pytest.raises(InvalidParameterError) as caught:
-        PipelineParams.of(horizon=0, foo=1, n_estimators=-3)
+        PipelineParams.from_values(horizon=0, foo=1, n_estimators=-3)
     assert set(caught.value.details["parameters"]) == {"horizon", "foo", "n_estimators"}
     for phrase in ("horizon must be", "foo: unknown parameter", "n_estimators must be"):
         assert phrase in caught.value.message
 
 
 def test_parameters_survive_json_and_cannot_be_changed() -> None:
-    params = PipelineParams.of(tickers=["PETR4"], start="2020-01-01", max_depth=(3, 4))
-    assert PipelineParams.of(params.model_dump(mode="json")) == params
+    params = PipelineParams.from_values(tickers=["PETR4"], start="2020-01-01", max_depth=(3, 4))
+    assert PipelineParams.from_values(params.model_dump(mode="json")) == params
     with pytest.raises(Exception, match="frozen"):
         params.horizon = 5  # type: ignore[misc]
 
@@ -140,58 +143,60 @@ def test_any_dictionary_gives_parameters_or_a_named_error(values: dict[str, obje
     known = {*flat_schemas(), *model_types()}
     if not set(values) <= known:
         with pytest.raises(InvalidParameterError):
-            PipelineParams.of(values)
+            PipelineParams.from_values(values)
 
 
 def test_max_gap_is_the_runs_and_is_read_from_earlier_documents() -> None:
     """Earlier manifests, runs and callers have ``max_gap`` under ``lstm``."""
-    now = PipelineParams.of(max_gap=9)
+    now = PipelineParams.from_values(max_gap=9)
     assert now.max_gap == 9
-    assert PipelineParams.of(lstm={"max_gap": 9}) == now
+    assert PipelineParams.from_values(lstm={"max_gap": 9}) == now
     assert "max_gap" not in now.lstm.model_dump()
     before = now.model_dump(mode="json", exclude={"max_gap"})
     before["lstm"]["max_gap"] = 9
-    assert PipelineParams.of(before) == now
+    assert PipelineParams.from_values(before) == now
     assert now.replace(lstm={"units": 8}).max_gap == 9
     assert owner_of("max_gap") is Step.PREPROCESS_DATA
     for wrong in ({"max_gap": 0}, {"lstm": {"max_gap": 0}}):
         with pytest.raises(InvalidParameterError, match="max_gap"):
-            PipelineParams.of(wrong)
+            PipelineParams.from_values(wrong)
 
 
 def test_interval_level_is_the_runs_and_is_read_from_earlier_documents() -> None:
-    now = PipelineParams.of(interval_level=0.8)
+    now = PipelineParams.from_values(interval_level=0.8)
     assert now.interval_level == 0.8
-    assert now == PipelineParams.of(lstm={"interval_level": 0.8})
+    assert now == PipelineParams.from_values(lstm={"interval_level": 0.8})
     assert "interval_level" not in now.lstm.model_dump()
 
     before = now.model_dump(mode="json", exclude={"interval_level"})
     before["lstm"]["interval_level"] = 0.8
-    assert PipelineParams.of(before) == now
+    assert PipelineParams.from_values(before) == now
 
 
 def test_records_keep_interval_level_where_they_had_it_so_that_their_hashes_hold() -> None:
-    network = PipelineParams.of(model_type="lstm", units=8).owned_by(Step.TRAIN_MODEL)
+    network = PipelineParams.from_values(model_type="lstm", units=8).owned_by(Step.TRAIN_MODEL)
     assert network.keys() == {"model_type", "random_state", "lstm"}
     assert network["lstm"]["interval_level"] == 0.9
-    assert PipelineParams.of(network) == PipelineParams.of(model_type="lstm", units=8)
+    assert PipelineParams.from_values(network) == PipelineParams.from_values(
+        model_type="lstm", units=8
+    )
 
     forest = PipelineParams().owned_by(Step.TRAIN_MODEL)
     assert forest.keys() == {"model_type", "random_state", "rf"}
     assert "interval_level" not in forest["rf"]
-    changed = PipelineParams.of(interval_level=0.8).owned_by(Step.TRAIN_MODEL)
+    changed = PipelineParams.from_values(interval_level=0.8).owned_by(Step.TRAIN_MODEL)
     assert changed == forest | {"interval_level": 0.8}
 
 
 def test_a_recorded_interval_level_wins_over_the_runs() -> None:
-    run = PipelineParams.of(model_type="lstm")
+    run = PipelineParams.from_values(model_type="lstm")
     recorded = run.replace(interval_level=0.8).owned_by(Step.TRAIN_MODEL)
-    assert PipelineParams.of(run.model_dump() | recorded).interval_level == 0.8
+    assert PipelineParams.from_values(run.model_dump() | recorded).interval_level == 0.8
 
 
 def test_replace_keeps_what_is_not_named_below_a_model() -> None:
-    params = PipelineParams.of(n_jobs=2, horizon=5)
-    assert params.replace(rf={"n_estimators": 7}) == PipelineParams.of(
+    params = PipelineParams.from_values(n_jobs=2, horizon=5)
+    assert params.replace(rf={"n_estimators": 7}) == PipelineParams.from_values(
         n_jobs=2, horizon=5, n_estimators=7
     )
     assert params.replace({"lr": 0.01}).lstm.learning_rate == 0.01

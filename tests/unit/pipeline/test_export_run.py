@@ -22,7 +22,7 @@ from b3shared.storage import open_storage
 @pytest.fixture(scope="module")
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("evaluated")
-    run = Run.create(open_storage(folder), "first", PipelineParams.of(SMALL))
+    run = Run.create(open_storage(folder), "first", PipelineParams.from_values(SMALL))
     run_pipeline(run, settings=Settings(storage=str(folder)), stop_after=Step.EVALUATE_MODEL)
     return run
 
@@ -83,7 +83,7 @@ def test_the_same_execution_twice_is_one_row_and_another_is_a_second(
 def test_a_run_that_failed_early_is_a_request_with_its_error_and_no_evaluation(
     tmp_path: Path, warehouse: str
 ) -> None:
-    run = Run.create(open_storage(tmp_path / "store"), "failed", PipelineParams.of(SMALL))
+    run = Run.create(open_storage(tmp_path / "store"), "failed", PipelineParams.from_values(SMALL))
     run.fail(Step.LOAD_DATA, "the source is 'away'; try later", code="SOURCE_UNAVAILABLE")
     assert export_run(run, "failed.all.1", warehouse) == {EVALUATIONS: 0, REQUESTS: 1}
     (row,) = rows(warehouse, REQUESTS)

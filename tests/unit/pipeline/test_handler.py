@@ -30,7 +30,7 @@ def run(tmp_path, monkeypatch) -> Run:
     monkeypatch.setenv("B3_STORAGE", str(tmp_path / "store"))
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "step")
     storage = FolderStorage(tmp_path / "store")
-    return Run.create(storage, "r1", PipelineParams.of(SMALL))
+    return Run.create(storage, "r1", PipelineParams.from_values(SMALL))
 
 
 def last_log_line(capsys) -> dict[str, Any]:

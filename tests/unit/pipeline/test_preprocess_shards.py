@@ -53,7 +53,7 @@ def settings(folder: Path, quotes: Path, shard_rows: int) -> Settings:
 
 
 def made(folder: Path, quotes: Path, shard_rows: int, **params: object) -> tuple[Run, StepRecord]:
-    run = Run.create(FolderStorage(folder), "run", PipelineParams.of(PARAMS | params))
+    run = Run.create(FolderStorage(folder), "run", PipelineParams.from_values(PARAMS | params))
     run_step(run, Step.LOAD_DATA, settings=settings(folder, quotes, shard_rows))
     return run, run_step(run, Step.PREPROCESS_DATA, settings=settings(folder, quotes, shard_rows))
 
@@ -81,7 +81,7 @@ def test_files_and_report_equal_those_of_one_shard(
 def test_stored_shards_are_not_made_again(tmp_path: Path, quotes: Path) -> None:
     _, whole = made(tmp_path / "whole", quotes, 10**9)
     storage, setting = FolderStorage(tmp_path / "run"), settings(tmp_path / "run", quotes, 3_000)
-    run = Run.create(storage, "run", PipelineParams.of(PARAMS))
+    run = Run.create(storage, "run", PipelineParams.from_values(PARAMS))
     shards = run_step(run, Step.LOAD_DATA, settings=setting).summary["shards"]
     for number in range(shards):
         answer = perform_shard(ShardRequest(run_id="run", shard=number), setting)
@@ -99,7 +99,7 @@ def test_stored_shards_are_not_made_again(tmp_path: Path, quotes: Path) -> None:
 
 def test_a_shard_without_its_mark_is_made_again(tmp_path: Path, quotes: Path) -> None:
     storage, setting = FolderStorage(tmp_path), settings(tmp_path, quotes, 3_000)
-    run = Run.create(storage, "run", PipelineParams.of(PARAMS))
+    run = Run.create(storage, "run", PipelineParams.from_values(PARAMS))
     run_step(run, Step.LOAD_DATA, settings=setting)
     perform_shard(ShardRequest(run_id="run", shard=2), setting)
     (mark,) = (
@@ -111,7 +111,7 @@ def test_a_shard_without_its_mark_is_made_again(tmp_path: Path, quotes: Path) ->
 
 def test_a_shard_number_out_of_range_is_refused(tmp_path: Path, quotes: Path) -> None:
     setting = settings(tmp_path, quotes, 3_000)
-    run = Run.create(FolderStorage(tmp_path), "run", PipelineParams.of(PARAMS))
+    run = Run.create(FolderStorage(tmp_path), "run", PipelineParams.from_values(PARAMS))
     run_step(run, Step.LOAD_DATA, settings=setting)
     with pytest.raises(InvalidParameterError, match=r"shard must be .* got 99"):
         perform_shard(ShardRequest(run_id="run", shard=99), setting)
@@ -120,7 +120,7 @@ def test_a_shard_number_out_of_range_is_refused(tmp_path: Path, quotes: Path) ->
 def test_a_users_own_quotes_are_not_cut(tmp_path: Path, quotes: Path) -> None:
     storage, setting = FolderStorage(tmp_path), settings(tmp_path, quotes, 3_000)
     storage.upload(quotes, "inputs/own.parquet")
-    run = Run.create(storage, "run", PipelineParams.of(PARAMS))
+    run = Run.create(storage, "run", PipelineParams.from_values(PARAMS))
     run_step(run, Step.LOAD_DATA, settings=setting)
     assert not perform_shard(
         ShardRequest(run_id="run", shard=0, input_key="inputs/own.parquet"), setting
@@ -145,7 +145,7 @@ def test_a_source_that_has_no_volume_at_all_is_refused_in_shards_too(
 def test_the_error_of_a_failed_shard_is_recorded_in_the_run(tmp_path: Path, quotes: Path) -> None:
     empty = without_volume(quotes, tmp_path / "empty.parquet")
     setting = settings(tmp_path / "run", empty, 3_000)
-    run = Run.create(FolderStorage(tmp_path / "run"), "run", PipelineParams.of(PARAMS))
+    run = Run.create(FolderStorage(tmp_path / "run"), "run", PipelineParams.from_values(PARAMS))
     run_step(run, Step.LOAD_DATA, settings=setting)
     with pytest.raises(InvalidQuotesError):
         perform_shard(ShardRequest(run_id="run", shard=1), setting)

@@ -17,9 +17,11 @@ from tests.conftest import SMALL
 
 
 def test_the_state_machines_event_is_a_request():
-    request = StepRequest.of({"run_id": "r1", "overrides": {"horizon": 3}, "input_key": None})
+    request = StepRequest.from_event(
+        {"run_id": "r1", "overrides": {"horizon": 3}, "input_key": None}
+    )
     assert (request.run_id, request.overrides, request.input_key) == ("r1", {"horizon": 3}, None)
-    assert StepRequest.of({"run_id": "r1"}).overrides == {}
+    assert StepRequest.from_event({"run_id": "r1"}).overrides == {}
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ def test_the_state_machines_event_is_a_request():
 )
 def test_anything_else_is_refused_by_name(event, word):
     with pytest.raises(InvalidParameterError, match=word):
-        StepRequest.of(event)
+        StepRequest.from_event(event)
 
 
 @given(
@@ -51,7 +53,7 @@ def test_anything_else_is_refused_by_name(event, word):
 )
 def test_every_invalid_event_raises_the_same_error(event):
     try:
-        StepRequest.of(event)
+        StepRequest.from_event(event)
     except InvalidParameterError:
         return
     assert event.keys() <= {"run_id", "step", "overrides", "input_key"}
@@ -59,7 +61,7 @@ def test_every_invalid_event_raises_the_same_error(event):
 
 def test_a_step_answers_in_short_and_says_when_it_was_done_before(tmp_path):
     settings = Settings(storage=str(tmp_path))
-    Run.create(FolderStorage(tmp_path), "r1", PipelineParams.of(SMALL))
+    Run.create(FolderStorage(tmp_path), "r1", PipelineParams.from_values(SMALL))
     request = StepRequest(run_id="r1", overrides={"period": "2y"})
     first, again = (perform(Step.LOAD_DATA, request, settings) for _ in range(2))
 

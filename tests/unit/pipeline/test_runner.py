@@ -37,7 +37,7 @@ from b3shared.storage import FolderStorage, open_storage
 def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A storage with the run ``first`` up to the evaluation. Read-only: copy it."""
     folder = tmp_path_factory.mktemp("evaluated")
-    run = Run.create(open_storage(folder), "first", PipelineParams.of(SMALL))
+    run = Run.create(open_storage(folder), "first", PipelineParams.from_values(SMALL))
     run_pipeline(run, settings=Settings(storage=str(folder)), stop_after=Step.REFIT_MODEL)
     return folder
 
@@ -49,7 +49,7 @@ def run(evaluated: Path, tmp_path: Path) -> Run:
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Run:
-    return Run.create(FolderStorage(tmp_path / "fresh"), "first", PipelineParams.of(SMALL))
+    return Run.create(FolderStorage(tmp_path / "fresh"), "first", PipelineParams.from_values(SMALL))
 
 
 def do(run: Run, step: Step, overrides: dict[str, Any] | None = None, **more: Any) -> StepRecord:

@@ -30,7 +30,7 @@ TRAIN = StepRequest(run_id="first", step=Step.TRAIN_MODEL)
 def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A storage with the run ``first`` up to the split. Read-only: copy it."""
     folder = tmp_path_factory.mktemp("split")
-    run = Run.create(open_storage(folder), "first", PipelineParams.of(SMALL))
+    run = Run.create(open_storage(folder), "first", PipelineParams.from_values(SMALL))
     run_pipeline(run, settings=Settings(storage=str(folder)), stop_after=Step.SPLIT_DATA)
     return folder
 
@@ -235,6 +235,6 @@ def test_a_function_of_several_steps_does_those_and_no_other() -> None:
     assert TRAIN.step_among(*both) is Step.TRAIN_MODEL
     for given in (None, "save_model"):
         with pytest.raises(InvalidParameterError, match="one of train_model, refit_model"):
-            StepRequest.of({"run_id": "first", "step": given}).step_among(*both)
+            StepRequest.from_event({"run_id": "first", "step": given}).step_among(*both)
     with pytest.raises(InvalidParameterError, match="step"):
-        StepRequest.of({"run_id": "first", "step": "fly"})
+        StepRequest.from_event({"run_id": "first", "step": "fly"})

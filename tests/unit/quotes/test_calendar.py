@@ -142,9 +142,9 @@ def test_a_load_with_more_holes_than_allowed_fails_with_the_list(
     with pytest.raises(
         MissingSessionsError, match=r"misses 2 sessions .* allows 1: 2021-03-10, 2021-03-11$"
     ) as caught:
-        load_quotes(source, PipelineParams.of(max_missing_sessions=1))
+        load_quotes(source, PipelineParams.from_values(max_missing_sessions=1))
     assert caught.value.details == {"missing": ["2021-03-10", "2021-03-11"]}
-    report = load_quotes(source, PipelineParams.of(max_missing_sessions=2)).report
+    report = load_quotes(source, PipelineParams.from_values(max_missing_sessions=2)).report
     assert next(f for f in report["findings"] if f["kind"] == "missing_session")["rows"] == 2
 
 

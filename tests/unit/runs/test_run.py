@@ -354,7 +354,7 @@ def test_an_override_that_is_no_parameter_or_out_of_bounds_is_refused(run, do, o
     ],
 )
 def test_an_override_of_the_forest_changes_only_what_it_names(storage, tmp_path, overrides):
-    run = Run.create(storage, "r1", PipelineParams.of(n_estimators=50, max_depth=3))
+    run = Run.create(storage, "r1", PipelineParams.from_values(n_estimators=50, max_depth=3))
     for step in up_to(Step.SPLIT_DATA):
         finish(run, run.plan(step), tmp_path)
     finish(

@@ -101,7 +101,7 @@ def test_predictions_are_those_of_the_registered_model(
     answer = model.predict(eight)
     assert sorted(answer.index) == SMALL_TICKERS
     np.testing.assert_allclose(answer[["buy", "hold", "sell"]].sum(axis=1), 1.0)
-    data = preprocess(eight, PipelineParams.of(SMALL)).data
+    data = preprocess(eight, PipelineParams.from_values(SMALL)).data
     scorer = Scorer.load(
         Registry(model.storage, "models").fetch("rf", result.model_version, tmp_path)
     )
@@ -287,7 +287,7 @@ def odd(bundled: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path
 REASONS = {
     "GONE3": r"GONE3 last traded on 2015-12-28, and quotes from 2018-12-29 on are used",
     "YOUN3": r"YOUN3 has 100 sessions since 2018-12-29, and 286 are needed",
-    "FUND11": r"FUND11 is of the kind fii, and version \S+ learnt ordinary, preferred, unit",
+    "FUND11": r"FUND11 is of the kind fii, and version \S+ was trained on ordinary, preferred",
     "XXXX3": r"no quotes of XXXX3 in .*quotes.parquet",
 }
 
@@ -327,7 +327,7 @@ def two_faces(
 
     folder = tmp_path_factory.mktemp("two-faces")
     model = B3Model(odd, shutil.copytree(of_odd.storage.url, folder / "store"))
-    universe = universe_of(PipelineParams.of({}).model_dump(mode="json"))
+    universe = universe_of(PipelineParams.from_values({}).model_dump(mode="json"))
     snapshot = build_snapshot(tidy(quotes).quotes, 1, {universe})
     key = snapshot.save(model.storage, folder)
     Release(model.storage).set_snapshot(key, str(snapshot.as_of), who="test")
@@ -338,7 +338,10 @@ SITUATIONS = {
     "XXXX3": (UnknownTickerError, "there are no quotes of 'XXXX3'"),
     "PETR5": (UnknownTickerError, r"there are no quotes of 'PETR5'; did you mean PETR4"),
     "LOST3": (UnknownTickerError, r"LOST3 last traded on 2023-11-14, 30 sessions before"),
-    "FUND11": (UnknownTickerError, r"FUND11 is of another kind of paper than version \S+ learnt"),
+    "FUND11": (
+        UnknownTickerError,
+        r"FUND11 is of another kind of paper than version \S+ was trained on",
+    ),
     "YOUN3": (TooLittleHistoryError, r"YOUN3 has 100 sessions of history, .*; 286 are needed"),
     "HOLE3": (TooLittleHistoryError, r"HOLE3 has 100 sessions of history, .*; 286 are needed"),
     "THIN3": (
@@ -383,7 +386,9 @@ def test_a_ticker_that_the_version_did_not_learn_among_is_told(
 ) -> None:
     model, result = trained
     quotes = model.newest_quotes(model_version=result.model_version, tickers=["PETR4"])
-    with pytest.raises(UnknownTickerError, match="learnt 8 tickers, and RENT3 is not among them"):
+    with pytest.raises(
+        UnknownTickerError, match="was trained on 8 tickers, and RENT3 is not among them"
+    ):
         model.predict(quotes, model_version=result.model_version, tickers=["RENT3"])
 
 

@@ -59,7 +59,7 @@ from b3shared.storage import FolderStorage
 RF = ModelKey("models", "rf")
 
 FOREST = {name: value for name, value in SMALL.items() if name != "tickers"}
-PARAMS = PipelineParams.of(FOREST)
+PARAMS = PipelineParams.from_values(FOREST)
 NEXT_DAY = date(
     2023, 12, 29
 )  # a Friday; the newest session of the bundled quotes is the Thursday before
@@ -114,7 +114,7 @@ def test_a_version_of_some_tickers_is_served_among_those_it_learnt_among(
     world = World(tmp_path)
     data = preprocess(
         bundled[bundled["ticker"].isin(SMALL["tickers"])].reset_index(drop=True),
-        PipelineParams.of(SMALL),
+        PipelineParams.from_values(SMALL),
     ).data
     newest = np.flatnonzero(data.date == data.date.max())
     world.live.refresh()
@@ -129,7 +129,7 @@ def test_a_version_of_some_tickers_is_served_among_those_it_learnt_among(
         )
     refusal = world.refusal("GGBR4")
     assert refusal.code == "UNKNOWN_TICKER"
-    assert "learnt 8 tickers, and GGBR4 is not among them" in refusal.message
+    assert "was trained on 8 tickers, and GGBR4 is not among them" in refusal.message
 
 
 @pytest.fixture
@@ -485,7 +485,7 @@ def test_a_window_with_a_gap_is_refused_and_one_that_the_training_would_take_is_
     assert error.message == (
         "PETR4 trades too seldom: two of its newest 3 usable sessions lie 6 sessions of the "
         "market apart, and version "
-        f"{version} learnt from windows with at most 5"
+        f"{version} was trained on windows with at most 5"
     )
     assert error.details == {"gap": 6, "allowed": 5}
     batch = tiny.batch(["PETR3", "PETR4"], model_type="lstm", model_version=version)

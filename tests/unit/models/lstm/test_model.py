@@ -366,7 +366,7 @@ def test_the_description_holds_what_serving_and_auditing_need(planted, saved):
     assert described["parity"]["max_difference_returns"] <= 1e-5
     assert len(described["summary"]["history"]) == described["chosen"]["epochs"]
     assert described["chosen"].keys() == {"units", "learning_rate", "epochs", "best_epoch"}
-    assert PipelineParams.of(described["params"]) == model.params
+    assert PipelineParams.from_values(described["params"]) == model.params
 
 
 @pytest.mark.parametrize("batch", [1, 256])

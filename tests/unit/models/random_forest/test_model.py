@@ -270,7 +270,7 @@ def test_the_description_holds_what_serving_and_auditing_need(planted, tmp_path)
     assert described["importance"] == model.importance()
     assert described["parity"]["max_difference"] <= 1e-5
     assert described["parity"]["rows"] > len(split.test), "rows on the thresholds are checked too"
-    assert PipelineParams.of(described["params"]) == model.params
+    assert PipelineParams.from_values(described["params"]) == model.params
 
 
 def test_a_save_without_rows_to_check_writes_nothing(planted, tmp_path):

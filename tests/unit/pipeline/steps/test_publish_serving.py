@@ -36,7 +36,7 @@ from b3shared.storage import FolderStorage, open_storage
 
 RF = ModelKey("models", "rf")
 
-PARAMS = PipelineParams.of(SMALL, end="2023-06-30", lookback=8)
+PARAMS = PipelineParams.from_values(SMALL, end="2023-06-30", lookback=8)
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +192,7 @@ def test_a_version_with_another_liquidity_limit_goes_live_when_its_features_are_
     """The served snapshot lacks its features; publishing makes one for both, then promotes."""
     publish(store)
     first = Release(store).state().live[RF]
-    params = PipelineParams.of(
+    params = PipelineParams.from_values(
         SMALL, end="2023-06-30", lookback=8, min_turnover=50_000_000, model_dir="wide"
     )
     records = run_pipeline(Run.create(store, "wide", params), settings=Settings(storage=store.url))

@@ -1,4 +1,4 @@
-"""Training on quotes that end badly: what was learnt is kept."""
+"""Training on quotes that end badly: what was trained is kept."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def suspended(eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> 
     )  # and the volatility of the open for four more
     folder = tmp_path_factory.mktemp("suspended")
     quotes = write_parquet(eight.assign(open=eight["open"].mask(gone)), folder / "quotes.parquet")
-    run = Run.create(FolderStorage(folder / "store"), "first", PipelineParams.of(PARAMS))
+    run = Run.create(FolderStorage(folder / "store"), "first", PipelineParams.from_values(PARAMS))
     settings = Settings(storage=str(folder / "store"), quotes=str(quotes))
     run_pipeline(run, settings=settings, stop_after=Step.REFIT_MODEL)
     return run

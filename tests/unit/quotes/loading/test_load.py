@@ -60,7 +60,7 @@ def test_a_period_before_all_quotes_is_refused_and_one_longer_than_the_calendar_
 
 
 def test_start_and_end_win_over_the_period_and_an_end_in_the_future_is_the_newest() -> None:
-    params = PipelineParams.of(start="2021-06-01", end="2030-01-01", period="1y")
+    params = PipelineParams.from_values(start="2021-06-01", end="2030-01-01", period="1y")
     report = load_quotes(SOURCE, params).report
     assert (report["first_session"], report["last_session"]) == ("2021-06-01", "2023-12-28")
 
@@ -82,16 +82,16 @@ def test_a_ticker_with_few_rows_is_a_warning(tmp_path: Path) -> None:
 
 def test_no_ticker_with_enough_history_says_how_much_there_is_and_is_needed() -> None:
     with pytest.raises(TooLittleHistoryError, match=r"286 sessions .* has 2\d\d"):
-        load_quotes(SOURCE, PipelineParams.of(period="1y"))
+        load_quotes(SOURCE, PipelineParams.from_values(period="1y"))
 
 
 def test_dates_before_the_data_an_unknown_ticker_and_only_bad_rows_are_named(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(NoQuotesError, match="no quote from 2001-01-01 to 2001-12-31"):
-        load_quotes(SOURCE, PipelineParams.of(start="2001-01-01", end="2001-12-31"))
+        load_quotes(SOURCE, PipelineParams.from_values(start="2001-01-01", end="2001-12-31"))
     with pytest.raises(UnknownTickerError, match="XXXX3"):
-        load_quotes(SOURCE, PipelineParams.of(tickers=["PETR4", "XXXX3"]))
+        load_quotes(SOURCE, PipelineParams.from_values(tickers=["PETR4", "XXXX3"]))
     path = tmp_path / "halted.parquet"
     duckdb.execute(
         f"COPY (SELECT * REPLACE (0 AS volume) FROM '{BUNDLED_QUOTES}') "
@@ -135,8 +135,10 @@ DAY = "ticker = 'PETR4' AND date = DATE '2023-06-01'"
 def test_a_row_of_no_day_or_no_ticker_is_counted_and_changes_nothing_else(
     replace: str, kind: str, params: dict[str, object], tmp_path: Path
 ) -> None:
-    expected = load_quotes(SOURCE, PipelineParams.of(params))
-    found = load_quotes(changed(tmp_path, replace, "second", DAY), PipelineParams.of(params))
+    expected = load_quotes(SOURCE, PipelineParams.from_values(params))
+    found = load_quotes(
+        changed(tmp_path, replace, "second", DAY), PipelineParams.from_values(params)
+    )
     assert found.report["dropped"] == expected.report["dropped"] | {kind: 1}
     assert found.report["rows_read"] == expected.report["rows_read"] + 1
     assert found.report["last_session"] == "2023-12-28"
@@ -145,7 +147,7 @@ def test_a_row_of_no_day_or_no_ticker_is_counted_and_changes_nothing_else(
 
 def test_a_future_row_outside_the_period_is_not_read(tmp_path: Path) -> None:
     source = changed(tmp_path, "date=DATE '2099-01-01'", "second", DAY)
-    assert load_quotes(source, PipelineParams.of(end="2023-12-28")).report["dropped"] == {
+    assert load_quotes(source, PipelineParams.from_values(end="2023-12-28")).report["dropped"] == {
         "zero_volume": 3
     }
     with pytest.raises(
@@ -153,14 +155,15 @@ def test_a_future_row_outside_the_period_is_not_read(tmp_path: Path) -> None:
         match="no quote of PETR4 from 2001-01-01 to 2001-12-31; its newest is of 2023-12-28",
     ):
         load_quotes(
-            source, PipelineParams.of(start="2001-01-01", end="2001-12-31", tickers=["PETR4"])
+            source,
+            PipelineParams.from_values(start="2001-01-01", end="2001-12-31", tickers=["PETR4"]),
         )
 
 
 def test_undated_rows_alone_are_no_quotes_of_a_period(tmp_path: Path) -> None:
     source = changed(tmp_path, "date=NULL", "second", DAY)
     with pytest.raises(NoQuotesError, match="no quote from 2001-01-01 to 2001-12-31"):
-        load_quotes(source, PipelineParams.of(start="2001-01-01", end="2001-12-31"))
+        load_quotes(source, PipelineParams.from_values(start="2001-01-01", end="2001-12-31"))
 
 
 def test_a_bad_twin_of_a_good_row_costs_no_day(tmp_path: Path) -> None:
@@ -186,7 +189,7 @@ def test_a_year_without_volume_is_reported_and_only_bad_rows_name_the_tickers(
     assert finding["examples"][0].endswith("2022-01-03: no volume")
     halted = changed(tmp_path, "volume=0", "ticker = 'PETR4'")
     with pytest.raises(NoQuotesError, match=r"all \d+ rows of PETR4 were dropped: \d+ zero_volume"):
-        load_quotes(halted, PipelineParams.of(tickers=["PETR4"]))
+        load_quotes(halted, PipelineParams.from_values(tickers=["PETR4"]))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +206,7 @@ def test_a_year_without_volume_is_reported_and_only_bad_rows_name_the_tickers(
 )
 def test_parameters_that_mean_nothing_are_refused(params: dict[str, object]) -> None:
     with pytest.raises(InvalidParameterError):
-        PipelineParams.of(params)
+        PipelineParams.from_values(params)
 
 
 def test_a_table_written_twice_has_the_same_bytes(tmp_path: Path, eight: pd.DataFrame) -> None:

@@ -118,7 +118,10 @@ def test_what_one_load_refuses_shards_refuse_in_the_same_words(
         f"COPY (FROM '{BUNDLED_QUOTES}' WHERE date NOT BETWEEN '2022-05-02' AND '2022-05-06') "
         f"TO '{path}' (FORMAT parquet)"
     )
-    source, asked = ParquetSource(path), PipelineParams.of({"max_missing_sessions": 20} | params)
+    source, asked = (
+        ParquetSource(path),
+        PipelineParams.from_values({"max_missing_sessions": 20} | params),
+    )
     with pytest.raises(B3Error) as whole:
         load_quotes(source, asked)
     with pytest.raises(B3Error) as sharded:

@@ -120,13 +120,13 @@ def test_a_ticker_that_was_asked_for_is_never_left_out_silently(
     "given", ["unit,ordinary,preferred", ["unit", "preferred", "ordinary", "unit"], SHARES]
 )
 def test_the_order_and_form_in_which_kinds_are_named_does_not_matter(given: object) -> None:
-    assert PipelineParams.of(instruments=given).instruments == SHARES
+    assert PipelineParams.from_values(instruments=given).instruments == SHARES
 
 
 @pytest.mark.parametrize("given", ["shares", ["ordinary", "option"], [], 3])
 def test_an_unknown_kind_or_an_empty_list_is_refused(given: object) -> None:
     with pytest.raises(InvalidParameterError, match="instruments"):
-        PipelineParams.of(instruments=given)
+        PipelineParams.from_values(instruments=given)
 
 
 def test_the_kinds_belong_to_the_load_and_are_part_of_its_record() -> None:
