@@ -325,5 +325,5 @@ def test_of_two_trainers_at_once_the_newer_goes_on_and_the_other_stops(
 
 
 def test_the_trainer_refuses_a_step_that_is_not_its_own(pieces):
-    with pytest.raises(LocalStackError, match="train_model and refit_model are allowed"):
+    with pytest.raises(LocalStackError, match="must be one of train_model, refit_model"):
         pieces.invoke("TrainLstmFunction", {"run_id": "network", "step": "save_model"})
