@@ -65,9 +65,9 @@ validate: setup $(SAM_VENV)/.ready  ## template.yaml: sam validate --lint, cfn-l
 	@$(SAM) validate --lint
 	@$(VENV)/bin/cfn-lint --non-zero-exit-code informational template.yaml
 
-# Two processes share two cores, a thread each: two pools of threads would fight. tests/conftest.py says what stays together.
+# Three processes, a thread each, keep two cores busy: some tests wait for their stack. tests/conftest.py says what stays together.
 unit: setup  ## all tests (ARGS="-k split" for some, one after the other)
-	@OMP_NUM_THREADS=1 $(PY) -m pytest $(or $(ARGS),--numprocesses 2)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest $(or $(ARGS),--numprocesses 3)
 
 golden: setup  ## the guarded values of features and detection anew, after their version was raised
 	@$(PY) tests/support/golden.py
