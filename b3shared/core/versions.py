@@ -13,7 +13,7 @@ DETECTION_VERSION = 2
 
 
 def features_version_of(stored: dict[str, object]) -> int | None:
-    """Return the version of features that a manifest, an offer or a step's summary names.
+    """Return the version of features that a manifest, a snapshot or a step's summary names.
 
     Args:
         stored: the document. Before there were numbers it had ``feature_code``, a hash of source

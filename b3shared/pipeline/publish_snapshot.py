@@ -18,7 +18,7 @@ from b3shared.quotes.sources import open_source
 from b3shared.quotes.sources.base import QuoteSource
 from b3shared.quotes.sources.lake import LakeSource
 from b3shared.quotes.sources.query import QuoteQuery
-from b3shared.registry.compatibility import needed_lookback, offer_name, universe_of
+from b3shared.registry.compatibility import needed_lookback, universe_of, windows_name
 from b3shared.registry.promotion import check_live, served_manifests
 from b3shared.registry.release import Release
 from b3shared.registry.release_state import ReleaseState
@@ -120,7 +120,7 @@ def _origin(source: QuoteSource, served: Sequence[Mapping[str, Any]]) -> str | N
     if not isinstance(source, LakeSource) or (state := source.state()) is None:
         return None
 
-    universes = sorted(offer_name("", universe_of(manifest["params"])) for manifest in served)
+    universes = sorted(windows_name("", universe_of(manifest["params"])) for manifest in served)
     facts = [
         state,
         str(source.newest()),

@@ -16,7 +16,7 @@ from b3shared.features.panel import Panel
 from b3shared.features.series import Series
 from b3shared.quotes.calendar import sessions_after
 from b3shared.quotes.loading.universe import in_universe
-from b3shared.registry.compatibility import FEATURE_SETS, Universe, offer_name
+from b3shared.registry.compatibility import FEATURE_SETS, Universe, windows_name
 from b3shared.serving.snapshot import AHEAD, Snapshot
 from b3shared.serving.windows import NO_ROW
 
@@ -60,7 +60,7 @@ def build_snapshot(
             refused = error
             continue
 
-        name = offer_name(feature_set, universe)
+        name = windows_name(feature_set, universe)
         places = np.searchsorted(panel.tickers, features.series.panel.tickers)
         rows, sessions = newest_windows(features, lookback)
         names[name] = features.names

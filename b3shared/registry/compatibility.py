@@ -31,7 +31,7 @@ class Universe:
     max_gap: int = MAX_GAP
 
 
-def offer_name(feature_set: str, universe: Universe) -> str:
+def windows_name(feature_set: str, universe: Universe) -> str:
     """Name of one set of windows in a snapshot, such as ``v2-2000000-shares``."""
     name = f"{feature_set}-{universe.min_turnover:.0f}"
     if universe.instruments is not None:
@@ -57,9 +57,9 @@ def universe_of(params: Mapping[str, Any]) -> Universe:
     return Universe(params["min_turnover"], tickers, instruments, max_gap)
 
 
-def needed_offer(manifest: dict[str, Any]) -> str:
+def needed_windows(manifest: dict[str, Any]) -> str:
     """Return the name of the windows that a registered version needs."""
-    return offer_name(manifest["feature_set"], universe_of(manifest["params"]))
+    return windows_name(manifest["feature_set"], universe_of(manifest["params"]))
 
 
 def needed_lookback(manifest: dict[str, Any]) -> int:
@@ -68,13 +68,13 @@ def needed_lookback(manifest: dict[str, Any]) -> int:
     return int(manifest["params"]["lookback"]) if takes_sequences else 1
 
 
-def offer_key(snapshot: str) -> str:
+def description_key(snapshot: str) -> str:
     """Key of the small JSON beside a snapshot that names its features."""
     return snapshot.removesuffix(".npz") + ".json"
 
 
 @dataclass(frozen=True)
-class Offer:
+class SnapshotDescription:
     """What a stored snapshot has.
 
     Attributes:
@@ -88,12 +88,12 @@ class Offer:
     features_version: int | None = None
 
 
-def read_offer(storage: Storage, snapshot: str) -> Offer:
+def read_description(storage: Storage, snapshot: str) -> SnapshotDescription:
     """Read what a stored snapshot has."""
-    key = offer_key(snapshot)
+    key = description_key(snapshot)
     stored = from_json(storage.read(key), key)
     lookback = int(stored.get("lookback", 1))  # schema 1 did not say: good for single rows
-    return Offer(stored["features"], lookback, features_version_of(stored))
+    return SnapshotDescription(stored["features"], lookback, features_version_of(stored))
 
 
 def learned_from_other_features(manifest: dict[str, Any], features_version: int | None) -> bool:

@@ -6,8 +6,8 @@ from b3shared.core.errors import IncompatibleFeaturesError
 from b3shared.registry.compatibility import (
     learned_from_other_features,
     needed_lookback,
-    needed_offer,
-    read_offer,
+    needed_windows,
+    read_description,
 )
 from b3shared.registry.key import ModelKey
 from b3shared.registry.release import UNSET, Release
@@ -67,24 +67,24 @@ def check_features(storage: Storage, manifest: dict[str, Any], snapshot: str | N
     if snapshot is None or "features" not in manifest:
         return
 
-    needed = needed_offer(manifest)
-    offer = read_offer(storage, snapshot)
-    offered = offer.features.get(needed, [])
-    if offered != manifest["features"]:
-        missing = [name for name in manifest["features"] if name not in offered]
+    needed = needed_windows(manifest)
+    description = read_description(storage, snapshot)
+    features = description.features.get(needed, [])
+    if features != manifest["features"]:
+        missing = [name for name in manifest["features"] if name not in features]
         raise IncompatibleFeaturesError(
             f"version {manifest['version']} needs features {needed} "
-            f"({len(manifest['features'])} of them); the snapshot {snapshot} has {len(offered)}"
+            f"({len(manifest['features'])} of them); the snapshot {snapshot} has {len(features)}"
             f"{', without ' + ', '.join(missing) if missing else ''}: "
             "publish a snapshot that fits first",
             missing=missing,
         )
-    if (lookback := needed_lookback(manifest)) > offer.lookback:
+    if (lookback := needed_lookback(manifest)) > description.lookback:
         raise IncompatibleFeaturesError(
             f"version {manifest['version']} looks back {lookback} sessions; "
-            f"the snapshot {snapshot} holds windows of {offer.lookback}: publish a snapshot "
+            f"the snapshot {snapshot} holds windows of {description.lookback}: publish a snapshot "
             "that fits first",
-            have=offer.lookback,
+            have=description.lookback,
             needed=lookback,
         )
 
@@ -98,7 +98,7 @@ def check_features_version(
     to, must answer after a change of the features too; its answers are marked as degraded.
     """
     if snapshot is not None and learned_from_other_features(
-        manifest, read_offer(storage, snapshot).features_version
+        manifest, read_description(storage, snapshot).features_version
     ):
         raise IncompatibleFeaturesError(
             f"version {manifest['version']} learned from features of another version "

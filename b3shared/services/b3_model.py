@@ -272,7 +272,7 @@ def _snapshot_of(quotes: pd.DataFrame, version: Version) -> Snapshot:
 
     lookback = version.params.lookback if version.scorer.takes_sequences else 1
     snapshot = build_snapshot(quotes, lookback, {universe}, [version.params.features])
-    given = snapshot.names[version.offer]
+    given = snapshot.names[version.windows]
     if given != version.scorer.feature_names:
         missing = sorted(set(version.scorer.feature_names) - set(given))
         raise IncompatibleFeaturesError(

@@ -45,11 +45,11 @@ def check_fits(snapshot: Snapshot, version: Version) -> None:
 
     It needs the version's features in their order, and windows that are long enough.
     """
-    offered = snapshot.names.get(version.offer, ())
+    offered = snapshot.names.get(version.windows, ())
     if offered != version.scorer.feature_names:
         raise IncompatibleFeaturesError(
             f"version {version.name} needs {len(version.scorer.feature_names)} features "
-            f"{version.offer}, which the snapshot of {snapshot.as_of} does not have: "
+            f"{version.windows}, which the snapshot of {snapshot.as_of} does not have: "
             "make the version live, and the next snapshot has them",
             missing=[name for name in version.scorer.feature_names if name not in offered],
         )
@@ -80,7 +80,7 @@ def check_usable(snapshot: Snapshot, row: int, version: Version) -> FloatArray:
     """
     _check_trained_on(snapshot, row, version)
     _check_traded(snapshot, row)
-    window: FloatArray = snapshot.windows[version.offer][row, -_lookback(version) :]
+    window: FloatArray = snapshot.windows[version.windows][row, -_lookback(version) :]
     if not np.isfinite(window).all():
         raise _why_incomplete(snapshot, row, version, window)
 
@@ -105,7 +105,7 @@ def _check_trained_on(snapshot: Snapshot, row: int, version: Version) -> None:
         raise not_among(ticker, version.name, universe.tickers)
 
     # a ticker of the universe has its newest row in the last slot, whatever that row lacks
-    slots = snapshot.slots.get(version.offer)
+    slots = snapshot.slots.get(version.windows)
     if universe.instruments and slots is not None and slots[row, -1] == NO_ROW:
         raise UnknownTickerError(
             f"{ticker} is of another kind of paper than version {version.name} was trained on: "
@@ -167,7 +167,7 @@ def _why_incomplete(
             f"{ticker} lacks features in its newest session: {', '.join(missing)}", missing=missing
         )
 
-    have = int((snapshot.slots[version.offer][row, -len(window) :] != NO_ROW).sum())
+    have = int((snapshot.slots[version.windows][row, -len(window) :] != NO_ROW).sum())
     return TooLittleHistoryError(
         f"{ticker} has {have} sessions of complete features with enough turnover; "
         f"version {version.name} looks back {len(window)}",
@@ -186,7 +186,7 @@ def check_gap(snapshot: Snapshot, row: int, version: Version) -> None:
     if lookback == 1:
         return
 
-    gap = int(longest_gap(snapshot.slots[version.offer][row, -lookback:]))
+    gap = int(longest_gap(snapshot.slots[version.windows][row, -lookback:]))
     if gap > allowed:
         raise TooLittleHistoryError(
             f"{snapshot.ticker[row]} trades too seldom: two of its newest {lookback} usable "

@@ -12,7 +12,7 @@ from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.errors import ArtifactCorruptError
 from b3shared.core.serialization import to_json
 from b3shared.core.versions import FEATURES_VERSION, features_version_of
-from b3shared.registry.compatibility import offer_key
+from b3shared.registry.compatibility import description_key
 from b3shared.storage import Storage
 
 PREFIX = "serving/snapshots"
@@ -57,7 +57,8 @@ class Snapshot:
         close: (tickers,) float64, traded close in R$.
         volatility: (tickers,) float64, trailing 20-session deviation of daily total returns.
         turnover: (tickers,) float64, trailing 60-session median in R$ a session.
-        names: name of a set of windows (:func:`b3shared.registry.compatibility.offer_name`) -> its
+        names: name of a set of windows, see
+            :func:`b3shared.registry.compatibility.windows_name` -> its
             features.
         windows: the same name -> (tickers, lookback, features) float32: last the newest row, before
             it the newest eligible ones; NaN where there is none, or a value of the newest row is
@@ -107,7 +108,7 @@ class Snapshot:
         return known + max(0, int(np.busday_count(newest + np.timedelta64(1, "D"), today)))
 
     def save(self, storage: Storage, folder: Path) -> str:
-        """Store the snapshot and, beside it, what it offers (``.json``); return its key.
+        """Store the snapshot and, beside it, its description (``.json``); return its key.
 
         The same content, the same key.
         """
@@ -132,14 +133,14 @@ class Snapshot:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         key = f"{PREFIX}/{self.as_of}-{digest}.npz"
 
-        offered = {version: list(names) for version, names in self.names.items()}
-        offer = {
+        features = {version: list(names) for version, names in self.names.items()}
+        description = {
             "schema": SCHEMA,
             "lookback": self.lookback,
             "features_version": self.features_version,
-            "features": offered,
+            "features": features,
         }
-        storage.put(offer_key(key), to_json(offer))
+        storage.put(description_key(key), to_json(description))
         storage.upload(path, key)
         return key
 
@@ -157,16 +158,16 @@ class Snapshot:
                     f"the snapshot has schema {schema}; 1 to {SCHEMA} are known"
                 )
 
-            offers = [
+            windows = [
                 name.removeprefix("window_") for name in stored.files if name.startswith("window_")
             ]
             return cls(
                 as_of=stored["as_of"][()],
                 **{name: stored[name] for name in COLUMNS},
-                names={name: tuple(map(str, stored[f"names_{name}"])) for name in offers},
-                windows={name: stored[f"window_{name}"] for name in offers},
+                names={name: tuple(map(str, stored[f"names_{name}"])) for name in windows},
+                windows={name: stored[f"window_{name}"] for name in windows},
                 slots={
-                    name: stored[f"slots_{name}"] for name in offers if f"slots_{name}" in stored
+                    name: stored[f"slots_{name}"] for name in windows if f"slots_{name}" in stored
                 },
                 upcoming=stored["upcoming"]
                 if "upcoming" in stored

@@ -8,7 +8,7 @@ from typing import Any, Self
 from b3shared.models.base import METADATA_FILE, ONNX_FILE
 from b3shared.models.scorer import Scorer
 from b3shared.params.run import PipelineParams
-from b3shared.registry.compatibility import needed_offer
+from b3shared.registry.compatibility import needed_windows
 from b3shared.registry.versions import Registry
 
 
@@ -21,14 +21,14 @@ class Version:
         scorer: answers.
         manifest: what was registered.
         params: of the run that made it.
-        offer: name of the windows of a snapshot that it needs.
+        windows: name of the windows of a snapshot that it needs.
     """
 
     name: str
     scorer: Scorer
     manifest: dict[str, Any]
     params: PipelineParams
-    offer: str
+    windows: str
 
     @classmethod
     def load(cls, registry: Registry, model_type: str, name: str, folder: Path) -> Self:
@@ -42,4 +42,4 @@ class Version:
         path = registry.fetch(model_type, name, folder, [ONNX_FILE, METADATA_FILE])
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         params = PipelineParams.from_values(manifest["params"])
-        return cls(name, Scorer.load(path), manifest, params, needed_offer(manifest))
+        return cls(name, Scorer.load(path), manifest, params, needed_windows(manifest))

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.calendar import sessions_after
-from b3shared.registry.compatibility import Universe, offer_name
+from b3shared.registry.compatibility import Universe, windows_name
 from b3shared.registry.release import Release
 from b3shared.registry.release_state import KEY
 from b3shared.registry.versions import Registry
@@ -24,7 +24,7 @@ from b3shared.storage import FolderStorage, Storage
 FEATURES = ("momentum", "volatility", "volume")
 TICKERS = ("BBAS3", "PETR3", "PETR4", "VALE3")
 MEDIANS = (0.1, -0.2, 0.3)
-OFFER = offer_name("v2", Universe(PipelineParams().min_turnover))
+WINDOWS = windows_name("v2", Universe(PipelineParams().min_turnover))
 SCALE = {"horizon": 4, "level": 0.8, "quantile": 1.5}
 VOLATILITY = (0.01, 0.02, 0.03, 0.04)
 
@@ -128,9 +128,9 @@ def tiny_snapshot(
         close=np.arange(1, count + 1) * 10.0,
         volatility=np.resize(VOLATILITY, count),
         turnover=np.full(count, 5e7),
-        names={OFFER: FEATURES},
-        windows={OFFER: windows},
-        slots={OFFER: np.tile(np.arange(100, 100 + lookback, dtype=np.int32), (count, 1))},
+        names={WINDOWS: FEATURES},
+        windows={WINDOWS: windows},
+        slots={WINDOWS: np.tile(np.arange(100, 100 + lookback, dtype=np.int32), (count, 1))},
         upcoming=sessions_after(date.fromisoformat(as_of), AHEAD),
     )
 

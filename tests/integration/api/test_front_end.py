@@ -87,7 +87,7 @@ def test_the_answer_over_http_is_the_registered_model_s(served: LocalStack) -> N
     version = live.version("rf", answer["model_version"])
     snapshot = live.snapshot
     row = snapshot.ticker.tolist().index("VALE3")
-    expected = version.scorer.score(snapshot.windows[version.offer][row, -1][None]).probabilities
+    expected = version.scorer.score(snapshot.windows[version.windows][row, -1][None]).probabilities
     np.testing.assert_allclose(answer["prediction_probabilities"], expected, atol=1e-9)
 
 

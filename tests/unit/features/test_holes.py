@@ -14,7 +14,7 @@ from b3shared.models.lstm.windows import unbroken
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.serving_snapshot import build_snapshot
 from b3shared.quotes.calendar import sessions
-from b3shared.registry.compatibility import Universe, offer_name, universe_of
+from b3shared.registry.compatibility import Universe, universe_of, windows_name
 
 HOLE = ("2022-03-01", "2022-11-30")
 OTHER = "BBAS9"
@@ -99,7 +99,7 @@ def test_a_ticker_that_has_just_come_back_is_served_no_features(frame: pd.DataFr
     universe = Universe(2e6)
     snapshot = build_snapshot(recent, 4, {universe})
     row = snapshot.ticker.tolist().index("BBAS3")
-    window = snapshot.windows[offer_name("v2", universe)][row]
+    window = snapshot.windows[windows_name("v2", universe)][row]
 
     assert np.isnan(window[-1]).any()
     assert np.isnan(snapshot.volatility[row])
@@ -117,7 +117,7 @@ def test_universes_with_different_max_gap_have_windows_of_their_own(frame: pd.Da
     patient = Universe(2e6, max_gap=252)
     snapshot = build_snapshot(holed(frame), 4, {Universe(2e6), patient})
     short, long = (
-        snapshot.windows[offer_name("v2", universe)] for universe in (Universe(2e6), patient)
+        snapshot.windows[windows_name("v2", universe)] for universe in (Universe(2e6), patient)
     )
     row = snapshot.ticker.tolist().index("BBAS3")
     features = build_features(holed(frame), "v2", 2e6, 252)
@@ -135,9 +135,9 @@ def test_max_gap_of_a_version_is_read_from_its_parameters() -> None:
     before = PipelineParams().model_dump(mode="json", exclude={"max_gap"})
     before["lstm"]["max_gap"] = 9
     assert universe_of(now) == universe_of(before)
-    assert offer_name("v2", universe_of(now)) == "v2-2000000-shares-gap9"
+    assert windows_name("v2", universe_of(now)) == "v2-2000000-shares-gap9"
     del before["lstm"]
-    assert offer_name("v2", universe_of(before)) == "v2-2000000-shares"
+    assert windows_name("v2", universe_of(before)) == "v2-2000000-shares"
 
 
 CALENDAR = sessions(pd.Timestamp("2023-01-02").date(), pd.Timestamp("2023-12-28").date())

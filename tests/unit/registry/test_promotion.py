@@ -17,7 +17,7 @@ from b3shared.core.errors import (
 from b3shared.core.serialization import to_json
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.serving_snapshot import build_snapshot
-from b3shared.registry.compatibility import FEATURE_SETS, Universe, offer_key, offer_name
+from b3shared.registry.compatibility import FEATURE_SETS, Universe, description_key, windows_name
 from b3shared.registry.key import ModelKey
 from b3shared.registry.promotion import check_live, promote, rollback, served_manifests
 from b3shared.registry.release import Release
@@ -30,7 +30,9 @@ RF = ModelKey("models", "rf")
 LSTM = ModelKey("models", "lstm")
 
 PARAMS = PipelineParams().model_dump(mode="json")
-V1, V2 = (offer_name(feature_set, Universe(PARAMS["min_turnover"])) for feature_set in FEATURE_SETS)
+V1, V2 = (
+    windows_name(feature_set, Universe(PARAMS["min_turnover"])) for feature_set in FEATURE_SETS
+)
 WHO = {"who": "maria", "why": "reads well"}
 BOOK = ("best_buy_sell_spread", "close_to_best_buy")
 
@@ -140,7 +142,7 @@ def test_a_version_whose_features_the_snapshot_lacks_is_refused_and_nothing_chan
     assert caught.value.details["missing"] == [
         name
         for name in features
-        if name not in snapshot.names.get(offer_name(feature_set, Universe(2e6)), ())
+        if name not in snapshot.names.get(windows_name(feature_set, Universe(2e6)), ())
     ]
     assert storage.read(KEY) == before
 
@@ -187,8 +189,8 @@ def test_a_snapshot_of_schema_1_feeds_single_rows_only(
     storage: Storage, snapshot: Snapshot, tmp_path: Path
 ) -> None:
     key = serve(storage, snapshot, tmp_path)
-    stored = json.loads(storage.read(offer_key(key)))
-    storage.put(offer_key(key), to_json({"schema": 1, "features": stored["features"]}))
+    stored = json.loads(storage.read(description_key(key)))
+    storage.put(description_key(key), to_json({"schema": 1, "features": stored["features"]}))
     names = list(snapshot.names[V2])
     forest = register(storage, tmp_path, "forest", names)
     lstm = register(storage, tmp_path, "lstm", names, kind="lstm", params=PARAMS | {"lookback": 4})
@@ -243,9 +245,9 @@ def test_a_snapshot_that_does_not_say_by_what_code_it_was_made_takes_every_versi
     storage: Storage, snapshot: Snapshot, tmp_path: Path
 ) -> None:
     key = serve(storage, snapshot, tmp_path)
-    stored = json.loads(storage.read(offer_key(key)))
+    stored = json.loads(storage.read(description_key(key)))
     storage.put(
-        offer_key(key),
+        description_key(key),
         to_json({name: value for name, value in stored.items() if name != "features_version"}),
     )
     version = register(storage, tmp_path, "one", list(snapshot.names[V2]), features_version=0)

@@ -12,8 +12,8 @@ import pytest
 from onnx import numpy_helper
 from served_store import (
     FEATURES,
-    OFFER,
     TICKERS,
+    WINDOWS,
     WatchedStorage,
     register_tiny,
     serve,
@@ -563,19 +563,23 @@ def test_a_network_that_does_not_fit_its_description_does_not_replace_what_is_li
 NAN_VOLATILITY = np.full(len(TICKERS), np.nan)
 BAD_SNAPSHOTS: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
     "an unknown schema": lambda s: s.update(schema=np.array(9)),
-    "windows of text": lambda s: s.update({f"window_{OFFER}": s[f"window_{OFFER}"].astype(str)}),
-    "windows of a feature fewer": lambda s: s.update(
-        {f"window_{OFFER}": s[f"window_{OFFER}"][..., :-1]}
+    "windows of text": lambda s: s.update(
+        {f"window_{WINDOWS}": s[f"window_{WINDOWS}"].astype(str)}
     ),
-    "windows of a ticker fewer": lambda s: s.update({f"window_{OFFER}": s[f"window_{OFFER}"][:-1]}),
+    "windows of a feature fewer": lambda s: s.update(
+        {f"window_{WINDOWS}": s[f"window_{WINDOWS}"][..., :-1]}
+    ),
+    "windows of a ticker fewer": lambda s: s.update(
+        {f"window_{WINDOWS}": s[f"window_{WINDOWS}"][:-1]}
+    ),
     "one feature fewer": lambda s: s.update(
         {
-            f"window_{OFFER}": s[f"window_{OFFER}"][..., :-1],
-            f"names_{OFFER}": s[f"names_{OFFER}"][:-1],
+            f"window_{WINDOWS}": s[f"window_{WINDOWS}"][..., :-1],
+            f"names_{WINDOWS}": s[f"names_{WINDOWS}"][:-1],
         }
     ),
-    "features of other names": lambda s: s.update({f"names_{OFFER}": np.array(["a", "b", "c"])}),
-    "no features": lambda s: [s.pop(name) for name in list(s) if name.endswith(OFFER)],
+    "features of other names": lambda s: s.update({f"names_{WINDOWS}": np.array(["a", "b", "c"])}),
+    "no features": lambda s: [s.pop(name) for name in list(s) if name.endswith(WINDOWS)],
     "tickers out of order": lambda s: s.update(ticker=s["ticker"][::-1]),
     "a ticker twice": lambda s: s.update(ticker=s["ticker"][[0, 0, 2, 3]]),
     "a ticker fewer": lambda s: s.update(ticker=s["ticker"][:-1]),
@@ -588,7 +592,7 @@ BAD_SNAPSHOTS: dict[str, Callable[[dict[str, np.ndarray]], object]] = {
     "no dates": lambda s: s.update(date=np.full(len(TICKERS), np.datetime64("NaT", "D"))),
     "no price": lambda s: s.pop("close"),
     "only rows without features": lambda s: s.update(
-        {f"window_{OFFER}": np.full_like(s[f"window_{OFFER}"], np.nan)}
+        {f"window_{WINDOWS}": np.full_like(s[f"window_{WINDOWS}"], np.nan)}
     ),
 }
 

@@ -14,10 +14,10 @@ import pytest
 from served_store import (
     FEATURES,
     MEDIANS,
-    OFFER,
     SCALE,
     TICKERS,
     VOLATILITY,
+    WINDOWS,
     WatchedStorage,
     register_tiny,
     serve,
@@ -44,7 +44,7 @@ from b3shared.models.random_forest.model import RandomForestModel
 from b3shared.models.scorer import Scorer
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.serving_snapshot import build_snapshot
-from b3shared.registry.compatibility import offer_name, universe_of
+from b3shared.registry.compatibility import universe_of, windows_name
 from b3shared.registry.key import ModelKey
 from b3shared.registry.promotion import promote
 from b3shared.registry.release import Release
@@ -232,7 +232,7 @@ def test_the_explanation_is_what_replacing_one_feature_at_a_time_gives(
     version = Release(trained.store).live("models", "rf")
     scorer = Scorer.load(Registry(trained.store, "models").fetch("rf", version, tmp_path))
     snapshot = trained.live.snapshot
-    windows = snapshot.windows[offer_name("v2", universe_of(PARAMS.model_dump(mode="json")))]
+    windows = snapshot.windows[windows_name("v2", universe_of(PARAMS.model_dump(mode="json")))]
     for ticker in ("PETR4", "WEGE3", "MGLU3"):
         answer = trained.predict(ticker)
         row, action = (
@@ -355,7 +355,7 @@ def test_the_summary_says_why_a_side_is_not_called(
 
 def test_a_row_of_medians_has_no_reasons(tiny: World, tmp_path: Path) -> None:
     medians = np.broadcast_to(np.array(MEDIANS, np.float32), (4, 4, 3)).copy()
-    serve(tiny.store, replace(tiny_snapshot(), windows={OFFER: medians}), tmp_path / "medians")
+    serve(tiny.store, replace(tiny_snapshot(), windows={WINDOWS: medians}), tmp_path / "medians")
     explanation = tiny.predict("PETR4")["explanation"]
     assert explanation["summary"].endswith(" No single feature moves it.")
     assert {reason["effect"] for reason in explanation["reasons"]} == {0.0}
@@ -401,7 +401,7 @@ def test_a_model_of_sequences_gets_its_window_and_says_return_and_price(
     promote(tiny.store, "models", "lstm", version, who="test", why="test")
     tiny.now += CHECK_SECONDS
     answer = tiny.predict("PETR4", model_type="lstm_mtl")
-    window = tiny.live.snapshot.windows[OFFER][
+    window = tiny.live.snapshot.windows[WINDOWS][
         2, -3:
     ]  # the snapshot holds four sessions, the model looks back three
     actions, returns = weights(7)
@@ -475,10 +475,10 @@ def test_a_window_with_a_gap_is_refused_and_one_that_the_training_would_take_is_
     tiny: World, tmp_path: Path
 ) -> None:
     version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=3, max_gap=5)
-    sessions = tiny_snapshot().slots[OFFER]
+    sessions = tiny_snapshot().slots[WINDOWS]
     sessions[1] = [80, 100, 105, 110]  # a long gap before what the model looks at
     sessions[2] = [90, 99, 105, 106]
-    serve(tiny.store, replace(tiny_snapshot(), slots={OFFER: sessions}), tmp_path / "gaps")
+    serve(tiny.store, replace(tiny_snapshot(), slots={WINDOWS: sessions}), tmp_path / "gaps")
     assert tiny.predict("PETR3", model_type="lstm", model_version=version)["sequence_length"] == 3
     error = tiny.refusal("PETR4", model_type="lstm", model_version=version)
     assert isinstance(error, TooLittleHistoryError)
@@ -509,8 +509,8 @@ def test_a_ticker_with_too_few_usable_sessions_says_how_many_it_has(
 ) -> None:
     version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=3)
     snapshot = tiny_snapshot()
-    snapshot.windows[OFFER][2, :2] = np.nan
-    snapshot.slots[OFFER][2, :2] = -1
+    snapshot.windows[WINDOWS][2, :2] = np.nan
+    snapshot.slots[WINDOWS][2, :2] = -1
     serve(tiny.store, snapshot, tmp_path / "few")
     error = tiny.refusal("PETR4", model_type="lstm", model_version=version)
     assert isinstance(error, TooLittleHistoryError)
@@ -660,16 +660,16 @@ def test_a_ticker_that_trades_too_little_says_its_turnover(odd: World) -> None:
 
 def test_features_that_lack_for_another_reason_are_named(tiny: World, tmp_path: Path) -> None:
     snapshot = tiny_snapshot()
-    snapshot.windows[OFFER][2, -1, 1] = np.nan
+    snapshot.windows[WINDOWS][2, -1, 1] = np.nan
     serve(tiny.store, snapshot, tmp_path / "holes")
     error = tiny.refusal("PETR4")
     assert isinstance(error, TooLittleHistoryError)
     assert error.message == "PETR4 lacks features in its newest session: volatility"
     assert error.details == {"missing": ["volatility"]}
     version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=3)
-    snapshot.windows[OFFER][2, -1, 1] = 0.0
-    snapshot.windows[OFFER][2, -4, 0] = np.nan  # before what the model looks at
-    snapshot.windows[OFFER][3, -1, 2] = np.nan
+    snapshot.windows[WINDOWS][2, -1, 1] = 0.0
+    snapshot.windows[WINDOWS][2, -4, 0] = np.nan  # before what the model looks at
+    snapshot.windows[WINDOWS][3, -1, 2] = np.nan
     serve(
         tiny.store,
         replace(snapshot, as_of=np.datetime64("2023-12-29", "D")),

@@ -14,7 +14,7 @@ from b3shared.features.training_table import preprocess
 from b3shared.models.lstm.windows import Windows, complete
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.serving_snapshot import build_snapshot, newest_windows
-from b3shared.registry.compatibility import Universe, offer_name
+from b3shared.registry.compatibility import Universe, windows_name
 from b3shared.serving.windows import NO_ROW, longest_gap
 
 LOOKBACK = 32
@@ -31,7 +31,7 @@ def test_of_every_bundled_ticker_it_is_what_the_training_table_has(bundled: pd.D
     data = preprocess(bundled, params).data
     universe = Universe(params.min_turnover)
     snapshot = build_snapshot(bundled, LOOKBACK, {universe})
-    offer, compared = offer_name("v2", universe), 0
+    offer, compared = windows_name("v2", universe), 0
     for number, ticker in enumerate(snapshot.ticker):
         window, sessions = snapshot.windows[offer][number], snapshot.slots[offer][number]
         expected, numbers = by_hand(data, ticker, LOOKBACK)
@@ -72,7 +72,7 @@ def test_training_and_serving_agree_on_which_windows_there_are_and_on_every_bit_
     frame, params = request.getfixturevalue(quotes), PipelineParams()
     data = preprocess(frame, params).data
     universe = Universe(params.min_turnover)
-    snapshot, offer = build_snapshot(frame, LOOKBACK, {universe}), offer_name("v2", universe)
+    snapshot, offer = build_snapshot(frame, LOOKBACK, {universe}), windows_name("v2", universe)
     row_of = {
         (ticker, day): row
         for row, (ticker, day) in enumerate(zip(data.ticker, data.date, strict=True))

@@ -23,18 +23,18 @@ from b3shared.quotes.calendar import sessions, sessions_after
 from b3shared.quotes.schema import PRECOMPUTED
 from b3shared.registry.compatibility import (
     FEATURE_SETS,
-    Offer,
+    SnapshotDescription,
     Universe,
-    offer_key,
-    offer_name,
-    read_offer,
+    description_key,
+    read_description,
+    windows_name,
 )
 from b3shared.serving.snapshot import Snapshot, describe
 from b3shared.storage import FolderStorage
 
 LOOKBACK = 32
 LIMIT = PipelineParams().min_turnover
-V1, V2 = (offer_name(feature_set, Universe(LIMIT)) for feature_set in FEATURE_SETS)
+V1, V2 = (windows_name(feature_set, Universe(LIMIT)) for feature_set in FEATURE_SETS)
 
 
 def features_of(frame: pd.DataFrame, offer: str) -> np.ndarray:
@@ -65,7 +65,7 @@ def snapshot(cut: pd.DataFrame) -> Snapshot:
 def test_windows_are_the_rows_that_models_are_trained_on(
     snapshot: Snapshot, cut: pd.DataFrame, version: str
 ) -> None:
-    offer = offer_name(version, Universe(LIMIT))
+    offer = windows_name(version, Universe(LIMIT))
     features = features_of(cut, offer)
     assert snapshot.names[offer] == build_features(cut, version, LIMIT).names
     windows = snapshot.windows[offer]
@@ -187,7 +187,9 @@ def test_what_is_loaded_is_what_was_saved(snapshot: Snapshot, tmp_path: Path) ->
             np.testing.assert_array_equal(one, other)
             assert getattr(one, "dtype", type(one)) == getattr(other, "dtype", type(other))
     offered = {version: list(names) for version, names in snapshot.names.items()}
-    assert read_offer(storage, key) == Offer(offered, LOOKBACK, FEATURES_VERSION)
+    assert read_description(storage, key) == SnapshotDescription(
+        offered, LOOKBACK, FEATURES_VERSION
+    )
 
 
 def test_a_stored_snapshot_of_schema_1_is_read_and_has_no_windows_of_more_than_a_row(
@@ -210,7 +212,7 @@ def test_the_same_content_has_the_same_key_and_another_content_another(
     stamps = {entry.date_time for entry in zipfile.ZipFile(tmp_path / "snapshot.npz").infolist()}
     assert stamps == {(1980, 1, 1, 0, 0, 0)}  # no clock in the bytes
     assert build_snapshot(cut.copy(), LOOKBACK, {Universe(LIMIT)}).save(storage, tmp_path) == key
-    assert storage.list("serving/") == sorted([key, offer_key(key)])
+    assert storage.list("serving/") == sorted([key, description_key(key)])
     raised = replace(snapshot, close=snapshot.close + np.eye(8)[0] * 0.01)
     assert raised.save(storage, tmp_path) != key
 

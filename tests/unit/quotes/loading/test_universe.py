@@ -20,7 +20,7 @@ from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.quotes.loading.load import load_quotes
 from b3shared.quotes.loading.universe import in_instruments, select_instruments
 from b3shared.quotes.sources.parquet import ParquetSource
-from b3shared.registry.compatibility import Universe, offer_name, universe_of
+from b3shared.registry.compatibility import Universe, universe_of, windows_name
 
 KINDS: dict[str, tuple[str | None, str | None]] = {
     "ABEV3": ("02", "ON"),
@@ -136,10 +136,10 @@ def test_the_kinds_belong_to_the_load_and_are_part_of_its_record() -> None:
 
 def test_each_universe_has_a_name_of_its_own_and_old_versions_keep_theirs() -> None:
     every = [None, SHARES, ("ordinary",), ("bdr",), get_args(Instrument)]
-    names = [offer_name("v2", Universe(2e6, None, kinds)) for kinds in every]
+    names = [windows_name("v2", Universe(2e6, None, kinds)) for kinds in every]
     assert names[:3] == ["v2-2000000", "v2-2000000-shares", "v2-2000000-ordinary"]
     assert len(set(names)) == len(names)
-    assert offer_name("v2", universe_of({"min_turnover": 2e6})) == "v2-2000000"
+    assert windows_name("v2", universe_of({"min_turnover": 2e6})) == "v2-2000000"
     assert universe_of(PipelineParams().model_dump(mode="json")) == Universe(
         PipelineParams().min_turnover
     )
@@ -152,7 +152,9 @@ def test_a_version_is_ranked_among_the_kinds_that_it_learnt_among(
     params = [PipelineParams(), PipelineParams(instruments=None)]
     shares, everybody = (universe_of(p.model_dump(mode="json")) for p in params)
     snapshot = build_snapshot(frame, 1, {shares, everybody})
-    of_shares, of_all = (snapshot.windows[offer_name("v2", u)][:, -1] for u in (shares, everybody))
+    of_shares, of_all = (
+        snapshot.windows[windows_name("v2", u)][:, -1] for u in (shares, everybody)
+    )
     own = snapshot.ticker == fund
     assert np.isnan(of_shares[own]).all()
     assert np.isfinite(of_all[own]).all()
