@@ -8,7 +8,6 @@ from b3shared.api.responses import (
     ModelVersions,
     MoveAnswer,
     RegisteredVersion,
-    ReleaseEvent,
 )
 from b3shared.params.models import model_spec
 from b3shared.registry.key import ModelKey
@@ -37,15 +36,13 @@ class Versions:
         listed = {}
         for kind in types:
             key = ModelKey(namespace, kind)
-            listed[kind] = ModelVersions(
-                live=state.live.get(key),
-                skill=state.skill.get(key),  # type: ignore[arg-type]
-                versions=[_version(manifest) for manifest in registry.versions(kind)],
-                events=[
-                    ReleaseEvent.model_validate(event)
-                    for event in state.events
-                    if event["key"] == str(key)
-                ],
+            listed[kind] = ModelVersions.model_validate(
+                {
+                    "live": state.live.get(key),
+                    "skill": state.skill.get(key),
+                    "versions": [_version(manifest) for manifest in registry.versions(kind)],
+                    "events": [event for event in state.events if event["key"] == str(key)],
+                }
             )
         return ModelsAnswer(status="success", namespace=namespace, models=listed)
 
