@@ -208,6 +208,7 @@ def parameter_schemas(owner: Step | None) -> dict[str, Any]:
         for name, schema in sorted(schemas.items())
         if owner is None or owner_of(name) is owner
     }
+
     if "model_type" in found:
         found["model_type"] = {
             "type": "string",

@@ -83,6 +83,7 @@ def _served_line(prediction: Mapping[str, Any]) -> str:
     prices = None
     if interval:
         prices = (prediction["predicted_price"], interval["price_low"], interval["price_high"])
+
     return _line(
         prediction["ticker"],
         prediction["prediction"],

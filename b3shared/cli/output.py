@@ -105,6 +105,7 @@ def progress_text(message: Mapping[str, Any]) -> str:
 def step_summary(record: StepRecord) -> str:
     """Return a step's summary in a few words."""
     s = record.summary
+
     match str(record.step):
         case "load_data":
             period = f"{s['first_session']} to {s['last_session']}"
@@ -181,6 +182,7 @@ def version_status(records: Mapping[Step, StepRecord], *, live: bool) -> str:
     saved = records[Step.SAVE_MODEL].summary
     published = records[Step.PUBLISH_SERVING].summary
     version = saved["model_version"]
+
     if live:
         state = f"is live: {saved['decision']}"
     elif saved["live"] or published.get("promoted") == version:
@@ -189,6 +191,7 @@ def version_status(records: Mapping[Step, StepRecord], *, live: bool) -> str:
         state = f"is registered, not live: {published.get('reason') or saved['pending']}"
     else:
         state = f"is registered, not live: {saved['decision']}"
+
     return f"version {version} {state}"
 
 

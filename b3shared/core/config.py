@@ -77,6 +77,7 @@ class Settings:
         environment = _environment(environ)
         if environment not in ("AWS", "LOCAL"):
             raise InvalidParameterError(f"environment must be AWS or LOCAL, got {environment!r}")
+
         return cls(
             environment="AWS" if environment == "AWS" else "LOCAL",
             storage=environ.get("B3_STORAGE") or cls.storage,

@@ -45,13 +45,13 @@ def check_fits(snapshot: Snapshot, version: Version) -> None:
 
     It needs the version's features in their order, and windows that are long enough.
     """
-    offered = snapshot.names.get(version.windows, ())
-    if offered != version.scorer.feature_names:
+    features = snapshot.names.get(version.windows, ())
+    if features != version.scorer.feature_names:
         raise IncompatibleFeaturesError(
             f"version {version.name} needs {len(version.scorer.feature_names)} features "
             f"{version.windows}, which the snapshot of {snapshot.as_of} does not have: "
             "make the version live, and the next snapshot has them",
-            missing=[name for name in version.scorer.feature_names if name not in offered],
+            missing=[name for name in version.scorer.feature_names if name not in features],
         )
 
     have = snapshot.lookback

@@ -47,6 +47,7 @@ def prepare(metrics: Metrics) -> dict[str, Any]:
     """Prepare everything that the template shows except the pictures, each number formatted."""
     params = metrics["params"]
     titles = {spec.name: spec.title for spec in model_specs()}
+
     return {
         "model": titles.get(params["model_type"], params["model_type"]),
         "label": params["label"],

@@ -64,6 +64,7 @@ class Scope:
                 f"its newest is of {self.newest}",
                 source=self.source,
             )
+
         if unknown := sorted(set(self.params.tickers or ()) - tickers):
             raise UnknownTickerError(
                 f"no quotes of {', '.join(unknown)} in {self.source} "

@@ -36,6 +36,7 @@ class ParquetSource(DuckDBReader):
             raise SourceUnavailableError(
                 f"{self.name} does not exist; give a Parquet file or a folder of them"
             )
+
         files = self.files()
         if not files:
             raise NoQuotesError(
@@ -45,8 +46,10 @@ class ParquetSource(DuckDBReader):
             raise NoQuotesError(
                 f"{self.name} is empty (0 bytes); a Parquet file with quotes is needed"
             )
+
         for file in files:
             _check_is_parquet(file, self.name if file == self.path else str(file))
+
         with connect() as connection:
             yield connection, f"read_parquet({parquet_files(files)}, union_by_name = true)"
 

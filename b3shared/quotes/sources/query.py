@@ -42,12 +42,14 @@ class QuoteQuery:
         """
         conditions: list[str] = []
         values: list[object] = []
+
         if self.start:
             conditions.append(f"coalesce({cast_column('date')} >= ?, true)")
             values.append(self.start)
         if self.end:
             conditions.append(f"coalesce({cast_column('date')} <= ?, true)")
             values.append(self.end)
+
         if self.tickers is not None:
             conditions.append("coalesce(list_contains(?::VARCHAR[], ticker), true)")
             values.append(list(self.tickers))
@@ -61,6 +63,7 @@ class QuoteQuery:
         if self.before_ticker is not None:
             conditions.append("ticker < ?")
             values.append(self.before_ticker)
+
         return (" WHERE " + " AND ".join(conditions) if conditions else ""), values
 
 
