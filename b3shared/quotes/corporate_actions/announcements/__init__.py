@@ -1,0 +1,1 @@
+"""Fetches, keeps and reads what the exchange announces of each company's dividends and shares."""
