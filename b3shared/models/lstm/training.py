@@ -220,7 +220,7 @@ class Training:
         state.finished = state.epoch == self._epochs or waited >= self._lstm.early_stopping_patience
         if state.finished:
             self._save()
-        self._session.progress(self._words() | state.history[-1])
+        self._session.progress(self._words())
 
     def _rate(self) -> float:
         """Return the running epoch's learning rate, and set it in the optimizer."""
@@ -272,14 +272,16 @@ class Training:
         self._clock = now
 
     def _words(self) -> dict[str, Any]:
+        """Tell the progress, with the figures of the newest finished epoch."""
         state = self.state
+        newest = state.history[-1] if state.history else {}
         counts = {
             "epoch": state.epoch,
             "epochs": self._epochs,
             "done": state.epoch,
             "total": self._epochs,
         }
-        return {"phase": self.task.phase, **counts, "slice": state.slices}
+        return {"phase": self.task.phase, **newest, **counts, "slice": state.slices}
 
     def _about(self) -> str:
         parts = [self.task.train] + ([self.task.stop] if self.task.stop is not None else [])

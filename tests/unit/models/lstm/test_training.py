@@ -346,6 +346,17 @@ def test_progress_tells_of_every_epoch():
     assert all(wanted <= words.keys() for words in told[1:])
 
 
+def test_a_new_slice_still_tells_the_figures_of_the_last_epoch():
+    checkpoint = Kept()
+    with pytest.raises(Unfinished):
+        ran(session=TrainingSession(checkpoint=checkpoint, seconds_left=running_out(STEPS + 3)))
+
+    told = []
+    made = ran(session=TrainingSession(told.append, checkpoint))
+    assert (told[0]["slice"], told[0]["done"]) == (2, 1)
+    assert told[0]["val_loss"] == made.state.history[0]["val_loss"]
+
+
 def test_a_training_that_diverges_says_which_parameter_is_at_fault():
     data = small_dataset()
     data.future_return[:] *= 1e30
