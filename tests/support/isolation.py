@@ -56,8 +56,9 @@ set -e
 mount --make-rprivate /
 mount -t tmpfs -o ro,size=4k tmpfs /dev/shm
 mount -t tmpfs -o mode=755 tmpfs {mount}
-mkdir {mount}/python {mount}/build {mount}/task
+mkdir {mount}/python {mount}/build {mount}/task {mount}/bytecode
 mount --bind {python} {mount}/python
+mount --bind {bytecode} {mount}/bytecode
 mount --bind {build} {mount}/build
 mount -o remount,bind,ro {mount}/build
 mount -o remount,ro {mount}
@@ -88,10 +89,13 @@ class Isolated:
         work: an empty folder to run in where there is no sandbox.
         environment: variables beside the template's.
         sandboxed: whether it runs in the sandbox.
+        bytecode: folder for the compiled modules of functions with a layer that ships none; all
+            calls share it, while Lambda compiles them at each cold start.
     """
 
     python: str
     work: Path
+    bytecode: Path
     environment: dict[str, str] = field(default_factory=dict)
     sandboxed: bool = field(default_factory=can_sandbox)
 
@@ -113,6 +117,7 @@ class Isolated:
             **aws,
         }
         command = [self.python]
+        bytecode = str(self.bytecode)
         if self.sandboxed:
             prefix = self._prefix()
             shell["LD_LIBRARY_PATH"] = f"{MOUNT}/python/lib"
@@ -120,12 +125,14 @@ class Isolated:
                 mount=MOUNT,
                 python=shlex.quote(prefix),
                 build=shlex.quote(str(BUILD)),
+                bytecode=shlex.quote(bytecode),
                 nobody=NOBODY,
             )
+            bytecode = f"{MOUNT}/bytecode"
             inside = f"{MOUNT}/python/bin/{Path(self.python).resolve().name}"
             command = ["unshare", "--mount", "sh", "-c", script, "sandbox", inside]
         done = subprocess.run(
-            [*command, "-I", "-S", "-B", "-c", lead + code],
+            [*command, "-I", "-S", *_caching(function, bytecode), "-c", lead + code],
             env={**shell, **variables(function), **self.environment, **environment},
             cwd=self.work,
             capture_output=True,
@@ -144,3 +151,9 @@ class Isolated:
         """Return the folder of the interpreter, also for a virtual environment."""
         asked = [self.python, "-c", "import sys; print(sys.base_prefix)"]
         return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _caching(function: Packaged, folder: str) -> list[str]:
+    """Return the options for bytecode: as shipped, or in the folder where a layer ships none."""
+    complete = all(any(layer.rglob("*.pyc")) for layer in function.layers)
+    return ["-B"] if complete else ["-X", f"pycache_prefix={folder}"]

@@ -38,4 +38,6 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Isolated:
     python = next(filter(runs_runtime, filter(None, known)), None)
     if python is None:
         pytest.skip(f"the layers' wheels are for Python {RUNTIME}; there is none here")
-    return Isolated(python, tmp_path_factory.mktemp("isolated"))
+    bytecode = tmp_path_factory.mktemp("bytecode")
+    bytecode.chmod(0o777)  # the sandbox's user is nobody
+    return Isolated(python, tmp_path_factory.mktemp("isolated"), bytecode)
