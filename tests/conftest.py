@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from collection_clock import pytest_collection  # noqa: F401  # a hook
 from hypothesis import settings
 from paths import SHARED_DATA
 from small_run import SMALL

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,8 @@ EXAMPLES = ("forest", "lstm", "stage by stage")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recorded]:
     """Each example of Python, run as it stands on some of the quotes."""
     folder = tmp_path_factory.mktemp("examples")
-    quotes = ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(tickers=tuple(SMALL["tickers"])))
+    query = QuoteQuery(start=date(2021, 1, 1), tickers=tuple(SMALL["tickers"]))
+    quotes = ParquetSource(BUNDLED_QUOTES).read(query)
     told = {
         "B3_QUOTES": str(write_parquet(quotes, folder / "quotes.parquet")),
         "PYTHONPATH": str(ROOT),

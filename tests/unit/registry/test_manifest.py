@@ -97,7 +97,7 @@ def test_the_same_notebook_saves_the_same_version(saved: dict, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "params",
-    [FOREST, {"model_type": "lstm", "features": "v1"} | NETWORK],
+    [FOREST, {"model_type": "lstm", "features": "v1"} | NETWORK | {"epochs": 1}],
     ids=["forest", "network"],
 )
 def test_equal_runs_make_equal_versions(params: dict[str, Any], tmp_path: Path) -> None:
