@@ -18,6 +18,7 @@ def main() -> int:
         else:
             print(f"{shown} is out of date: run python -m infra.machines")
             status = 1
+
     return status
 
 

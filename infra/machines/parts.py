@@ -91,15 +91,17 @@ def caught(result_path: str, following: str) -> list[State]:
 
 def notification(message: str, following: str, **subject: str) -> State:
     """Publish a message to the topic of failures; whatever comes of it, go on."""
+    parameters = {
+        "TopicArn": "${FailureTopicArn}",
+        **subject,
+        "Message.$": f"States.JsonToString({message})",
+    }
+
     return {
         "Type": "Task",
         "Resource": "arn:${Partition}:states:::sns:publish",
         "TimeoutSeconds": 30,
-        "Parameters": {
-            "TopicArn": "${FailureTopicArn}",
-            **subject,
-            "Message.$": f"States.JsonToString({message})",
-        },
+        "Parameters": parameters,
         "ResultPath": None,
         "Catch": caught("$.unnotified", following),
         "Next": following,
