@@ -92,6 +92,7 @@ def read_slowly(data: bytes) -> list[dict[str, Any]]:
         row |= {"trades": int(line[147:152]), "volume": int(line[152:170])}
         row |= {"turnover": float(Decimal(line[170:188]) / 100), "dismes": int(line[242:245])}
         rows.append(row)
+
     return rows
 
 

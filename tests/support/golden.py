@@ -111,6 +111,7 @@ def detection() -> Values:
         "MGLX3"
     )
     values = {}
+
     for name, actions in {
         "beside_a_list": listed,
         "found": found,
@@ -177,6 +178,7 @@ def main() -> int:
                     f"raise {name.upper()}_VERSION above {number} first"
                 )
                 return 1
+
             if not changed and version == number:
                 print(f"{name}: version {version}, unchanged")
                 continue

@@ -62,6 +62,7 @@ def grants(resource: str) -> list[Grant]:
         statement.keys() == {"Sid", "Effect", "Action", "Resource"} for statement in statements
     )
     assert {statement["Effect"] for statement in statements} == {"Allow"}
+
     return [
         Grant(action, resolved(pattern))
         for statement in statements

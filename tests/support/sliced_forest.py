@@ -35,6 +35,7 @@ class SlicedForest(RandomForestModel):
         done = int(count) if seed == mine else 0
         if not done:
             session.checkpoint.restart()
+
         while done < CALLS:
             done += 1
             session.checkpoint.save(mine + b" %d" % done)

@@ -58,6 +58,7 @@ def test_the_table_has_every_parameter_with_its_default() -> None:
         "interval_level": PipelineParams().interval_level,
         **LSTMParams().model_dump(),
     }
+
     assert list(rows) == list(defaults)
     for name, text in rows.items():
         given = json.loads(text) if not isinstance(defaults[name], str) else text

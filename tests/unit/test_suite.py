@@ -50,6 +50,7 @@ def test_every_process_collects_the_same_tests(
         text=True,
     )
     assert run.returncode == 0, run.stdout + run.stderr
+
     there = [(path, name) for path, name in json.loads(out.read_text(encoding="utf-8"))]
     assert set(here) ^ set(there) == set()
     assert len(here) == len(there)

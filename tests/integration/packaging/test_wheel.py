@@ -152,6 +152,7 @@ print(b3shared.__file__)
     quotes = str(ROOT / "data" / "quotes.parquet")
     done = installed.run("python", "-W", "ignore", "-c", code, quotes)
     assert done.returncode == 0, done.stderr
+
     *answers, file = done.stdout.splitlines()
     assert [answer.split()[0] for answer in answers] == ["rf", "lstm"]
     assert Path(file).is_relative_to(installed.environment)

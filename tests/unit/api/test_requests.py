@@ -51,6 +51,7 @@ def test_run_data_and_parameters_are_told_apart():
         "lr": 0.1,
     }
     request = LoadDataRequest.model_validate(body)
+
     assert (request.run_id, request.input_key, request.wait_seconds) == ("a", "inputs/x", 3)
     assert request.parameters == {
         "horizon": 5,

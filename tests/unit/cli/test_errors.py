@@ -68,12 +68,14 @@ def test_a_run_is_written_to_the_warehouse_and_the_rows_are_counted(tmp_path: Pa
         *WORDS,
         B3_WAREHOUSE=str(warehouse),
     )
+
     assert said.returncode == 0, said.stderr
     assert f"warehouse {warehouse}: 2 rows of {EVALUATIONS}, 1 row of {REQUESTS}\n" in said.stdout
     assert rows(warehouse, f"SELECT dataset_type FROM {EVALUATIONS} ORDER BY 1") == [
         ("test",),
         ("validation",),
     ]
+
     ((endpoint, status, response),) = rows(
         warehouse, f"SELECT endpoint, status, response_payload FROM {REQUESTS}"
     )

@@ -51,6 +51,7 @@ def test_options_and_words_give_the_same_values() -> None:
         "lr": "0.01",
         "period": None,
     }
+
     expected = {
         "horizon": 5,
         "tickers": ["PETR4", "VALE3"],

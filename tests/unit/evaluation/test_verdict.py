@@ -24,14 +24,16 @@ def metrics(
     direction=0.53,
     resamples=2000,
 ):
+    differences = {
+        "log_loss_gain_over_prior": prior,
+        "log_loss_gain_over_logistic_regression": logistic,
+    }
+
     return {
         "label": label,
         "skill": "none",
         "intervals": {"rank_ic": ic, "log_loss_skill": skill},
-        "differences": {
-            "log_loss_gain_over_prior": prior,
-            "log_loss_gain_over_logistic_regression": logistic,
-        },
+        "differences": differences,
         "model": {"test": {"directional_accuracy": direction, "dates": 40}},
         "bootstrap": {"resamples": resamples, "block_length": 10},
         "parts": {"train": {"class_shares": {"buy": 0.3, "hold": 0.4, "sell": 0.3}}},

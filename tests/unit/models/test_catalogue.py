@@ -155,6 +155,7 @@ def test_only_the_catalogue_and_the_models_themselves_name_a_model_type() -> Non
         capture_output=True,
         text=True,
     )
+
     assert sorted(found.stdout.split()) == [
         "b3shared/cli/extras.py",  # the package's extra of that name
         "b3shared/models/lstm/training.py",  # a word of the checkpoint's fingerprint

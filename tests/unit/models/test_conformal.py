@@ -52,6 +52,7 @@ def test_the_quantile_is_the_conformal_one_or_there_are_too_few_rows(
         return
     scores = sorted(abs(actual - scale.shrinkage * predicted))
     at_or_below = sum(score <= scale.quantile + 1e-12 for score in scores)
+
     assert at_or_below >= np.ceil((rows + 1) * level - 1e-9)
     assert scale.quantile in [pytest.approx(score) for score in scores]
 

@@ -146,6 +146,7 @@ def test_a_sequence_model_with_returns_is_served_too(saved):
     np.testing.assert_allclose(forecast.intervals[:, 0], expected - 4 * volatility, rtol=1e-5)
     np.testing.assert_allclose(forecast.intervals[:, 1], expected + 4 * volatility, rtol=1e-5)
     np.testing.assert_array_equal(forecast.probabilities.argmax(axis=1), X[:, 3].argmax(axis=1))
+
     for silent in (
         scorer.score(X),
         Scorer(model.SerializeToString(), metadata).score(X, volatility),
@@ -176,6 +177,7 @@ heavy = {{"sklearn", "scipy", "torch", "pandas", "joblib", "skl2onnx", "onnx"}}
 heavy |= {{"matplotlib", "duckdb", "boto3"}}
 print(sorted(heavy & {{name.split(".")[0] for name in sys.modules}}))
 """
+
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )

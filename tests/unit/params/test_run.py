@@ -157,6 +157,7 @@ def test_max_gap_is_the_runs_and_is_read_from_earlier_documents() -> None:
     assert PipelineParams.from_values(before) == now
     assert now.replace(lstm={"units": 8}).max_gap == 9
     assert owner_of("max_gap") is Step.PREPROCESS_DATA
+
     for wrong in ({"max_gap": 0}, {"lstm": {"max_gap": 0}}):
         with pytest.raises(InvalidParameterError, match="max_gap"):
             PipelineParams.from_values(wrong)
@@ -205,6 +206,7 @@ def test_replace_keeps_what_is_not_named_below_a_model() -> None:
 def test_names_are_nested_once_and_stay_nested() -> None:
     flat = {"horizon": 5, "lr": 0.1, "units": 8, "n_jobs": 2, "colour": "red"}
     inner = {"horizon": 5, "colour": "red", "lstm": {"learning_rate": 0.1, "units": 8}}
+
     assert nested(flat) == inner | {"rf": {"n_jobs": 2}}
     assert nested(nested(flat)) == nested(flat)
     assert nested({"n_jobs": 2, "rf": {"n_jobs": 3, "n_iter": 4}}) == {

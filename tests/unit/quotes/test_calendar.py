@@ -97,6 +97,7 @@ def test_a_long_panel_misses_no_session_and_its_thin_ones_are_named(shared_data:
         f"SELECT ticker, date FROM '{shared_data / 'b3_daily.parquet'}' ORDER BY ticker, date"
     ).df()
     findings = calendar_findings(days_of(frame), TradingActivity.from_frame(frame))
+
     assert kinds(findings)["missing_session"] == 0
     assert {example[:10] for example in told(findings, "thin_session")} == {
         "2014-03-19",

@@ -62,6 +62,7 @@ def test_a_notebook_and_a_run_describe_a_version_in_the_same_words(saved: dict, 
     assert saved["evaluated"].keys() == made["evaluated"].keys() - {"test_openings", "files"}
     assert saved["lineage"].keys() == made["lineage"].keys() - ALSO_OF_A_RUN
     assert saved["files"].keys() == made["files"].keys()
+
     same = (
         "train_end",
         "cross_section",

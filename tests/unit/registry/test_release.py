@@ -34,6 +34,7 @@ def storage(request, tmp_path, monkeypatch):
     if request.param == "folder":
         yield FolderStorage(tmp_path / "storage")
         return
+
     for name, value in {
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
@@ -80,12 +81,14 @@ def test_a_promotion_makes_the_version_live_and_tells_who_when_why_from_and_to(s
     state = release.promote(
         "models", "random_forest", second, who="gate", why="better", skill="weak"
     )
+
     assert release.state() == state
     assert release.live("models", "rf") == second
     assert (state.live, state.skill) == ({RF: second}, {RF: "weak"})
     assert state.sequence == 2
     at = [event.pop("at") for event in state.events]
     assert at == sorted(at)
+
     common = {"action": "promote", "key": "models/rf"}
     assert state.events == [
         common
@@ -175,6 +178,7 @@ def test_rollbacks_walk_back_one_after_the_other_and_bring_the_skill_back(storag
         release.promote("models", "rf", version, **WHO, skill=skill)
     state = release.rollback("models", "rf", who="joao", why="bad day")
     assert (state.live[RF], state.skill[RF]) == (second, "proven")
+
     event = state.events[-1]
     assert (event["action"], event["from"], event["to"], event["who"]) == (
         "rollback",
@@ -182,6 +186,7 @@ def test_rollbacks_walk_back_one_after_the_other_and_bring_the_skill_back(storag
         second,
         "joao",
     )
+
     state = release.rollback("models", "rf", **WHO)
     assert (state.live[RF], state.skill[RF]) == (first, "weak")
     with pytest.raises(UnknownModelError, match="nothing was live before"):
@@ -230,6 +235,7 @@ def test_any_mix_of_promotions_and_rollbacks_behaves_as_a_stack(tmp_path_factory
     storage = FolderStorage(tmp_path / "storage")
     names = dict(zip("abc", register(storage, tmp_path, 3), strict=True))
     release, stack = Release(storage), []
+
     for action in actions:
         if action != "back":
             release.promote("models", "rf", names[action], **WHO)
@@ -254,6 +260,7 @@ def test_a_snapshot_is_served_from_the_newest_date_only(storage):
     release.set_snapshot("serving/snapshots/2024-01-03.npz", "2024-01-03", who="publisher")
     with pytest.raises(ConflictError, match=r"2024-01-02.*2024-01-03"):
         release.set_snapshot("serving/snapshots/2024-01-02.npz", "2024-01-02", who="publisher")
+
     state = release.state()
     assert (state.snapshot, state.as_of, state.sequence) == (
         "serving/snapshots/2024-01-03.npz",
@@ -308,6 +315,7 @@ def test_racing_changes_are_each_told_exactly_once(folder_storage, tmp_path):
     def work(number):
         release, done = Release(FolderStorage(folder_storage.url)), []
         gate.wait()
+
         for turn in range(12):
             why = f"{number} {turn}"
             try:
@@ -388,6 +396,7 @@ def test_history_keeps_the_last_changes_and_lets_go_of_old_snapshots_first(
         folder_storage.put(key, b"x")
         release.set_snapshot(key, "2024-01-03", who="publisher")
     state = release.state()
+
     assert len(state.events) == MAX_EVENTS
     assert state.sequence == MAX_EVENTS + 7
     assert state.events[-1]["to"] == state.snapshot == f"snapshot-{MAX_EVENTS + 4}"

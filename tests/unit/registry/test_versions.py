@@ -61,6 +61,7 @@ def test_the_manifest_keeps_what_was_said_and_adds_what_was_stored(registry, fil
         {"train_end": date(2023, 12, 28), "metrics": {"mcc": 0.1}},
     )
     manifest = registry.manifest("rf", version)
+
     assert manifest.pop("created_at").startswith("20")
     assert manifest == {
         "version": version,

@@ -100,6 +100,7 @@ def test_predictions_are_those_of_the_registered_model(
     model, result = trained
     answer = model.predict(eight)
     assert sorted(answer.index) == SMALL_TICKERS
+
     np.testing.assert_allclose(answer[["buy", "hold", "sell"]].sum(axis=1), 1.0)
     data = preprocess(eight, PipelineParams.from_values(SMALL)).data
     scorer = Scorer.load(
@@ -165,12 +166,14 @@ def test_quotes_that_cannot_feed_the_model_are_refused(
         TooLittleHistoryError, match=r"no ticker .* has 50 sessions of history.* 286 are"
     ):
         model.predict(eight.groupby("ticker").tail(50))
+
     few = pd.concat(
         [
             eight[eight["ticker"].isin(SMALL_TICKERS[:3])],
             eight[~eight["ticker"].isin(SMALL_TICKERS[:3])].head(9),
         ]
     )
+
     with pytest.raises(IncompatibleFeaturesError, match="ranks"):
         model.predict(
             pd.concat(
@@ -222,9 +225,11 @@ def test_a_version_ranks_the_kinds_of_paper_that_it_learnt_among_whatever_it_is_
     everything = ParquetSource(with_fund).read(QuoteQuery())
     of_shares = everything[everything["ticker"] != "WEGE3"]
     answer = model.predict(everything)
+
     assert ("WEGE3" in answer.index) == (instruments is None)
     loaded = model.newest_quotes()
     assert ("WEGE3" in set(loaded["ticker"])) == (instruments is None)
+
     pd.testing.assert_frame_equal(model.predict(loaded), answer)
     probabilities = [
         found.loc["PETR4", ["buy", "hold", "sell"]].tolist()
@@ -244,6 +249,7 @@ def test_a_version_is_given_the_length_of_history_and_the_market_that_it_learnt_
     assert model.run(lookback=8, random_state=3, run_id="short", **SMALL).records
     version = Registry(model.storage, "models").versions("rf")[0]["version"]
     young_model = B3Model(path, model.storage.url)
+
     assert "PETR4" in set(young_model.newest_quotes(model_version=version)["ticker"]), (
         "260 sessions are enough for it"
     )

@@ -51,12 +51,14 @@ def test_with_its_history_a_table_is_that_of_the_pipeline(
         "label_end",
     ):
         np.testing.assert_array_equal(getattr(data, name), getattr(labelled, name))
+
     for name, (X, y) in parts.items():
         np.testing.assert_array_equal(data.X[rows[name]], X.to_numpy())
         np.testing.assert_array_equal(
             data.label[rows[name]], y.map({"buy": 0, "hold": 1, "sell": 2})
         )
     others = np.setdiff1d(np.arange(len(data)), np.concatenate(list(rows.values())))
+
     assert set(data.label[others]) == {
         UNLABELLED
     }  # nothing of the test part's outcome is handed on

@@ -113,6 +113,7 @@ def test_rows_that_are_no_quotes_are_reported_and_warned_of(quotes: pd.DataFrame
         _, df, _ = B3ModelPreprocessingService().preprocess_data(
             quotes.assign(ticker=vendor), features="v1"
         )
+
     assert df.attrs["report"]["dropped"] == {"not_a_cash_equity": rows}
     (found,) = [f for f in df.attrs["report"]["findings"] if f["kind"] == "not_a_cash_equity"]
     assert found["examples"][0].startswith("PETR4.SA 2022-01-03")
@@ -130,6 +131,7 @@ def test_of_two_bars_of_one_day_the_one_with_more_volume_stays(quotes: pd.DataFr
     during = quotes[day].assign(
         date=quotes["date"].max() + pd.Timedelta("15:30:00"), close=1e-2, low=1e-2
     )
+
     for volume in (1, quotes.loc[day, "volume"] - 1):
         for both in (
             [quotes, during.assign(volume=volume)],

@@ -77,6 +77,7 @@ def test_it_is_the_model_of_the_pipeline(
         run.fetch(Step.TRAIN_MODEL, folder / "trained") / PREDICTIONS
     )
     data, own = to_table({"test": (parts[2], parts[5])}, "lstm", stage[1], stage[0])
+
     covered = own["test"][model.covers(data, own["test"])]
     np.testing.assert_array_equal(data.date[covered], table.date[rows["test"]])
     np.testing.assert_array_equal(data.ticker[covered], table.ticker[rows["test"]])
@@ -109,6 +110,7 @@ def test_what_is_saved_answers_as_before_and_can_go_live(
     before, after = model.forecast(data, covered), again.forecast(data, covered)
     for name in ("probabilities", "returns", "intervals"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+
     key = build_snapshot(eight, 8, {Universe(PipelineParams().min_turnover)}).save(
         service.storage, tmp_path
     )
@@ -116,6 +118,7 @@ def test_what_is_saved_answers_as_before_and_can_go_live(
     promote(service.storage, "models", "lstm", version, who="test", why="test")
     served = Predictor(Live(service.storage), lambda: date(2023, 12, 29)).predict("PETR4", "lstm")
     by_hand = B3Model(storage=tmp_path / "store").predict(eight, model_type="lstm").loc["PETR4"]
+
     assert served["predicted_price"] == pytest.approx(by_hand["predicted_price"], abs=1e-6)
     assert served["target"] == "direction, horizon 2, width 0.5"
 
@@ -150,6 +153,7 @@ def test_a_run_makes_it_live_and_predict_says_return_price_and_interval(
     np.testing.assert_allclose(answer[list(CLASSES)].sum(axis=1), 1.0)
     for of_return, of_price in zip(RETURNS, PRICES, strict=True):
         np.testing.assert_allclose(answer[of_price], answer["last_price"] * (1 + answer[of_return]))
+
     assert (answer["return_low"] < answer["predicted_return"]).all()
     assert (answer["predicted_return"] < answer["return_high"]).all()
     pd.testing.assert_frame_equal(made.predict(eight, model_type="lstm_mtl"), answer)
@@ -163,6 +167,7 @@ def test_what_is_served_is_what_predict_says(
     live = Live(made.storage)
     predictor = Predictor(live, lambda: date(2023, 12, 29))
     by_hand = made.predict(bundled, model_type="lstm")
+
     for ticker, row in by_hand.iterrows():
         answer = predictor.predict(ticker, "lstm")
         assert answer["model_version"] == result.model_version
@@ -185,6 +190,7 @@ def test_a_ticker_with_a_gap_in_its_window_has_no_forecast(
         (eight["ticker"] == "MGLU3") & (eight["date"] >= days[-12]) & (eight["date"] < days[-3])
     )
     unusable = eight.assign(open=eight["open"].mask(absent))
+
     for quotes, reason in (
         (unusable, "MGLU3 trades too seldom: two of its newest 8 usable sessions lie 10 sessions"),
         (

@@ -107,6 +107,7 @@ def test_evaluation_prints_the_baselines_beside_the_model(
         "reference_rule",
         "logistic_regression",
     } <= set(found.metrics["baselines"])
+
     assert found.metrics["parts"]["test"]["rows"] == len(parts[2])
     assert {"metrics.json", "report.html", "confusion_matrix.png"} <= {
         path.name for path in tmp_path.iterdir()
@@ -124,6 +125,7 @@ def test_a_saved_model_answers_as_before_and_a_changed_file_is_refused(
     np.testing.assert_array_equal(
         again.forecast(data, rows).probabilities, model.forecast(data, rows).probabilities
     )
+
     with pytest.raises(NothingLiveError):
         service.load_model()
     file = tmp_path / "models" / "models" / "rf" / version / "b3_model.joblib"

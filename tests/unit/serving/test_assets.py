@@ -68,19 +68,20 @@ def test_fewer_than_three_letters_are_refused(search: str) -> None:
 
 
 def test_the_fields_of_a_page_are_those_of_the_reference() -> None:
-    assert list_assets(SNAPSHOT, "PETR", page=1, page_size=10) == {
-        "assets": [
-            {"ticker": "PETR3", "company": "PETROBRAS"},
-            {"ticker": "PETR4", "company": "PETROBRAS"},
-        ],
-        "pagination": {
-            "page": 1,
-            "page_size": 10,
-            "total_count": 2,
-            "total_pages": 1,
-            "has_next": False,
-            "has_prev": False,
-        },
+    page = list_assets(SNAPSHOT, "PETR", page=1, page_size=10)
+
+    assert page.keys() == {"assets", "pagination"}
+    assert page["assets"] == [
+        {"ticker": "PETR3", "company": "PETROBRAS"},
+        {"ticker": "PETR4", "company": "PETROBRAS"},
+    ]
+    assert page["pagination"] == {
+        "page": 1,
+        "page_size": 10,
+        "total_count": 2,
+        "total_pages": 1,
+        "has_next": False,
+        "has_prev": False,
     }
 
 

@@ -176,6 +176,7 @@ def test_while_the_storage_is_down_what_was_live_answers_and_says_so(serving: Wo
     assert live.doubts("rf", version) == [
         "what is live could not be checked (OSError); this was live before"
     ]
+
     looks = len(serving.watched.looks)
     serving.after(CHECK_SECONDS / 2)
     assert len(serving.watched.looks) == looks  # a storage that is down is not asked more often
@@ -217,6 +218,7 @@ def test_a_version_that_cannot_be_loaded_does_not_replace_what_is_live(
     serving.spoil("rf", second, name)
     live = serving.after(CHECK_SECONDS)
     assert live.version("rf") is first
+
     (doubt,) = live.doubts("rf", first)
     assert second in doubt
     assert f"ArtifactCorruptError): {first.name} answers instead" in doubt
@@ -233,6 +235,7 @@ def test_one_broken_type_does_not_hinder_the_other_nor_a_newer_snapshot(serving:
     serving.serve(as_of="2024-01-02")
     serving.spoil("lstm", lstm)
     live = serving.after(CHECK_SECONDS)
+
     assert (name_of(live), str(live.snapshot.as_of)) == (second, "2024-01-02")
     assert live.doubts("rf", live.version("rf")) == []
     with pytest.raises(
@@ -269,6 +272,7 @@ def test_any_registered_version_can_be_asked(serving: World) -> None:
         asked.scorer.score(row).probabilities,
         serving.live.version("rf").scorer.score(row).probabilities,
     )
+
     serving.watched.down = True
     assert serving.live.version("rf", second) is asked  # loaded once
     with pytest.raises(OSError, match="out of reach"):
@@ -313,6 +317,7 @@ def test_both_types_are_served_and_each_is_promoted_and_rolled_back_by_itself(
     kept = live.version("rf")
     assert kept.scorer.takes_sequences is False
     assert live.version("lstm").scorer.takes_sequences is True
+
     rollback(serving.store, "models", "lstm_mtl", **WHO)
     live = serving.after(CHECK_SECONDS)
     assert (name_of(live), name_of(live, "lstm")) == (forest, lstms[0])
@@ -367,6 +372,7 @@ def test_few_versions_are_kept_and_never_is_the_live_one_dropped(serving: World)
     )
     kept = {name: serving.live.version("rf", name) for name in names}
     assert serving.live.version("rf", names[1]) is kept[names[1]]  # asked again: the last to leave
+
     serving.live.version("rf", serving.register(99))
     assert serving.live.version("rf", names[1]) is kept[names[1]]
     assert serving.live.version("rf", names[0]) is not kept[names[0]]  # left, and was loaded again
@@ -435,6 +441,7 @@ def test_a_look_that_hangs_is_given_up_and_the_next_one_is_followed(silent: Sile
     assert silent.live.doubts("rf", first) == [
         "what is live could not be checked (no answer); this was live before"
     ]
+
     silent.watched.silent = False
     silent.live._moment = 60
     live = silent.after(HUNG_SECONDS + CHECK_SECONDS)

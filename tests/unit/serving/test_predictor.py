@@ -120,6 +120,7 @@ def test_a_version_of_some_tickers_is_served_among_those_it_learnt_among(
     world.live.refresh()
     expected = world.live.version("rf").scorer.score(data.X[newest]).probabilities
     by_hand = B3Model(storage=tmp_path).predict(bundled)
+
     for ticker, probabilities in zip(data.ticker[newest], expected, strict=True):
         np.testing.assert_allclose(
             world.predict(ticker)["prediction_probabilities"][0], probabilities, atol=1e-4
@@ -128,6 +129,7 @@ def test_a_version_of_some_tickers_is_served_among_those_it_learnt_among(
             by_hand.loc[ticker, list(CLASSES)].astype(float), probabilities, atol=1e-9
         )
     refusal = world.refusal("GGBR4")
+
     assert refusal.code == "UNKNOWN_TICKER"
     assert "was trained on 8 tickers, and GGBR4 is not among them" in refusal.message
 
@@ -171,6 +173,7 @@ def odd(recent: pd.DataFrame, trained: World, tmp_path_factory: pytest.TempPathF
     version = Release(trained.store).live("models", "rf")
     for key in trained.store.list(f"models/models/rf/{version}/"):
         world.store.put(key, trained.store.read(key))
+
     serve(
         world.store,
         build_snapshot(lake, PARAMS.lookback, {universe_of(PARAMS.model_dump(mode="json"))}),
@@ -233,6 +236,7 @@ def test_the_explanation_is_what_replacing_one_feature_at_a_time_gives(
     scorer = Scorer.load(Registry(trained.store, "models").fetch("rf", version, tmp_path))
     snapshot = trained.live.snapshot
     windows = snapshot.windows[windows_name("v2", universe_of(PARAMS.model_dump(mode="json")))]
+
     for ticker in ("PETR4", "WEGE3", "MGLU3"):
         answer = trained.predict(ticker)
         row, action = (
@@ -273,6 +277,7 @@ def test_the_summary_tells_what_speaks_for_from_what_speaks_against(tiny: World)
     sides = dict(re.findall(r"(For it|Against it): ([^.]*)\.", summary))
     favouring = [r["feature"] for r in reasons if r["effect"] > 0]
     opposing = [r["feature"] for r in reasons if r["effect"] < 0]
+
     assert sides.get("For it", "") == ", ".join(favouring)
     assert sides.get("Against it", "") == ", ".join(opposing)
     assert (
@@ -283,6 +288,7 @@ def test_the_summary_tells_what_speaks_for_from_what_speaks_against(tiny: World)
 
 def test_the_summary_names_the_likeliest_class_and_then_the_action(tiny: World) -> None:
     seen = set()
+
     for ticker in TICKERS:
         answer = tiny.predict(ticker)
         chances, base = answer["prediction_probabilities"][0], answer["base_rates"]
@@ -365,6 +371,7 @@ def test_a_row_of_medians_has_no_reasons(tiny: World, tmp_path: Path) -> None:
 def test_no_answer_s_word_contradicts_its_figures(kind: str, tmp_path: Path) -> None:
     world, words = World(tmp_path / "store"), set()
     serve(world.store, tiny_snapshot(), tmp_path / "snapshot")
+
     for seed in range(12):
         lookback = {"lookback": 4} if kind == "lstm" else {}
         version = register_tiny(world.store, tmp_path / str(seed), seed, kind, **lookback)
@@ -452,6 +459,7 @@ def test_each_ticker_of_a_batch_of_sequences_gets_its_own_price_and_interval(
     promote(tiny.store, "models", "lstm", version, who="test", why="test")
     rows = tiny.batch(None, model_type="lstm")["predictions"]
     assert [row["ticker"] for row in rows] == list(TICKERS)
+
     widths = [row["interval"]["return_high"] - row["interval"]["return_low"] for row in rows]
     np.testing.assert_allclose(
         widths, [2 * SCALE["quantile"] * 2.0 * volatility for volatility in VOLATILITY], rtol=1e-12
@@ -480,6 +488,7 @@ def test_a_window_with_a_gap_is_refused_and_one_that_the_training_would_take_is_
     sessions[2] = [90, 99, 105, 106]
     serve(tiny.store, replace(tiny_snapshot(), slots={WINDOWS: sessions}), tmp_path / "gaps")
     assert tiny.predict("PETR3", model_type="lstm", model_version=version)["sequence_length"] == 3
+
     error = tiny.refusal("PETR4", model_type="lstm", model_version=version)
     assert isinstance(error, TooLittleHistoryError)
     assert error.message == (
@@ -488,6 +497,7 @@ def test_a_window_with_a_gap_is_refused_and_one_that_the_training_would_take_is_
         f"{version} was trained on windows with at most 5"
     )
     assert error.details == {"gap": 6, "allowed": 5}
+
     batch = tiny.batch(["PETR3", "PETR4"], model_type="lstm", model_version=version)
     assert [e["message"] for e in batch["errors"]] == [error.message]
     assert tiny.predict("PETR4")["status"] == "success"  # the forest sees the newest session only
@@ -527,6 +537,7 @@ def test_every_other_field_says_what_is_known(trained: World) -> None:
     answer = trained.predict("PETR4", model_type="random_forest")
     version = Release(trained.store).live("models", "rf")
     manifest = Registry(trained.store, "models").manifest("rf", version)
+
     assert {
         name: answer[name]
         for name in ("status", "message", "ticker", "company", "classes", "degraded")
@@ -666,6 +677,7 @@ def test_features_that_lack_for_another_reason_are_named(tiny: World, tmp_path: 
     assert isinstance(error, TooLittleHistoryError)
     assert error.message == "PETR4 lacks features in its newest session: volatility"
     assert error.details == {"missing": ["volatility"]}
+
     version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=3)
     snapshot.windows[WINDOWS][2, -1, 1] = 0.0
     snapshot.windows[WINDOWS][2, -4, 0] = np.nan  # before what the model looks at
@@ -676,6 +688,7 @@ def test_features_that_lack_for_another_reason_are_named(tiny: World, tmp_path: 
         tmp_path / "other holes",
     )
     tiny.now += CHECK_SECONDS
+
     assert tiny.predict("PETR4", model_type="lstm", model_version=version)["input_shape"] == [
         1,
         3,
@@ -703,6 +716,7 @@ def test_a_version_that_the_snapshot_cannot_feed_is_refused_as_a_whole(
 ) -> None:
     long = register_tiny(tiny.store, tmp_path / "long", 7, "lstm", lookback=5)
     poorer = register_tiny(tiny.store, tmp_path / "poorer", 8, min_turnover=1000.0)
+
     for ask in (
         lambda **more: tiny.predict("PETR4", **more),
         lambda **more: tiny.batch(["PETR4", "VALE3"], **more),
@@ -773,6 +787,7 @@ def test_features_of_other_code_than_the_version_learnt_from_degrade_the_answer(
         )
     )
     promote(tiny.store, "models", "rf", new, who="test", why="test")
+
     for version, degraded in ((old, True), (new, False), (unknown, False)):
         answer = tiny.predict("PETR4", model_version=version)
         row = tiny.batch(["PETR4"], model_version=version)["predictions"][0]

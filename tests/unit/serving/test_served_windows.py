@@ -32,6 +32,7 @@ def test_of_every_bundled_ticker_it_is_what_the_training_table_has(bundled: pd.D
     universe = Universe(params.min_turnover)
     snapshot = build_snapshot(bundled, LOOKBACK, {universe})
     offer, compared = windows_name("v2", universe), 0
+
     for number, ticker in enumerate(snapshot.ticker):
         window, sessions = snapshot.windows[offer][number], snapshot.slots[offer][number]
         expected, numbers = by_hand(data, ticker, LOOKBACK)
@@ -84,6 +85,7 @@ def test_training_and_serving_agree_on_which_windows_there_are_and_on_every_bit_
     windows = snapshot.windows[offer]
     served = np.isfinite(windows).all(axis=(1, 2)) & (longest_gap(snapshot.slots[offer]) <= max_gap)
     np.testing.assert_array_equal(served, trained)
+
     assert (served.sum() > 50) if quotes == "bundled" else (3 < served.sum() < 8)
     np.testing.assert_array_equal(windows[served], gathered(data, rows[served], LOOKBACK))
 
@@ -113,6 +115,7 @@ def test_rows_that_are_not_trained_on_are_left_out_and_the_gap_is_counted(
     features = build_features(gappy, feature_set, params.min_turnover, params.max_gap)
     windows, sessions = newest_windows(features, lookback)
     tickers = features.series.panel.tickers.tolist()
+
     for number, ticker in enumerate(tickers):
         expected, numbers = by_hand(data, ticker, lookback)
         if ticker == "VALE3":  # its newest row is illiquid
@@ -121,6 +124,7 @@ def test_rows_that_are_not_trained_on_are_left_out_and_the_gap_is_counted(
             continue
         np.testing.assert_array_equal(windows[number, lookback - len(expected) :], expected)
         np.testing.assert_array_equal(sessions[number, lookback - len(expected) :], numbers)
+
     gaps = dict(zip(tickers, longest_gap(sessions).tolist(), strict=True))
     if lookback == 60:
         assert gaps["PETR4"] == 1

@@ -100,6 +100,7 @@ def test_what_an_answer_says_beside_the_forecast(snapshot: Snapshot, cut: pd.Dat
     assert snapshot.date.tolist() == last["date"].dt.date.tolist()
     assert str(snapshot.as_of) == "2023-12-28"
     assert snapshot.sessions.tolist() == cut.groupby("ticker").size().tolist()
+
     traded = (
         (cut["close"] * cut["volume"])
         .groupby(cut["ticker"])
@@ -173,6 +174,7 @@ def test_what_is_loaded_is_what_was_saved(snapshot: Snapshot, tmp_path: Path) ->
     storage = FolderStorage(tmp_path / "store")
     key = snapshot.save(storage, tmp_path)
     assert re.fullmatch(r"serving/snapshots/2023-12-28-[0-9a-f]{16}\.npz", key)
+
     loaded = Snapshot.load(storage.download(key, tmp_path / "again.npz"))
     for column in fields(Snapshot):
         before, after = getattr(snapshot, column.name), getattr(loaded, column.name)
@@ -186,6 +188,7 @@ def test_what_is_loaded_is_what_was_saved(snapshot: Snapshot, tmp_path: Path) ->
         for one, other in pairs:
             np.testing.assert_array_equal(one, other)
             assert getattr(one, "dtype", type(one)) == getattr(other, "dtype", type(other))
+
     offered = {version: list(names) for version, names in snapshot.names.items()}
     assert read_description(storage, key) == SnapshotDescription(
         offered, LOOKBACK, FEATURES_VERSION
@@ -229,6 +232,7 @@ def test_few_tickers_and_ready_made_features_offer_v1_only(cut: pd.DataFrame) ->
     ready = cut.assign(**blank, **{name: float(number) for number, name in enumerate(PRECOMPUTED)})
     snapshot = build_snapshot(ready, 2, {Universe(LIMIT)})
     assert snapshot.names == {V1: (*PRECOMPUTED, "close")}
+
     known = snapshot.ticker != "WEGE3"  # 20 closes have no volatility: no row of the training
     np.testing.assert_array_equal(
         snapshot.windows[V1][known, :, :12], np.tile(np.arange(12.0), (7, 2, 1))

@@ -113,6 +113,7 @@ def test_a_file_is_read_only_unless_asked_otherwise(tmp_path: Path):
     path = tmp_path / "b3.duckdb"
     with pytest.raises(SourceUnavailableError, match="does not exist"), open_database(str(path)):
         pass
+
     with open_database(str(path), read_only=False) as connection:
         connection.execute(
             "CREATE TABLE b3_hist AS "
@@ -169,6 +170,7 @@ def test_a_query_spills_to_the_temporary_folder_where_the_working_folder_cannot_
         assert spill.parent == tmp_path
         assert connection.execute(SPILLING).fetchall() == [(3_000_000,)]
         assert spill.is_dir()  # so it did spill
+
     assert not list(tmp_path.iterdir())
 
 

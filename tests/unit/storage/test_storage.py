@@ -199,6 +199,7 @@ def test_a_malformed_key_is_refused_by_every_method(storage, tmp_path, key):
     ):
         with pytest.raises(InvalidParameterError, match=re.escape(repr(key))):
             call()
+
     assert storage.list() == []
 
 
@@ -246,6 +247,7 @@ def test_eight_racing_creates_have_one_winner(storage):
 
 def test_eight_racing_replaces_have_one_winner(storage):
     etag = storage.create("k", b"start")
+
     for turn in range(5):
         results = race(
             [
@@ -417,6 +419,7 @@ def race_processes(count, *arguments):
     ]
     for racer in racers:
         assert racer.stdout.readline() == b"ready\n"
+
     for racer in racers:
         racer.stdin.write(b"go\n")
         racer.stdin.flush()
@@ -461,6 +464,7 @@ def is_complete(content):
 
 def test_a_writer_killed_at_any_moment_leaves_the_old_content_or_the_new(tmp_path):
     storage = FolderStorage(tmp_path)
+
     for pause in range(6):
         command = [sys.executable, "-c", WRITER, storage.url]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:

@@ -34,6 +34,7 @@ def test_run_prints_data_progress_baselines_version_and_forecasts(
         "VALE3",
     ):
         assert words in ran.stdout
+
     assert (store / "report" / "report.html").read_text().startswith("<!doctype html>")
 
 

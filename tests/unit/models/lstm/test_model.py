@@ -78,6 +78,7 @@ def test_a_planted_signal_is_found_in_both_tasks(planted):
     actual = data.future_return[rows]
     assert np.corrcoef(forecast.returns, actual)[0, 1] > 0.5
     assert np.abs(forecast.returns - actual).mean() < 0.9 * np.abs(actual).mean()
+
     importance = model.importance()
     assert max(importance, key=importance.get) == "feature_0"
     assert importance["feature_0"] > 0.7
@@ -100,6 +101,7 @@ def test_intervals_cover_what_they_promise_and_are_no_wider_than_that_takes(plan
     low, high = forecast.intervals.T
     actual = data.future_return[rows]
     assert np.mean((low <= actual) & (actual <= high)) == pytest.approx(0.9, abs=0.05)
+
     unit = data.volatility[rows] * np.sqrt(model.params.horizon)
     oracle = np.quantile(
         np.abs(actual - forecast.returns) / unit, 0.9
@@ -142,6 +144,7 @@ def test_oversampling_leaves_the_forecast_returns_unbiased():
         errors[oversample] = (
             np.mean(model.forecast(data, rows).returns - data.future_return[rows]) / 0.0283
         )
+
     assert abs(errors[True] - errors[False]) < 0.25
 
 
@@ -221,6 +224,7 @@ def test_a_refit_replays_the_best_epochs_and_carries_what_validation_told(plante
     ]
     assert again.calibration.temperature == model.calibration.temperature
     assert (again.scale, again.importance()) == (model.scale, model.importance())
+
     rows = covered(model, data, data.labelled)
     np.testing.assert_allclose(again.base_rates, np.bincount(data.label[rows]) / len(rows))
     assert again.summary["rows"] == {"train": len(rows), "without_window": 24}
@@ -293,6 +297,7 @@ def test_every_parameter_changes_the_training(change):
                 model.summary["rows"],
             )
         )
+
     assert outcome[0] != outcome[1]
 
 
@@ -317,6 +322,7 @@ def test_the_remaining_parameters_are_honoured_or_refused(tmp_path):
         )
     with pytest.raises(TooManySlicesError):
         fitted(data, small_params(max_slices=1), TrainingSession(checkpoint=checkpoint))
+
     model, split = fitted(data, small_params(epochs=1, model_name="mine.pt", decision="argmax"))
     paths = model.save(tmp_path, data, split.test)
     assert [path.name for path in paths] == ["mine.pt", "model.onnx", "model.json"]
@@ -333,12 +339,14 @@ def test_the_saved_model_is_the_trained_one(planted, saved):
         strict=True,
     ):
         np.testing.assert_array_equal(one, other)
+
     assert again.importance() == model.importance()
     assert (again.chosen, again.summary, again.feature_names) == (
         model.chosen,
         without_clock(model.summary),
         model.feature_names,
     )
+
     np.testing.assert_array_equal(
         weights(again.refit(data, split.train, NOBODY).network),
         weights(model.refit(data, split.train, NOBODY).network),
@@ -356,6 +364,7 @@ def test_the_native_file_is_a_state_dict_that_runs_no_code(planted, saved):
 def test_the_description_holds_what_serving_and_auditing_need(planted, saved):
     _, model, split = planted
     described = json.loads(saved[1][2].read_text())
+
     assert described["model_type"] == "lstm"
     assert (described["lookback"], described["max_gap"]) == (4, 5)
     assert described["return_scale"] == model.scale.to_json()

@@ -78,6 +78,7 @@ def test_the_scaler_is_inside_and_a_wild_value_cannot_saturate():
     moved = x * torch.tensor([4.0, 0.5]) + torch.tensor([10.0, -3.0])
     for a, b in zip(plain, network(moved), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
     wild, bound = moved.clone(), moved.clone()
     wild[:, :, 0], bound[:, :, 0] = 1e30, 10.0 + math.sinh(CLIP) * 4.0
     for a, b in zip(network(wild), network(bound), strict=True):
@@ -148,6 +149,7 @@ def test_the_loss_of_draws_has_the_mean_of_the_loss_of_rows(oversample):
     drawn = rng.choice(n, size=400_000, p=probability)
     labels = torch.from_numpy(LABELS)
     logits, answer, actual = torch.randn(n, 3), torch.randn(n), torch.randn(n) + 2 * labels
+
     rows = Objective.for_rows(params, balance, device)(logits, answer, labels, actual) / n
     draws = Objective.for_draws(params, balance, device)(
         logits[drawn], answer[drawn], labels[drawn], actual[drawn]

@@ -57,6 +57,7 @@ def test_the_history_is_what_a_plain_evaluation_of_the_weights_says():
     logits, answer = outputs(made.network, stop.windows, stop.rows)
     p = torch.softmax(logits.double(), 1).numpy()[np.arange(len(stop)), stop.labels]
     (epoch,) = made.state.history
+
     assert epoch["val_action"] == pytest.approx(np.mean((1 - p) * -np.log(p)), rel=1e-5)
     assert epoch["val_log_loss"] == pytest.approx(-np.log(p).mean(), rel=1e-5)
     assert epoch["val_return"] == pytest.approx(
@@ -97,6 +98,7 @@ def test_the_loop_is_plain_torch_step_for_step(oversample):
             loss.backward()
             torch.nn.utils.clip_grad_norm_(plain.parameters(), params.lstm.gradient_clip_norm)
             optimizer.step()
+
     assert made.state.best_epoch == 2, "else the best weights are not the last ones"
     np.testing.assert_allclose(weights(made.network), weights(plain), atol=2e-4)
 
@@ -114,6 +116,7 @@ def test_an_epoch_draws_the_classes_as_often_as_it_should(oversample, expected):
         expected = root / root.sum()
     order = made._order()
     assert len(order) == len(labels)
+
     np.testing.assert_allclose(np.bincount(labels[order]) / len(order), expected, atol=0.04)
     if not oversample:
         assert np.array_equal(np.sort(order), np.arange(len(labels)))
@@ -128,6 +131,7 @@ def test_the_best_weights_are_restored_not_the_last():
     best = int(np.argmin(losses)) + 1
     assert best < len(losses), "the test needs a training that overfits"
     assert made.state.best_epoch == best
+
     shorter = ran(params=small_params(**params.lstm.model_dump() | {"epochs": best}))
     np.testing.assert_array_equal(weights(made.network), weights(shorter.network))
     stop = made.task.stop
@@ -147,6 +151,7 @@ def test_patience_ends_it_and_the_rate_falls_on_the_way():
     history = ran(params=params).state.history
     losses = [epoch["val_loss"] for epoch in history]
     assert len(history) == int(np.argmin(losses)) + 1 + 5 < 50
+
     rates = [epoch["learning_rate"] for epoch in history]
     assert rates[0] == 0.05
     assert rates[-1] == pytest.approx(0.05 * 0.1 ** len(set(rates[1:]) - {0.05}))
@@ -214,6 +219,7 @@ def test_a_killed_training_goes_on_where_it_was_saved_last(dies_at, monkeypatch)
     straight, checkpoint = ran(), Kept(dies_at)
     with pytest.raises(KeyboardInterrupt):
         ran(session=TrainingSession(checkpoint=checkpoint))
+
     survivor = Kept()
     survivor.data = checkpoint.data
     made = training(session=TrainingSession(checkpoint=survivor))
@@ -310,6 +316,7 @@ def test_more_slices_than_allowed_are_an_error():
                 params=params,
                 session=TrainingSession(checkpoint=checkpoint, seconds_left=lambda: 0.0),
             )
+
     with pytest.raises(TooManySlicesError, match=r"interrupted 3 times \(max_slices\)"):
         ran(params=params, session=TrainingSession(checkpoint=checkpoint))
     more = small_params(max_slices=4)
@@ -332,6 +339,7 @@ def test_progress_tells_of_every_epoch():
     ran(session=TrainingSession(told.append))
     assert [words["done"] for words in told] == [0, 1, 2, 3]
     assert {words["total"] for words in told} == {3}
+
     wanted = {
         "phase",
         "epoch",

@@ -105,6 +105,7 @@ def test_center_and_spread_are_those_of_the_rows_and_wild_values_do_not_move_the
     low, high = (np.quantile(X[rows].astype(np.float64), q, axis=0) for q in (0.25, 0.75))
     np.testing.assert_allclose(center, np.median(X[rows].astype(np.float64), axis=0), rtol=1e-9)
     np.testing.assert_allclose(spread[:2], ((high - low) / 1.349)[:2], rtol=1e-9)
+
     assert spread[0] == pytest.approx(
         1, abs=0.02
     )  # as of the normal values, in spite of the wild ones

@@ -69,6 +69,7 @@ def test_the_probes_lie_on_both_sides_of_thresholds_that_float32_rounds_up_and_d
     assert {-1, 0, 1} == set(np.sign(rounded - thresholds).astype(int)), (
         "the forest has all three kinds"
     )
+
     probes = threshold_probes(estimator, X, limit=10**6)[:, 0]
     for neighbour in (
         np.nextafter(rounded, np.float32(-9)),
@@ -91,6 +92,7 @@ def test_the_probes_would_catch_thresholds_rounded_to_the_nearest():
     values.floats[:] = nearest.astype(np.float32).tolist()
     naive = model.SerializeToString()
     probes = threshold_probes(estimator, X, limit=9000)
+
     with pytest.raises(ParityError, match="differs by up to"):
         assert_parity(naive, probes, raw(estimator, probes))
 
@@ -103,6 +105,7 @@ def test_a_tampered_export_is_refused_with_the_difference():
     model.graph.initializer[0].CopyFrom(
         numpy_helper.from_array(columns, model.graph.initializer[0].name)
     )
+
     with pytest.raises(ParityError, match="allowed is 1e-05") as caught:
         assert_parity(model.SerializeToString(), X, expected)
     assert caught.value.details["max_difference"] == pytest.approx(

@@ -111,11 +111,13 @@ def test_the_search_is_scikit_learns_own_on_purged_folds_of_the_training_rows():
         random_state=42,
     ).fit(data.X[train], data.label[train])
     assert model.chosen == plain.best_params_
+
     found = plain.cv_results_
     by_params = {
         str(p): -score for p, score in zip(found["params"], found["mean_test_score"], strict=True)
     }
     table = model.summary["search"]
+
     assert {str(row["params"]) for row in table} == set(by_params)
     for row in table:
         assert row["log_loss"] == pytest.approx(by_params[str(row["params"])], abs=1e-5)
@@ -202,6 +204,7 @@ def test_a_refit_keeps_configuration_and_temperature_and_takes_the_new_shares(pl
     assert again is not model
     assert again.chosen == model.chosen
     assert again.calibration.temperature == model.calibration.temperature != 1.0
+
     np.testing.assert_allclose(again.base_rates, np.bincount(tilted.label[rows]) / len(rows))
     assert again.summary["rows"] == {"train": len(rows)}
     assert again.estimator is not model.estimator
@@ -243,6 +246,7 @@ def test_the_saved_model_is_the_trained_one(planted, tmp_path):
         again.forecast(data, split.test).probabilities,
         model.forecast(data, split.test).probabilities,
     )
+
     assert again.importance() == model.importance()
     assert (again.chosen, again.summary, again.feature_names) == (
         model.chosen,
@@ -250,6 +254,7 @@ def test_the_saved_model_is_the_trained_one(planted, tmp_path):
         model.feature_names,
     )
     assert again.estimator.n_jobs == 2
+
     refitted = again.refit(data, data.labelled, TrainingSession())
     assert refitted.calibration.temperature == model.calibration.temperature
     assert (
@@ -263,6 +268,7 @@ def test_the_description_holds_what_serving_and_auditing_need(planted, tmp_path)
     described = json.loads(model.save(tmp_path, data, split.test)[2].read_text())
     assert described["model_type"] == "rf"
     assert tuple(described["classes"]) == CLASSES
+
     np.testing.assert_allclose(
         described["base_rates"], np.bincount(data.label[split.train]) / len(split.train)
     )

@@ -52,12 +52,14 @@ def test_real_quotes_show_the_same_whatever_is_looked_at_together(
     parts = suspects(connection, "quotes", at_once)
     assert len(whole) > 5
     assert len(parts) > 5
+
     found = pd.concat([part for part in parts if len(part)], ignore_index=True)
     pd.testing.assert_frame_equal(
         found, whole, check_exact=True, check_dtype=False
     )  # of columns that a part has no value of
     once = detect_actions(connection, "quotes", ALL)
     assert len(once)
+
     pd.testing.assert_frame_equal(
         detect_actions(connection, "quotes", at_once), once, check_exact=True
     )
@@ -68,6 +70,7 @@ def fallen_market(sessions: int = 80, tickers: int = 40) -> pd.DataFrame:
     rng = np.random.default_rng(3)
     days = pd.bdate_range("2022-01-03", periods=sessions).astype("datetime64[s]")
     frames = []
+
     for number in range(tickers):
         close = 30 * np.exp(np.cumsum(rng.normal(0, 0.002, sessions)))
         close[60:] *= 0.5 if number == tickers - 1 else 0.88
@@ -110,6 +113,7 @@ def test_memory_is_bounded_by_what_is_looked_at_together(tmp_path: Path) -> None
         connection.execute(
             f"COPY (SELECT {columns}, {wide} FROM ({copies})) TO '{tmp_path}/wide.parquet'"
         )
+
     relation = relation_of([tmp_path / "wide.parquet"])
     config = {"threads": 1, "memory_limit": "32MB", "temp_directory": str(tmp_path / "spill")}
     with duckdb.connect(config=config) as connection:

@@ -136,6 +136,7 @@ def test_on_consecutive_official_days_every_ex_mark_lies_where_dismes_changed_an
             ) WHERE dismes <> before ORDER BY ALL"""
         ).df()
     marks = found[found["kind"] == "ex_mark"][["ticker", "date"]]
+
     assert len(marks) > 100
     assert set(marks.itertuples(index=False, name=None)) == set(
         changed.itertuples(index=False, name=None)

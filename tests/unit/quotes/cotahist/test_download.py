@@ -101,6 +101,7 @@ def exchange(*script: Answer) -> Iterator[Any]:
     server.over = threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
+
     try:
         yield server
     finally:
@@ -202,6 +203,7 @@ def test_a_fault_is_named_and_the_lake_stays(storage: FolderStorage, fault: str)
         )
         with pytest.raises(error, match=words) as raised:
             Ingest(storage, served).period(YEAR)
+
     assert lake(storage) == before
     assert "COTAHIST_A2020" in raised.value.message
     records = {key for key in storage.list("lake/ingested/") if b'"failed"' in storage.read(key)}

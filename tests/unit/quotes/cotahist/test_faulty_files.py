@@ -228,6 +228,7 @@ def test_a_missing_or_wrong_trailer_needs_partial(tmp_path: Path) -> None:
             maker.record("VALE3").encode() + b"\r\n", b""
         ): r"has 3 lines .* which counts 4",
     }
+
     for data, words in cases.items():
         path = write(tmp_path, data)
         with pytest.raises(
@@ -360,6 +361,7 @@ def test_damage_anywhere_is_an_error_or_harmless(
         frame, report = read(path, partial=data.draw(st.booleans()))
     except B3Error:
         return  # any other error fails the test
+
     assert 1 <= len(frame) == report.cash_records <= 3
     assert frame[["ticker", "date"]].notna().all(axis=None)
 

@@ -48,6 +48,7 @@ def test_every_real_file_reads_as_line_by_line(shared_data: Path, name: str) -> 
     frame, report = read(path, partial=name in SUBSETS)
     expected = pd.DataFrame(maker.read_slowly(data))
     pd.testing.assert_frame_equal(frame, expected, check_dtype=False, check_exact=True)
+
     assert report.cash_records == len(expected)
     assert report.lines == data.count(b"\n")
     assert report.trailer_count == maker.trailer_count(data)
@@ -72,6 +73,7 @@ def test_the_quotes_are_those_of_the_official_table(shared_data: Path, name: str
         ).df()
     frame = frame.sort_values(["ticker", "date"], ignore_index=True)
     assert len(frame) == len(official)
+
     for column in frame.columns:
         pd.testing.assert_series_equal(
             frame[column], official[column], check_dtype=False, check_exact=True
@@ -87,6 +89,7 @@ def test_a_table_has_the_columns_of_the_schema_and_the_distribution_number() -> 
     assert petrobras["close"] == 32.63
     assert petrobras["company"] == "PETROBRAS"
     assert petrobras["type"] == "PN      N2"
+
     fund = frame.set_index("ticker").loc["FNAM11"]
     assert fund["close"] == 0.00018  # R$ 0.18 for 1,000 shares
     assert fund["turnover"] == pytest.approx(fund["avg"] * fund["volume"], rel=0.05)
@@ -129,6 +132,7 @@ def test_a_file_may_be_plain_gzip_or_zip_whatever_its_name(tmp_path: Path) -> No
         maker.zipped(tmp_path / "old.zip", {"COTAHIST.A2020": data}),
         maker.zipped(tmp_path / "lower.zip", {"cotahist_a2020.txt": data}),
     ]
+
     for path in paths:
         frame, report = read(path)
         assert list(frame["close"]) == [30.70]

@@ -111,6 +111,7 @@ def test_holes_in_columns_that_features_need_are_kept_and_counted_a_column() -> 
     frame = frame.astype({"low": float, "volume": float})
     frame.attrs["missing"] = ["low"]
     cleaned, findings = clean(frame)
+
     assert len(cleaned) == 3
     assert [(f.kind, f.rows, f.action, f.examples) for f in findings] == [
         ("missing_value", 1, "kept", ("PETR4 2023-01-03: no open",)),

@@ -158,6 +158,7 @@ def test_a_version_is_ranked_among_the_kinds_that_it_learnt_among(
     own = snapshot.ticker == fund
     assert np.isnan(of_shares[own]).all()
     assert np.isfinite(of_all[own]).all()
+
     learnt = build_features(
         frame[in_instruments(frame, SHARES)].reset_index(drop=True), "v2", params[0].min_turnover
     )

@@ -215,10 +215,12 @@ def test_missing_empty_and_foreign_files_are_told_apart(tmp_path: Path) -> None:
         open_source(empty).newest()
     page = tmp_path / "page.parquet"
     page.write_text("<html>not found</html>")
+
     with pytest.raises(
         InvalidQuotesError, match="cannot be read as quotes: it is not a Parquet file"
     ):
         open_source(page).newest()
+
     truncated = tmp_path / "truncated.parquet"
     truncated.write_bytes(BUNDLED_QUOTES.read_bytes()[:10_000])
     with pytest.raises(InvalidQuotesError, match="cannot be read as quotes"):
@@ -295,6 +297,7 @@ def test_the_way_to_convert_a_csv_file_works(tmp_path: Path) -> None:
     )
     duckdb.sql(f"COPY (FROM {told}) TO '{tmp_path}/quotes.parquet'")
     row = open_source(tmp_path / "quotes.parquet").read(QuoteQuery()).iloc[0]
+
     assert (row["ticker"], row["close"], row["date"]) == (
         "PETR4",
         37.24,
@@ -329,6 +332,7 @@ def test_a_table_in_two_schemas_is_ambiguous_until_one_is_named(tmp_path: Path) 
             match=r"has main\.b3_hist and old\.B3_HIST; name one with path#schema\.table",
         ):
             DuckDBSource(file, asked).read(QuoteQuery())
+
     assert len(DuckDBSource(file, "old.b3_hist").read(QuoteQuery())) == 5
     with pytest.raises(
         InvalidQuotesError, match=r"no table quotes; .* It has main\.b3_hist, old\.B3_HIST"
@@ -348,6 +352,7 @@ def test_what_is_no_number_is_a_hole(tmp_path: Path, column: str, value: str) ->
         tmp_path / "q.parquet", f"SELECT 'PETR4' AS ticker, DATE '2023-12-28' AS date, {columns}"
     )
     read = ParquetSource(file).read(QuoteQuery())[column].iloc[0]
+
     if (
         column in DEFAULTS
     ):  # none is listed; an infinite one is a fault, which the quality check reports
@@ -369,6 +374,7 @@ def test_a_hole_written_as_nan_is_a_missing_value(tmp_path: Path) -> None:
         for f in load_quotes(ParquetSource(file), PipelineParams()).findings
         if f.kind == "missing_value"
     ]
+
     assert (found.rows, found.action) == (1, "kept")
     assert found.examples[0].startswith("PETR4 2023-06-01: no volume")
 
@@ -418,6 +424,7 @@ def test_a_moment_is_of_the_same_session_on_every_machine(tmp_path: Path, zone: 
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
     found = json.loads(done.stdout)
     assert len(found) == 2 * (len(MOMENTS) + 1)
     assert set(map(tuple, found.values())) == {("2023-12-28",)}
