@@ -34,7 +34,7 @@ RUN_ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,47}$"
 
 
 class PipelineParams(WithModelParams):
-    """The parameters of one run, and of every model under the model's name (``params.rf.n_jobs``)."""
+    """Parameters of one run, and of every model under the model's name (``params.rf.n_jobs``)."""
 
     model_type: Annotated[str, OneOf(model_types), BeforeValidator(model_type_of)] = Field(
         default=DEFAULT_MODEL_TYPE, description="the model to train"
