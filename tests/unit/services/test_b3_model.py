@@ -348,8 +348,14 @@ SITUATIONS = {
         UnknownTickerError,
         r"FUND11 is of another kind of paper than version \S+ was trained on",
     ),
-    "YOUN3": (TooLittleHistoryError, r"YOUN3 has 100 sessions of history, .*; 286 are needed"),
-    "HOLE3": (TooLittleHistoryError, r"HOLE3 has 100 sessions of history, .*; 286 are needed"),
+    "YOUN3": (
+        TooLittleHistoryError,
+        r"YOUN3 has 100 sessions of history without a long hole; 286 are needed",
+    ),
+    "HOLE3": (
+        TooLittleHistoryError,
+        r"HOLE3 has 100 sessions of history without a long hole; 286 are needed",
+    ),
     "THIN3": (
         TooLittleHistoryError,
         r"THIN3 trades too little: its median turnover is R\$ \d+,\d+",

@@ -195,7 +195,7 @@ def test_a_ticker_with_a_gap_in_its_window_has_no_forecast(
         (unusable, "MGLU3 trades too seldom: two of its newest 8 usable sessions lie 10 sessions"),
         (
             eight[~absent],
-            "MGLU3 has 3 sessions of history, counted anew after a long hole; 262 are needed",
+            "MGLU3 has 3 sessions of history without a long hole; 262 are needed",
         ),
     ):
         answer = made.predict(quotes, model_type="lstm")
