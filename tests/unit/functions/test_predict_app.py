@@ -96,7 +96,7 @@ def test_a_batch_is_answered_row_by_row(function: PredictFunction, base: str) ->
     assert [row["ticker"] for row in every["predictions"]] == list(TICKERS)
 
 
-def test_the_longest_batch_fits(function: PredictFunction) -> None:
+def test_the_longest_allowed_batch_is_answered(function: PredictFunction) -> None:
     tickers = [f"ABCDEFGH{number:04d}" for number in range(MAX_BATCH)]
     body = function.call("POST", "/predict/batch", {"tickers": tickers}).ok(BatchAnswer)
     assert len(body["errors"]) == MAX_BATCH
@@ -313,7 +313,7 @@ def test_a_body_in_base64_is_read_and_a_broken_one_refused(function: PredictFunc
 # -- what is not there, and what breaks
 
 
-def test_with_nothing_live_every_answer_is_503_with_what_to_do(empty: PredictFunction) -> None:
+def test_with_nothing_live_every_answer_is_503_and_says_what_to_do(empty: PredictFunction) -> None:
     for method, path, body in [
         ("POST", "/predict", {"ticker": "PETR4"}),
         ("POST", "/api/b3/predict/batch", {"tickers": "all"}),
@@ -327,7 +327,9 @@ def test_a_type_without_a_live_version_is_503(function: PredictFunction) -> None
     assert "complete-pipeline with model_type lstm" in answer.error(503, "NOTHING_LIVE")
 
 
-def test_predictions_go_on_from_what_was_live_when_the_storage_breaks(own: PredictFunction) -> None:
+def test_predictions_continue_with_the_live_version_when_the_storage_breaks(
+    own: PredictFunction,
+) -> None:
     before = own.call("POST", "/predict", {"ticker": "PETR4"}).ok(PredictAnswer)
     broken = WatchedStorage(own.storage)
     broken.down = True

@@ -34,7 +34,7 @@ def saved(tmp_path_factory):
     return model, data, split, folder
 
 
-def test_it_answers_as_the_trained_model(saved):
+def test_the_scorer_answers_as_the_trained_model(saved):
     model, data, split, folder = saved
     forecast = Scorer.load(folder).score(data.X[split.test])
     np.testing.assert_allclose(
@@ -47,7 +47,7 @@ def test_it_answers_as_the_trained_model(saved):
     assert Scorer.load(folder).score(data.X[:0]).probabilities.shape == (0, 3)
 
 
-def test_bytes_and_folder_are_the_same_scorer(saved):
+def test_a_scorer_loaded_from_bytes_equals_one_from_a_folder(saved):
     _, data, _, folder = saved
     metadata = json.loads((folder / "model.json").read_text())
     scorer = Scorer((folder / "model.onnx").read_bytes(), metadata)
@@ -59,7 +59,7 @@ def test_bytes_and_folder_are_the_same_scorer(saved):
 
 
 @pytest.mark.parametrize("rule", ["lift", "argmax"])
-def test_it_decides_by_the_saved_rule(saved, rule):
+def test_the_scorer_decides_by_the_saved_rule(saved, rule):
     model, data, _, folder = saved
     metadata = json.loads((folder / "model.json").read_text()) | {"decision": rule}
     scorer = Scorer((folder / "model.onnx").read_bytes(), metadata)

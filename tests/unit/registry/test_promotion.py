@@ -261,7 +261,7 @@ def test_a_snapshot_that_does_not_say_by_what_code_it_was_made_takes_every_versi
     assert promote(storage, "models", "rf", version, **WHO).live == {RF: version}
 
 
-def test_what_is_not_registered_cannot_go_live(storage: Storage, tmp_path: Path) -> None:
+def test_an_unregistered_version_cannot_go_live(storage: Storage, tmp_path: Path) -> None:
     known = register(storage, tmp_path, "one", [])
     with pytest.raises(UnknownModelError, match=known):
         promote(storage, "models", "rf", "20231228-00000000", **WHO)

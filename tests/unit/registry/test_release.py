@@ -306,7 +306,7 @@ def test_a_change_decided_on_an_old_state_is_lost(storage, tmp_path):
     assert release.state() == newer
 
 
-def test_racing_changes_are_each_told_exactly_once(folder_storage, tmp_path):
+def test_simultaneous_changes_are_each_recorded_exactly_once(folder_storage, tmp_path):
     versions = register(folder_storage, tmp_path, 8)
     for day in range(1, 9):
         folder_storage.put(f"snapshot-{day}", b"x")
@@ -347,7 +347,7 @@ def test_racing_changes_are_each_told_exactly_once(folder_storage, tmp_path):
     assert days == sorted(days)
 
 
-def test_racing_snapshots_of_one_day_all_get_their_turn(folder_storage):
+def test_simultaneous_snapshots_of_one_day_are_all_published(folder_storage):
     gate = threading.Barrier(6)  # each may lose to the five others, once
 
     def publish(number):
@@ -428,7 +428,7 @@ def test_the_oldest_event_still_tells_what_was_live_before_it(
     assert release.rollback("models", "rf", **WHO).live[RF] == first
 
 
-def test_a_state_cannot_be_changed_in_hand():
+def test_a_release_state_is_immutable():
     with pytest.raises(FrozenInstanceError):
         ReleaseState().sequence = 3
 
@@ -451,7 +451,7 @@ def test_a_release_with_a_model_type_of_other_code_is_changed_without_losing_it(
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"live": {"models": "1"}}', "no JSON"])
-def test_a_stored_release_that_is_none_is_named(folder_storage, text):
+def test_a_stored_document_that_is_no_release_is_named(folder_storage, text):
     folder_storage.put(KEY, text.encode())
     with pytest.raises(ArtifactCorruptError, match=r"serving/release\.json"):
         Release(folder_storage).state()

@@ -566,7 +566,7 @@ class Oracle:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, len(STEPS)), st.lists(OPERATION, min_size=4, max_size=16))
-def test_exactly_the_steps_whose_past_changed_are_stale(finished, operations):
+def test_exactly_the_steps_whose_inputs_changed_are_stale(finished, operations):
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(FolderStorage(folder), "r", PipelineParams())
         oracle = Oracle()

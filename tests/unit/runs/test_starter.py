@@ -48,7 +48,7 @@ def test_the_model_type_in_the_input_is_the_one_that_training_is_asked_for(run):
     )
 
 
-def test_one_run_too_many_is_refused_naming_those_that_run(run, storage):
+def test_a_run_above_the_limit_is_refused_naming_those_that_run(run, storage):
     machine = FakeMachine()
     starter = Starter(machine, 1)
     starter.start(run, None)

@@ -60,7 +60,7 @@ def test_a_run_registers_a_version_that_is_live(trained: tuple[B3Model, RunResul
     assert set(manifest["lineage"]["steps"]) == {str(step) for step in list(Step)[:6]}
 
 
-def test_the_same_run_again_does_nothing_and_says_the_same(
+def test_repeating_a_run_does_no_work_and_returns_the_same_result(
     trained: tuple[B3Model, RunResult],
 ) -> None:
     model, result = trained
@@ -115,7 +115,7 @@ def test_predictions_are_those_of_the_registered_model(
     assert answer.loc["PETR4", "last_price"] == 37.24
 
 
-def test_predictions_for_some_tickers_and_an_older_day(
+def test_predictions_can_be_of_some_tickers_and_an_older_day(
     trained: tuple[B3Model, RunResult], eight: pd.DataFrame
 ) -> None:
     model, result = trained
@@ -127,7 +127,7 @@ def test_predictions_for_some_tickers_and_an_older_day(
     assert (answer["as_of"] == pd.Timestamp("2023-06-30")).all()
 
 
-def test_a_second_namespace_is_apart(
+def test_namespaces_do_not_affect_each_other(
     trained: tuple[B3Model, RunResult], eight: pd.DataFrame
 ) -> None:
     model, _ = trained
@@ -264,7 +264,7 @@ def test_bad_parameters_leave_nothing_behind(tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists() or not list((tmp_path / "store").rglob("*.json"))
 
 
-def test_the_environment_says_where_things_are(
+def test_quotes_and_storage_default_to_those_of_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("B3_STORAGE", str(tmp_path))
@@ -393,7 +393,7 @@ def test_the_tickers_with_a_forecast_are_the_same_in_python_and_over_http(
     assert [str(day.date()) for day in answer["as_of"]] == [row["as_of"] for row in rows]
 
 
-def test_a_ticker_that_the_version_did_not_learn_among_is_told(
+def test_a_ticker_that_the_version_was_not_trained_on_is_refused(
     trained: tuple[B3Model, RunResult],
 ) -> None:
     model, result = trained
@@ -428,7 +428,7 @@ def test_quotes_of_a_version_that_are_gone_are_named_with_what_to_do(
         away.rename(odd)
 
 
-def test_a_version_that_publishing_made_live_is_told_to_be_live(tmp_path: Path) -> None:
+def test_the_result_says_that_publishing_made_the_version_live(tmp_path: Path) -> None:
     model = B3Model(storage=tmp_path)
     first = model.run(run_id="first", **SMALL)
     second = model.run(run_id="second", model_dir="mine", min_turnover=5e6, **SMALL)

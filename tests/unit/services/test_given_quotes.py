@@ -144,7 +144,9 @@ def test_of_two_bars_of_one_day_the_one_with_more_volume_stays(quotes: pd.DataFr
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_no_number_is_a_hole_and_reported(quotes: pd.DataFrame, value: float) -> None:
+def test_values_that_are_no_numbers_are_missing_and_reported(
+    quotes: pd.DataFrame, value: float
+) -> None:
     hole = quotes["volume"].astype(float)
     hole.iloc[100] = value
     found = tidy(quotes.assign(volume=hole))
@@ -186,7 +188,7 @@ def test_splits_that_a_load_has_judged_are_not_judged_again(quotes: pd.DataFrame
     assert (tidy(loaded).quotes["split_factor"] == 4.0).sum() == 1
 
 
-def test_one_ticker_may_be_named_by_a_text() -> None:
+def test_a_single_ticker_may_be_given_as_a_string() -> None:
     assert named_tickers("petr4") == ["PETR4"]
     assert named_tickers("PETR4, VALE3") == ["PETR4", "VALE3"]
     assert named_tickers(("PETR4", "PETR4")) == ["PETR4"]

@@ -67,7 +67,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> tuple[B3Model, RunResul
     return made, made.run(run_id="first", **RUN)
 
 
-def test_it_is_the_model_of_the_pipeline(
+def test_the_services_train_the_model_of_the_pipeline(
     model: Model, product: tuple[B3Model, RunResult], stage: Stage, parts: tuple
 ) -> None:
     made, _ = product
@@ -99,7 +99,7 @@ def test_the_evaluation_has_both_tasks_on_the_rows_that_have_a_window(
     assert model.covers(data, rows["test"]).all()  # with the history there is one for each
 
 
-def test_what_is_saved_answers_as_before_and_can_go_live(
+def test_a_saved_model_answers_as_before_and_can_go_live(
     model: Model, stage: Stage, parts: tuple, eight: pd.DataFrame, tmp_path: Path
 ) -> None:
     service = B3ModelSavingService(tmp_path / "store")
@@ -123,7 +123,7 @@ def test_what_is_saved_answers_as_before_and_can_go_live(
     assert served["target"] == "direction, horizon 2, width 0.5"
 
 
-def test_a_part_without_what_it_needs_is_refused_at_every_stage(
+def test_a_part_without_the_columns_it_needs_is_refused_at_every_stage(
     model: Model, stage: Stage, parts: tuple, tmp_path: Path
 ) -> None:
     X_train, X_val, X_test, y_train, y_val, _ = parts
@@ -140,7 +140,7 @@ def test_a_part_without_what_it_needs_is_refused_at_every_stage(
 # -- the product in two calls
 
 
-def test_a_run_makes_it_live_and_predict_says_return_price_and_interval(
+def test_a_run_makes_the_lstm_live_and_predict_returns_price_and_interval(
     product: tuple[B3Model, RunResult], eight: pd.DataFrame
 ) -> None:
     made, result = product
@@ -159,7 +159,7 @@ def test_a_run_makes_it_live_and_predict_says_return_price_and_interval(
     pd.testing.assert_frame_equal(made.predict(eight, model_type="lstm_mtl"), answer)
 
 
-def test_what_is_served_is_what_predict_says(
+def test_served_answers_equal_those_of_predict(
     product: tuple[B3Model, RunResult], bundled: pd.DataFrame
 ) -> None:
     """Served windows use three years of quotes and this call five, so the last digits differ."""

@@ -50,7 +50,7 @@ def tickers(search: str = "", **more: int) -> list[str]:
         ("...", []),
     ],
 )
-def test_it_finds_what_has_the_text_in_its_ticker_or_company(search: str, found: list[str]) -> None:
+def test_the_search_finds_text_in_ticker_or_company(search: str, found: list[str]) -> None:
     assert tickers(search) == found
 
 
@@ -99,7 +99,7 @@ def test_the_fields_of_a_page_are_those_of_the_reference() -> None:
         ("xyz", 2, 4, 0, 0, False, False),  # there is no page at all
     ],
 )
-def test_the_edges_of_the_pages(
+def test_every_page_says_how_many_there_are_and_whether_others_follow(
     search: str, page: int, page_size: int, shown: int, pages: int, has_next: bool, has_prev: bool
 ) -> None:
     answer = list_assets(SNAPSHOT, search, page, page_size)

@@ -97,7 +97,7 @@ def test_with_nothing_live_the_error_says_what_to_do(world: World) -> None:
     assert world.live.doubts("rf", None) == []  # nothing is wrong, there is only nothing
 
 
-def test_a_version_without_a_snapshot_is_not_enough(world: World) -> None:
+def test_a_version_without_a_snapshot_is_not_served(world: World) -> None:
     version = world.register(1)
     world.promote(version)
     live = world.after(0)
@@ -129,7 +129,7 @@ def test_the_release_is_read_once_a_minute_at_most_and_only_if_it_changed(servin
     assert serving.watched.looks == ["plain"] + 11 * ["conditional"]
 
 
-def test_what_has_not_changed_is_not_loaded_again(serving: World) -> None:
+def test_unchanged_snapshots_and_versions_are_not_loaded_again(serving: World) -> None:
     snapshot, version = serving.live.snapshot, serving.live.version("rf")
     serving.after(CHECK_SECONDS)
     assert serving.live.snapshot is snapshot
@@ -158,7 +158,7 @@ def test_another_snapshot_is_followed(serving: World) -> None:
     assert (str(snapshot.as_of), snapshot.ticker.tolist()) == ("2024-01-02", ["PETR4"])
 
 
-def test_another_namespace_is_none_of_ours(serving: World) -> None:
+def test_promotions_in_another_namespace_are_ignored(serving: World) -> None:
     other = Live(serving.watched, "others", clock=lambda: serving.now)
     other.refresh()
     assert str(other.snapshot.as_of) == "2023-12-28"
@@ -166,7 +166,7 @@ def test_another_namespace_is_none_of_ours(serving: World) -> None:
         other.version("rf")
 
 
-def test_while_the_storage_is_down_what_was_live_answers_and_says_so(serving: World) -> None:
+def test_while_the_storage_is_down_the_live_version_answers_as_degraded(serving: World) -> None:
     version = serving.live.version("rf")
     assert serving.live.doubts("rf", version) == []
     serving.watched.down = True
@@ -263,7 +263,7 @@ def test_a_snapshot_that_cannot_be_loaded_keeps_no_version_from_being_followed(
     assert (str(live.snapshot.as_of), live.doubts("rf", live.version("rf"))) == ("2024-01-02", [])
 
 
-def test_any_registered_version_can_be_asked(serving: World) -> None:
+def test_any_registered_version_can_be_asked_for(serving: World) -> None:
     second = serving.register(2)
     asked = serving.live.version("rf", second)
     row = np.ones((1, 3), np.float32)
@@ -365,7 +365,7 @@ def test_a_named_version_whose_features_were_published_just_now_is_answered_from
     assert (version.name, snapshot.lookback) == (far, 6)
 
 
-def test_few_versions_are_kept_and_never_is_the_live_one_dropped(serving: World) -> None:
+def test_few_versions_are_cached_and_the_live_one_is_never_dropped(serving: World) -> None:
     live, names = (
         serving.live.version("rf"),
         [serving.register(seed) for seed in range(2, 3 + KEPT_VERSIONS)],
@@ -421,7 +421,7 @@ def silent(tmp_path: Path) -> Iterator[SilentWorld]:
     world.watched.go_on.set()
 
 
-def test_a_storage_that_says_nothing_costs_no_request_its_answer(silent: SilentWorld) -> None:
+def test_every_request_is_answered_while_the_storage_is_silent(silent: SilentWorld) -> None:
     first = name_of(silent.live)
     silent.watched.reads.clear()
     for _ in range(50):
@@ -432,7 +432,9 @@ def test_a_storage_that_says_nothing_costs_no_request_its_answer(silent: SilentW
     )  # one look waits, and no request waits for it a second time
 
 
-def test_a_look_that_hangs_is_given_up_and_the_next_one_is_followed(silent: SilentWorld) -> None:
+def test_a_check_of_the_release_that_hangs_is_given_up_and_the_next_one_counts(
+    silent: SilentWorld,
+) -> None:
     first = silent.live.version("rf")
     second = silent.register(2)
     silent.promote(second)
@@ -448,7 +450,7 @@ def test_a_look_that_hangs_is_given_up_and_the_next_one_is_followed(silent: Sile
     assert (name_of(live), live.doubts("rf", live.version("rf"))) == (second, [])
 
 
-def test_what_a_look_that_was_given_up_finds_later_is_forgotten(silent: SilentWorld) -> None:
+def test_the_late_result_of_an_abandoned_check_is_discarded(silent: SilentWorld) -> None:
     silent.after(CHECK_SECONDS)
     hung = silent.live._look
     silent.watched.silent = False
@@ -462,14 +464,16 @@ def test_what_a_look_that_was_given_up_finds_later_is_forgotten(silent: SilentWo
     assert name_of(silent.after(0)) == second
 
 
-def test_a_version_that_the_storage_does_not_give_is_an_error_in_time(silent: SilentWorld) -> None:
+def test_a_version_that_the_storage_does_not_deliver_is_an_error_in_bounded_time(
+    silent: SilentWorld,
+) -> None:
     second = silent.register(2)
     with pytest.raises(SourceUnavailableError, match=f"version {second} could not be read within"):
         silent.live.version("rf", second)
     assert silent.live.version("rf", name_of(silent.live))
 
 
-def test_a_cold_start_without_an_answer_says_so(silent: SilentWorld) -> None:
+def test_a_cold_start_without_an_answer_asks_to_try_again(silent: SilentWorld) -> None:
     cold = Live(silent.watched, clock=lambda: silent.now, moment=0.01, cold=0.01)
     cold.refresh()
     with pytest.raises(NothingLiveError, match="could not be read: try again"):
@@ -621,7 +625,7 @@ def test_a_snapshot_that_loads_but_cannot_answer_does_not_replace_what_is_served
     assert live.doubts("rf", before[1])
 
 
-def test_a_snapshot_of_fewer_tickers_is_a_good_one(serving: World) -> None:
+def test_a_snapshot_of_fewer_tickers_is_accepted(serving: World) -> None:
     serving.serve(as_of="2024-01-02", tickers=("PETR4",))  # a smaller lake may be meant
     live = serving.after(CHECK_SECONDS)
     assert live.snapshot.ticker.tolist() == ["PETR4"]

@@ -215,7 +215,7 @@ def test_probabilities_are_those_of_the_trained_forest_on_the_same_rows(
     assert [row["ticker"] for row in batch["predictions"]] == data.ticker[newest].tolist()
 
 
-def test_a_batch_says_what_single_calls_say(trained: World) -> None:
+def test_a_batch_answers_as_single_calls_do(trained: World) -> None:
     batch = trained.batch(None)
     assert len(batch["predictions"]) + len(batch["errors"]) == 60
     for row in batch["predictions"]:
@@ -270,7 +270,7 @@ def test_the_explanation_is_what_replacing_one_feature_at_a_time_gives(
         assert max(abs(effect) for effect, *_ in effects.values()) <= min(strength) + 1e-9
 
 
-def test_the_summary_tells_what_speaks_for_from_what_speaks_against(tiny: World) -> None:
+def test_the_summary_separates_reasons_for_and_against(tiny: World) -> None:
     answer = tiny.predict("VALE3")
     summary, reasons = answer["explanation"]["summary"], answer["explanation"]["reasons"]
     assert len(reasons) == len(FEATURES)
@@ -368,7 +368,7 @@ def test_a_row_of_medians_has_no_reasons(tiny: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["rf", "lstm"])
-def test_no_answer_s_word_contradicts_its_figures(kind: str, tmp_path: Path) -> None:
+def test_no_answers_text_contradicts_its_figures(kind: str, tmp_path: Path) -> None:
     world, words = World(tmp_path / "store"), set()
     serve(world.store, tiny_snapshot(), tmp_path / "snapshot")
 
@@ -390,7 +390,7 @@ def test_no_answer_s_word_contradicts_its_figures(kind: str, tmp_path: Path) -> 
     assert words == set(CLASSES)
 
 
-def test_the_action_is_the_checked_one_of_greatest_lift(tiny: World) -> None:
+def test_the_action_is_the_class_of_greatest_lift_if_its_figures_agree(tiny: World) -> None:
     commonest = 0
     for ticker in TICKERS:
         answer = tiny.predict(ticker)
@@ -401,7 +401,7 @@ def test_the_action_is_the_checked_one_of_greatest_lift(tiny: World) -> None:
     assert commonest < len(TICKERS)  # else the two rules could not be told apart here
 
 
-def test_a_model_of_sequences_gets_its_window_and_says_return_and_price(
+def test_a_sequence_model_gets_its_window_and_answers_return_and_price(
     tiny: World, tmp_path: Path
 ) -> None:
     version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=3)
@@ -472,7 +472,7 @@ def test_each_ticker_of_a_batch_of_sequences_gets_its_own_price_and_interval(
         assert row["interval"] == pytest.approx(single["interval"], rel=1e-6)
 
 
-def test_a_return_is_never_below_losing_all(tiny: World, tmp_path: Path) -> None:
+def test_an_answered_return_is_never_below_minus_one(tiny: World, tmp_path: Path) -> None:
     serve(tiny.store, replace(tiny_snapshot(), volatility=np.full(4, 5.0)), tmp_path / "wild")
     version = register_tiny(tiny.store, tmp_path / "lstm", 7, "lstm", lookback=4)
     interval = tiny.predict("PETR4", model_type="lstm", model_version=version)["interval"]
@@ -533,7 +533,7 @@ def test_a_ticker_with_too_few_usable_sessions_says_how_many_it_has(
 # -- the other fields
 
 
-def test_every_other_field_says_what_is_known(trained: World) -> None:
+def test_every_field_beside_the_forecast_has_its_recorded_value(trained: World) -> None:
     answer = trained.predict("PETR4", model_type="random_forest")
     version = Release(trained.store).live("models", "rf")
     manifest = Registry(trained.store, "models").manifest("rf", version)
@@ -615,7 +615,7 @@ def test_an_unknown_ticker_is_answered_with_those_it_may_have_meant(
     assert all(name in error.message for name in similar)
 
 
-def test_a_ticker_that_left_the_market_is_said_to_have_gone(odd: World) -> None:
+def test_a_ticker_that_left_the_market_is_refused_with_its_last_session(odd: World) -> None:
     error = odd.refusal("MGLU3")
     assert isinstance(error, UnknownTickerError)
     assert error.message == (
@@ -633,7 +633,7 @@ def test_a_renamed_ticker_names_the_one_with_its_isin(odd: World) -> None:
     assert odd.predict("ABEV3")["degraded"] is False
 
 
-def test_two_tickers_of_one_isin_are_no_successor(tiny: World, tmp_path: Path) -> None:
+def test_no_successor_is_named_where_two_tickers_have_the_isin(tiny: World, tmp_path: Path) -> None:
     age = np.array([GONE_SESSIONS + 1, 0, 0, GONE_SESSIONS], np.int32)
     same = replace(tiny_snapshot(), age=age, isin=np.array(["BR1", "BR1", "BR1", "BR2"]))
     serve(tiny.store, same, tmp_path / "same")
@@ -666,7 +666,7 @@ def test_a_ticker_that_trades_too_little_says_its_turnover(odd: World) -> None:
     assert "above R$ 2,000,000" in error.message
 
 
-def test_features_that_lack_for_another_reason_are_named(tiny: World, tmp_path: Path) -> None:
+def test_features_missing_for_another_reason_are_named(tiny: World, tmp_path: Path) -> None:
     snapshot = tiny_snapshot()
     snapshot.windows[WINDOWS][2, -1, 1] = np.nan
     serve(tiny.store, snapshot, tmp_path / "holes")
@@ -795,7 +795,7 @@ def test_features_of_other_code_than_the_version_learnt_from_degrade_the_answer(
         )
 
 
-def test_promotion_is_followed_by_answers(tiny: World, tmp_path: Path) -> None:
+def test_answers_follow_a_promotion(tiny: World, tmp_path: Path) -> None:
     before = tiny.predict("PETR4")
     other = register_tiny(FolderStorage(tiny.folder), tmp_path / "other", 2)
     promote(tiny.store, "models", "rf", other, who="test", why="test")

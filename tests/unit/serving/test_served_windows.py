@@ -26,7 +26,9 @@ def by_hand(data: Dataset, ticker: str, lookback: int) -> tuple[np.ndarray, np.n
     return np.array([data.X[row] for row in rows]), np.array([data.session[row] for row in rows])
 
 
-def test_of_every_bundled_ticker_it_is_what_the_training_table_has(bundled: pd.DataFrame) -> None:
+def test_served_windows_of_all_bundled_tickers_equal_the_training_table(
+    bundled: pd.DataFrame,
+) -> None:
     params = PipelineParams()
     data = preprocess(bundled, params).data
     universe = Universe(params.min_turnover)
@@ -67,7 +69,7 @@ def gathered(data: Dataset, rows: np.ndarray, lookback: int) -> np.ndarray:
 
 @pytest.mark.parametrize("max_gap", [1, 5, 30])
 @pytest.mark.parametrize("quotes", ["bundled", "gappy"])
-def test_training_and_serving_agree_on_which_windows_there_are_and_on_every_bit_of_them(
+def test_training_and_serving_have_the_same_windows_to_the_last_bit(
     request: pytest.FixtureRequest, quotes: str, max_gap: int
 ) -> None:
     frame, params = request.getfixturevalue(quotes), PipelineParams()

@@ -77,7 +77,7 @@ def test_windows_are_the_rows_that_models_are_trained_on(
         assert np.isnan(window[: LOOKBACK - len(rows)]).all()
 
 
-def test_the_last_of_a_window_is_the_row_of_the_training_table(
+def test_the_last_row_of_a_window_is_that_of_the_training_table(
     snapshot: Snapshot, cut: pd.DataFrame
 ) -> None:
     data = preprocess(cut, PipelineParams()).data
@@ -92,7 +92,9 @@ def test_the_last_of_a_window_is_the_row_of_the_training_table(
     assert checked == 7  # all but WEGE3, which has too little history
 
 
-def test_what_an_answer_says_beside_the_forecast(snapshot: Snapshot, cut: pd.DataFrame) -> None:
+def test_a_snapshot_has_what_an_answer_shows_beside_the_forecast(
+    snapshot: Snapshot, cut: pd.DataFrame
+) -> None:
     last = cut.groupby("ticker").tail(1)
     assert snapshot.ticker.tolist() == sorted(set(cut["ticker"])) == last["ticker"].tolist()
     assert snapshot.company.tolist() == last["company"].tolist()
@@ -159,7 +161,7 @@ def test_a_snapshot_of_an_earlier_day_knows_nothing_of_the_days_after(
             np.testing.assert_array_equal(window, later[newest_rows(earlier, ticker, lookback)])
 
 
-def test_three_years_of_history_say_what_five_say(eight: pd.DataFrame) -> None:
+def test_a_snapshot_of_three_years_equals_one_of_five(eight: pd.DataFrame) -> None:
     recent = eight[eight["date"] > "2020-12-28"].reset_index(drop=True)
     short, full = (
         build_snapshot(recent, LOOKBACK, {Universe(LIMIT)}),
@@ -170,7 +172,7 @@ def test_three_years_of_history_say_what_five_say(eight: pd.DataFrame) -> None:
     np.testing.assert_allclose(short.volatility, full.volatility, rtol=1e-9)
 
 
-def test_what_is_loaded_is_what_was_saved(snapshot: Snapshot, tmp_path: Path) -> None:
+def test_a_saved_snapshot_loads_equal(snapshot: Snapshot, tmp_path: Path) -> None:
     storage = FolderStorage(tmp_path / "store")
     key = snapshot.save(storage, tmp_path)
     assert re.fullmatch(r"serving/snapshots/2023-12-28-[0-9a-f]{16}\.npz", key)
@@ -251,7 +253,7 @@ def test_a_ticker_below_the_liquidity_limit_is_listed_without_ranks(cut: pd.Data
     assert snapshot.turnover[abev3] < LIMIT
 
 
-def test_a_company_without_a_name_and_one_session_are_fine(cut: pd.DataFrame) -> None:
+def test_a_snapshot_may_have_one_session_and_an_unnamed_company(cut: pd.DataFrame) -> None:
     day = cut[cut["date"] == "2023-12-22"].assign(company=None).reset_index(drop=True)
     snapshot = build_snapshot(day, LOOKBACK, {Universe(LIMIT)})
     assert set(snapshot.company) == {""}

@@ -360,7 +360,7 @@ def test_a_lost_answer_does_not_hide_that_somebody_else_won(s3):
 # -- a folder only
 
 
-def test_own_files_never_show_and_a_finished_write_leaves_none_behind(tmp_path):
+def test_internal_files_are_never_listed_and_removed_by_a_finished_write(tmp_path):
     storage = FolderStorage(tmp_path)
     storage.put("a/k", b"1")
     (tmp_path / "a" / ".0123.tmp").write_bytes(b"half")  # what a killed writer leaves

@@ -86,7 +86,7 @@ def test_a_planted_signal_is_found_in_both_tasks(planted):
     assert min(importance.values()) >= 0
 
 
-def test_random_labels_teach_nothing():
+def test_nothing_is_learned_from_random_labels():
     gains = []
     for seed in range(3):
         data = small_dataset(signal=0.0, seed=seed, n_dates=250)
@@ -94,7 +94,7 @@ def test_random_labels_teach_nothing():
     assert max(gains) < 0.01
 
 
-def test_intervals_cover_what_they_promise_and_are_no_wider_than_that_takes(planted):
+def test_intervals_cover_their_level_and_are_no_wider_than_needed(planted):
     data, model, split = planted
     rows = covered(model, data, split.test)
     forecast = model.forecast(data, rows)
@@ -115,7 +115,7 @@ def test_intervals_cover_what_they_promise_and_are_no_wider_than_that_takes(plan
     [{"oversample": True}, {"oversample": "sqrt"}, {"use_class_weights": True}, {}],
     ids=str,
 )
-def test_probabilities_meet_the_true_shares_of_unequal_classes(changes):
+def test_probabilities_match_the_true_shares_of_unequal_classes(changes):
     shares = (0.08, 0.8, 0.12)
     data = small_dataset(n_dates=250, n_tickers=12, shares=shares)
     model, split = fitted(data, small_params(epochs=4, **changes))
@@ -148,7 +148,7 @@ def test_oversampling_leaves_the_forecast_returns_unbiased():
     assert abs(errors[True] - errors[False]) < 0.25
 
 
-def test_the_parts_are_separate_in_time_and_their_sizes_are_told(planted):
+def test_the_parts_of_a_training_are_separate_in_time_and_counted(planted):
     data, model, split = planted
     later = Examples.from_rows(data, covered(model, data, split.val), 4, 2)
     stop, calibrate = stop_and_calibrate(data, later, model.params.horizon)
@@ -213,7 +213,7 @@ def test_a_fit_and_a_refit_in_slices_are_those_of_a_straight_run():
     )
 
 
-def test_a_refit_replays_the_best_epochs_and_carries_what_validation_told(planted):
+def test_a_refit_replays_the_best_epochs_and_keeps_what_validation_set(planted):
     data, model, _ = planted
     before = weights(model.network)
     again = model.refit(data, data.labelled, NOBODY)
@@ -301,7 +301,7 @@ def test_every_parameter_changes_the_training(change):
     assert outcome[0] != outcome[1]
 
 
-def test_no_parameter_is_left_out_of_that_test():
+def test_every_parameter_is_in_a_test_of_its_effect():
     parametrised = test_every_parameter_changes_the_training.pytestmark[0].args[1]
     elsewhere = {"price_col", "max_slices"}
     assert (
@@ -361,7 +361,7 @@ def test_the_native_file_is_a_state_dict_that_runs_no_code(planted, saved):
     }
 
 
-def test_the_description_holds_what_serving_and_auditing_need(planted, saved):
+def test_model_json_holds_what_serving_and_auditing_need(planted, saved):
     _, model, split = planted
     described = json.loads(saved[1][2].read_text())
 
@@ -524,7 +524,7 @@ def test_a_class_absent_from_training_is_nearly_impossible(tmp_path):
         model.save(tmp_path, data, rows)
 
 
-def test_it_trains_from_a_memory_map(tmp_path):
+def test_the_model_trains_from_a_memory_map(tmp_path):
     data = small_dataset()
     data.save(tmp_path)
     mapped, _ = fitted(type(data).load(tmp_path), small_params())
@@ -533,14 +533,14 @@ def test_it_trains_from_a_memory_map(tmp_path):
     )
 
 
-def test_where_no_feature_helps_all_weigh_the_same():
+def test_importances_are_equal_where_no_feature_helps():
     data = small_dataset()
     data.X[:] = 0
     model, _ = fitted(data, small_params(epochs=1))
     assert set(model.importance().values()) == {0.2}
 
 
-def test_naming_the_models_imports_no_torch():
+def test_listing_the_models_imports_no_torch():
     modules = "b3shared.models.base, b3shared.models.scorer, b3shared.models.lstm.windows"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     assert (
@@ -551,7 +551,7 @@ def test_naming_the_models_imports_no_torch():
     )
 
 
-def test_the_coverage_is_that_of_the_windows():
+def test_the_model_covers_the_rows_that_end_a_complete_window():
     data = small_dataset()
     rows = np.arange(len(data))
     np.testing.assert_array_equal(

@@ -51,7 +51,7 @@ def untimed(history):
 STEPS = math.ceil(len(training().task.train) / 64)
 
 
-def test_the_history_is_what_a_plain_evaluation_of_the_weights_says():
+def test_the_history_equals_a_plain_evaluation_of_the_weights():
     made = ran(params=small_params(epochs=1, focal_loss_gamma=1.0, loss_return="mse"))
     stop = made.task.stop
     logits, answer = outputs(made.network, stop.windows, stop.rows)
@@ -70,7 +70,7 @@ def test_the_history_is_what_a_plain_evaluation_of_the_weights_says():
 
 
 @pytest.mark.parametrize("oversample", [False, True, "sqrt"])
-def test_the_loop_is_plain_torch_step_for_step(oversample):
+def test_the_training_loop_equals_a_plain_torch_loop_step_by_step(oversample):
     params = small_params(epochs=2, dropout=0.0, oversample=oversample, focal_loss_gamma=0.0)
     made = training(params=params)
     plain, learn = copy.deepcopy(made.network), made.task.train
@@ -106,7 +106,7 @@ def test_the_loop_is_plain_torch_step_for_step(oversample):
 @pytest.mark.parametrize(
     ("oversample", "expected"), [(True, [1 / 3] * 3), ("sqrt", None), (False, None)]
 )
-def test_an_epoch_draws_the_classes_as_often_as_it_should(oversample, expected):
+def test_an_epoch_draws_each_class_by_its_oversampled_share(oversample, expected):
     data = small_dataset(shares=(0.05, 0.8, 0.15), n_dates=300)
     made = training(params=small_params(oversample=oversample), data=data)
     labels = made.task.train.labels
@@ -140,7 +140,7 @@ def test_the_best_weights_are_restored_not_the_last():
     assert loss == pytest.approx(made.state.history[best - 1]["val_action"], rel=1e-5)
 
 
-def test_patience_ends_it_and_the_rate_falls_on_the_way():
+def test_training_stops_after_patience_and_lowers_its_rate_before():
     params = small_params(
         epochs=50,
         learning_rate=0.05,
@@ -158,7 +158,7 @@ def test_patience_ends_it_and_the_rate_falls_on_the_way():
     assert rates[-1] < rates[0]
 
 
-def test_better_must_be_better_by_min_delta():
+def test_an_epoch_is_better_only_by_more_than_min_delta():
     made = ran(
         params=small_params(epochs=9, early_stopping_min_delta=10.0, early_stopping_patience=2)
     )
@@ -177,7 +177,7 @@ FALLING = {
 @pytest.mark.parametrize(
     "changes", [{}, {"oversample": "sqrt", "use_class_weights": True}, FALLING]
 )
-def test_slices_anywhere_in_an_epoch_leave_no_trace(calls, changes):
+def test_interruptions_anywhere_in_an_epoch_give_the_same_weights(calls, changes):
     params = small_params(max_slices=200, **changes)
     straight = ran(params=params)
     rates = {epoch["learning_rate"] for epoch in straight.state.history}
@@ -197,7 +197,7 @@ def test_slices_anywhere_in_an_epoch_leave_no_trace(calls, changes):
     assert untimed(sliced.state.history) == untimed(straight.state.history)
 
 
-def test_a_replay_in_slices_is_a_straight_replay_at_the_given_rates():
+def test_a_replay_in_slices_equals_an_uninterrupted_one():
     rates = (0.01, 0.01, 0.003)
     straight = ran(rates=rates)
 
@@ -230,7 +230,7 @@ def test_a_killed_training_goes_on_where_it_was_saved_last(dies_at, monkeypatch)
     np.testing.assert_array_equal(weights(made.network), weights(straight.network))
 
 
-def test_it_saves_when_a_slice_begins_and_when_it_is_done_and_not_at_every_step():
+def test_the_checkpoint_is_saved_when_a_slice_begins_and_ends_not_at_every_step():
     checkpoint = Kept()
     ran(session=TrainingSession(checkpoint=checkpoint))
     assert checkpoint.saves == 2
@@ -253,7 +253,7 @@ def test_little_time_after_the_last_epoch_is_left_to_the_next_slice():
     ran(session=TrainingSession(checkpoint=checkpoint, seconds_left=lambda: 20.0))
 
 
-def test_a_pause_after_the_training_keeps_it():
+def test_an_interruption_after_the_last_epoch_keeps_the_training():
     checkpoint = Kept()
     made = ran(
         session=TrainingSession(
@@ -334,7 +334,7 @@ def test_a_training_that_is_done_is_not_refused_for_the_slices_that_it_took():
     assert ran(params=params, session=TrainingSession(checkpoint=checkpoint)).state.finished
 
 
-def test_progress_tells_of_every_epoch():
+def test_progress_is_reported_for_every_epoch():
     told = []
     ran(session=TrainingSession(told.append))
     assert [words["done"] for words in told] == [0, 1, 2, 3]
@@ -354,7 +354,7 @@ def test_progress_tells_of_every_epoch():
     assert all(wanted <= words.keys() for words in told[1:])
 
 
-def test_a_training_that_diverges_says_which_parameter_is_at_fault():
+def test_a_diverging_training_names_the_parameter_at_fault():
     data = small_dataset()
     data.future_return[:] *= 1e30
     with pytest.raises(
@@ -367,7 +367,7 @@ def test_a_training_that_diverges_says_which_parameter_is_at_fault():
         )
 
 
-def test_the_callers_random_numbers_are_left_alone():
+def test_training_leaves_the_callers_random_numbers_alone():
     made = training()
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -383,7 +383,7 @@ def test_no_copy_of_all_windows_is_made():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_a_gpu_trains_as_the_processor_does():
+def test_training_on_a_gpu_equals_training_on_the_processor():
     params = small_params(dropout=0.0)
     both = [training(params=params, device=device) for device in ("cpu", "cuda")]
     gradients = []

@@ -41,7 +41,7 @@ def suspects(
         (SHARED_DATA / "b3_cotahist_days.parquet", 1_000, 500),
     ],
 )
-def test_real_quotes_show_the_same_whatever_is_looked_at_together(
+def test_candidates_do_not_depend_on_which_tickers_are_examined_together(
     connection: duckdb.DuckDBPyConnection, file: Path, tickers: int, at_once: int
 ) -> None:
     if not file.exists():
@@ -88,7 +88,7 @@ def fallen_market(sessions: int = 80, tickers: int = 40) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("at_once", [1, 80, 333, ALL])
-def test_a_fall_of_the_whole_market_is_known_where_tickers_are_looked_at_one_by_one(
+def test_a_fall_of_the_whole_market_is_recognised_ticker_by_ticker(
     connection: duckdb.DuckDBPyConnection, at_once: int
 ) -> None:
     connection.register("quotes", fallen_market())
@@ -99,7 +99,7 @@ def test_a_fall_of_the_whole_market_is_known_where_tickers_are_looked_at_one_by_
     assert len(pd.concat(suspects(connection, "few", at_once))) == 10, "ten are no market"
 
 
-def test_memory_is_bounded_by_what_is_looked_at_together(tmp_path: Path) -> None:
+def test_memory_is_bounded_by_the_rows_examined_together(tmp_path: Path) -> None:
     """300,000 rows with all used columns fit into 32 MB only in parts."""
     with duckdb.connect(config={"threads": 2}) as connection:
         wide = (
@@ -122,7 +122,7 @@ def test_memory_is_bounded_by_what_is_looked_at_together(tmp_path: Path) -> None
         detect_actions(connection, relation, 20_000)
 
 
-def test_nothing_is_left_in_the_connection_whatever_happens(
+def test_no_table_is_left_in_the_connection_even_after_an_error(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     quotes = fallen_market(tickers=2)

@@ -245,5 +245,5 @@ def test_rows_and_isins_form_a_chain_and_the_users_row_wins() -> None:
     assert other[["old", "new"]].to_numpy().tolist() == [["AAQX3", "YYQX3"]]
 
 
-def test_the_days_are_sessions_of_the_exchange() -> None:
+def test_the_days_of_these_tests_are_sessions_of_the_exchange() -> None:
     assert DAYS[CHANGE] == date(2023, 3, 8)

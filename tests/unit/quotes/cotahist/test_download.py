@@ -281,7 +281,7 @@ def test_an_address_without_a_place_for_the_period_is_refused(address: str) -> N
         QuoteServer(address)
 
 
-def test_any_bytes_raise_an_error_of_our_own(storage: FolderStorage, tmp_path: Path) -> None:
+def test_arbitrary_bytes_raise_a_known_error(storage: FolderStorage, tmp_path: Path) -> None:
     for number, junk in enumerate((b"PK\x03\x04junk", b"\x1f\x8bjunk", b"00junk\r\n", b"")):
         path = tmp_path / f"{number}.ZIP"
         path.write_bytes(junk)

@@ -52,7 +52,7 @@ def changed(record: str, at: int, by: str) -> str:
 @pytest.mark.parametrize(
     "pack", [bytes, gzip.compress, lambda data: zip_of({"COTAHIST_A2020.TXT": data})]
 )
-def test_a_web_page_is_named_as_one(tmp_path: Path, pack) -> None:  # type: ignore[no-untyped-def]
+def test_a_web_page_in_place_of_a_file_is_named(tmp_path: Path, pack) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(
         UnreadableFileError, match=r"is an HTML page, not a COTAHIST file.*<!DOCTYPE html>"
     ):
@@ -297,7 +297,7 @@ def test_a_bad_line_is_left_out_with_its_number_and_a_reason(
     assert re.fullmatch(reason + ".*", said)
 
 
-def test_a_leap_day_is_a_day(tmp_path: Path) -> None:
+def test_a_leap_day_is_accepted(tmp_path: Path) -> None:
     frame, _ = read(write(tmp_path, maker.text([maker.record(day="20200229")])))
     assert frame["date"].iloc[0] == pd.Timestamp("2020-02-29")
 
@@ -345,7 +345,7 @@ def test_too_many_tickers_are_refused(tmp_path: Path) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_damage_anywhere_is_an_error_or_harmless(
+def test_damage_anywhere_in_a_file_is_an_error_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     pack = data.draw(

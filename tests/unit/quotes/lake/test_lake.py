@@ -224,7 +224,7 @@ def test_replacing_leaves_only_the_new_quotes_and_touches_nothing_else(
     }
 
 
-def test_text_for_a_date_is_named(storage: Storage, tmp_path: Path) -> None:
+def test_text_in_place_of_a_date_is_named(storage: Storage, tmp_path: Path) -> None:
     file = tmp_path / "q.parquet"
     duckdb.execute(
         "COPY (SELECT 'PETR4' AS ticker, 'yesterday' AS date, 10.0 AS close) "

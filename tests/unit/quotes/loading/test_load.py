@@ -168,7 +168,7 @@ def test_undated_rows_alone_are_no_quotes_of_a_period(tmp_path: Path) -> None:
         load_quotes(source, PipelineParams.from_values(start="2001-01-01", end="2001-12-31"))
 
 
-def test_a_bad_twin_of_a_good_row_costs_no_day(tmp_path: Path) -> None:
+def test_a_bad_duplicate_of_a_good_row_loses_no_day(tmp_path: Path) -> None:
     expected = load_quotes(SOURCE, PipelineParams())
     found = load_quotes(changed(tmp_path, "volume=0", "second", DAY), PipelineParams())
     assert found.report["dropped"] == {"zero_volume": 4}
@@ -207,7 +207,7 @@ def test_a_year_without_volume_is_reported_and_only_bad_rows_name_the_tickers(
         {"start": "soon"},
     ],
 )
-def test_parameters_that_mean_nothing_are_refused(params: dict[str, object]) -> None:
+def test_invalid_parameters_of_a_load_are_refused(params: dict[str, object]) -> None:
     with pytest.raises(InvalidParameterError):
         PipelineParams.from_values(params)
 

@@ -111,7 +111,7 @@ def test_no_ticker_is_in_two_shards(dirty: ParquetSource, tmp_path: Path) -> Non
         {"max_missing_sessions": 0},
     ],
 )
-def test_what_one_load_refuses_shards_refuse_in_the_same_words(
+def test_a_load_in_shards_refuses_what_one_load_refuses_in_the_same_words(
     tmp_path: Path, params: dict
 ) -> None:
     path = tmp_path / "holed.parquet"

@@ -66,7 +66,7 @@ def test_the_query_limits_period_and_tickers_and_rows_come_sorted() -> None:
     )
 
 
-def test_what_a_source_lacks_is_null_and_reported() -> None:
+def test_columns_that_a_source_lacks_are_null_and_reported() -> None:
     frame = ParquetSource(BUNDLED_QUOTES).read(WEEK)
     assert frame.attrs["missing"] == ["avg", "best_buy", "best_sell", "trades", "turnover"]
     assert frame[frame.attrs["missing"]].isna().all(axis=None)
@@ -105,7 +105,7 @@ def test_newest_ignores_rows_of_the_future_but_not_of_today(tmp_path: Path) -> N
         quote_rows(tmp_path / "c.parquet", typo, ("PETR4", None, 10.0, 1)).newest()
 
 
-def test_rows_without_a_date_or_a_ticker_come_along_to_be_counted(tmp_path: Path) -> None:
+def test_rows_without_a_date_or_a_ticker_are_read_to_be_counted(tmp_path: Path) -> None:
     undated, nameless = ("PETR4", None, 1.0, 1), (None, "2023-01-04", 2.0, 1)
     others = [
         ("VALE3", None, 3.0, 1),
@@ -240,7 +240,7 @@ def test_a_table_name_cannot_carry_sql() -> None:
 
 
 @pytest.mark.parametrize("name", ["q[1].parquet", "all*.parquet", "q?.parquet", "it's.parquet"])
-def test_a_file_name_is_never_a_pattern(tmp_path: Path, name: str) -> None:
+def test_a_file_name_is_never_read_as_a_glob_pattern(tmp_path: Path, name: str) -> None:
     for number, other in enumerate((name, "q1.parquet", "all2.parquet", "qx.parquet")):
         file = duckdb_parquet(
             tmp_path / other,
@@ -255,7 +255,7 @@ def test_a_file_name_is_never_a_pattern(tmp_path: Path, name: str) -> None:
     ["set [2023]", "a*b", "h{1}", "back\\s"],
     ids=["brackets", "star", "braces", "backslash"],
 )
-def test_a_folder_name_is_never_a_pattern(tmp_path: Path, name: str) -> None:
+def test_a_folder_name_is_never_read_as_a_glob_pattern(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name / "year=2023"
     folder.mkdir(parents=True)
     duckdb_parquet(
@@ -289,7 +289,7 @@ def test_text_is_refused_with_the_way_to_convert_it(tmp_path: Path, ending: str)
         open_source(tmp_path).newest()
 
 
-def test_the_way_to_convert_a_csv_file_works(tmp_path: Path) -> None:
+def test_the_advised_command_converts_a_csv_file(tmp_path: Path) -> None:
     (tmp_path / "quotes.csv").write_text("ticker;date;close\nPETR4;28/12/2023;37,24\n")
     told = (
         f"read_csv('{tmp_path}/quotes.csv', delim=';', decimal_separator=',', "
@@ -345,7 +345,9 @@ NUMBERS = [name for name, kind in QUOTE_TYPES.items() if kind in ("DOUBLE", "BIG
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 @pytest.mark.parametrize("column", NUMBERS)
-def test_what_is_no_number_is_a_hole(tmp_path: Path, column: str, value: str) -> None:
+def test_infinite_and_nan_values_are_missing_values(
+    tmp_path: Path, column: str, value: str
+) -> None:
     plain = dict.fromkeys(NUMBERS, "1.0") | {column: f"CAST('{value}' AS DOUBLE)"}
     columns = ", ".join(f"{number} AS {name}" for name, number in plain.items())
     file = duckdb_parquet(
@@ -410,7 +412,9 @@ print(json.dumps(found))
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/Sao_Paulo", "Asia/Tokyo"])
-def test_a_moment_is_of_the_same_session_on_every_machine(tmp_path: Path, zone: str) -> None:
+def test_a_timestamp_belongs_to_the_same_session_on_every_machine(
+    tmp_path: Path, zone: str
+) -> None:
     """In a process of its own: DuckDB asks for the machine's zone once."""
     for number, moment in enumerate(MOMENTS):
         sql = f"SELECT 'PETR4' AS ticker, TIMESTAMPTZ '{moment}' AS date, 37.24 AS close"
