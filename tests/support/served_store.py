@@ -147,7 +147,7 @@ def serve(storage: Storage, snapshot: Snapshot, folder: Path) -> str:
 
 
 class WatchedStorage(FolderStorage):
-    """A folder that writes down every look at the release, and that can be out of reach."""
+    """A folder storage that records every read of the release and can be made unavailable."""
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)

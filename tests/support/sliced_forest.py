@@ -13,7 +13,7 @@ CALLS = 3
 
 
 class SlicedForest(RandomForestModel):
-    """Counts its calls in the checkpoint; the last of them trains.
+    """A forest that counts its calls in the checkpoint and trains in the last one.
 
     With time without end one call is enough.
     """

@@ -1,4 +1,4 @@
-"""``make run`` on the command line: what it hands to the stack and what it says of it."""
+"""``make run`` on the command line: the parameters that it gives the stack, and its report."""
 
 import json
 import os

@@ -1,3 +1,5 @@
+"""The functions as ``make build`` makes them, and an interpreter to run them in."""
+
 import platform
 import shutil
 import subprocess

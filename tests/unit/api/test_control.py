@@ -1,4 +1,4 @@
-"""The control API without HTTP, on a folder and a state machine that is a dict."""
+"""The control API without HTTP, on a folder and a state machine in memory."""
 
 import time
 
@@ -119,7 +119,7 @@ def test_a_call_waits_for_the_step_before_and_then_goes_on(idle, run, tmp_path, 
     idle.machine.work = lambda given: (finish(run, Step.PREPROCESS_DATA, tmp_path), "SUCCEEDED")[1]
 
     def running():
-        """What runs when it is asked for the first time has ended when it is asked for again."""
+        """Executions that run when first listed and have ended when listed again."""
         found = list(FakeMachine.running(idle.machine))
         if found:
             finish(run, Step.LOAD_DATA, tmp_path)

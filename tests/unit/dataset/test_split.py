@@ -36,7 +36,7 @@ def panel(n_dates: int, n_tickers: int = 1, horizon: int = 2) -> tuple[np.ndarra
 def reaches(
     end: np.datetime64, first: np.datetime64, sessions: list[np.datetime64], embargo: int
 ) -> str | None:
-    """The module's rule in its own words, row by row."""
+    """Why a label that ends on a day may not precede a part, or None; the rule for a single row."""
     if end >= first:
         return "purged"
     between = sum(end < s < first for s in sessions)

@@ -1,3 +1,5 @@
+"""The backtest against hand computations and a plain loop over sessions."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""The block bootstrap against explicit resampling, and the coverage of its intervals."""
+
 import numpy as np
 import pytest
 

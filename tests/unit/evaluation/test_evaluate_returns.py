@@ -1,4 +1,4 @@
-"""The evaluation of a model that says returns and intervals as well, and went by epochs."""
+"""The evaluation of a model that also forecasts returns and intervals, trained in epochs."""
 
 import json
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Metrics of actions against scikit-learn and hand computations."""
+
 import json
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Rank IC and quintile spread against SciPy and a plain loop."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

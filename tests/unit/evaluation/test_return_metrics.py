@@ -1,3 +1,5 @@
+"""Metrics of returns and intervals against scikit-learn, SciPy and a plain loop."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings

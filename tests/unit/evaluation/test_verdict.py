@@ -1,3 +1,5 @@
+"""The verdict, its warnings and its headline follow from the metrics."""
+
 import pytest
 
 from b3shared.evaluation.verdict import headline_of, skill_verdict, warnings_of

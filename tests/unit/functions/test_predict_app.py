@@ -403,7 +403,7 @@ ANYTHING = settings(
 
 
 def conforms(answer: Answer, name: str) -> None:
-    """A success of its schema, or an error in our form; 5xx only where nothing is live."""
+    """Check that an answer has its schema or the form of errors; 5xx only where nothing is live."""
     assert answer.content_type == "application/json"
     if answer.status == 200:
         answer.ok(SCHEMAS[name])

@@ -17,7 +17,7 @@ RETURNS = st.none() | st.sampled_from([0.0, -0.0, 1e-9, -1e-9, 0.02, -0.02])
 
 
 def called(row: list[float], decision: Decision = "lift", expected: float | None = None) -> str:
-    """The word for one row of probabilities, beside an expected return."""
+    """The action for one row of probabilities and an expected return."""
     returns = None if expected is None else np.array([expected])
     (code,) = decide(np.array([row]), BASE, decision, returns)
     return CLASSES[code]

@@ -1,4 +1,4 @@
-"""The scorer: what predict imports and answers with."""
+"""The scorer, which predict imports, answers as the trained model without its libraries."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Evaluations and requests as SQL rows: right, once each, and an unreachable warehouse is told."""
+"""Evaluations and requests become SQL rows, once each; an unreachable warehouse is an error."""
 
 import json
 from pathlib import Path

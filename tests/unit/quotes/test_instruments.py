@@ -1,4 +1,4 @@
-"""BDI code and ESPECI tell what a paper is."""
+"""The BDI code and ESPECI give the kind of a paper."""
 
 from pathlib import Path
 

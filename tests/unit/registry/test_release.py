@@ -1,4 +1,4 @@
-"""What is live changes by one compare-and-swap, and history walks back."""
+"""Promotions change the live version by compare-and-swap, and rollbacks follow the history."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -541,7 +541,7 @@ OPERATION = st.tuples(
 
 
 class Oracle:
-    """Says what a run should say: a step's output is the nested tuple of all that went into it.
+    """Predicts the state of a run: a step's output is the nested tuple of all of its inputs.
 
     A step is stale if the step before has another output now.
     """

@@ -122,7 +122,7 @@ def test_an_execution_that_ends_while_it_is_asked_for_again_is_followed_by_the_n
     Starter(machine, 4).start(run, None)
 
     def running():
-        """The list of those that run is made just before the execution ends."""
+        """The running executions, listed just before the execution ends."""
         found = list(FakeMachine.running(machine))
         machine.end("r1.all.1", "FAILED")
         return iter(found)

@@ -1,4 +1,4 @@
-"""Serving follows the release without a restart, and failures never stop what works."""
+"""Serving follows the release without a restart, and failures leave the live version served."""
 
 import json
 import threading
@@ -383,7 +383,7 @@ def test_few_versions_are_cached_and_the_live_one_is_never_dropped(serving: Worl
 
 
 class SilentStorage(WatchedStorage):
-    """A folder that, when told so, accepts every request and says nothing until it is let go."""
+    """A folder storage that can be made to leave every request unanswered until it is released."""
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)
@@ -397,7 +397,7 @@ class SilentStorage(WatchedStorage):
 
 
 class SilentWorld(World):
-    """A world whose storage can fall silent; a request waits for it no longer than it has to."""
+    """A world whose storage can stop answering; a request waits for it for a bounded time."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -410,7 +410,7 @@ class SilentWorld(World):
 
 @pytest.fixture
 def silent(tmp_path: Path) -> Iterator[SilentWorld]:
-    """Something is live, then the storage falls silent."""
+    """A live version, whose storage has stopped answering."""
     world = SilentWorld(tmp_path)
     world.serve()
     world.promote(world.register(1))

@@ -94,7 +94,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def recent(bundled: pd.DataFrame) -> pd.DataFrame:
-    """What publishing sees of the bundled quotes: the newest three years."""
+    """The newest three years of the bundled quotes, as publishing reads them."""
     return bundled[bundled["date"] > "2020-12-28"].reset_index(drop=True)
 
 
@@ -307,7 +307,7 @@ def test_the_summary_names_the_likeliest_class_and_then_the_action(tiny: World) 
 def scored(
     row: list[float], expected: float | None = None, decision: str = "lift"
 ) -> tuple[Any, Forecast]:
-    """A scorer that says one row of probabilities whatever it is asked, and its forecast."""
+    """A scorer that always answers the same row of probabilities, and its forecast."""
     returns = None if expected is None else np.array([expected])
     forecast = Forecast(np.array([row]), returns, None)
     metadata = {"decision": decision, "medians": [0.0]}

@@ -38,7 +38,7 @@ V1, V2 = (windows_name(feature_set, Universe(LIMIT)) for feature_set in FEATURE_
 
 
 def features_of(frame: pd.DataFrame, offer: str) -> np.ndarray:
-    """Features of every row of an offer such as v2-2000000; NaN where the row is not liquid."""
+    """Features of every row for windows such as v2-2000000; NaN where the row is not liquid."""
     features = build_features(frame, offer.split("-")[0], LIMIT)
     return np.where(features.liquid[:, None], features.X, np.nan).astype(np.float32)
 

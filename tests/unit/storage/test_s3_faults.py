@@ -62,7 +62,7 @@ def silence(_: socket.socket) -> None:
 
 
 def torn(connection: socket.socket) -> None:
-    """Promise five bytes, give two, and close."""
+    """Announce five bytes, send two, and close."""
     connection.sendall(HEAD + b"ab")
     connection.shutdown(socket.SHUT_RDWR)
 

@@ -1,4 +1,4 @@
-"""The LSTM: what it finds, how it calibrates, and that its saved form is the trained one."""
+"""The LSTM finds a planted signal, is calibrated, and is saved as it was trained."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The training loop: the best weights win, and no interruption leaves a trace in them."""
+"""The training loop keeps the best weights, and interruptions do not change them."""
 
 import copy
 import io

@@ -1,4 +1,4 @@
-"""The forest: it finds what is there, invents nothing, and every parameter of it counts."""
+"""The forest finds a planted signal and none in noise, and every parameter has an effect."""
 
 import json
 

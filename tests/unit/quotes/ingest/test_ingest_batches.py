@@ -113,7 +113,7 @@ def storage(tmp_path: Path) -> Counting:
 
 
 def told_of(storage: Storage) -> tuple[list[list[object]], set[str]]:
-    """The splits, and the names, that a reader of the lake is told."""
+    """The splits and the renames that a reader of the lake gets."""
     frame = LakeSource(f"{storage.url}/{LAKE}").read(QuoteQuery())
     if "split_factor" in frame.attrs["missing"]:
         return [], set(frame["ticker"])
@@ -124,7 +124,7 @@ def told_of(storage: Storage) -> tuple[list[list[object]], set[str]]:
 
 
 def expected(years: Iterable[int]) -> tuple[list[list[object]], set[str]]:
-    """The same, of a lake of these annual files."""
+    """The splits and renames of a lake made of these annual files at once."""
     days = {2018: "2018-12-13", 2019: "2019-12-12", 2020: "2020-01-14"}
     names = {"PETR4", "NEWA3" if 2020 in years else "OLDA3", *(f"AB{k:02}3" for k in range(8))}
     return [["PETR4", days[year], "2.0"] for year in years], names

@@ -183,7 +183,7 @@ def test_missing_sessions_are_fetched_and_an_unpublished_day_is_no_error(
 
 
 def put(world: World, folder: str, day: date, *tickers: str) -> dict[str, Any]:
-    """A file of a day into the bucket; what the ingest of it answers."""
+    """Put a file of a day into the bucket and ingest it; return the answer."""
     key = f"inputs/cotahist/{folder}COTAHIST_D{day:%d%m%Y}.TXT"
     world.storage.put(
         key, cotahist([Quote(day, ticker) for ticker in tickers], day.year, created=f"{day:%Y%m%d}")

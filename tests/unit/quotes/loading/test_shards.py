@@ -1,4 +1,4 @@
-"""A load in shards is one load: the same rows, the same report."""
+"""A load in shards gives the rows and the report of one load."""
 
 from pathlib import Path
 
