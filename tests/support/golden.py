@@ -1,4 +1,4 @@
-"""Reference values of features and detection on a committed sample, with the versions that give them.
+"""Reference values of features and detection on a committed sample, and their versions.
 
 ``make golden`` writes them anew. It refuses while a value differs from the file's under the
 same number: raise FEATURES_VERSION or DETECTION_VERSION in b3shared/core/versions.py first.
