@@ -1,1 +1,1 @@
-"""What the product runs on: state machines, the local stack, packaging and the API description."""
+"""Infrastructure: state machines, the local stack, packaging and the API description."""

@@ -45,6 +45,7 @@ def main() -> int:
     if BEGIN not in text or END not in text:
         print(f"{TARGET.relative_to(ROOT)} has no place for the table", file=sys.stderr)
         return 1
+
     if "--check" in sys.argv:
         same = written(text) == text
         word = "up to date" if same else "out of date: run python -m infra.parameter_table"

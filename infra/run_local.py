@@ -110,6 +110,7 @@ def main() -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+
     except LocalStackError as error:
         print(f"LOCAL_STACK: {error}", file=sys.stderr)
         return 2

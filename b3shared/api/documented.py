@@ -32,7 +32,7 @@ MESSAGES = {
     "BODY_TOO_LARGE": "the body has 100,001 characters; 100,000 are allowed",
     "INVALID_PARAMETER": "body: not JSON (Expecting value at character 1)",
     "NO_QUOTES": "no quote passes the filters",
-    "TOO_LITTLE_HISTORY": "PETR4 has 120 sessions of history; 286 are needed",
+    "TOO_LITTLE_HISTORY": "PETR4 has 120 sessions of history without a long hole; 286 are needed",
     "TOO_MANY_RUNS": "4 runs are running, 4 are allowed at once: try again when one has ended",
     "INTERNAL": "an unforeseen error; the log has it under request 1b2c3d",
     "NOTHING_LIVE": "no snapshot of features is published yet: run the pipeline once "

@@ -28,6 +28,7 @@ def model_options[F: Callable[..., Any]](command: F) -> F:
         callback=_canonical,
         help="Type of the model.",
     )
+
     model_dir = click.option(
         "--model-dir",
         default="models",

@@ -166,6 +166,7 @@ def _bounds(schema: Mapping[str, Any]) -> str:
         for key, sign in (("minimum", "<="), ("exclusiveMinimum", "<"))
         if key in schema
     ]
+
     high = [
         f"{sign} {schema[key]}"
         for key, sign in (("maximum", "<="), ("exclusiveMaximum", "<"))

@@ -46,6 +46,7 @@ def place_options[F: Callable[..., Any]](command: F) -> F:
         help="Parquet file or folder, DuckDB file (path#table), or lake; default: B3_QUOTES, else "
         "the quotes that a checkout has.",
     )
+
     storage = click.option(
         "--storage",
         metavar="PATH",

@@ -31,6 +31,7 @@ def temporary_directory(who: str) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix=f"b3-{who}-") as name:
         folder = Path(name)
+
         try:
             yield folder
         except (DiskFullError, OutOfMemoryError):

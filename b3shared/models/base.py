@@ -206,13 +206,17 @@ class Model(ABC):
 
     def _metadata(self, **more: Any) -> dict[str, Any]:
         """Describe the model for ``model.json``: what the scorer and an audit need."""
-        return {
+        decides = {
             "model_type": self.model_type,
             "feature_names": list(self.feature_names),
             "classes": list(CLASSES),
             "base_rates": self.base_rates.tolist(),
             "calibration": self.calibration.to_json(),
             "decision": self.params.decision,
+        }
+
+        return {
+            **decides,
             "importance": self.importance(),
             "medians": self.medians.tolist(),
             "summary": without_clock(self.summary),

@@ -1,29 +1,19 @@
 """Every parameter of a run: the one place of names, defaults, bounds and their reasons.
 
 A parameter that is neither here nor among a model's own (:mod:`b3shared.params.models`) does not
-exist: an unknown name is refused, never ignored.
+exist: an unknown name is refused, never ignored. How a run's parameters hold those of the models
+is in :mod:`b3shared.params.with_models`.
 """
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    InstanceOf,
-    SerializeAsAny,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, ErrorDetails
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from b3shared.core.errors import InvalidParameterError
-from b3shared.core.vocabulary import MAX_GAP, SHARES, Instrument
+from b3shared.core.vocabulary import MAX_GAP, SHARES
 from b3shared.params.base import Params
 from b3shared.params.messages import explain, wrong_names
 from b3shared.params.models import (
@@ -36,32 +26,22 @@ from b3shared.params.models import (
     nested,
 )
 from b3shared.params.steps import STEP_PARAMS, Step
+from b3shared.params.tickers import Instruments, Tickers
+from b3shared.params.with_models import WithModelParams
 
 NAMESPACE_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
 RUN_ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,47}$"
 
 
-Ticker = Annotated[str, Field(pattern=r"^[A-Z0-9]{4,12}$")]
-
-
-class PipelineParams(Params):
-    """The parameters of one run, and of every model under the model's name (``params.rf.n_jobs``).
-
-    The catalogue says which models there are, so theirs are pydantic's "extra" values: instances
-    of ``ModelSpec.params``, complete with defaults. :meth:`own` reads them with their type.
-    """
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, SerializeAsAny[InstanceOf[Params]]] = Field(init=False)
+class PipelineParams(WithModelParams):
+    """Parameters of one run, and of every model under the model's name (``params.rf.n_jobs``)."""
 
     model_type: Annotated[str, OneOf(model_types), BeforeValidator(model_type_of)] = Field(
         default=DEFAULT_MODEL_TYPE, description="the model to train"
     )
     # -- quotes
-    tickers: tuple[Ticker, ...] | None = Field(
-        default=None, description="only these; None is every ticker"
-    )
-    instruments: tuple[Instrument, ...] | None = Field(
+    tickers: Tickers | None = Field(default=None, description="only these; None is every ticker")
+    instruments: Instruments | None = Field(
         default=SHARES,
         description="kinds of paper to learn from and to rank against each other; None is every "
         "kind. Funds and BDRs are not among them: they follow a portfolio or a foreign market. "
@@ -172,47 +152,6 @@ class PipelineParams(Params):
         "not greater",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _with_every_model(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Complete the parameters of every model; those of a document are plain mappings."""
-        given = {spec.name: values.get(spec.name, {}) for spec in model_specs()}
-        return values | {
-            name: model_spec(name).params(**own) if isinstance(own, Mapping) else own
-            for name, own in given.items()
-        }
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Describe the parameters of every model under its name."""
-        schema = handler.resolve_ref_schema(handler(core_schema))
-        schema["properties"] |= {
-            spec.name: spec.params.model_json_schema() for spec in model_specs()
-        }
-        schema["additionalProperties"] = False
-        return schema
-
-    @field_validator("instruments", mode="before")
-    @classmethod
-    def _in_order(cls, value: object) -> object:
-        """Keep each kind once, in the schema's order; unknown ones stay for the type to refuse."""
-        if isinstance(value, str):
-            value = [part.strip() for part in value.split(",")]
-        if isinstance(value, list | tuple) and all(v in get_args(Instrument) for v in value):
-            return tuple(kind for kind in get_args(Instrument) if kind in value)
-        return value
-
-    @field_validator("tickers", mode="before")
-    @classmethod
-    def _upper(cls, value: object) -> object:
-        if isinstance(value, str):
-            value = value.split(",")
-        if isinstance(value, list | tuple) and all(isinstance(v, str) for v in value):
-            return tuple(sorted({v.strip().upper() for v in value}))
-        return value
-
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if unknown := self.__pydantic_extra__.keys() - set(model_types()):
@@ -240,10 +179,6 @@ class PipelineParams(Params):
                 f"got {self.model_name!r}"
             )
         return self
-
-    def own[P: Params](self, kind: type[P]) -> P:
-        """Return the parameters of one model, by their class."""
-        return next(own for own in self.__pydantic_extra__.values() if isinstance(own, kind))
 
     def owned_by(self, step: Step) -> dict[str, Any]:
         """Return the parameters of a step as JSON types: what its record keeps and its hash covers.

@@ -54,11 +54,15 @@ def build_manifest(
         lineage: where it comes from.
         evaluated: what ``Evaluation.summary`` gives; None for a version that was not evaluated.
     """
-    return {
+    learned = {
         "train_end": trained["train_end"],
         "refit": trained["refit"],
         "cross_section": trained["cross_section"],
         "evaluated": dict(evaluated or {}),
+    }
+
+    return {
+        **learned,
         "features": features,
         "feature_set": params.features,
         "features_version": features_version,

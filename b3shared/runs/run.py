@@ -6,11 +6,8 @@ run again; a record that no longer follows from the steps before it is stale.
 """
 
 import logging
-import re
-import secrets
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +20,7 @@ from b3shared.core.errors import (
     UnknownRunError,
 )
 from b3shared.core.serialization import from_json, to_json, utc_iso, utc_now
-from b3shared.params.run import RUN_ID_PATTERN, PipelineParams
+from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.runs.files import RunFiles, list_runs, params_key
 from b3shared.runs.planning import output_before, params_in_force, steps_until
@@ -38,6 +35,7 @@ from b3shared.runs.records import (
     input_hash,
     output_hash,
 )
+from b3shared.runs.run_id import checked_run_id, new_run_id
 from b3shared.storage import Storage
 
 __all__ = [
@@ -76,7 +74,7 @@ class Run:
             ConflictError: The run exists with other parameters.
         """
         document = {
-            "run_id": _checked_run_id(run_id),
+            "run_id": checked_run_id(run_id),
             "created_at": utc_now(),
             "params": params.model_dump(mode="json"),
             "meta": meta,
@@ -105,7 +103,7 @@ class Run:
             UnknownRunError: There is none.
             InvalidParameterError: Malformed ``run_id``.
         """
-        key = params_key(_checked_run_id(run_id))
+        key = params_key(checked_run_id(run_id))
         try:
             document = from_json(storage.read(key), key)
         except ArtifactNotFoundError:
@@ -284,19 +282,3 @@ class Run:
         target = folder / step
         self.files.download(record, target, names)
         return target
-
-
-def new_run_id(prefix: str = "run") -> str:
-    """Return a new run id, such as ``run-20240131t174502123456-9f86d081``.
-
-    Ids that are made later sort later.
-    """
-    return _checked_run_id(f"{prefix}-{datetime.now(UTC):%Y%m%dt%H%M%S%f}-{secrets.token_hex(4)}")
-
-
-def _checked_run_id(run_id: str) -> str:
-    if not re.fullmatch(RUN_ID_PATTERN, run_id):
-        raise InvalidParameterError(
-            f"run_id must be 1 to 48 of a-z, 0-9 and '-', the first not '-', got {run_id!r}"
-        )
-    return run_id

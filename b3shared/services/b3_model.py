@@ -8,38 +8,32 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.core.config import Settings
-from b3shared.core.errors import (
-    IncompatibleFeaturesError,
-    SourceUnavailableError,
-    TooLittleHistoryError,
-    UnknownTickerError,
-)
+from b3shared.core.errors import SourceUnavailableError
 from b3shared.core.versions import FEATURES_VERSION
-from b3shared.core.vocabulary import CLASSES
 from b3shared.evaluation.files import METRICS_FILE
-from b3shared.models.base import Forecast, Progress
+from b3shared.models.base import Progress
 from b3shared.params.models import DEFAULT_MODEL_TYPE
 from b3shared.params.run import PipelineParams
 from b3shared.params.steps import Step
 from b3shared.pipeline import run_pipeline
-from b3shared.pipeline.serving_snapshot import build_snapshot
-from b3shared.quotes.loading.universe import in_universe
 from b3shared.registry.compatibility import learned_from_other_features, universe_of
 from b3shared.registry.key import ModelKey
 from b3shared.registry.release import Release
 from b3shared.registry.versions import Registry
 from b3shared.runs.run import Run, StepRecord, new_run_id
 from b3shared.services.data_loading import B3DataLoadingService
+from b3shared.services.forecast_frame import (
+    check_cross_section,
+    forecast_table,
+    snapshot_from_quotes,
+)
 from b3shared.services.given_quotes import named_tickers, tidy, warn_of
-from b3shared.services.reasons import refusal, why_not_loaded
+from b3shared.services.reasons import refusal, why_no_forecast, why_not_loaded
 from b3shared.serving.predictor import OTHER_FEATURES
-from b3shared.serving.scoring import Scores, score_tickers
-from b3shared.serving.snapshot import Snapshot
+from b3shared.serving.scoring import score_tickers
 from b3shared.serving.version import Version
 from b3shared.storage import Storage, open_storage
 
@@ -165,7 +159,7 @@ class B3Model:
 
         given = tidy(new_data)
         warn_of(given.findings, stacklevel=2)
-        snapshot = _snapshot_of(given.quotes, version)
+        snapshot = snapshot_from_quotes(given.quotes, version)
         wanted = named_tickers([] if tickers is None else tickers)
         scores = score_tickers(
             snapshot, version, dict.fromkeys([*snapshot.ticker.tolist(), *wanted])
@@ -173,12 +167,12 @@ class B3Model:
         refused = {t: scores.refused[t] for t in wanted if t in scores.refused}
         forecast = scores.forecast
         if forecast is None:
-            raise refusal(refused) if refused else _why_none(snapshot, scores)
-        _check_cross_section(version, len(scores.rows))
+            raise refusal(refused) if refused else why_no_forecast(snapshot, scores)
+        check_cross_section(version, len(scores.rows))
         if refused:
             raise refusal(refused)
 
-        answer = _table(snapshot, version, scores.rows, forecast, scores.actions)
+        answer = forecast_table(snapshot, version, scores.rows, forecast, scores.actions)
         return answer if tickers is None else answer.loc[wanted]
 
     def newest_quotes(
@@ -251,83 +245,3 @@ class B3Model:
         return Registry(self.storage, model_dir).manifest(
             model_type, version or Release(self.storage).live(model_dir, model_type)
         )
-
-
-def _snapshot_of(quotes: pd.DataFrame, version: Version) -> Snapshot:
-    """Make the snapshot that a version predicts from.
-
-    Args:
-        quotes: clean and sorted.
-        version: that is to predict.
-
-    Raises:
-        UnknownTickerError: None of the quotes is of those that the version was trained on.
-        IncompatibleFeaturesError: The quotes cannot give the version's features.
-        InvalidQuotesError: They cannot give its feature set at all.
-    """
-    universe = universe_of(version.manifest["params"])
-    if not in_universe(quotes, universe.tickers, universe.instruments).any():
-        known = ", ".join(universe.tickers or universe.instruments or ())
-        raise UnknownTickerError(f"the model knows {known}; none of them is among the quotes")
-
-    lookback = version.params.lookback if version.scorer.takes_sequences else 1
-    snapshot = build_snapshot(quotes, lookback, {universe}, [version.params.features])
-    given = snapshot.names[version.windows]
-    if given != version.scorer.feature_names:
-        missing = sorted(set(version.scorer.feature_names) - set(given))
-        raise IncompatibleFeaturesError(
-            f"the model needs features that these quotes cannot give: {', '.join(missing)}",
-            missing=missing,
-        )
-    return snapshot
-
-
-def _why_none(snapshot: Snapshot, scores: Scores) -> TooLittleHistoryError:
-    """Build the error for quotes without a single forecast; the longest history tells why."""
-    trained_on = [
-        row
-        for row, ticker in enumerate(snapshot.ticker.tolist())
-        if isinstance(scores.refused[ticker], TooLittleHistoryError)
-    ]
-    longest = max(trained_on or range(len(snapshot.ticker)), key=lambda row: snapshot.sessions[row])
-    reason = scores.refused[str(snapshot.ticker[longest])]
-    return TooLittleHistoryError(
-        f"no ticker of the quotes has a forecast: {reason.message}", **reason.details
-    )
-
-
-def _check_cross_section(version: Version, count: int) -> None:
-    """Raise IncompatibleFeaturesError if far fewer tickers are ranked than in the training."""
-    usual = version.manifest["cross_section"]
-    if version.params.features == "v2" and count < usual / 2:
-        raise IncompatibleFeaturesError(
-            f"{count} tickers with complete features: the model was trained on ranks among about "
-            f"{usual}; give at least half as many"
-        )
-
-
-def _table(
-    snapshot: Snapshot, version: Version, rows: list[int], forecast: Forecast, actions: IntArray
-) -> pd.DataFrame:
-    """Lay out forecasts as the answer of :meth:`B3Model.predict`."""
-    price = snapshot.close[rows]
-    answer = pd.DataFrame(
-        forecast.probabilities, columns=list(CLASSES), index=snapshot.ticker[rows]
-    )
-    answer.insert(0, "action", np.array(CLASSES)[actions])
-    answer["as_of"] = snapshot.date[rows]
-    answer["last_price"] = price
-    answer = answer.assign(**_expected(forecast, price), model_version=version.name)
-    answer.attrs["skill"] = version.manifest.get("evaluated", {}).get("skill")
-    return answer
-
-
-def _expected(forecast: Forecast, price: FloatArray) -> dict[str, FloatArray]:
-    """Build the return and price columns; none if the model predicts no returns."""
-    if forecast.returns is None or forecast.intervals is None:
-        return {}
-    low, high = forecast.intervals.T
-    returns = {"predicted_return": forecast.returns, "return_low": low, "return_high": high}
-    return returns | {
-        name.replace("return", "price"): price * (1.0 + value) for name, value in returns.items()
-    }

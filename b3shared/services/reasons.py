@@ -1,6 +1,6 @@
-"""Why a source leaves out a ticker that was asked for.
+"""Errors for tickers without a forecast: not loaded, several at once, or none with a forecast.
 
-Why a loaded ticker has no forecast is told by :mod:`b3shared.serving.rows`, as over HTTP.
+The error of a single ticker that was loaded is of :mod:`b3shared.serving.rows`, as over HTTP.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,8 @@ from b3shared.quotes.sources.base import QuoteSource
 from b3shared.quotes.sources.query import QuoteQuery
 from b3shared.registry.compatibility import universe_of
 from b3shared.serving.rows import not_among
+from b3shared.serving.scoring import Scores
+from b3shared.serving.snapshot import Snapshot
 
 
 def why_not_loaded(
@@ -61,6 +63,28 @@ def why_not_loaded(
         f"{ticker} has {len(recent)} sessions since {start}, and {params.min_history} are needed",
         have=len(recent),
         needed=params.min_history,
+    )
+
+
+def why_no_forecast(snapshot: Snapshot, scores: Scores) -> TooLittleHistoryError:
+    """Return the error for quotes without a single forecast.
+
+    It gives the reason of the ticker with the longest history, if possible one that the version
+    was trained on.
+
+    Args:
+        snapshot: of the quotes.
+        scores: of its tickers, all of them refused.
+    """
+    trained_on = [
+        row
+        for row, ticker in enumerate(snapshot.ticker.tolist())
+        if isinstance(scores.refused[ticker], TooLittleHistoryError)
+    ]
+    longest = max(trained_on or range(len(snapshot.ticker)), key=lambda row: snapshot.sessions[row])
+    reason = scores.refused[str(snapshot.ticker[longest])]
+    return TooLittleHistoryError(
+        f"no ticker of the quotes has a forecast: {reason.message}", **reason.details
     )
 
 

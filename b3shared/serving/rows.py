@@ -144,8 +144,7 @@ def _why_incomplete(
     needed = version.params.min_history
     if have < needed:
         return TooLittleHistoryError(
-            f"{ticker} has {have} sessions of history, counted anew after a long hole; "
-            f"{needed} are needed",
+            f"{ticker} has {have} sessions of history without a long hole; {needed} are needed",
             have=have,
             needed=needed,
         )

@@ -121,6 +121,7 @@ class Storage(ABC):
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = temporary_beside(path)
+
         try:
             self._receive(key, temporary)
             found = file_sha256(temporary) if sha256 is not None else None

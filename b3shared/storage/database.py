@@ -78,6 +78,7 @@ def connect(
         config["memory_limit"] = memory_limit
     if threads:
         config["threads"] = threads
+
     connection = duckdb.connect(str(path), read_only=read_only, config=config)
     connection.execute(f"SET TimeZone = {literal(TIME_ZONE)}")
     return connection
@@ -107,6 +108,7 @@ def reading_error(error: duckdb.Error, name: str) -> B3Error:
         return out_of_memory(name, error)
     if isinstance(error, _UNREACHABLE):
         return SourceUnavailableError(f"{name} cannot be reached: {reason}")
+
     if isinstance(error, duckdb.ConversionException):
         return InvalidQuotesError(
             f"{name} holds a value of the wrong kind: {reason}; "
@@ -179,6 +181,7 @@ def _motherduck(location: str, read_only: bool) -> duckdb.DuckDBPyConnection:
             "location must be md: and a database's name of letters, digits, _ and -, "
             f"got {location!r}"
         )
+
     token = motherduck_token(DatabaseSettings.from_environment())
     extension = _extension()
     connection = connect()
@@ -210,6 +213,7 @@ def _extension() -> Path:
         )
     except ModuleNotFoundError:
         path = None
+
     if path is None or not path.is_file():
         raise SourceUnavailableError(
             f"MotherDuck needs the package duckdb-extension-motherduck=={duckdb.__version__}, "

@@ -149,6 +149,7 @@ class FolderStorage(Storage):
         """
         path = self._path(key)
         temporary = temporary_beside(path)
+
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_new(temporary, source)

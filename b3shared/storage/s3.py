@@ -211,6 +211,7 @@ class S3Storage(Storage):
             "Body": data,
             "Metadata": {"write": token},
         }
+
         try:
             with self._translated(key):
                 answer = with_resends(lambda: self._client.put_object(**write, **condition))

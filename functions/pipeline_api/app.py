@@ -132,13 +132,13 @@ def save_model(
 
 @app.get("/api/b3/pipeline-status", **documented(StatusAnswer, "runs", ("UNKNOWN_RUN",)))
 def pipeline_status(run_id: Annotated[RunId, Query()] = None) -> Response[Any]:
-    """Answer where a run stands."""
+    """Return the status of a run and of its steps."""
     return told(control().status(run_id))
 
 
 @app.post("/api/b3/clear-state", **documented(MessageAnswer, "runs", BODY))
 def clear_state() -> Response[Any]:
-    """Have no current run any more."""
+    """Forget which run is the current one."""
     return told(control().clear_state())
 
 
@@ -173,7 +173,7 @@ def rollback(
 
 @app.get("/health", **documented(HealthAnswer, "health"))
 def health() -> Response[Any]:
-    """Answer, and touch nothing."""
+    """Answer that the API runs, without reading anything."""
     return told(HealthAnswer(status="ok"))
 
 

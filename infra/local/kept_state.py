@@ -77,9 +77,11 @@ class KeptState:
                 changed = [
                     k for k in current.values() if self._saved.get((name, k.name)) != _identity(k)
                 ]
+
                 if changed:
                     metadata = {k.name: dict(k.metadata) for k in current.values()}
                     _replace(self._folder / f"{name}.json", json.dumps(metadata, indent=1).encode())
+
                 for key in sorted(changed, key=lambda k: k.last_modified):
                     self._write(name, key)
                 for gone in [k for b, k in self._saved if b == name and k not in current]:

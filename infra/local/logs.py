@@ -37,6 +37,7 @@ class LogBook:
         with self._lock:
             if self._closed:
                 return
+
             if function not in self._files:
                 path = self.folder / f"{function}.log"
                 self._files[function] = path.open(

@@ -68,16 +68,16 @@ def _rules(client: Client, moment: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _scheduled_event(rule_arn: str, moment: str) -> str:
-    return json.dumps(
-        {
-            "version": "0",
-            "id": str(uuid.uuid4()),
-            "detail-type": "Scheduled Event",
-            "source": "aws.events",
-            "account": ACCOUNT,
-            "time": moment,
-            "region": REGION,
-            "resources": [rule_arn],
-            "detail": {},
-        }
-    )
+    event = {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": ACCOUNT,
+        "time": moment,
+        "region": REGION,
+        "resources": [rule_arn],
+        "detail": {},
+    }
+
+    return json.dumps(event)

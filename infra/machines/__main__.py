@@ -6,7 +6,7 @@ from infra.machines.files import FILES, ROOT, text_of
 
 
 def main() -> int:
-    """Write the files, or with ``--check`` say whether they are what they should be."""
+    """Write the files, or with ``--check`` say whether they are up to date."""
     status = 0
     for path in FILES:
         shown = path.relative_to(ROOT)
@@ -18,6 +18,7 @@ def main() -> int:
         else:
             print(f"{shown} is out of date: run python -m infra.machines")
             status = 1
+
     return status
 
 

@@ -1,4 +1,4 @@
-"""Which definition file is written from which module."""
+"""Maps each definition file to the module that it is written from."""
 
 from pathlib import Path
 
@@ -14,6 +14,6 @@ FILES = {
 
 
 def text_of(path: Path) -> str:
-    """The text that a definition file is to have."""
+    """Return the text that a definition file must have."""
     module = FILES[path]
     return to_yaml(module.machine(), module.__name__.replace(".", "/") + ".py")

@@ -1,4 +1,4 @@
-"""The machine of new quotes: into the lake, then to predictions, without a retraining.
+"""The state machine of new quotes: ingest them, then publish features, without a retraining.
 
 The lake changes in complete steps, so any state may be repeated.
 """
@@ -38,7 +38,7 @@ EXCHANGE = {"ErrorEquals": ["SourceUnavailableError"], "IntervalSeconds": 600} |
 
 
 def machine() -> State:
-    """The definition of the machine that ingests quotes."""
+    """Return the definition of the state machine that ingests quotes."""
     return {
         "Comment": COMMENT,
         "StartAt": "Begin",
@@ -66,7 +66,7 @@ def _ingest() -> dict[str, State]:
 
 
 def _refresh() -> dict[str, State]:
-    """Serve what the lake has now."""
+    """Publish the features of the lake's newest quotes."""
     refresh = task(
         "PublishServingFunctionArn",
         360,

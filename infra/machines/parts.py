@@ -1,4 +1,4 @@
-"""What the states of both machines share: retries, catches, tasks, and how they are written."""
+"""Building blocks of the state machines: retries, catches, tasks, and their YAML."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ State = dict[str, Any]
 
 
 class Quoted(str):
-    """Text that stays text, whatever a substitution makes of it."""
+    """Text that stays text, whatever value a substitution inserts."""
 
 
 def retrier(*errors: str, interval: int, attempts: int, **more: Any) -> State:
@@ -66,7 +66,7 @@ def task(
     catch: tuple[str, str] | None = None,
     **more: Any,
 ) -> State:
-    """A Lambda function as a state.
+    """Return a state that calls a Lambda function.
 
     Args:
         function: substitution that holds the function's ARN.
@@ -90,16 +90,18 @@ def caught(result_path: str, following: str) -> list[State]:
 
 
 def notification(message: str, following: str, **subject: str) -> State:
-    """Publish a message to the topic of failures; whatever comes of it, go on."""
+    """Publish a message to the topic of failures; go on even if that fails."""
+    parameters = {
+        "TopicArn": "${FailureTopicArn}",
+        **subject,
+        "Message.$": f"States.JsonToString({message})",
+    }
+
     return {
         "Type": "Task",
         "Resource": "arn:${Partition}:states:::sns:publish",
         "TimeoutSeconds": 30,
-        "Parameters": {
-            "TopicArn": "${FailureTopicArn}",
-            **subject,
-            "Message.$": f"States.JsonToString({message})",
-        },
+        "Parameters": parameters,
         "ResultPath": None,
         "Catch": caught("$.unnotified", following),
         "Next": following,
@@ -129,7 +131,7 @@ class _Dumper(yaml.SafeDumper):
     """Writes every value in full (no anchors), and lists of texts on one line."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Write what occurs twice twice."""
+        """Write a repeated value in full each time."""
         return True
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:

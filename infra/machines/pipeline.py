@@ -1,4 +1,4 @@
-"""The machine of a run: from quotes to a served version.
+"""The state machine of a run: from quotes to a served version.
 
 States pass the run's id and what a caller changed, never data: a run's state is its step files in
 the bucket, so a finished step returns at once and a failed run goes on where it stopped.
@@ -60,7 +60,7 @@ def trainer_of(model_type: str) -> Trainer:
 
 
 def machine() -> State:
-    """The definition of the pipeline's machine."""
+    """Return the definition of the pipeline's state machine."""
     states = (
         _step("LoadData", Step.LOAD_DATA, "LoadDataFunctionArn", 960, "PreprocessData")
         | _shards()
@@ -84,7 +84,7 @@ def machine() -> State:
 
 
 def _request(step: Step, *, named: bool = False) -> State:
-    """What a step's function is called with."""
+    """Return the input of a step's function."""
     return {
         "run_id.$": "$.run_id",
         **({"step": str(step)} if named else {}),
@@ -218,7 +218,7 @@ def _failure() -> dict[str, State]:
 
 
 def _export() -> dict[str, State]:
-    """Export the run where there is a warehouse. Whatever comes of that, end as the run ended."""
+    """Export the run where there is a warehouse; the execution then ends as the run did."""
     ended = {
         "Type": "Pass",
         "Result": {"name": Quoted("${Warehouse}")},

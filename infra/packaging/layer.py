@@ -119,6 +119,7 @@ def _strip_symbols(target: Path) -> None:
         if path.is_file() and not path.parent.name.endswith(".libs")
     ]
     tool = next(filter(None, map(shutil.which, _strip_tools())), None)
+
     if tool is None:
         print(
             "no strip tool for x86-64 ELF files here: the layer keeps its symbols and is larger",

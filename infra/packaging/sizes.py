@@ -1,4 +1,4 @@
-"""Prints the unzipped sizes of the functions; fails above the bar.
+"""Prints the unzipped sizes of the functions; fails above the limit.
 
 Run it as ``python -m infra.packaging.sizes`` after ``sam build``.
 """
@@ -28,7 +28,7 @@ def table(functions: list[Packaged]) -> str:
 
 
 def main() -> int:
-    """Print the table; return 1 if a function is above the bar or nothing was built."""
+    """Print the table; return 1 if a function is above the limit or nothing was built."""
     try:
         functions = packaged()
     except FileNotFoundError as error:

@@ -30,7 +30,7 @@ TARGETS = {"precision": 0.97, "recall": 0.95}
 
 
 def read(sql: str) -> pd.DataFrame:
-    """Rows of the development data; ``{d}`` stands for its folder."""
+    """Rows of a query on the development data; ``{d}`` stands for its folder."""
     with duckdb.connect() as connection:
         return connection.execute(sql.format(d=SHARED)).df()
 
@@ -51,7 +51,7 @@ def vendor() -> pd.DataFrame:
 
 
 def proven_faults(rows: pd.DataFrame) -> pd.DataFrame:
-    """The table of the vendor's faults, each checked against the witness that it names."""
+    """The table of the vendor's faults, each checked against the source that it names."""
     faults = pd.read_csv(FAULTS, parse_dates=["date"]).merge(
         rows, on=["ticker", "date"], validate="one_to_one"
     )

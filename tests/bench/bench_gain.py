@@ -1,4 +1,4 @@
-"""Splits the log-loss gain over the class shares: does a share move, and in which direction.
+"""Splits the log-loss gain over the class shares: whether a share moves, and in which direction.
 
 ``PYTHONPATH=. python tests/bench/bench_gain.py [REPORT]``, the folder that ``make run`` writes
 (default artifacts/report). The gain of three classes is the gain of "does it leave the hold band"

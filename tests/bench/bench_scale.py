@@ -75,6 +75,7 @@ def make_lake(folder: Path, millions: float, more: str = "") -> int:
         jitter = f"exp(0.02 * ((hash(n + {tickers} * copy, date) % 1000) / 1000.0 - 0.5))"
         prices = ", ".join(f"{c} * {jitter} AS {c}" for c in ("open", "high", "low", "close"))
         copies = wanted // tickers + 1
+
         for year in range(2000, 2023):
             target = folder / f"year={year}"
             target.mkdir(parents=True)

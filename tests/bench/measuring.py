@@ -1,4 +1,4 @@
-"""What every benchmark says of its machine and of its own process."""
+"""Describes the machine and the process that a benchmark runs on."""
 
 import os
 import platform

@@ -16,6 +16,7 @@ def quotes(**columns: list[object]) -> pd.DataFrame:
     frame["volume"] = 100
     for column in ("open", "high", "low", "close"):
         frame[column] = 10.0
+
     for name, values in columns.items():
         frame[name] = values
     frame["date"] = pd.to_datetime(frame["date"]).astype("datetime64[s]")
@@ -32,6 +33,7 @@ def actions(*rows: dict[str, object]) -> pd.DataFrame:
         "confidence": 1.0,
         "evidence": "{}",
     }
+
     table = pd.DataFrame(
         [base | {"source": "detected"} | row for row in rows], columns=list(ACTION_TYPES)
     )

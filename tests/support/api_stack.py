@@ -1,4 +1,4 @@
-"""The one origin of the stack's front end, and the stack's bucket."""
+"""The origin that the test stack allows for its front end, and the stack's bucket."""
 
 import pytest
 

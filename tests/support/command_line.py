@@ -1,4 +1,4 @@
-"""The command line: commands as a person types them, in this process or in one of their own."""
+"""Runs commands of the command line in this process, or in a process of their own."""
 
 import io
 import subprocess

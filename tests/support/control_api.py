@@ -1,4 +1,4 @@
-"""The control API without HTTP: bodies in, status and body out, as over HTTP."""
+"""Calls the control API without HTTP: bodies in, status and body out."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ def check_strictly(model: type[Answer], body: dict[str, Any]) -> None:
 
 
 class ControlApi:
-    """A :class:`Control` that is asked with bodies.
+    """Calls a :class:`Control` with the bodies of requests.
 
     Args:
         control: to ask.

@@ -1,4 +1,4 @@
-"""The control function in this process, over a folder and a state machine that starts nothing."""
+"""The control function in this process, over a folder and a state machine that ends nothing."""
 
 import importlib.util
 import itertools
@@ -21,7 +21,7 @@ _numbers = itertools.count()
 
 
 class Started(StateMachine):
-    """A state machine that starts everything and finishes nothing."""
+    """A state machine that accepts every start and whose executions never end."""
 
     def __init__(self) -> None:
         super().__init__("arn:aws:states:sa-east-1:1:stateMachine:fake")

@@ -50,7 +50,7 @@ def trailer(count: int, year: int = 2020, created: str = "20201230") -> str:
 def text(
     records: list[str], *, year: int = 2020, created: str = "20201230", end: str = "\r\n"
 ) -> bytes:
-    """The text of a whole, sound file."""
+    """The text of a complete, valid file."""
     lines = [header(year, created), *records, trailer(len(records) + 2, year, created)]
     return "".join(line + end for line in lines).encode("latin-1")
 
@@ -73,7 +73,7 @@ def raw_text(path: Path) -> bytes:
 
 
 def read_slowly(data: bytes) -> list[dict[str, Any]]:
-    """The cash records of a sound file, a line at a time, in exact decimals."""
+    """The cash records of a valid file, read a line at a time, in exact decimals."""
     rows = []
     for line in data.decode("latin-1").split("\n"):
         if line[:2] != "01" or line[24:27] != "010":
@@ -92,6 +92,7 @@ def read_slowly(data: bytes) -> list[dict[str, Any]]:
         row |= {"trades": int(line[147:152]), "volume": int(line[152:170])}
         row |= {"turnover": float(Decimal(line[170:188]) / 100), "dismes": int(line[242:245])}
         rows.append(row)
+
     return rows
 
 

@@ -44,6 +44,7 @@ class Recorder:
     def _asked(self, params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
         if self.at_work is None:
             return
+
         if model.service_model.service_name == "s3":
             context["bucket"] = bucket = f"arn:aws:s3:::{params['Bucket']}"
             need = (
@@ -79,6 +80,7 @@ class Deployment:
             get_remaining_time_in_millis=lambda: 30_000,
         )
         self.recorder.at_work = function
+
         try:
             if function not in self._modules:
                 self._modules[function] = self._load(functions()[function])
@@ -101,6 +103,7 @@ class Deployment:
             "isBase64Encoded": False,
         } | ({"body": json.dumps(body)} if body is not None else {})
         answer = self.invoke(function, event)
+
         assert answer["statusCode"] == status, answer["body"]
         return dict(json.loads(answer["body"]))
 
@@ -115,6 +118,7 @@ class Deployment:
         )
         assert spec
         assert spec.loader
+
         module = importlib.util.module_from_spec(spec)
         with pytest.MonkeyPatch.context() as patch:
             patch.syspath_prepend(ROOT / folder)

@@ -1,4 +1,4 @@
-"""A storage that dies at a given write, for tests of what it leaves behind."""
+"""A storage that raises at a given write, for tests of what a crash leaves behind."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -7,7 +7,7 @@ from b3shared.runs.state_machine import Execution, StateMachine
 
 
 class FakeMachine(StateMachine):
-    """As :class:`StateMachine`, without AWS; a name and input are started once, as there.
+    """Stands in for :class:`StateMachine`; the same name and input are started once, as on AWS.
 
     Args:
         work: called with an execution's input when it starts; returns the status it ends with.

@@ -1,4 +1,4 @@
-"""The values that the versions of features and detection stand for, of a committed sample.
+"""Reference values of features and detection on a committed sample, and their versions.
 
 ``make golden`` writes them anew. It refuses while a value differs from the file's under the
 same number: raise FEATURES_VERSION or DETECTION_VERSION in b3shared/core/versions.py first.
@@ -36,7 +36,7 @@ Values = dict[str, np.ndarray]
 
 
 def sample() -> pd.DataFrame:
-    """Eight tickers of 2021 to 2023, with what is wrong with real quotes put in."""
+    """Eight tickers of 2021 to 2023, with the faults of real quotes put in."""
     quotes = ParquetSource(SAMPLE).read(QuoteQuery())
     prices = ["open", "high", "low", "close"]
     at = {ticker: quotes.index[quotes["ticker"] == ticker] for ticker in quotes["ticker"].unique()}
@@ -111,6 +111,7 @@ def detection() -> Values:
         "MGLX3"
     )
     values = {}
+
     for name, actions in {
         "beside_a_list": listed,
         "found": found,
@@ -143,7 +144,7 @@ COMPUTED = {"features": (FEATURES_VERSION, features), "detection": (DETECTION_VE
 
 
 def stored(name: str) -> tuple[int, Values]:
-    """Number and values of a file."""
+    """Version number and values that a file holds."""
     with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as file:
         values = dict(file)
     return int(values.pop("version")), values
@@ -177,6 +178,7 @@ def main() -> int:
                     f"raise {name.upper()}_VERSION above {number} first"
                 )
                 return 1
+
             if not changed and version == number:
                 print(f"{name}: version {version}, unchanged")
                 continue

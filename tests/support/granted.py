@@ -33,7 +33,7 @@ class Grant:
     resource: str
 
     def covers(self, action: str, arn: str) -> bool:
-        """Whether it permits an action on a resource; as in IAM, '*' also matches '/'."""
+        """Whether the grant permits an action on a resource; as in IAM, '*' also matches '/'."""
         return action == self.action and fnmatchcase(arn, self.resource)
 
 
@@ -62,6 +62,7 @@ def grants(resource: str) -> list[Grant]:
         statement.keys() == {"Sid", "Effect", "Action", "Resource"} for statement in statements
     )
     assert {statement["Effect"] for statement in statements} == {"Allow"}
+
     return [
         Grant(action, resolved(pattern))
         for statement in statements
@@ -85,7 +86,7 @@ def resolved(value: Any) -> str:
 
 
 def _unless(statement: Any) -> Any:
-    """The other branch of a statement that depends on a condition."""
+    """The branch of a conditional statement that holds where the condition does not."""
     return statement["Fn::If"][2] if "Fn::If" in statement else statement
 
 

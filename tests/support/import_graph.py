@@ -22,7 +22,7 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports_of(module: str) -> frozenset[str]:
-    """Dotted names that a module imports: modules of b3shared, or whatever others call theirs."""
+    """Dotted names that a module imports, of b3shared and of libraries."""
     found: set[str] = set()
     for node in _statements(ast.parse(modules()[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -51,7 +51,7 @@ def graph() -> dict[str, frozenset[str]]:
 
 
 def reachable(module: str) -> set[str]:
-    """The modules of b3shared that importing one brings, itself included."""
+    """The modules of b3shared that are loaded with one, itself included."""
     found = {module}
     waiting = [module]
     while waiting:

@@ -37,7 +37,7 @@ def record(storage: Storage, sha256: str) -> dict[str, object]:
 
 
 def change(**counts: Any) -> dict[str, Any]:
-    """The record of a year with only these changes."""
+    """The record of a year that has these changes and no other."""
     return {
         "year": 2020,
         "days": 0,

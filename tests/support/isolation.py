@@ -131,6 +131,7 @@ class Isolated:
             bytecode = f"{MOUNT}/bytecode"
             inside = f"{MOUNT}/python/bin/{Path(self.python).resolve().name}"
             command = ["unshare", "--mount", "sh", "-c", script, "sandbox", inside]
+
         done = subprocess.run(
             [*command, "-I", "-S", *_caching(function, bytecode), "-c", lead + code],
             env={**shell, **variables(function), **self.environment, **environment},
@@ -139,6 +140,7 @@ class Isolated:
             text=True,
             check=False,
         )
+
         assert done.returncode == 0, f"{function.name}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
         return done.stdout.replace(f"{MOUNT}/build", str(BUILD))
 

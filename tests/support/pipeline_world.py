@@ -1,4 +1,4 @@
-"""What the tests of the pipeline run on: a small lake, small forests, copies of the template."""
+"""Test data of the pipeline: a small lake, small forests, copies of the template."""
 
 import json
 import shutil
@@ -90,7 +90,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _write(file: Path, document: dict[str, Any]) -> None:
-    """As JSON, which is YAML."""
+    """Write a document as JSON, which is YAML too."""
     file.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 

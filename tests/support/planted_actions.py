@@ -31,6 +31,7 @@ def walk(
     prices = {"open": open_, "close": close, "high": np.maximum(open_, close) * spread}
     prices["low"] = np.minimum(open_, close) / spread
     volume = np.round(1e6 * np.exp(rng.normal(0, 0.5, sessions)))
+
     return frame.assign(
         **{k: np.maximum(np.round(v, 2), 0.01) for k, v in prices.items()}, volume=volume
     )

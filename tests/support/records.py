@@ -1,4 +1,4 @@
-"""Records of steps as the real ones leave them, without their work."""
+"""Records steps as finished without doing their work."""
 
 import time
 
@@ -46,7 +46,7 @@ SUMMARY = {
 
 
 def finish(run, step, folder, overrides=None, input_key=None):
-    """Do a step as far as its record goes."""
+    """Record a step as finished, without its work."""
     plan = run.plan(step, overrides or {}, input_key)
     if plan.record:
         return plan.record

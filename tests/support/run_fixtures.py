@@ -51,5 +51,5 @@ def work_in(storage, folder):
 
 @pytest.fixture
 def worker(storage, tmp_path):
-    """A machine's work in the test's storage."""
+    """The work of a state machine, done in the test's storage."""
     return work_in(storage, tmp_path)

@@ -54,6 +54,7 @@ def tiny_onnx(seed: int, sequences: bool) -> bytes:
         first = helper.make_node("ReduceMean", ["features"], ["row"], axes=[1], keepdims=0)
         nodes.append(helper.make_node("MatMul", ["row", "weights"], ["returns"]))
         outputs.append(helper.make_tensor_value_info("returns", TensorProto.FLOAT, [None, 1]))
+
     graph = helper.make_graph(
         [first, *nodes],
         "tiny",
@@ -95,6 +96,7 @@ def register_tiny(
     files[0].write_bytes(tiny_onnx(seed, sequences=kind == "lstm"))
     files[1].write_text(json.dumps(metadata))
     change(folder)
+
     manifest = {
         "train_end": "2023-12-26",
         "feature_set": "v2",
@@ -117,6 +119,7 @@ def tiny_snapshot(
         .normal(size=(count, lookback, len(FEATURES)))
         .astype(np.float32)
     )
+
     return Snapshot(
         as_of=np.datetime64(as_of, "D"),
         ticker=np.array(tickers),
@@ -144,7 +147,7 @@ def serve(storage: Storage, snapshot: Snapshot, folder: Path) -> str:
 
 
 class WatchedStorage(FolderStorage):
-    """A folder that writes down every look at the release, and that can be out of reach."""
+    """A folder storage that records every read of the release and can be made unavailable."""
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(path)

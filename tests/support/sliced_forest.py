@@ -13,7 +13,7 @@ CALLS = 3
 
 
 class SlicedForest(RandomForestModel):
-    """Counts its calls in the checkpoint; the last of them trains.
+    """A forest that counts its calls in the checkpoint and trains in the last one.
 
     With time without end one call is enough.
     """
@@ -35,6 +35,7 @@ class SlicedForest(RandomForestModel):
         done = int(count) if seed == mine else 0
         if not done:
             session.checkpoint.restart()
+
         while done < CALLS:
             done += 1
             session.checkpoint.save(mine + b" %d" % done)

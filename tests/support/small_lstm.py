@@ -37,7 +37,7 @@ def small_dataset(**changes) -> Dataset:
 
 
 class Kept:
-    """A checkpoint in memory; remembers how often it was written, and may fail to be."""
+    """A checkpoint in memory that counts its writes and can be made to fail."""
 
     def __init__(self, dies_at: float = math.inf) -> None:
         self.data: bytes | None = None
@@ -48,7 +48,7 @@ class Kept:
         return self.data
 
     def restart(self) -> None:
-        """Nothing to do: it does not say when its work began."""
+        """Do nothing: this checkpoint keeps no start time."""
 
     def save(self, data: bytes) -> None:
         if self.saves == self._dies_at:
@@ -58,7 +58,7 @@ class Kept:
 
 
 def running_out(calls: int):
-    """A clock that has time left for so many questions."""
+    """A clock whose time is up after it was asked so many times."""
     left = iter(range(calls))
     return lambda: math.inf if next(left, None) is not None else 0.0
 

@@ -56,6 +56,7 @@ def planted_dataset(
         known, calendar[np.minimum(session + horizon, n_dates - 1)], np.datetime64("NaT", "D")
     )
     zeros = np.zeros(rows)
+
     return Dataset(
         X=X,
         feature_names=tuple(f"feature_{i}" for i in range(n_features)),

@@ -58,19 +58,20 @@ def test_the_table_has_every_parameter_with_its_default() -> None:
         "interval_level": PipelineParams().interval_level,
         **LSTMParams().model_dump(),
     }
+
     assert list(rows) == list(defaults)
     for name, text in rows.items():
         given = json.loads(text) if not isinstance(defaults[name], str) else text
         assert given == defaults[name], name
 
 
-def test_a_table_that_was_edited_by_hand_is_told() -> None:
+def test_a_table_that_was_edited_by_hand_is_detected() -> None:
     edited = re.sub(r"(?m)^\| `units` \| \d+ \|", "| `units` | 0 |", LSTM)
     assert edited != LSTM
     assert written(edited) == written(LSTM)
 
 
-def test_bounds_are_told_with_their_ends() -> None:
+def test_bounds_are_shown_with_their_ends() -> None:
     allowed = dict(re.findall(r"^\| `(\w+)` \| \S+ \| (.*?) \|", table(), re.MULTILINE))
     assert allowed["learning_rate"] == "0 < x ≤ 1"
     assert allowed["dropout"] == "0 ≤ x < 1"
@@ -94,7 +95,7 @@ def test_the_commands_are_understood(command: str) -> None:
     parse(*shlex.split(command)[1:])
 
 
-def test_there_are_commands_to_look_at() -> None:
+def test_the_documents_name_commands() -> None:
     assert any(" ingest --folder " in command for command in commands())
 
 

@@ -41,7 +41,9 @@ def predictor(store: Storage) -> Predictor:
 
 
 @pytest.mark.parametrize("model_type", ["rf", "lstm"])
-def test_its_live_versions_answer_and_are_not_degraded(store: Storage, model_type: str) -> None:
+def test_live_versions_of_an_earlier_store_answer_without_degraded(
+    store: Storage, model_type: str
+) -> None:
     answers = predictor(store)
     for ticker in TICKERS:
         answer = answers.predict(ticker, model_type)

@@ -87,6 +87,7 @@ def test_onnx_runtimes_telemetry_is_off_before_anything_can_import_it() -> None:
         [sys.executable, "-c", code], cwd=ROOT, env=bare, capture_output=True, text=True, check=True
     )
     assert said.stdout.split() == ["1", "False"]
+
     template = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
     assert (
         template["Globals"]["Function"]["Environment"]["Variables"]["ORT_DISABLE_TELEMETRY"] == "1"

@@ -105,5 +105,6 @@ for path in sorted(pathlib.Path("functions").glob("*/app.py")):
         capture_output=True,
         text=True,
     )
+
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) == len(list((ROOT / "functions").glob("*/app.py")))

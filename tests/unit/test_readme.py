@@ -82,10 +82,12 @@ with contextlib.suppress(OSError):
 """
     elsewhere = str(tmp_path / "elsewhere.db")
     found = recorded([sys.executable, "-c", code, elsewhere], tmp_path / "run")
+
     assert found.run.returncode == 0, found.run.stderr
     assert found.outside == ["home/note"]
     if found.names is None:
         pytest.skip("looking up names can be recorded on Linux with a C compiler only")
+
     assert found.names == {"telemetry.invalid", "192.0.2.1"}
     assert found.written is not None
     assert elsewhere in found.written

@@ -26,6 +26,7 @@ def test_moment(moment):
 
 def test_tests_that_depend_on_the_clock_stop_a_run_of_several_processes(tmp_path: Path) -> None:
     (tmp_path / "test_clock.py").write_text(CLOCK, encoding="utf-8")
+
     run = subprocess.run(
         [*PYTEST, "--numprocesses", "2", "test_clock.py"],
         cwd=tmp_path,

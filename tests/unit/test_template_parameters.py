@@ -22,6 +22,7 @@ def value_of(expression: Any, given: dict[str, str]) -> Any:
     ((function, argument),) = expression.items()
     if function == "Ref":
         return given[argument]
+
     values = [value_of(one, given) for one in argument]
     return {
         "Fn::Equals": lambda: values[0] == values[1],
@@ -113,6 +114,7 @@ def test_every_step_that_reads_quotes_or_the_table_has_that_scratch() -> None:
         "TrainRf",
         "TrainLstm",
     )
+
     assert sized == {
         f"{step}Function" for step in (*steps, "EvaluateModel", "RefitModel", "PublishServing")
     }

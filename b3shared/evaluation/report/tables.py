@@ -92,18 +92,26 @@ BACKTEST_HEADER = (
 
 def make_tables(metrics: Metrics) -> dict[str, Table | None]:
     """Make every table, by its name in the template; None for one that the model lacks."""
-    return {
+    of_actions: dict[str, Table | None] = {
         "probabilities": metrics_table(metrics, PROBABILITIES),
         "actions": metrics_table(metrics, ACTIONS),
         "differences": differences_table(metrics),
         "classes": classes_table(metrics),
         "parts": parts_table(metrics),
         "gaps": gaps_table(metrics),
+    }
+
+    of_returns: dict[str, Table | None] = {
         "returns": metrics_table(metrics, RETURNS),
         "prices": metrics_table(metrics, PRICES),
         "intervals": metrics_table(metrics, INTERVALS),
         "interval_gain": interval_gain_table(metrics),
         "interval_months": interval_months_table(metrics),
+    }
+
+    return {
+        **of_actions,
+        **of_returns,
         "backtest": backtest_table(metrics),
         "months": months_table(metrics),
         "training": training_table(metrics),

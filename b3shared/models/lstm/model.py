@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from b3shared.core.arrays import Array, FloatArray, IntArray
-from b3shared.core.errors import IncompatibleFeaturesError, SingleClassError, TooLittleHistoryError
+from b3shared.core.errors import IncompatibleFeaturesError, TooLittleHistoryError
 from b3shared.core.vocabulary import CLASSES
 from b3shared.dataset.table import Dataset
 from b3shared.models.base import Forecast, Model, TrainingSession, trained_on
@@ -24,7 +24,7 @@ from b3shared.models.lstm.export import (
 )
 from b3shared.models.lstm.importance import permutation_importance
 from b3shared.models.lstm.network import MultiTaskLSTM, training_device
-from b3shared.models.lstm.task import Task
+from b3shared.models.lstm.task import Task, check_classes
 from b3shared.models.lstm.training import Training
 from b3shared.models.lstm.windows import (
     Examples,
@@ -244,17 +244,9 @@ class LSTMModel(Model):
         return model
 
     def _examples(self, data: Dataset, rows: IntArray, part: str) -> Examples:
-        """Make the windows that end in the rows, checked; rows without one are left out."""
-        covered = rows[self.covers(data, rows)]
-        if not len(covered):
-            raise TooLittleHistoryError(
-                f"none of the {len(rows)} {part} rows ends a window of lookback = {self.lookback} "
-                f"rows of its ticker, one at most max_gap = {self.max_gap} sessions after the "
-                "other",
-                rows=len(rows),
-                needed=self.lookback,
-            )
-        return Examples.from_rows(data, covered, self.lookback, self.params.horizon)
+        return Examples.from_part(
+            data, rows, part, self.lookback, self.max_gap, self.params.horizon
+        )
 
     def _scale_of(self, data: Dataset, examples: Examples, scaled: FloatArray) -> ReturnScale:
         rows, params = examples.rows, self.params
@@ -269,13 +261,7 @@ class LSTMModel(Model):
     def _trained(self, data: Dataset, task: Task, session: TrainingSession) -> Training:
         """Train a new network on the task, and set all that follows from its windows."""
         learn = task.train
-        classes = np.unique(learn.labels)
-
-        if len(classes) < 2:
-            raise SingleClassError(
-                f"training needs two classes at least, got {len(learn)} labels "
-                f"{CLASSES[classes[0]]!r}"
-            )
+        check_classes(learn)
         units = self.chosen["units"] if task.rates else self.lstm.units
 
         with torch.random.fork_rng(devices=[]):

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from b3shared.core.errors import SingleClassError
+from b3shared.core.vocabulary import CLASSES
 from b3shared.models.lstm.windows import Examples
 
 
@@ -24,6 +27,20 @@ class Task:
     train: Examples
     stop: Examples | None = None
     rates: tuple[float, ...] = ()
+
+
+def check_classes(examples: Examples) -> None:
+    """Check that there are two classes at least to train on.
+
+    Raises:
+        SingleClassError: There is one.
+    """
+    classes = np.unique(examples.labels)
+    if len(classes) < 2:
+        raise SingleClassError(
+            f"training needs two classes at least, got {len(examples)} labels "
+            f"{CLASSES[classes[0]]!r}"
+        )
 
 
 def targets(examples: Examples, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -275,13 +275,9 @@ class Training:
         """Tell the progress, with the figures of the newest finished epoch."""
         state = self.state
         newest = state.history[-1] if state.history else {}
-        counts = {
-            "epoch": state.epoch,
-            "epochs": self._epochs,
-            "done": state.epoch,
-            "total": self._epochs,
-        }
-        return {"phase": self.task.phase, **newest, **counts, "slice": state.slices}
+        counts = {"epoch": state.epoch, "epochs": self._epochs}
+        done = {"done": state.epoch, "total": self._epochs, "slice": state.slices}
+        return {"phase": self.task.phase, **newest, **counts, **done}
 
     def _about(self) -> str:
         parts = [self.task.train] + ([self.task.stop] if self.task.stop is not None else [])

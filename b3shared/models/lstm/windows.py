@@ -130,6 +130,34 @@ class Examples:
             check_finite(data.X[chunk], data.feature_names)
         return cls(windows, rows, labels.astype(np.int64), returns.astype(np.float32))
 
+    @classmethod
+    def from_part(
+        cls, data: Dataset, rows: IntArray, part: str, lookback: int, max_gap: int, horizon: int
+    ) -> Self:
+        """Make the windows of one part of a split; rows without a complete window are left out.
+
+        Args:
+            data: the table.
+            rows: indices of the part.
+            part: its name, for the error.
+            lookback: rows of a window.
+            max_gap: sessions, see :func:`unbroken`.
+            horizon: sessions from the close of t to the outcome.
+
+        Raises:
+            TooLittleHistoryError: No row ends a complete window.
+            InvalidQuotesError: As :meth:`from_rows`.
+        """
+        covered = rows[complete(data, rows, lookback, max_gap)]
+        if not len(covered):
+            raise TooLittleHistoryError(
+                f"none of the {len(rows)} {part} rows ends a window of lookback = {lookback} "
+                f"rows of its ticker, one at most max_gap = {max_gap} sessions after the other",
+                rows=len(rows),
+                needed=lookback,
+            )
+        return cls.from_rows(data, covered, lookback, horizon)
+
 
 def stop_and_calibrate(data: Dataset, later: Examples, horizon: int) -> tuple[Examples, Examples]:
     """Split the validation windows by date: stop on the earlier half, calibrate on the later.

@@ -53,6 +53,8 @@ class Ingested:
         cls, name: str, report: CotahistReport, changes: dict[int, YearChange], *, changed: bool
     ) -> "Ingested":
         """Make the result from the report of a file and its changes by year."""
+        rejected_lines = tuple(number for number, _ in report.rejected[:REJECTED_SHOWN])
+
         return cls(
             name=name,
             sha256=report.sha256,
@@ -60,7 +62,7 @@ class Ingested:
             last_session=str(report.last_session),
             rows=report.cash_records,
             rejected=len(report.rejected),
-            rejected_lines=tuple(number for number, _ in report.rejected[:REJECTED_SHOWN]),
+            rejected_lines=rejected_lines,
             duplicates=report.duplicates,
             years=tuple(changes[year] for year in sorted(changes)),
             changed=changed,

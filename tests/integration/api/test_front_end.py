@@ -17,7 +17,7 @@ from infra.local import LocalStack
 
 
 @pytest.mark.parametrize("base", ["", "/api/b3"])
-def test_the_references_front_end_gets_its_list_and_its_prediction(
+def test_the_front_end_of_the_reference_gets_assets_and_a_prediction(
     served: LocalStack, base: str
 ) -> None:
     page = requests.get(
@@ -78,7 +78,7 @@ def test_an_unknown_route_is_answered_in_the_form_of_every_error(
     }
 
 
-def test_the_answer_over_http_is_the_registered_model_s(served: LocalStack) -> None:
+def test_the_answer_over_http_equals_that_of_the_registered_model(served: LocalStack) -> None:
     answer = requests.post(
         f"{served.api_url}/api/b3/predict", json={"ticker": "VALE3"}, timeout=30
     ).json()

@@ -1,3 +1,5 @@
+"""The small test template, deployed once for all tests of this folder."""
+
 import contextlib
 import json
 from collections.abc import Callable, Iterator

@@ -66,7 +66,9 @@ def test_moto_is_of_the_version_that_the_patches_were_written_for() -> None:
 
 
 class TestStateMachine:
-    def test_it_loops_while_training_is_partial(self, small_stack: LocalStack, name: str) -> None:
+    def test_training_is_called_again_while_it_is_partial(
+        self, small_stack: LocalStack, name: str
+    ) -> None:
         state = run(small_stack, run=name, fail_times=0, rounds=3)
         assert state["status"] == "SUCCEEDED"
         assert json.loads(state["output"])["trained"] == {"status": "complete", "round": 3}
@@ -116,7 +118,7 @@ class TestStateMachine:
             machine.start_execution(stateMachineArn=arn, name=name, input=given)
 
     @pytest.mark.parametrize("inputs", [1, 8], ids=["same-input", "other-inputs"])
-    def test_racing_starts_of_a_name_start_one_execution(
+    def test_simultaneous_starts_of_a_name_start_one_execution(
         self, small_stack: LocalStack, name: str, inputs: int
     ) -> None:
         machine, arn = small_stack.client("stepfunctions"), small_stack.outputs["PipelineArn"]
@@ -165,7 +167,9 @@ class TestStateMachine:
         boto_client.boto_client_for(region="sa-east-1", service="lambda")
         assert asked == ["lambda"]
 
-    def test_ten_executions_at_a_time_do_not_meet(self, small_stack: LocalStack, name: str) -> None:
+    def test_ten_simultaneous_executions_do_not_affect_each_other(
+        self, small_stack: LocalStack, name: str
+    ) -> None:
         machine, arn = small_stack.client("stepfunctions"), small_stack.outputs["PipelineArn"]
         given = [
             json.dumps({"run": f"{name}-{n}", "fail_times": 0, "rounds": 1}) for n in range(10)
@@ -200,7 +204,7 @@ class TestBucket:
             s3.put_object(Bucket=bucket, Key=name, Body=b"3", IfMatch=stale)
         assert s3.get_object(Bucket=bucket, Key=name)["Body"].read() == b"2"
 
-    def test_it_has_the_properties_that_the_template_gives_it(
+    def test_the_bucket_has_the_properties_that_the_template_gives_it(
         self, small_stack: LocalStack, bucket: str
     ) -> None:
         s3 = small_stack.client("s3")
@@ -224,7 +228,7 @@ class TestBucket:
         assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
         assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
 
-    def test_its_tls_only_policy_does_not_lock_it(
+    def test_a_tls_only_policy_does_not_lock_the_local_bucket(
         self, small_stack: LocalStack, bucket: str, name: str
     ) -> None:
         s3 = small_stack.client("s3")
@@ -315,7 +319,7 @@ class TestTemplate:
             small_stack.resources["Alerts"]
         ]
 
-    def test_an_image_function_is_one(self, small_stack: LocalStack) -> None:
+    def test_an_image_function_has_the_package_type_image(self, small_stack: LocalStack) -> None:
         name = small_stack.resources["TrainFunction"]
         assert (
             small_stack.client("lambda").get_function_configuration(FunctionName=name)[

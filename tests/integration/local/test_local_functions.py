@@ -41,7 +41,7 @@ def test_concurrent_calls_run_in_workers_of_their_own(
     )
 
 
-def test_the_environment_is_lambdas_and_nothing_of_the_users_account(
+def test_functions_see_lambdas_environment_and_nothing_of_the_users_account(
     small_stack: LocalStack,
 ) -> None:
     answer = small_stack.invoke("BehaveFunction", {"do": "environment"})
@@ -66,7 +66,7 @@ def test_the_environment_is_lambdas_and_nothing_of_the_users_account(
     assert root in answer["path"]
 
 
-def test_the_context_is_lambdas(small_stack: LocalStack) -> None:
+def test_the_context_has_the_fields_of_lambdas(small_stack: LocalStack) -> None:
     context = small_stack.invoke("BehaveFunction", {"do": "context"})
     assert context["function_name"] == small_stack.resources["BehaveFunction"]
     assert context["memory"] == "128"
@@ -85,7 +85,7 @@ def test_an_exception_is_reported_with_its_class_and_its_output_is_logged(
         small_stack.invoke("BehaveFunction", {"do": "raise"})
 
 
-def test_a_timeout_is_lambdas_and_takes_the_workers_children_along(
+def test_a_timeout_is_reported_as_lambda_does_and_ends_the_workers_children(
     small_stack: LocalStack, failure: Failure
 ) -> None:
     kind, message = failure(do="hang_with_child")
@@ -115,7 +115,7 @@ def test_a_crash_is_reported_as_lambda_does(
 
 
 @pytest.mark.parametrize("do", ["allocate", "allocate_in_child"])
-def test_memory_above_the_functions_size_kills_it(
+def test_a_function_that_exceeds_its_memory_is_killed(
     small_stack: LocalStack, failure: Failure, do: str
 ) -> None:
     kind, message = failure(do=do, megabytes=200)
@@ -126,7 +126,7 @@ def test_memory_above_the_functions_size_kills_it(
     assert "Runtime.OutOfMemory" in small_stack.logs("BehaveFunction", 4)
 
 
-def test_memory_within_the_functions_size_is_left_alone(small_stack: LocalStack) -> None:
+def test_a_function_within_its_memory_is_left_alone(small_stack: LocalStack) -> None:
     assert (
         small_stack.invoke("BehaveFunction", {"do": "allocate", "megabytes": 40, "seconds": 1})
         == 40
@@ -208,7 +208,7 @@ def test_an_asynchronous_call_answers_at_once_and_is_tried_three_times(
     assert count() == made
 
 
-def test_temporary_files_are_the_workers_own_and_go_with_it(
+def test_temporary_files_belong_to_one_worker_and_are_removed_with_it(
     small_stack: LocalStack, failure: Failure
 ) -> None:
     scratch = Path(small_stack.invoke("BehaveFunction", {"do": "write"}))
@@ -237,5 +237,5 @@ def test_an_alias_leads_to_a_published_version(small_stack: LocalStack) -> None:
     assert json.loads(answer["Payload"].read())["statusCode"] == 200
 
 
-def test_secrets_are_there(small_stack: LocalStack) -> None:
+def test_functions_can_read_their_secrets(small_stack: LocalStack) -> None:
     assert small_stack.invoke("BehaveFunction", {"do": "secret"}) == {"token": "secret"}

@@ -111,7 +111,7 @@ def test_a_greedy_route_takes_the_rest_of_the_path_with_any_method(url: str) -> 
     assert event["pathParameters"] == {"proxy": "a/b.txt"}
 
 
-def test_a_dot_in_a_route_is_a_dot(url: str) -> None:
+def test_a_dot_in_a_route_matches_only_a_dot(url: str) -> None:
     assert requests.get(f"{url}/swagger/swagger.yml", timeout=30).status_code == 200
     assert requests.get(f"{url}/swagger/swagger_yml", timeout=30).status_code == 404
 
@@ -159,7 +159,7 @@ def test_a_chunked_body_arrives_whole(url: str) -> None:
     assert event["body"] == "one two"
 
 
-def test_status_headers_cookies_and_binary_bodies_go_back(url: str) -> None:
+def test_status_headers_cookies_and_binary_bodies_reach_the_caller(url: str) -> None:
     wanted = {
         "statusCode": 201,
         "headers": {"Content-Type": "image/png", "X-Number": 7},
@@ -178,7 +178,9 @@ def test_status_headers_cookies_and_binary_bodies_go_back(url: str) -> None:
     [({"a": 1}, b'{"a": 1}'), ("text", b"text"), (None, b"null")],
     ids=["object", "text", "null"],
 )
-def test_an_answer_without_a_status_is_the_body(url: str, payload: Any, body: bytes) -> None:
+def test_an_answer_without_a_status_is_sent_as_the_body(
+    url: str, payload: Any, body: bytes
+) -> None:
     response = answer(url, answer=payload)
     assert (response.status_code, response.content, response.headers["content-type"]) == (
         200,
@@ -196,7 +198,7 @@ def test_an_answer_without_a_status_is_the_body(url: str, payload: Any, body: by
     ],
     ids=["exception", "status", "body"],
 )
-def test_a_function_that_fails_is_a_500_that_tells_nothing(
+def test_a_failing_function_is_answered_by_a_500_without_details(
     url: str, wanted: dict[str, Any]
 ) -> None:
     response = answer(url, **wanted)
@@ -236,7 +238,7 @@ def test_an_event_above_lambdas_six_megabytes_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize("server", ["api_url", "aws_url"])
-def test_a_caller_that_asks_before_it_sends_is_told_to_continue_at_once(
+def test_a_caller_that_expects_100_continue_gets_it_at_once(
     small_stack: LocalStack, server: str
 ) -> None:
     host, port = getattr(small_stack, server).removeprefix("http://").split(":")
@@ -251,7 +253,7 @@ def test_a_caller_that_asks_before_it_sends_is_told_to_continue_at_once(
         assert b"HTTP/1.1 " in raw.recv(1000)
 
 
-def test_a_request_that_is_not_http_is_a_400(url: str) -> None:
+def test_a_request_that_is_not_http_is_answered_by_a_400(url: str) -> None:
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as raw:
         raw.sendall(b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n")
@@ -344,7 +346,7 @@ def gateway_without_stack(
     return f"http://127.0.0.1:{server.server_port}/slow"
 
 
-def test_an_integration_beyond_the_limit_is_a_503() -> None:
+def test_an_integration_slower_than_the_limit_is_answered_by_a_503() -> None:
     released = threading.Event()
     response = requests.get(gateway_without_stack(0.2, threading.Event(), released), timeout=30)
     released.set()
@@ -366,7 +368,7 @@ def test_an_integration_within_the_limit_or_without_one_is_waited_for(
         assert response.result().text == "done"
 
 
-def test_the_most_specific_route_comes_first() -> None:
+def test_the_most_specific_route_wins() -> None:
     uri = {"x-amazon-apigateway-integration": {"uri": "path/functions/arn/invocations"}}
     paths = ["/$default", "/{proxy+}", "/a/{b}", "/a/b", "/a/{proxy+}"]
     body = {

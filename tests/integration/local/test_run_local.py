@@ -1,4 +1,4 @@
-"""``make run`` on the command line: what it hands to the stack and what it says of it."""
+"""``make run`` on the command line: the parameters that it gives the stack, and its report."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from b3shared.pipeline.export_run import EVALUATIONS, REQUESTS
 from infra.run_local import export_status, warehouse_of
 
 
-def test_a_warehouse_of_the_environment_is_written_and_told(tmp_path: Path) -> None:
+def test_a_warehouse_of_the_environment_is_written_and_reported(tmp_path: Path) -> None:
     words = [
         f"{name}={','.join(value) if isinstance(value, list) else value}"
         for name, value in SMALL.items()
@@ -60,13 +60,13 @@ def test_a_warehouse_of_the_environment_is_written_and_told(tmp_path: Path) -> N
     ],
     ids=["none", "MotherDuck", "absolute", "relative"],
 )
-def test_the_template_is_given_the_warehouse_as_a_place_that_is_the_same_everywhere(
+def test_the_template_gets_a_file_of_the_warehouse_as_an_absolute_path(
     told: str, parameter: str
 ) -> None:
     assert warehouse_of(replace(Settings(), warehouse=told)) == parameter
 
 
-def test_an_export_that_failed_is_told_with_its_reason() -> None:
+def test_a_failed_export_is_reported_with_its_reason() -> None:
     cause = json.dumps(
         {"errorMessage": "/x/b3.duckdb cannot be opened", "errorType": "SourceUnavailableError"}
     )

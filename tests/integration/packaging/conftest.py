@@ -1,3 +1,5 @@
+"""The functions as ``make build`` makes them, and an interpreter to run them in."""
+
 import platform
 import shutil
 import subprocess
@@ -38,6 +40,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Isolated:
     python = next(filter(runs_runtime, filter(None, known)), None)
     if python is None:
         pytest.skip(f"the layers' wheels are for Python {RUNTIME}; there is none here")
+
     bytecode = tmp_path_factory.mktemp("bytecode")
     bytecode.chmod(0o777)  # the sandbox's user is nobody
     return Isolated(python, tmp_path_factory.mktemp("isolated"), bytecode)

@@ -60,7 +60,7 @@ def test_the_image_is_built_where_there_is_an_engine_and_left_out_where_there_is
         assert engine_answers()
 
 
-def test_no_function_is_above_the_bar(built: dict[str, Packaged]) -> None:
+def test_no_function_exceeds_the_size_limit(built: dict[str, Packaged]) -> None:
     assert all(function.size <= BAR for function in built.values()), table(list(built.values()))
 
 
@@ -132,7 +132,7 @@ def test_a_function_starts_with_its_folder_and_layers_only(
     ]
 
 
-def test_every_step_has_a_function_that_was_tried(built: dict[str, Packaged]) -> None:
+def test_every_step_is_performed_by_a_built_function(built: dict[str, Packaged]) -> None:
     steps = {step for function in built.values() for step in steps_of(function)}
     assert steps == set(Step)
 
@@ -149,7 +149,7 @@ print([name for name in ("moto", "pandas", "sklearn", "pytest", "click") if find
     assert isolated.run(built["TrainRfFunction"], code).strip() == "['sklearn']"
 
 
-def test_bytecode_is_taken_as_it_is_and_names_no_folder_of_this_machine(
+def test_bytecode_is_unchecked_and_names_no_folder_of_this_machine(
     built: dict[str, Packaged], isolated: Isolated
 ) -> None:
     cached = "b3shared.params.run.__cached__"

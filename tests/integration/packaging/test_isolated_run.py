@@ -68,6 +68,7 @@ def _client(service: str, endpoint: str) -> Any:
 def cloud(isolated: Isolated) -> Iterator[Cloud]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+
     try:
         endpoint = "http://{}:{}".format(*server.get_host_and_port())
         with pytest.MonkeyPatch.context() as shell:  # for the storage of this process
@@ -96,6 +97,7 @@ def _filled(isolated: Isolated, endpoint: str) -> Cloud:
     machine = _client("stepfunctions", endpoint).create_state_machine(
         name="pipeline", definition=definition, roleArn=role
     )
+
     run = Run.create(S3Storage(BUCKET), RUN_ID, PipelineParams.from_values(SMALL))
     arn = machine["stateMachineArn"]
     where = {
@@ -167,6 +169,7 @@ with threads():
     RandomForestClassifier(n_estimators=2, n_jobs=2).fit(X, X[:, 0] > 0)
 print("grown")
 """
+
     assert isolated.run(built["TrainRfFunction"], code).strip().endswith("grown")
 
 
@@ -244,6 +247,7 @@ def _ask(
         "isBase64Encoded": False,
     }
     answer = cloud.isolated.invoke(function, event)
+
     assert answer["statusCode"] == 200, answer
     return json.loads(answer["body"])
 

@@ -85,6 +85,7 @@ class Kit:
             str(event),
         )
         answers = [line for line in done.stdout.splitlines() if line.startswith("{")]
+
         assert answers, done.stdout + done.stderr[-4000:]
         return json.loads(answers[-1]), done.stderr
 
@@ -95,6 +96,7 @@ def kit(built: dict[str, Packaged]) -> Kit:
     needed = pytest.fail if os.environ.get("SAM_LOCAL") == "1" else pytest.skip
     if not KIT_ENV.exists():
         needed("no podman with Lambda's base images here (see layers/README.md)")
+
     shell = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     asked = subprocess.run(
         ["bash", "-c", f". {KIT_ENV}; env -0"],
@@ -128,6 +130,7 @@ def gateway(kit: Kit) -> Iterator[str]:
     before = set(kit.podman("images", "--quiet").split())
     # the network's interface is there only while a container is
     holder = kit.podman("run", "--detach", "--rm", "--entrypoint", "sleep", IMAGE, "600")
+
     try:
         yield str(
             json.loads(kit.podman("network", "inspect", "podman"))[0]["subnets"][0]["gateway"]
@@ -146,6 +149,7 @@ def endpoint(gateway: str) -> Iterator[str]:
     server = ThreadedMotoServer(ip_address=gateway, port=0, verbose=False)
     server.start()
     address = "http://{}:{}".format(*server.get_host_and_port())
+
     try:
         with pytest.MonkeyPatch.context() as shell:
             shell.delenv("AWS_PROFILE", raising=False)
@@ -194,6 +198,7 @@ def test_load_data_works_in_a_container(kit: Kit, endpoint: str, tmp_path: Path)
     )
     answer, logged = kit.invoke(template(endpoint, tmp_path), "LoadDataFunction", EVENT)
     assert answer.get("status") == "done", logged[-4000:]
+
     record = run.record(Step.LOAD_DATA)
     assert record is not None
     assert answer["seconds"] == record.seconds
@@ -208,6 +213,7 @@ def trainer(kit: Kit, gateway: str, tmp_path_factory: pytest.TempPathFactory) ->
         pytest.skip(
             "set SAM_LOCAL_TORCH=cpu, or empty for the locked PyTorch, to build the trainer's image"
         )
+
     folder = tmp_path_factory.mktemp("image")
     document = (ROOT / "template.yaml").read_text(encoding="utf-8")
     changed = re.sub(r"TORCH_BACKEND: \w+", f'TORCH_BACKEND: "{backend}"', document)
@@ -247,6 +253,7 @@ def test_the_image_trains_in_slices_as_any_user_and_writes_only_to_tmp(
     )
     assert first.get("status") == "partial", logged[-4000:]
     assert first["progress"]["epochs"] == 15
+
     image = yaml_parse((trainer / "template.yaml").read_text(encoding="utf-8"))["Resources"][
         "TrainLstmFunction"
     ]
@@ -274,6 +281,7 @@ def test_the_image_trains_in_slices_as_any_user_and_writes_only_to_tmp(
     ).splitlines()
     assert "user 12345 writes ['/tmp']" in said
     assert json.loads(said[-1])["status"] == "done"
+
     record = network.record(Step.TRAIN_MODEL)
     assert record is not None
     assert {"b3_lstm_mtl.pt", "model.onnx", "model.json"} <= set(record.artifacts)

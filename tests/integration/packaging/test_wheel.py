@@ -152,6 +152,7 @@ print(b3shared.__file__)
     quotes = str(ROOT / "data" / "quotes.parquet")
     done = installed.run("python", "-W", "ignore", "-c", code, quotes)
     assert done.returncode == 0, done.stderr
+
     *answers, file = done.stdout.splitlines()
     assert [answer.split()[0] for answer in answers] == ["rf", "lstm"]
     assert Path(file).is_relative_to(installed.environment)
@@ -165,7 +166,7 @@ def test_a_run_without_the_extra_names_it(installed: Installed) -> None:
     assert not (installed.work / "new").exists()
 
 
-def test_default_quotes_that_are_absent_are_told_with_what_to_name(installed: Installed) -> None:
+def test_absent_default_quotes_are_an_error_that_says_what_to_give(installed: Installed) -> None:
     refused = installed.run("b3", "lake", "--storage", "new")
     assert refused.returncode == 2
     assert refused.stderr.startswith("SOURCE_UNAVAILABLE: an installed package has no quotes")

@@ -119,7 +119,7 @@ def test_a_failure_that_cannot_be_recorded_is_notified_all_the_same(faulty, noti
     assert "nobody-s" in notified("nobody-s")[0]["Message"]
 
 
-def test_an_error_that_cannot_pass_is_not_retried(waiting, faulty, notified):
+def test_a_permanent_error_is_not_retried(waiting, faulty, notified):
     api = faulty.api
     assert api.refused("load-data", {"run_id": "hopeless", "tickers": ["ZZZZ9"]})[0] == 422
     assert retries(faulty, "hopeless.load_data.1") == 1

@@ -29,7 +29,7 @@ def test_the_fields_that_the_reference_client_prints_are_there(script):
     assert script["save"]["model_path"].endswith("/b3_model_step_by_step.joblib")
 
 
-def test_what_the_answers_name_is_there(script, storage):
+def test_every_file_that_the_answers_name_exists(script, storage):
     paths = [script["save"]["model_path"], *script["evaluate"]["plot_paths"].values()]
     assert all(storage.exists(path.removeprefix(f"{storage.url}/")) for path in paths)
 

@@ -108,7 +108,7 @@ def test_an_unknown_route_is_not_found(api):
     assert error_of(api.get("load-data"))[:2] == (404, "UNKNOWN_ROUTE")
 
 
-def test_filters_that_no_quote_passes_are_the_callers_fault(api):
+def test_filters_that_no_quote_passes_are_a_client_error(api):
     status, code, message = api.refused(
         "load-data", {"run_id": "no-such-ticker", "tickers": ["ZZZZ9"]}
     )
@@ -120,7 +120,7 @@ def test_filters_that_no_quote_passes_are_the_callers_fault(api):
 
 
 @pytest.mark.parametrize("key", ["inputs/not-there.parquet", "../outside"])
-def test_missing_data_of_the_users_own_is_the_callers_fault(api, key):
+def test_missing_user_data_is_a_client_error(api, key):
     status, code, message = api.refused("load-data", {"input_key": key})
     assert (status, code) in ((404, "ARTIFACT_NOT_FOUND"), (422, "INVALID_PARAMETER"))
     assert key in message

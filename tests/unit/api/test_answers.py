@@ -55,7 +55,7 @@ def state(run, running=()):
     return checked(status_answer(run, list(running)))[1]
 
 
-def test_progress_counts_the_steps_that_hold(run, finish_until):
+def test_progress_counts_the_steps_that_are_done(run, finish_until):
     assert state(run)["progress"] == 0
     finish_until(run, Step.SPLIT_DATA)
     assert state(run)["progress"] == 0.375

@@ -1,4 +1,4 @@
-"""The control API without HTTP, on a folder and a state machine that is a dict."""
+"""The control API without HTTP, on a folder and a state machine in memory."""
 
 import time
 
@@ -61,7 +61,7 @@ def test_without_a_current_run_a_step_names_what_to_call_first(control, step):
 
 
 @pytest.mark.parametrize("done", range(1, 5))
-def test_a_step_too_early_names_the_first_that_is_missing(control, run, finish_until, done):
+def test_a_step_called_too_early_names_the_first_missing_step(control, run, finish_until, done):
     finish_until(run, ORDER[done - 1])
     for step in ORDER[done + 1 :]:
         with pytest.raises(StepNotReadyError) as caught:
@@ -97,7 +97,7 @@ def test_an_existing_runs_load_changes_what_load_owns(control):
         control.step(Step.LOAD_DATA, {"run_id": "a", "horizon": 5})
 
 
-def test_a_call_that_waits_no_second_is_answered_at_once(idle):
+def test_a_call_that_waits_zero_seconds_is_answered_at_once(idle):
     started = time.monotonic()
     status, body = idle.step(Step.LOAD_DATA, {"run_id": "a", "wait_seconds": 0})
     assert time.monotonic() - started < 2
@@ -119,7 +119,7 @@ def test_a_call_waits_for_the_step_before_and_then_goes_on(idle, run, tmp_path, 
     idle.machine.work = lambda given: (finish(run, Step.PREPROCESS_DATA, tmp_path), "SUCCEEDED")[1]
 
     def running():
-        """What runs when it is asked for the first time has ended when it is asked for again."""
+        """Executions that run when first listed and have ended when listed again."""
         found = list(FakeMachine.running(idle.machine))
         if found:
             finish(run, Step.LOAD_DATA, tmp_path)
@@ -139,7 +139,7 @@ def test_a_call_that_waits_in_vain_for_the_step_before_starts_nothing(idle, run)
 
 
 @pytest.mark.parametrize("seconds", ["5", None, -1, float("nan"), True, [1]])
-def test_patience_is_a_number_of_seconds(control, seconds):
+def test_a_call_with_an_invalid_wait_is_refused(control, seconds):
     with pytest.raises(InvalidParameterError, match="wait_seconds"):
         control.step(Step.LOAD_DATA, {"wait_seconds": seconds})
 
@@ -213,7 +213,7 @@ def test_an_idempotency_key_names_one_run(control, storage, call):
     assert len(list_runs(storage)) == 2
 
 
-def test_one_run_too_many_is_refused_and_does_not_become_the_current_one(idle, storage):
+def test_a_run_above_the_limit_is_refused_and_does_not_become_the_current_one(idle, storage):
     idle.complete_pipeline({"run_id": "a"})
     idle.complete_pipeline({"run_id": "b"})
     for call in (idle.complete_pipeline, lambda body: idle.step(Step.LOAD_DATA, body)):
@@ -223,7 +223,7 @@ def test_one_run_too_many_is_refused_and_does_not_become_the_current_one(idle, s
 
 
 @pytest.mark.parametrize("name", ["lstm", "lstm_mtl"])
-def test_the_lstm_is_trained_as_the_forest_is(control, storage, name):
+def test_the_lstm_can_be_trained_by_either_of_its_names(control, storage, name):
     control.complete_pipeline({"run_id": "a", "model_type": name})
     assert Run.open(storage, "a").params.model_type == "lstm"
     for step in ORDER[:3]:

@@ -55,6 +55,6 @@ def test_a_body_that_is_not_json_is_refused_with_the_reason(text: str, reason: s
     assert caught.value.message.startswith(f"body: not JSON ({reason}")
 
 
-def test_as_many_levels_as_are_allowed_are_read() -> None:
+def test_json_nested_up_to_the_limit_is_read() -> None:
     assert json_of("[" * MAX_DEPTH + "1" + "]" * MAX_DEPTH)
     assert json_of("9" * 4300) == int("9" * 4300)

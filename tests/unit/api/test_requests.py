@@ -51,6 +51,7 @@ def test_run_data_and_parameters_are_told_apart():
         "lr": 0.1,
     }
     request = LoadDataRequest.model_validate(body)
+
     assert (request.run_id, request.input_key, request.wait_seconds) == ("a", "inputs/x", 3)
     assert request.parameters == {
         "horizon": 5,
@@ -122,12 +123,12 @@ def test_another_steps_parameter_is_accepted_if_it_changes_nothing(run, body):
         ({"rf": 5}, "rf must be the model's parameters by name, got 5"),
     ],
 )
-def test_what_is_not_the_steps_own_is_refused_by_name(run, body, word):
+def test_parameters_of_other_steps_are_refused_by_name(run, body, word):
     with pytest.raises(InvalidParameterError, match=word):
         own_params(run, Step.SPLIT_DATA, parameters(body))
 
 
-def test_unchanged_means_what_the_run_last_used_not_the_default(run, finish_until, tmp_path):
+def test_a_parameter_is_unchanged_if_it_equals_what_the_run_last_used(run, finish_until, tmp_path):
     finish_until(run, Step.LOAD_DATA)
     finish(run, Step.PREPROCESS_DATA, tmp_path, {"horizon": 5})
     assert own_params(run, Step.SPLIT_DATA, {"horizon": 5}) == {}
@@ -143,7 +144,7 @@ def test_a_resumed_run_keeps_the_parameters_that_the_caller_does_not_give(storag
     )
 
 
-def test_a_key_gives_always_the_same_valid_run_id():
+def test_an_idempotency_key_always_gives_the_same_valid_run_id():
     ids = {run_id_of(key) for key in ("a", "a", "b", "é" * 500)}
     assert len(ids) == 3
     assert all(len(run_id) <= 48 for run_id in ids)
@@ -154,7 +155,7 @@ def test_a_key_gives_always_the_same_valid_run_id():
 @given(
     body=st.dictionaries(st.sampled_from(NAMES), JSON, max_size=3), step=st.sampled_from(list(Step))
 )
-def test_any_body_gives_overrides_or_an_error_of_ours(run, body, step):
+def test_any_body_gives_overrides_or_a_known_error(run, body, step):
     try:
         params = parameters(body)
         overrides = own_params(run, step, params)

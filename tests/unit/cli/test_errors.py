@@ -68,12 +68,14 @@ def test_a_run_is_written_to_the_warehouse_and_the_rows_are_counted(tmp_path: Pa
         *WORDS,
         B3_WAREHOUSE=str(warehouse),
     )
+
     assert said.returncode == 0, said.stderr
     assert f"warehouse {warehouse}: 2 rows of {EVALUATIONS}, 1 row of {REQUESTS}\n" in said.stdout
     assert rows(warehouse, f"SELECT dataset_type FROM {EVALUATIONS} ORDER BY 1") == [
         ("test",),
         ("validation",),
     ]
+
     ((endpoint, status, response),) = rows(
         warehouse, f"SELECT endpoint, status, response_payload FROM {REQUESTS}"
     )
@@ -131,7 +133,7 @@ def test_missing_credentials_name_the_storage(tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_that_may_not_be_read_is_not_called_empty(
+def test_an_unreadable_folder_is_not_reported_as_empty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def denied(path: Path) -> list[str]:  # nothing is denied to root
@@ -142,7 +144,7 @@ def test_a_folder_that_may_not_be_read_is_not_called_empty(
     assert capsys.readouterr().err == f"SYSTEM_ERROR: {tmp_path}: Permission denied\n"
 
 
-def test_ctrl_c_is_one_word_and_the_exit_status_of_a_shell(tmp_path: Path) -> None:
+def test_ctrl_c_prints_one_word_and_exits_as_in_a_shell(tmp_path: Path) -> None:
     command = [*COMMAND, "--storage", str(tmp_path), "run", "--run-id", "stopped", "n_iter=50"]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

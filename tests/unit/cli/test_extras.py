@@ -68,11 +68,11 @@ def test_a_run_of_the_network_asks_for_its_extra(monkeypatch: pytest.MonkeyPatch
     assert (refused.returncode, refused.stderr) == (2, line)
 
 
-def test_a_module_that_is_missed_later_is_named_too() -> None:
+def test_a_module_found_missing_later_is_named_too() -> None:
     late = ModuleNotFoundError("No module named 'skl2onnx.common'", name="skl2onnx.common")
     line = "MISSING_PACKAGE: skl2onnx is not installed: pip install 'b3-asset-predict[train]'"
     assert describe(late, ()) == line
 
 
-def test_a_module_of_no_extra_is_a_fault_of_the_program() -> None:
+def test_a_missing_module_of_no_extra_is_a_fault_of_the_program() -> None:
     assert describe(ModuleNotFoundError("No module named 'x'", name="x"), ()) is None

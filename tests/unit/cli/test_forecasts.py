@@ -15,6 +15,7 @@ def served(ticker: str, **more: object) -> dict[str, object]:
         "probabilities": [0.5, 0.3, 0.2],
         "data_age_sessions": 1,
     }
+
     return (
         row
         | {"last_price": 37.2, "as_of": "2023-12-28"}
@@ -38,6 +39,7 @@ def test_expected_price_and_interval_follow_the_close() -> None:
             "skill": "weak",
         }
     ).split("\n")
+
     assert table[0].split() == [
         "ticker",
         "action",

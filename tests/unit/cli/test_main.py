@@ -12,7 +12,7 @@ import b3shared
 from b3shared.cli.main import COMMANDS
 
 
-def test_words_may_stand_on_all_sides_of_an_option() -> None:
+def test_arguments_may_stand_before_and_after_options() -> None:
     words = ["horizon=5", "--run-id", "x", "n_jobs=1", "--report", "r", "period=3y"]
     values = parse("run", *words)
     assert values["words"] == ("horizon=5", "n_jobs=1", "period=3y")

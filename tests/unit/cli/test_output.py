@@ -29,6 +29,7 @@ def test_preprocessing_lists_how_many_rows_were_left_out_and_why() -> None:
             }
         )
     )
+
     assert said == (
         "1,200 labelled rows, 30 features; buy 25%, hold 50%, sell 25%; "
         "left out: 59 median turnover not known, 19,500 illiquid, 252 incomplete features"
@@ -45,6 +46,7 @@ def test_a_hole_in_a_column_is_a_note_with_the_count_and_the_column() -> None:
     }
     bare = finding | {"kind": "unknown_session", "rows": 2, "examples": []}
     notes = output.quote_notes({"missing_columns": ["avg"], "findings": [finding, bare]})
+
     assert list(notes) == [
         "the source has no avg",
         "19500 x missing_value (kept), such as PETR4 2022-01-03: no volume",

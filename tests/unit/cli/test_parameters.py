@@ -51,6 +51,7 @@ def test_options_and_words_give_the_same_values() -> None:
         "lr": "0.01",
         "period": None,
     }
+
     expected = {
         "horizon": 5,
         "tickers": ["PETR4", "VALE3"],
@@ -79,7 +80,7 @@ def test_a_parameter_that_is_given_twice_is_refused() -> None:
         given_parameters(["horizon=5"], {"horizon": "6"})
 
 
-def test_an_option_out_of_bounds_is_refused_as_the_word_is() -> None:
+def test_an_option_out_of_bounds_is_refused_like_the_same_word() -> None:
     by_option = b3("run", "--horizon", "0")
     by_word = b3("run", "horizon=0")
     assert by_option.returncode == by_word.returncode == 2
@@ -99,7 +100,7 @@ def test_an_option_out_of_bounds_is_refused_as_the_word_is() -> None:
         ("start", ""),
     ],
 )
-def test_accepted_values_are_told_in_few_words(name: str, text: str) -> None:
+def test_accepted_values_are_described_briefly(name: str, text: str) -> None:
     assert allowed(flat_schemas()[name]) == text
 
 

@@ -112,6 +112,7 @@ def test_downloading_to_a_full_disk_raises_disk_full(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
     with mock_aws():
         boto3.client("s3").create_bucket(Bucket="bucket")
         storage = FolderStorage(tmp_path / "store") if kind == "folder" else S3Storage("bucket")
@@ -135,6 +136,7 @@ def test_a_step_on_a_full_disk_fails_and_resumes_on_a_larger_one(
     with monkeypatch.context() as roomy:
         roomy.setattr(tempfile, "tempdir", str(tmp_path))
         assert run_step(run, Step.LOAD_DATA, settings=settings).summary["shards"] > 2
+
     for who, work in {
         "preprocess_data": lambda: run_step(run, Step.PREPROCESS_DATA, settings=settings),
         "preprocess_shard": lambda: perform_shard(ShardRequest(run_id="first", shard=0), settings),
@@ -146,6 +148,7 @@ def test_a_step_on_a_full_disk_fails_and_resumes_on_a_larger_one(
         assert (error["code"], error["message"]) == ("DISK_FULL", caught.value.message)
         assert error["details"]["total_mib"] == 1.0
         (disk / "others").unlink()
+
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert run_step(run, Step.PREPROCESS_DATA, settings=settings).summary["rows"] > 0
 
@@ -160,6 +163,7 @@ def test_other_errors_pass_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyP
         Unfinished({}),
         KeyboardInterrupt(),
     )
+
     for error in errors:
         with pytest.raises(type(error)) as caught, temporary_directory("load_data"):
             raise error
@@ -206,6 +210,7 @@ def test_disk_full_is_http_507_and_is_never_retried() -> None:
         for retry in state.get("Retry", [])
         for name in retry["ErrorEquals"]
     }
+
     assert "SourceUnavailableError" in tried_again
     assert not tried_again & {"States.ALL", "States.TaskFailed"}
     assert all(ours[name].retryable for name in tried_again & ours.keys())

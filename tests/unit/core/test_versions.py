@@ -77,7 +77,7 @@ def test_the_golden_file_is_not_rewritten_under_the_same_number(
     ],
     ids=["a number", "a hash", "both", "an empty hash", "no hash", "nothing"],
 )
-def test_documents_from_before_the_numbers_are_version_one(
+def test_documents_without_a_version_number_are_of_version_one(
     stored: dict, version: int | None
 ) -> None:
     assert features_version_of(stored) == version

@@ -19,7 +19,7 @@ NAMES = st.text("abcdefghij_", min_size=1, max_size=70)
 
 @settings(max_examples=60, deadline=None)
 @given(columns=st.dictionaries(NAMES, ARRAYS, min_size=1, max_size=6))
-def test_numpy_and_map_npz_read_the_same_arrays_and_these_are_aligned(
+def test_numpy_and_map_npz_read_equal_arrays_and_mapped_ones_are_aligned(
     tmp_path_factory: pytest.TempPathFactory, columns: dict[str, np.ndarray]
 ) -> None:
     path = write_npz(tmp_path_factory.mktemp("npz") / "a.npz", columns)
@@ -34,7 +34,7 @@ def test_numpy_and_map_npz_read_the_same_arrays_and_these_are_aligned(
             assert not values.size or not mapped[name].flags.writeable
 
 
-def test_pieces_give_the_bytes_of_the_whole(tmp_path: Path) -> None:
+def test_an_archive_written_in_pieces_has_the_bytes_of_one_written_whole(tmp_path: Path) -> None:
     values = np.arange(1_000_000, dtype=np.float64)
     whole = write_npz(tmp_path / "whole.npz", {"a": values, "b": values[:7]})
     parts = [values[:3], values[3:3], values[3:700_001], values[700_001:]]
@@ -50,7 +50,7 @@ def test_pieces_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
         write_npz(tmp_path / "a.npz", {"a": Pieces("int8", 4, [np.zeros(3, dtype=np.int8)])})
 
 
-def test_objects_are_refused(tmp_path: Path) -> None:
+def test_arrays_of_objects_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "pickled.npz", a=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="objects"):
         map_npz(tmp_path / "pickled.npz")

@@ -36,7 +36,7 @@ def panel(n_dates: int, n_tickers: int = 1, horizon: int = 2) -> tuple[np.ndarra
 def reaches(
     end: np.datetime64, first: np.datetime64, sessions: list[np.datetime64], embargo: int
 ) -> str | None:
-    """The module's rule in its own words, row by row."""
+    """Why a label that ends on a day may not precede a part, or None; the rule for a single row."""
     if end >= first:
         return "purged"
     between = sum(end < s < first for s in sessions)
@@ -55,7 +55,7 @@ def reaches(
         (2, 1, (0, 6), (10, 10), (14, 17), 4, 2),
     ],
 )
-def test_a_split_keeps_exactly_these_sessions(
+def test_the_parts_of_a_split_have_the_expected_sessions(
     horizon, embargo, train, val, test, purged, embargoed
 ):
     sessions = weekdays(20)
@@ -156,7 +156,7 @@ def test_impossible_splits_are_refused_by_name(changes, error, says):
         purged_split(**(call | changes))
 
 
-def test_the_number_of_dates_that_the_error_names_is_enough():
+def test_the_number_of_dates_that_the_error_asks_for_suffices():
     sizes = {"test_size": 0.07, "val_size": 0.3, "embargo_days": 0}
     with pytest.raises(TooLittleHistoryError) as caught:
         purged_split(weekdays(3), weekdays(3), **sizes)
@@ -193,7 +193,9 @@ def markets(draw):
     st.sampled_from([0.1, 0.2, 0.34]),
     st.integers(0, 6),
 )
-def test_every_row_is_in_the_part_or_the_reason_of_the_oracle(market, test_size, val_size, embargo):
+def test_every_row_has_the_part_or_reason_that_the_oracle_gives(
+    market, test_size, val_size, embargo
+):
     date, label_end = market
     try:
         split = purged_split(
@@ -232,7 +234,7 @@ def test_every_row_is_in_the_part_or_the_reason_of_the_oracle(market, test_size,
 
 @settings(max_examples=100, deadline=None)
 @given(markets(), st.integers(2, 4), st.integers(0, 6))
-def test_every_fold_is_that_of_the_oracle(market, n_splits, embargo):
+def test_every_fold_equals_that_of_the_oracle(market, n_splits, embargo):
     date, label_end = market
     try:
         folds = purged_folds(date, label_end, n_splits=n_splits, embargo_days=embargo)

@@ -1,3 +1,5 @@
+"""The backtest against hand computations and a plain loop over sessions."""
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ def grid(returns):
     )
 
 
-def test_the_best_fifth_of_the_called_is_taken_equally_weighted():
+def test_the_best_fifth_of_the_called_rows_is_selected_with_equal_weights():
     candidates = grid(np.zeros((1, 10)))
     chosen = np.array([True] * 6 + [False] * 4)
     score = np.array([1, 5, 3, 5, 2, 4, 9, 9, 9, 9.0])
@@ -44,7 +46,7 @@ def test_the_best_fifth_of_the_called_is_taken_equally_weighted():
     assert bt.select(candidates, np.zeros(10, bool), score, None).sum() == 0
 
 
-def test_what_cannot_be_entered_or_has_no_score_is_not_taken():
+def test_rows_without_an_entry_or_a_score_are_not_selected():
     candidates = grid([[np.nan, 0.1, 0.1, 0.1, 0.1]])
     score = np.array([9, np.nan, 3, 2, 1.0])
     assert bt.select(candidates, np.ones(5, bool), score, None)[0].tolist() == [0, 0, 1, 0, 0]
@@ -173,7 +175,7 @@ def test_volatility_is_not_smoothed_by_overlapping_tranches():
     assert smoothed < 0.7 * found["annual_volatility"]
 
 
-def test_nobody_called_means_cash_and_no_sharpe_ratio():
+def test_without_any_call_a_strategy_is_in_cash_and_has_no_sharpe_ratio():
     course = bt.long_only(
         grid(np.full((60, 5), 0.01)), np.full(300, HOLD), np.zeros(300), 2, bt.Costs(), None
     )

@@ -1,3 +1,5 @@
+"""Baselines follow their rules and see no outcome of the test rows."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -45,7 +47,7 @@ def test_every_promised_baseline_answers_for_every_row(found, parts):
             assert baseline.probabilities.sum(axis=1) == pytest.approx(np.ones(len(parts["test"])))
 
 
-def test_nothing_of_the_test_rows_outcome_reaches_a_forecast(market, parts, found):
+def test_no_baseline_depends_on_the_outcomes_of_the_test_rows(market, parts, found):
     rows = parts["test"]
     label, future = market.label.copy(), market.future_return.copy()
     label[rows], future[rows] = (2 - label[rows]), 9.0
@@ -56,7 +58,7 @@ def test_nothing_of_the_test_rows_outcome_reaches_a_forecast(market, parts, foun
             np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
 
 
-def test_what_is_fitted_does_follow_the_train_labels(market, parts):
+def test_fitted_baselines_depend_on_the_train_labels(market, parts):
     label = market.label.copy()
     label[parts["train"]] = np.where(np.arange(len(parts["train"])) % 4 == 0, BUY, SELL)
     changed = {
@@ -90,7 +92,7 @@ def test_persistence_holds_and_forecasts_a_return_of_zero(found):
     assert (found["persistence"].returns == 0).all()
 
 
-def test_yesterdays_label_is_the_known_one_and_the_majority_where_none_is_known(market, parts):
+def test_the_last_known_label_is_repeated_or_else_the_majority(market, parts):
     known = np.full(len(market), SELL, np.int8)
     known[parts["test"][:3]] = -1
     baselines = all_baselines(
@@ -101,7 +103,7 @@ def test_yesterdays_label_is_the_known_one_and_the_majority_where_none_is_known(
     assert (found["yesterdays_label"][:3] == found["majority"][:3]).all()
 
 
-def test_reversal_and_momentum_call_beyond_the_scaled_band_by_hand(market, parts):
+def test_reversal_and_momentum_equal_a_hand_computation(market, parts):
     rows = parts["test"][:4]
     five, twenty, volatility = (
         market.return_5.copy(),

@@ -1,3 +1,5 @@
+"""The block bootstrap against explicit resampling, and the coverage of its intervals."""
+
 import numpy as np
 import pytest
 
@@ -64,7 +66,7 @@ def test_icir_from_sums_equals_icir_of_the_drawn_dates():
         )
 
 
-def test_a_paired_difference_is_sure_where_two_unpaired_intervals_overlap():
+def test_a_paired_difference_is_certain_where_unpaired_intervals_overlap():
     rng = np.random.default_rng(8)
     common = rng.normal(1.0, 0.3, 200)
     a, c = b.moments(common + 0.01), b.moments(common + rng.normal(0, 0.01, 200))
@@ -77,7 +79,7 @@ def test_a_paired_difference_is_sure_where_two_unpaired_intervals_overlap():
     assert turned.ci95 == pytest.approx((-paired.ci95[1], -paired.ci95[0]))
 
 
-def test_intervals_cover_the_truth_about_as_often_as_they_say():
+def test_intervals_cover_the_truth_about_as_often_as_their_level():
     rng = np.random.default_rng(11)
     covered = {"ci95": 0, "ci99": 0}
     for repeat in range(300):

@@ -1,3 +1,5 @@
+"""The evaluation of a model of actions: its metrics, intervals, warnings and files."""
+
 import json
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The evaluation of a model that says returns and intervals as well, and went by epochs."""
+"""The evaluation of a model that also forecasts returns and intervals, trained in epochs."""
 
 import json
 from dataclasses import replace
@@ -104,9 +104,7 @@ def test_every_part_has_the_metrics_of_returns_prices_and_intervals(evaluation, 
     assert gap == pytest.approx(model["train"]["return_mae"] - model["val"]["return_mae"])
 
 
-def test_persistence_stands_beside_with_an_interval_of_the_same_kind_from_the_same_later_rows(
-    evaluation, market, parts
-):
+def test_persistence_has_an_interval_set_on_the_same_later_rows(evaluation, market, parts):
     metrics, rows = evaluation.metrics, parts["test"]
     later = later_half(market, parts["val"])
     scores = np.sort(
@@ -144,7 +142,7 @@ def test_the_interval_of_persistence_sees_no_outcome_of_the_test_part(evaluation
     assert again["return_interval"] == evaluation.metrics["return_interval"]
 
 
-def test_without_a_word_of_the_trainer_the_whole_validation_part_sets_it(market, parts):
+def test_without_rows_from_the_trainer_the_whole_validation_part_sets_the_interval(market, parts):
     found = run(market, parts, forecasts_of(market, parts))
     assert found["return_interval"]["persistence"]["rows"] == len(parts["val"])
     assert found["training"] is None
@@ -210,7 +208,7 @@ def test_an_oracle_of_returns_is_suspected_of_a_leak(market, parts):
     assert found["skill"] == "none"
 
 
-def test_a_model_without_returns_has_the_same_metrics_less_those_of_returns(
+def test_a_model_without_returns_has_the_same_metrics_except_those_of_returns(
     evaluation, market, parts
 ):
     classes = {
@@ -238,7 +236,7 @@ def test_rows_without_a_known_outcome_are_left_out_with_their_forecasts(market, 
     )
 
 
-def test_a_training_by_epochs_has_its_curves(evaluation):
+def test_a_training_by_epochs_has_learning_curves(evaluation):
     assert evaluation.metrics["training"] == {
         "epochs": [1, 2, 3],
         "train_loss": [1.1, 1.0, 0.9],
@@ -264,7 +262,7 @@ def test_bad_intervals_are_refused_by_name(market, parts):
             run(market, parts, good | {"test": Forecast(p, r, bad)})
 
 
-def test_a_rule_label_is_set_beside_the_rule_of_today(market, parts):
+def test_a_rule_label_is_compared_with_the_rule_of_the_same_day(market, parts):
     params = PipelineParams(label="signal", signal_lag=1)
     found = run(market, parts, forecasts_of(market, parts), params=params)
     gain = found["differences"]["macro_f1_gain_over_reference_rule"]

@@ -88,7 +88,7 @@ def test_few_dates_in_common_are_no_evidence() -> None:
     assert "too few dates" in decision.reason
 
 
-def test_outcomes_survive_their_file(tmp_path: Path) -> None:
+def test_outcomes_are_unchanged_after_saving_and_loading(tmp_path: Path) -> None:
     stored = outcomes(0.1)
     stored.save(tmp_path)
     again = Outcomes.load(tmp_path)

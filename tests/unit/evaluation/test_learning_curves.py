@@ -1,3 +1,5 @@
+"""Learning curves are read from what a trainer reports."""
+
 from b3shared.evaluation.learning_curves import learning_curves
 
 

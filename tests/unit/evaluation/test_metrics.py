@@ -1,3 +1,5 @@
+"""Metrics of actions against scikit-learn and hand computations."""
+
 import json
 
 import numpy as np
@@ -92,7 +94,7 @@ def test_absent_classes_do_not_crash_and_count_as_nothing(classes):
     ]
 
 
-def test_perfect_and_inverted_calls():
+def test_perfect_calls_are_all_right_and_inverted_ones_all_wrong():
     true = np.array([BUY, SELL] * 20 + [HOLD] * 10)
     assert float(m.mcc(m.confusion_matrix(true, true))) == pytest.approx(1)
     inverted = np.where(true == BUY, SELL, np.where(true == SELL, BUY, HOLD))
@@ -110,7 +112,7 @@ def test_log_loss_and_brier_equal_scikit_learn():
     )
 
 
-def test_equal_shares_cost_ln_three_and_certainty_in_the_wrong_stays_finite():
+def test_uniform_probabilities_cost_ln_three_and_certain_errors_stay_finite():
     true = np.array([0, 1, 2])
     assert m.log_loss(np.full((3, 3), 1 / 3), true) == pytest.approx(np.log(3))
     assert m.brier(np.eye(3), true) == 0
@@ -125,7 +127,7 @@ def test_class_shares_are_in_the_order_of_the_classes():
     )
 
 
-def test_calibration_error_by_hand():
+def test_calibration_error_equals_a_hand_computation():
     p = np.array([[0.2, 0.5, 0.3]] * 10)  # one bin per class, as all forecasts are equal
     true = np.array([BUY] * 4 + [HOLD] * 3 + [SELL] * 3)
     assert m.expected_calibration_error(p, true) == pytest.approx((0.2 + 0.2 + 0.0) / 3)

@@ -1,3 +1,5 @@
+"""Rank IC and quintile spread against SciPy and a plain loop."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -49,7 +51,7 @@ def test_mean_and_ratio_are_those_of_the_dates_that_count():
     assert found.ratio == pytest.approx(known.mean() / known.std(ddof=1))
 
 
-def test_perfect_inverted_and_monotone_scores():
+def test_rank_ic_is_one_for_a_perfect_or_monotone_score_and_minus_one_for_an_inverted_one():
     _, returns, dates = random_days(1, decimals=8)
     perfect = daily_rank_ic(returns, returns, dates)
     assert perfect.used == pytest.approx(np.ones(len(perfect.used)))
@@ -57,7 +59,7 @@ def test_perfect_inverted_and_monotone_scores():
     assert daily_rank_ic(np.exp(5 * returns), returns, dates).mean == pytest.approx(1)
 
 
-def test_a_random_score_has_no_rank_ic():
+def test_the_rank_ic_of_a_random_score_is_near_zero():
     rng = np.random.default_rng(5)
     dates = np.repeat(DAY + np.arange(500), 40)
     found = daily_rank_ic(rng.normal(size=20_000), rng.normal(size=20_000), dates)
@@ -72,14 +74,14 @@ def test_rows_without_a_number_are_left_out_not_ranked():
     assert daily_rank_ic(np.full(7, np.nan), returns, dates).skipped == 1
 
 
-def test_quintile_spread_by_hand():
+def test_quintile_spread_equals_a_hand_computation():
     dates = np.repeat(DAY, 10)
     score = np.arange(10.0)
     returns = np.array([-0.05, -0.03, 0, 0, 0, 0, 0, 0, 0.01, 0.03])
     assert quintile_spread(score, returns, dates).mean == pytest.approx(0.02 - -0.04)
 
 
-def test_quintile_spread_equals_a_loop_and_turns_its_sign_with_the_score():
+def test_quintile_spread_equals_a_loop_and_changes_sign_with_the_score():
     score, returns, dates = random_days(7)
     found = quintile_spread(score, returns, dates)
 

@@ -1,3 +1,5 @@
+"""Metrics of returns and intervals against scikit-learn, SciPy and a plain loop."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -157,7 +159,7 @@ def test_a_forecast_of_zero_is_persistence_itself(rows):
     assert not found["return_r2"] > 1e-9
 
 
-def test_what_is_not_defined_is_not_a_number():
+def test_undefined_metrics_are_nan():
     still = metrics_of(np.zeros(20), np.zeros(20))
     undefined = {
         name for name, value in still.items() if isinstance(value, float) and np.isnan(value)
@@ -174,7 +176,7 @@ def test_what_is_not_defined_is_not_a_number():
     assert np.isfinite(metrics_of(np.r_[-1.0, 0.1], np.zeros(2))["price_mape"])
 
 
-def test_r2_against_the_mean_that_came_is_the_stricter_of_the_two():
+def test_r2_against_the_mean_of_the_outcomes_is_the_stricter_of_the_two():
     for seed in range(20):
         actual, predicted, _ = random_returns(seed, rows=30)
         found = metrics_of(actual, predicted)

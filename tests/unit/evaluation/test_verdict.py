@@ -1,3 +1,5 @@
+"""The verdict, its warnings and its headline follow from the metrics."""
+
 import pytest
 
 from b3shared.evaluation.verdict import headline_of, skill_verdict, warnings_of
@@ -24,14 +26,16 @@ def metrics(
     direction=0.53,
     resamples=2000,
 ):
+    differences = {
+        "log_loss_gain_over_prior": prior,
+        "log_loss_gain_over_logistic_regression": logistic,
+    }
+
     return {
         "label": label,
         "skill": "none",
         "intervals": {"rank_ic": ic, "log_loss_skill": skill},
-        "differences": {
-            "log_loss_gain_over_prior": prior,
-            "log_loss_gain_over_logistic_regression": logistic,
-        },
+        "differences": differences,
         "model": {"test": {"directional_accuracy": direction, "dates": 40}},
         "bootstrap": {"resamples": resamples, "block_length": 10},
         "parts": {"train": {"class_shares": {"buy": 0.3, "hold": 0.4, "sell": 0.3}}},
@@ -56,11 +60,11 @@ def metrics(
         ({"label": "triple_barrier"}, "proven"),
     ],
 )
-def test_the_verdict_table(changes, verdict):
+def test_the_verdict_follows_from_the_intervals_of_the_metrics(changes, verdict):
     assert skill_verdict(metrics(**changes)) == verdict
 
 
-def test_a_lower_bound_of_exactly_zero_proves_nothing():
+def test_a_lower_bound_of_exactly_zero_is_no_evidence():
     zero = bounds(0.0, 0.0)
     assert skill_verdict(metrics(ic=zero, skill=zero, prior=zero)) == "none"
 
@@ -143,7 +147,7 @@ def test_a_return_head_that_is_too_often_right_is_called_a_leak_whatever_the_lab
     assert skill_verdict(with_returns(sign=None, label=label)) != "none"
 
 
-def test_the_headline_sets_the_price_beside_persistence_where_there_is_one():
+def test_the_headline_compares_the_price_with_persistence_where_there_is_one():
     assert "price error against persistence's -1.00% [-2.00% to +1.50%]" in headline_of(
         with_returns()
     )

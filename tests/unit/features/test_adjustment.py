@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from b3shared.features.adjustment import forward_factors
 
 
-def test_a_split_and_a_dividend_by_hand() -> None:
+def test_factors_of_a_split_and_a_dividend_equal_a_hand_computation() -> None:
     frame = pd.DataFrame(
         {
             "ticker": ["A"] * 4,
@@ -26,7 +26,7 @@ def test_a_split_and_a_dividend_by_hand() -> None:
     )  # the dividend of 1 made the fall to 4 no loss
 
 
-def test_the_first_row_of_a_ticker_starts_anew() -> None:
+def test_the_first_row_of_a_ticker_has_no_factor_of_the_ticker_before() -> None:
     frame = pd.DataFrame(
         {
             "ticker": ["A", "A", "B"],

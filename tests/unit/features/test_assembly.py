@@ -1,4 +1,4 @@
-"""The join of parts: ranks and features of the market do not depend on how the tickers are cut."""
+"""Ranks and market features do not depend on how the tickers are split into parts."""
 
 import ast
 from functools import partial

@@ -138,7 +138,7 @@ def test_a_source_without_a_book_drops_the_two_book_features_and_says_so(
     assert len(features.names) == 11
 
 
-def test_book_features_on_official_quotes(shared_data: Path) -> None:
+def test_book_features_of_official_quotes_follow_their_formulas(shared_data: Path) -> None:
     days = ParquetSource(shared_data / "b3_cotahist_days.parquet").read(
         QuoteQuery(date(2016, 7, 12), date(2016, 7, 26))
     )
@@ -204,7 +204,7 @@ def test_features_of_a_ticker_do_not_depend_on_other_tickers(some: pd.DataFrame)
     np.testing.assert_array_equal(build_features(alone, "v1", LIMIT).X, among)
 
 
-def test_levels_are_in_the_basis_that_is_traded_at_t(some: pd.DataFrame) -> None:
+def test_price_levels_are_in_the_share_basis_of_their_session(some: pd.DataFrame) -> None:
     features = build_features(some, "v1", LIMIT)
     close = features.X[:, features.names.index("close")]
     np.testing.assert_array_equal(close, some["close"])
@@ -252,7 +252,7 @@ def test_turnover_of_the_source_is_preferred_to_close_times_volume(some: pd.Data
     assert not build_features(some.assign(turnover=1.0), "v2", LIMIT).liquid.any()
 
 
-def test_the_reference_rule_by_hand(some: pd.DataFrame) -> None:
+def test_the_reference_rule_equals_a_hand_computation(some: pd.DataFrame) -> None:
     with np.errstate(all="ignore"):
         series = Series(Panel(some))
         rule = series.panel.rows(series.rule())

@@ -1,4 +1,4 @@
-"""Ranks and the market by date, against pandas; in portions as in one."""
+"""Ranks and market features by date equal pandas, computed in portions or at once."""
 
 import numpy as np
 import pandas as pd

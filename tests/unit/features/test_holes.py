@@ -147,7 +147,7 @@ CALENDAR = sessions(pd.Timestamp("2023-01-02").date(), pd.Timestamp("2023-12-28"
     tickers=st.lists(st.sets(st.integers(0, 60), min_size=1, max_size=25), min_size=1, max_size=4),
     max_gap=st.integers(1, 12),
 )
-def test_lines_are_the_unbroken_stretches_of_the_tickers(
+def test_each_line_is_an_unbroken_stretch_of_one_ticker(
     tickers: list[set[int]], max_gap: int
 ) -> None:
     """Sessions are the exchange's, so a ticker's holes do not depend on the other tickers."""

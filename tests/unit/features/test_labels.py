@@ -136,7 +136,7 @@ def test_labels_end_after_their_row_and_within_the_reach(
     assert (found.label_end[known] > some["date"].to_numpy().astype("datetime64[D]")[known]).all()
 
 
-def test_the_known_label_is_an_older_one(some: pd.DataFrame) -> None:
+def test_the_known_label_is_that_of_an_earlier_row(some: pd.DataFrame) -> None:
     params = PipelineParams.from_values(label="direction", horizon=5)
     found = labels_of(some, params)
     rows = np.flatnonzero(some["ticker"] == "PETR4")

@@ -84,7 +84,7 @@ def test_a_window_does_not_depend_on_values_before_it() -> None:
     assert (rolling_std(calm, 60)[0, 59:] == 0.0).all()
 
 
-def test_a_line_has_the_same_values_in_every_block() -> None:
+def test_a_line_alone_has_the_values_that_it_has_among_others() -> None:
     grid = grid_of(1, 1_000, lines=200)
     for line in (0, 40, 199):
         np.testing.assert_array_equal(

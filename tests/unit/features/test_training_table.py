@@ -118,7 +118,7 @@ def test_labels_of_one_class_are_refused_by_name(eight: pd.DataFrame) -> None:
         preprocess(still, PipelineParams.from_values(features="v1", label="signal", horizon=1))
 
 
-def test_a_block_of_nan_takes_only_the_rows_that_need_it(eight: pd.DataFrame) -> None:
+def test_a_block_of_nan_removes_only_the_rows_that_need_it(eight: pd.DataFrame) -> None:
     holed = eight.copy()
     block = (holed["ticker"] == "PETR4") & holed["date"].between("2022-01-01", "2022-03-31")
     holed.loc[block, "high"] = np.nan

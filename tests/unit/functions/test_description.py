@@ -202,7 +202,7 @@ def test_routes_that_start_or_change_something_ask_for_confirmation() -> None:
 @pytest.mark.skipif(
     shutil.which("node") is None, reason="there is no node on this machine to run the page's script"
 )
-def test_the_page_s_script_sends_what_starts_something_only_when_it_is_confirmed() -> None:
+def test_the_page_s_script_sends_a_change_only_after_confirmation() -> None:
     requests = [
         ("POST", "http://127.0.0.1:5000/api/b3/complete-pipeline"),
         ("POST", "https://api.example/stage/api/b3/models/rf/promote?x=1"),

@@ -132,7 +132,7 @@ ANYTHING = settings(
 
 
 def conforms(answer: tuple[int, dict[str, Any]]) -> None:
-    """A success, or a refusal in our form; 5xx only where nothing is live."""
+    """Check that an answer succeeds or has the form of errors; 5xx only where nothing is live."""
     status, body = answer
     if status >= 300:
         assert status in REFUSED or body["code"] == "NOTHING_LIVE", answer

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from predict_function import Answer, PredictFunction
+from four_tickers import BASES
+from predict_function import PredictFunction
 from served_store import TICKERS, WatchedStorage, register_tiny, serve, tiny_snapshot
 
 from b3shared.api.http import MAX_BODY
@@ -17,25 +16,6 @@ from b3shared.registry.promotion import promote
 from b3shared.registry.versions import Registry
 from b3shared.serving.live import CHECK_SECONDS
 from b3shared.storage import FolderStorage
-
-BASES = ("", "/api/b3")
-
-
-@pytest.fixture(scope="module")
-def function(tmp_path_factory: pytest.TempPathFactory) -> PredictFunction:
-    """Four tickers and two versions, of which one is live; no LSTM. Read-only."""
-    folder = tmp_path_factory.mktemp("served")
-    store = FolderStorage(folder / "store")
-    serve(store, tiny_snapshot(), folder / "snapshot")
-    promote(store, "models", "rf", register_tiny(store, folder / "one", 1), who="test", why="test")
-    register_tiny(store, folder / "two", 2)
-    return PredictFunction(folder / "store")
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> PredictFunction:
-    """Nothing was ever run here."""
-    return PredictFunction(tmp_path_factory.mktemp("empty"))
 
 
 @pytest.fixture
@@ -47,9 +27,6 @@ def own(tmp_path: Path) -> PredictFunction:
         store, "models", "rf", register_tiny(store, tmp_path / "one", 1), who="test", why="test"
     )
     return PredictFunction(tmp_path / "store")
-
-
-# -- what the reference's front end does
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -96,7 +73,7 @@ def test_a_batch_is_answered_row_by_row(function: PredictFunction, base: str) ->
     assert [row["ticker"] for row in every["predictions"]] == list(TICKERS)
 
 
-def test_the_longest_batch_fits(function: PredictFunction) -> None:
+def test_the_longest_allowed_batch_is_answered(function: PredictFunction) -> None:
     tickers = [f"ABCDEFGH{number:04d}" for number in range(MAX_BATCH)]
     body = function.call("POST", "/predict/batch", {"tickers": tickers}).ok(BatchAnswer)
     assert len(body["errors"]) == MAX_BATCH
@@ -152,9 +129,6 @@ def test_the_front_end_asks_the_lstm(own: PredictFunction, tmp_path: Path, model
         None,
         None,
     )
-
-
-# -- what is not allowed, in the one form of errors
 
 
 @pytest.mark.parametrize(
@@ -310,10 +284,7 @@ def test_a_body_in_base64_is_read_and_a_broken_one_refused(function: PredictFunc
         assert answer.error(422, "INVALID_PARAMETER").startswith("body: not text")
 
 
-# -- what is not there, and what breaks
-
-
-def test_with_nothing_live_every_answer_is_503_with_what_to_do(empty: PredictFunction) -> None:
+def test_with_nothing_live_every_answer_is_503_and_says_what_to_do(empty: PredictFunction) -> None:
     for method, path, body in [
         ("POST", "/predict", {"ticker": "PETR4"}),
         ("POST", "/api/b3/predict/batch", {"tickers": "all"}),
@@ -327,7 +298,9 @@ def test_a_type_without_a_live_version_is_503(function: PredictFunction) -> None
     assert "complete-pipeline with model_type lstm" in answer.error(503, "NOTHING_LIVE")
 
 
-def test_predictions_go_on_from_what_was_live_when_the_storage_breaks(own: PredictFunction) -> None:
+def test_predictions_continue_with_the_live_version_when_the_storage_breaks(
+    own: PredictFunction,
+) -> None:
     before = own.call("POST", "/predict", {"ticker": "PETR4"}).ok(PredictAnswer)
     broken = WatchedStorage(own.storage)
     broken.down = True
@@ -362,85 +335,3 @@ def test_the_description_of_the_function_names_every_answer(function: PredictFun
             for status, response in operation["responses"].items():
                 schema = response["content"]["application/json"]["schema"]
                 assert schema["$ref"].endswith("/Error") == (status != "200")
-
-
-# -- whatever else somebody may send
-
-TEXT = st.text(max_size=30)
-NUMBERS = st.integers() | st.floats() | st.sampled_from([10**400, -(10**400)])
-JSON = st.recursive(
-    st.none() | st.booleans() | NUMBERS | TEXT,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
-    max_leaves=8,
-)
-NEARLY = st.fixed_dictionaries(
-    {},
-    optional={
-        "ticker": st.sampled_from([*TICKERS, " petr4 ", "PETR", "ſ"]) | JSON,
-        "tickers": st.lists(st.sampled_from(TICKERS) | TEXT, max_size=5) | st.just("all") | JSON,
-        "model_type": st.sampled_from(["rf", "random_forest", "lstm", "RF"]) | JSON,
-        "model_version": st.sampled_from(
-            [None, "20231226-00000000", "20231226-../../..", "２０２３１２２６-00000000"]
-        )
-        | JSON,
-        "search": TEXT,
-    },
-)
-WRONG = st.sampled_from(
-    ["[" * 19_000, "9" * 5000, '{"ticker": ' + "9" * 5000 + "}", '{"ticker": "\\ud800"}', "1e999"]
-)
-DEEP = st.integers(1, 400).map(lambda depth: '{"ticker": ' + "[" * depth + "]" * depth + "}")
-BODIES = NEARLY | JSON | TEXT | WRONG | DEEP
-QUERIES = st.dictionaries(
-    st.sampled_from(["search", "page", "page_size", "other"]), TEXT | st.integers().map(str)
-)
-SCHEMAS = {"predict": PredictAnswer, "batch": BatchAnswer, "assets": AssetsAnswer}
-ANYTHING = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-def conforms(answer: Answer, name: str) -> None:
-    """A success of its schema, or an error in our form; 5xx only where nothing is live."""
-    assert answer.content_type == "application/json"
-    if answer.status == 200:
-        answer.ok(SCHEMAS[name])
-    else:
-        assert answer.status in {404, 413, 422} or answer.body["code"] == "NOTHING_LIVE", (
-            answer.body
-        )
-        answer.error(answer.status, answer.body["code"])
-
-
-@given(
-    base=st.sampled_from(BASES),
-    route=st.sampled_from(["predict", "batch"]),
-    body=BODIES,
-    encoded=st.booleans(),
-)
-@ANYTHING
-def test_any_post_is_answered_or_refused(
-    function: PredictFunction, base: str, route: str, body: Any, encoded: bool
-) -> None:
-    path = f"{base}/predict" if route == "predict" else f"{base}/predict/batch"
-    conforms(function.call("POST", path, body, isBase64Encoded=encoded), route)
-
-
-@given(query=QUERIES, base=st.sampled_from(BASES))
-@ANYTHING
-def test_any_search_is_answered_or_refused(
-    function: PredictFunction, query: dict[str, str], base: str
-) -> None:
-    conforms(function.call("GET", f"{base}/assets", query=query), "assets")
-
-
-@given(
-    method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH"]),
-    path=TEXT.map("/{}".format),
-    body=BODIES,
-)
-@ANYTHING
-def test_any_unknown_path_is_404(
-    function: PredictFunction, method: str, path: str, body: Any
-) -> None:
-    function.call(method, path, body).error(404, "UNKNOWN_ROUTE")

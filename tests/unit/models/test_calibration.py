@@ -28,7 +28,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("distortion", [0.3, 1.0, 2.0])
-def test_a_model_too_sure_or_not_sure_enough_is_brought_back(distortion):
+def test_calibration_corrects_overconfident_and_underconfident_models(distortion):
     truth, labels = outcomes()
     raw = softmax(np.log(truth) * distortion)
     fitted = Calibration(1.0, UNIFORM, UNIFORM).fit(raw, labels)
@@ -50,21 +50,21 @@ def test_the_temperature_is_the_minimum_of_the_log_loss():
     assert np.log(start.fit(raw, labels).temperature) == pytest.approx(best.x, abs=1e-4)
 
 
-def test_a_model_that_is_always_wrong_is_answered_with_the_class_shares():
+def test_a_model_that_is_always_wrong_is_calibrated_to_the_class_shares():
     raw = np.tile([0.98, 0.01, 0.01], (50, 1))
     calibration = Calibration(1.0, UNIFORM, (0.2, 0.5, 0.3)).fit(raw, np.full(50, 2))
     assert calibration.temperature == pytest.approx(TEMPERATURES[1])
     np.testing.assert_allclose(calibration.apply(raw)[0], [0.2, 0.5, 0.3], atol=0.05)
 
 
-def test_a_model_that_is_always_right_meets_the_lower_bound():
+def test_a_model_that_is_always_right_gets_the_lowest_temperature():
     raw = np.tile([0.5, 0.3, 0.2], (50, 1))
     assert Calibration(1.0, UNIFORM, UNIFORM).fit(
         raw, np.zeros(50, int)
     ).temperature == pytest.approx(TEMPERATURES[0])
 
 
-def test_probabilities_grown_on_balanced_classes_get_the_true_shares_back():
+def test_probabilities_of_a_balanced_training_are_corrected_to_the_true_shares():
     # Saerens et al.: multiply by the ratio of the priors and normalise
     labels = np.repeat([0, 1, 2], [10, 70, 20])
     calibration = Calibration.from_labels(labels, balanced=True)
@@ -117,7 +117,7 @@ def test_the_class_of_greatest_lift_does_not_depend_on_the_temperature(temperatu
     )
 
 
-def test_it_survives_json_and_new_priors_keep_the_temperature():
+def test_calibration_survives_json_and_keeps_its_temperature_with_new_priors():
     calibration = Calibration(1.3, (0.2, 0.5, 0.3), (0.1, 0.6, 0.3))
     assert Calibration.from_json(json.loads(json.dumps(calibration.to_json()))) == calibration
     moved = calibration.with_priors_of(Calibration(9.0, UNIFORM, (0.3, 0.3, 0.4)))

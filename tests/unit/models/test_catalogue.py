@@ -79,7 +79,7 @@ def test_a_new_model_is_trained_evaluated_saved_and_served(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("toy")
-def test_its_parameters_are_known_flat_and_nested() -> None:
+def test_the_parameters_of_a_new_model_are_known_flat_and_nested() -> None:
     params = PipelineParams.from_values(model_type="Toy_Regression", rounds=3)
     assert params == PipelineParams.from_values(model_type="toy", toy={"rounds": 3})
     assert params.own(ToyParams).rounds == 3
@@ -94,7 +94,7 @@ def test_its_parameters_are_known_flat_and_nested() -> None:
 
 
 @pytest.mark.usefixtures("toy")
-def test_its_type_and_parameters_may_stand_in_a_body(tmp_path: Path) -> None:
+def test_a_request_may_name_the_type_and_parameters_of_a_new_model(tmp_path: Path) -> None:
     assert PredictRequest(ticker="PETR4", model_type="toy_regression").model_type
     schema = PredictRequest.model_json_schema()["properties"]["model_type"]
     assert schema["enum"] == list(accepted_names())
@@ -155,6 +155,7 @@ def test_only_the_catalogue_and_the_models_themselves_name_a_model_type() -> Non
         capture_output=True,
         text=True,
     )
+
     assert sorted(found.stdout.split()) == [
         "b3shared/cli/extras.py",  # the package's extra of that name
         "b3shared/models/lstm/training.py",  # a word of the checkpoint's fingerprint

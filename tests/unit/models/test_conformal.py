@@ -26,7 +26,7 @@ def fitted(rows: int = 2000, seed: int = 0, slope: float = 1.0, level: float = 0
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.99])
-def test_the_interval_covers_its_level_of_rows_of_the_same_kind(level: float) -> None:
+def test_an_interval_covers_its_level_on_rows_of_the_same_distribution(level: float) -> None:
     scale = fitted(level=level)
     predicted, volatility, future = market(20_000, seed=1)
     low, high = scale.intervals(scale.returns(predicted, volatility), volatility).T
@@ -52,6 +52,7 @@ def test_the_quantile_is_the_conformal_one_or_there_are_too_few_rows(
         return
     scores = sorted(abs(actual - scale.shrinkage * predicted))
     at_or_below = sum(score <= scale.quantile + 1e-12 for score in scores)
+
     assert at_or_below >= np.ceil((rows + 1) * level - 1e-9)
     assert scale.quantile in [pytest.approx(score) for score in scores]
 
@@ -67,7 +68,7 @@ def test_forecasts_that_are_too_large_are_shrunk_to_the_outcomes(slope: float) -
 
 
 @pytest.mark.parametrize(("slope", "bound"), [(-1.0, SHRINKAGE[0]), (3.0, SHRINKAGE[1])])
-def test_the_shrinkage_neither_turns_the_order_nor_enlarges(slope: float, bound: float) -> None:
+def test_shrinkage_keeps_the_order_and_never_enlarges(slope: float, bound: float) -> None:
     assert fitted(slope=slope).shrinkage == bound
 
 
@@ -80,12 +81,12 @@ def test_a_share_that_does_not_move_has_a_unit_above_zero() -> None:
     assert unit_of(np.array([0.0, 1e-9]), 4).tolist() == [2e-4, 2e-4]
 
 
-def test_a_return_is_never_below_the_loss_of_all() -> None:
+def test_a_return_is_never_below_minus_one() -> None:
     (low, high), *_ = ReturnScale(2, 0.9, 2.0).intervals(np.array([-0.5]), np.array([0.5]))
     assert (low, high) == (-1.0, pytest.approx(-0.5 + 2 * 0.5 * np.sqrt(2)))
 
 
-def test_what_is_stored_is_read_again_and_what_was_stored_without_shrinkage_too() -> None:
+def test_a_return_scale_is_read_back_also_if_stored_without_shrinkage() -> None:
     scale = fitted(slope=0.5)
     assert ReturnScale.from_json(scale.to_json()) == scale
     old = {"horizon": 2, "level": 0.9, "quantile": 1.5}

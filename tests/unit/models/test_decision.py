@@ -17,7 +17,7 @@ RETURNS = st.none() | st.sampled_from([0.0, -0.0, 1e-9, -1e-9, 0.02, -0.02])
 
 
 def called(row: list[float], decision: Decision = "lift", expected: float | None = None) -> str:
-    """The word for one row of probabilities, beside an expected return."""
+    """The action for one row of probabilities and an expected return."""
     returns = None if expected is None else np.array([expected])
     (code,) = decide(np.array([row]), BASE, decision, returns)
     return CLASSES[code]
@@ -52,7 +52,7 @@ def test_a_side_that_the_expected_return_contradicts_is_a_hold() -> None:
 
 
 @pytest.mark.parametrize("zero", [0.0, -0.0])
-def test_an_expected_return_of_zero_is_for_no_side(zero: float) -> None:
+def test_an_expected_return_of_zero_supports_neither_side(zero: float) -> None:
     assert called([0.5, 0.3, 0.2], expected=zero) == "hold"
     assert called([0.2, 0.3, 0.5], expected=zero) == "hold"
 
@@ -68,7 +68,7 @@ def test_the_most_probable_class_is_checked_against_the_return_too() -> None:
 
 
 @given(shares=SHARES, base=SHARES, rule=st.sampled_from(RULES), expected=RETURNS)
-def test_each_row_is_called_as_by_hand(
+def test_each_row_is_decided_as_by_the_rule_in_plain_python(
     shares: np.ndarray, base: np.ndarray, rule: Decision, expected: float | None
 ) -> None:
     returns = None if expected is None else np.array([expected])
@@ -78,7 +78,7 @@ def test_each_row_is_called_as_by_hand(
 
 
 @given(seed=st.integers(0, 2**32 - 1), rows=st.integers(0, 200), rule=st.sampled_from(RULES))
-def test_no_side_contradicts_its_figures(seed: int, rows: int, rule: Decision) -> None:
+def test_no_called_side_contradicts_its_figures(seed: int, rows: int, rule: Decision) -> None:
     rng = np.random.default_rng(seed)
     p, returns = rng.dirichlet([3, 4, 3], rows), rng.normal(0, 0.01, rows)
     codes = decide(p, BASE, rule, returns)

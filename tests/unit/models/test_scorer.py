@@ -1,4 +1,4 @@
-"""The scorer: what predict imports and answers with."""
+"""The scorer, which predict imports, answers as the trained model without its libraries."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ def saved(tmp_path_factory):
     return model, data, split, folder
 
 
-def test_it_answers_as_the_trained_model(saved):
+def test_the_scorer_answers_as_the_trained_model(saved):
     model, data, split, folder = saved
     forecast = Scorer.load(folder).score(data.X[split.test])
     np.testing.assert_allclose(
@@ -47,7 +47,7 @@ def test_it_answers_as_the_trained_model(saved):
     assert Scorer.load(folder).score(data.X[:0]).probabilities.shape == (0, 3)
 
 
-def test_bytes_and_folder_are_the_same_scorer(saved):
+def test_a_scorer_loaded_from_bytes_equals_one_from_a_folder(saved):
     _, data, _, folder = saved
     metadata = json.loads((folder / "model.json").read_text())
     scorer = Scorer((folder / "model.onnx").read_bytes(), metadata)
@@ -59,7 +59,7 @@ def test_bytes_and_folder_are_the_same_scorer(saved):
 
 
 @pytest.mark.parametrize("rule", ["lift", "argmax"])
-def test_it_decides_by_the_saved_rule(saved, rule):
+def test_the_scorer_decides_by_the_saved_rule(saved, rule):
     model, data, _, folder = saved
     metadata = json.loads((folder / "model.json").read_text()) | {"decision": rule}
     scorer = Scorer((folder / "model.onnx").read_bytes(), metadata)
@@ -146,6 +146,7 @@ def test_a_sequence_model_with_returns_is_served_too(saved):
     np.testing.assert_allclose(forecast.intervals[:, 0], expected - 4 * volatility, rtol=1e-5)
     np.testing.assert_allclose(forecast.intervals[:, 1], expected + 4 * volatility, rtol=1e-5)
     np.testing.assert_array_equal(forecast.probabilities.argmax(axis=1), X[:, 3].argmax(axis=1))
+
     for silent in (
         scorer.score(X),
         Scorer(model.SerializeToString(), metadata).score(X, volatility),
@@ -176,6 +177,7 @@ heavy = {{"sklearn", "scipy", "torch", "pandas", "joblib", "skl2onnx", "onnx"}}
 heavy |= {{"matplotlib", "duckdb", "boto3"}}
 print(sorted(heavy & {{name.split(".")[0] for name in sys.modules}}))
 """
+
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -26,7 +26,7 @@ def forest(n_jobs: int) -> RandomForestClassifier:
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2, 3, -1])
-def test_the_trees_are_those_of_joblib_s_own_threads(rows: tuple, n_jobs: int) -> None:
+def test_the_trees_equal_those_grown_by_joblibs_own_threads(rows: tuple, n_jobs: int) -> None:
     expected = forest(n_jobs).fit(*rows)
     with threads():
         found = forest(n_jobs).fit(*rows)
@@ -44,7 +44,7 @@ def test_negative_numbers_count_from_all_cores_down() -> None:
     assert counted == [cores(), 1, 5, 1]
 
 
-def test_an_error_in_a_thread_is_the_caller_s_and_the_pool_works_again() -> None:
+def test_an_error_in_a_thread_reaches_the_caller_and_the_pool_works_again() -> None:
     def odd(n: int) -> int:
         if n == 7:
             raise ValueError("seven")

@@ -78,6 +78,7 @@ class ToyModel(Model):
         self.medians = np.median(X, axis=0).astype(np.float64)
         self.weights = np.zeros((X.shape[1] + 1, len(CLASSES)))
         inputs = np.column_stack([np.clip(X, -3, 3), np.ones(len(X))])
+
         for done in range(own.rounds):
             session.progress({"phase": "train", "done": done, "total": own.rounds})
             error = self._raw(X) - np.eye(len(CLASSES))[y]
@@ -104,6 +105,7 @@ class ToyModel(Model):
             helper.make_node("Add", ["product", "intercept"], ["logits"]),
             helper.make_node("Softmax", ["logits"], ["probabilities"]),
         ]
+
         graph = helper.make_graph(
             nodes,
             "toy",

@@ -146,7 +146,7 @@ def test_any_dictionary_gives_parameters_or_a_named_error(values: dict[str, obje
             PipelineParams.from_values(values)
 
 
-def test_max_gap_is_the_runs_and_is_read_from_earlier_documents() -> None:
+def test_max_gap_belongs_to_the_run_and_is_read_from_earlier_documents() -> None:
     """Earlier manifests, runs and callers have ``max_gap`` under ``lstm``."""
     now = PipelineParams.from_values(max_gap=9)
     assert now.max_gap == 9
@@ -157,12 +157,13 @@ def test_max_gap_is_the_runs_and_is_read_from_earlier_documents() -> None:
     assert PipelineParams.from_values(before) == now
     assert now.replace(lstm={"units": 8}).max_gap == 9
     assert owner_of("max_gap") is Step.PREPROCESS_DATA
+
     for wrong in ({"max_gap": 0}, {"lstm": {"max_gap": 0}}):
         with pytest.raises(InvalidParameterError, match="max_gap"):
             PipelineParams.from_values(wrong)
 
 
-def test_interval_level_is_the_runs_and_is_read_from_earlier_documents() -> None:
+def test_interval_level_belongs_to_the_run_and_is_read_from_earlier_documents() -> None:
     now = PipelineParams.from_values(interval_level=0.8)
     assert now.interval_level == 0.8
     assert now == PipelineParams.from_values(lstm={"interval_level": 0.8})
@@ -202,9 +203,10 @@ def test_replace_keeps_what_is_not_named_below_a_model() -> None:
     assert params.replace({"lr": 0.01}).lstm.learning_rate == 0.01
 
 
-def test_names_are_nested_once_and_stay_nested() -> None:
+def test_nesting_names_again_changes_nothing() -> None:
     flat = {"horizon": 5, "lr": 0.1, "units": 8, "n_jobs": 2, "colour": "red"}
     inner = {"horizon": 5, "colour": "red", "lstm": {"learning_rate": 0.1, "units": 8}}
+
     assert nested(flat) == inner | {"rf": {"n_jobs": 2}}
     assert nested(nested(flat)) == nested(flat)
     assert nested({"n_jobs": 2, "rf": {"n_jobs": 3, "n_iter": 4}}) == {

@@ -106,7 +106,7 @@ def test_a_training_that_never_asked_for_its_checkpoint_writes_and_removes_none(
     assert storage.exists(KEY)
 
 
-def test_the_beginning_is_that_of_the_first_attempt(storage: Storage) -> None:
+def test_the_start_time_is_that_of_the_first_attempt(storage: Storage) -> None:
     first = attempt(storage)
     first.save(b"epoch 1")
     second = attempt(storage)

@@ -1,4 +1,4 @@
-"""Evaluations and requests as SQL rows: right, once each, and an unreachable warehouse is told."""
+"""Evaluations and requests become SQL rows, once each; an unreachable warehouse is an error."""
 
 import json
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_both_parts_are_written_with_the_figures_of_the_evaluation(
     )
 
 
-def test_the_same_execution_twice_is_one_row_and_another_is_a_second(
+def test_exporting_an_execution_twice_leaves_one_row_and_another_adds_one(
     evaluated: Run, warehouse: str
 ) -> None:
     for execution in ("first.evaluate_model.1", "first.evaluate_model.1", "first.all.1"):
@@ -90,7 +90,7 @@ def test_a_run_that_failed_early_is_a_request_with_its_error_and_no_evaluation(
     assert (row["status"], row["error_message"]) == ("error", "the source is 'away'; try later")
 
 
-def test_an_execution_that_was_started_by_hand_under_any_name_is_a_request_for_all(
+def test_an_execution_started_by_hand_is_recorded_as_a_request_for_all_steps(
     evaluated: Run, warehouse: str
 ) -> None:
     name = "5b0ad9a2-0d2e-4b6a-9d3c-0f6a4f2c7e11"
@@ -125,7 +125,7 @@ def test_tables_of_the_reference_project_with_rows_of_its_own_are_kept(
     ]
 
 
-def test_a_warehouse_that_cannot_be_written_is_an_error_that_may_pass(
+def test_a_warehouse_that_cannot_be_written_is_a_retryable_error(
     evaluated: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "b3.duckdb").mkdir()

@@ -97,7 +97,7 @@ def test_stored_shards_are_not_made_again(tmp_path: Path, quotes: Path) -> None:
     assert perform_shard(ShardRequest(run_id="run", shard=1), setting)["made"] is False
 
 
-def test_a_shard_without_its_mark_is_made_again(tmp_path: Path, quotes: Path) -> None:
+def test_a_shard_without_its_completion_mark_is_made_again(tmp_path: Path, quotes: Path) -> None:
     storage, setting = FolderStorage(tmp_path), settings(tmp_path, quotes, 3_000)
     run = Run.create(storage, "run", PipelineParams.from_values(PARAMS))
     run_step(run, Step.LOAD_DATA, settings=setting)
@@ -117,7 +117,7 @@ def test_a_shard_number_out_of_range_is_refused(tmp_path: Path, quotes: Path) ->
         perform_shard(ShardRequest(run_id="run", shard=99), setting)
 
 
-def test_a_users_own_quotes_are_not_cut(tmp_path: Path, quotes: Path) -> None:
+def test_a_users_own_quotes_are_not_sharded(tmp_path: Path, quotes: Path) -> None:
     storage, setting = FolderStorage(tmp_path), settings(tmp_path, quotes, 3_000)
     storage.upload(quotes, "inputs/own.parquet")
     run = Run.create(storage, "run", PipelineParams.from_values(PARAMS))

@@ -40,7 +40,7 @@ def test_the_state_machines_event_is_a_request():
         ([{"run_id": "r1"}], "event"),
     ],
 )
-def test_anything_else_is_refused_by_name(event, word):
+def test_an_event_that_is_no_request_is_refused_by_name(event, word):
     with pytest.raises(InvalidParameterError, match=word):
         StepRequest.from_event(event)
 
@@ -59,7 +59,7 @@ def test_every_invalid_event_raises_the_same_error(event):
     assert event.keys() <= {"run_id", "step", "overrides", "input_key"}
 
 
-def test_a_step_answers_in_short_and_says_when_it_was_done_before(tmp_path):
+def test_a_steps_answer_is_short_and_says_whether_it_was_done_before(tmp_path):
     settings = Settings(storage=str(tmp_path))
     Run.create(FolderStorage(tmp_path), "r1", PipelineParams.from_values(SMALL))
     request = StepRequest(run_id="r1", overrides={"period": "2y"})

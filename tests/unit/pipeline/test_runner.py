@@ -87,7 +87,7 @@ def test_a_failed_step_is_recorded_with_code_and_message_and_raises(fresh: Run) 
     assert fresh.state()[Step.LOAD_DATA].error is None
 
 
-def test_an_error_that_is_not_ours_is_recorded_too(run: Run) -> None:
+def test_an_unexpected_error_is_recorded_too(run: Run) -> None:
     def told(words: dict[str, Any]) -> None:
         raise ZeroDivisionError("of the one who watches")
 
@@ -171,7 +171,7 @@ def test_parameters_given_at_split_and_train_are_used_and_make_the_later_steps_s
     )  # without overrides it keeps what it last ran with
 
 
-def test_going_back_to_the_old_parameters_makes_the_later_steps_hold_again(run: Run) -> None:
+def test_going_back_to_the_old_parameters_makes_the_later_steps_done_again(run: Run) -> None:
     do(run, Step.SPLIT_DATA, {"embargo_days": 20})
     assert "stale" in status(run)
     do(run, Step.SPLIT_DATA, {"embargo_days": 5})

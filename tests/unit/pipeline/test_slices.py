@@ -139,7 +139,7 @@ def test_the_time_of_a_step_does_not_count_an_abandoned_training(run: Run) -> No
     assert _seconds(record.started_at) > last_year.started + 86_400
 
 
-def test_parameters_that_change_nothing_of_the_work_go_on_with_it(run: Run) -> None:
+def test_parameters_without_effect_on_the_training_continue_it(run: Run) -> None:
     with pytest.raises(Unfinished):
         train(run, seconds_left=no_time)
     heard: list[dict[str, Any]] = []

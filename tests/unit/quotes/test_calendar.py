@@ -73,7 +73,7 @@ def test_ash_wednesday_opens_late() -> None:
     ]
 
 
-def test_the_next_sessions_jump_over_carnival() -> None:
+def test_the_next_sessions_skip_carnival() -> None:
     after = sessions_after(date(2023, 2, 17), 3)
     assert after.astype(str).tolist() == ["2023-02-22", "2023-02-23", "2023-02-24"]
     assert len(sessions_after(date(2023, 2, 17), 250)) == 250
@@ -97,6 +97,7 @@ def test_a_long_panel_misses_no_session_and_its_thin_ones_are_named(shared_data:
         f"SELECT ticker, date FROM '{shared_data / 'b3_daily.parquet'}' ORDER BY ticker, date"
     ).df()
     findings = calendar_findings(days_of(frame), TradingActivity.from_frame(frame))
+
     assert kinds(findings)["missing_session"] == 0
     assert {example[:10] for example in told(findings, "thin_session")} == {
         "2014-03-19",
@@ -180,7 +181,7 @@ def test_a_day_on_which_everybody_traded_is_kept_though_the_calendar_does_not_kn
 
 
 @pytest.mark.parametrize("tickers", [["PETR4"], ["PETR4", "VALE3"], None])
-def test_what_a_few_tickers_have_on_a_holiday_is_dropped_and_counted(
+def test_rows_of_a_few_tickers_on_a_holiday_are_dropped_and_counted(
     tickers: list[str] | None, bundled: pd.DataFrame
 ) -> None:
     """Of one or two tickers a vendor's row of Christmas is a day on which "everybody" traded."""
@@ -197,7 +198,7 @@ def test_what_a_few_tickers_have_on_a_holiday_is_dropped_and_counted(
     pd.testing.assert_frame_equal(cleaned, clean(chosen.reset_index(drop=True))[0])
 
 
-def test_days_to_come_and_no_day_at_all_are_left_to_other_findings() -> None:
+def test_future_and_missing_dates_are_left_to_other_findings() -> None:
     frame = pd.DataFrame(
         {
             "ticker": ["PETR4", "VALE3"],
@@ -220,7 +221,7 @@ def test_a_ticker_that_stopped_trading_is_stale(bundled: pd.DataFrame) -> None:
     assert (stale.rows, stale.examples) == (1, (f"MGLU3 2023-10-31: {ahead} sessions ago",))
 
 
-def test_a_load_tells_only_what_there_is_to_tell(bundled: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_load_reports_only_findings_that_exist(bundled: pd.DataFrame, tmp_path: Path) -> None:
     report = load_quotes(
         ParquetSource(write_parquet(bundled, tmp_path / "quotes.parquet")), PipelineParams()
     ).report

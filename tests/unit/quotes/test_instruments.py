@@ -1,4 +1,4 @@
-"""BDI code and ESPECI tell what a paper is."""
+"""The BDI code and ESPECI give the kind of a paper."""
 
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def test_bdi_code_and_especi_together_tell_the_kind(
 
 
 @pytest.mark.parametrize("ticker", ["PETR4F", "PETRA30", "PETR4T", "PETR"])
-def test_what_is_no_cash_equitys_ticker_is_other(ticker: str) -> None:
+def test_tickers_that_are_no_cash_equities_are_of_kind_other(ticker: str) -> None:
     assert kind("02", "PN      N2", ticker) == "other"
     assert kind(None, "PN      N2", ticker) is None
 
@@ -89,7 +89,7 @@ def test_a_source_without_either_column_has_unknown_kinds() -> None:
     assert len(instrument_of(nothing[:0], nothing[:0])) == 0
 
 
-def test_kinds_of_the_official_days_are_these(official: pd.DataFrame) -> None:
+def test_the_official_days_have_the_known_count_of_each_kind(official: pd.DataFrame) -> None:
     assert official["kind"].value_counts().to_dict() == {
         "ordinary": 8756,
         "fii": 5436,

@@ -62,6 +62,7 @@ def test_a_notebook_and_a_run_describe_a_version_in_the_same_words(saved: dict, 
     assert saved["evaluated"].keys() == made["evaluated"].keys() - {"test_openings", "files"}
     assert saved["lineage"].keys() == made["lineage"].keys() - ALSO_OF_A_RUN
     assert saved["files"].keys() == made["files"].keys()
+
     same = (
         "train_end",
         "cross_section",
@@ -74,7 +75,7 @@ def test_a_notebook_and_a_run_describe_a_version_in_the_same_words(saved: dict, 
     assert {name: saved[name] for name in same} == {name: made[name] for name in same}
 
 
-def test_train_end_is_of_the_rows_that_were_learned_from_and_not_of_those_that_test(
+def test_train_end_is_of_the_training_rows_not_of_the_test_rows(
     saved: dict,
 ) -> None:
     parts = saved["evaluated"]["parts"]
@@ -83,7 +84,7 @@ def test_train_end_is_of_the_rows_that_were_learned_from_and_not_of_those_that_t
     )
 
 
-def test_the_source_and_the_version_of_the_features_are_written_down(saved: dict) -> None:
+def test_the_manifest_records_the_source_and_the_version_of_the_features(saved: dict) -> None:
     assert saved["features_version"] == FEATURES_VERSION
     assert saved["lineage"]["source"] == str(BUNDLED_QUOTES)
     assert saved["lineage"]["last_session"] == "2023-12-28"

@@ -87,10 +87,12 @@ def test_the_event_says_who_why_from_to_and_the_skill_of_the_manifest(
     )
     assert state.live == {RF: second}
     assert state.skill == {RF: "none"}
+
     events = [
         {name: value for name, value in event.items() if name != "at"} for event in state.events[1:]
     ]
     common = {"action": "promote", "key": "models/rf"}
+
     assert events == [
         {**common, "from": None, "to": first, "skill": "weak", **WHO, "sequence": 2},
         {
@@ -173,6 +175,7 @@ def test_a_version_that_looks_back_further_than_the_snapshot_is_refused_until_on
         for lookback in (4, 5)
     )
     assert promote(storage, "models", "lstm_mtl", near, **WHO).live == {LSTM: near}
+
     before = storage.read(KEY)
     with pytest.raises(
         IncompatibleFeaturesError, match=f"version {far} looks back 5 sessions; .* windows of 4"
@@ -180,6 +183,7 @@ def test_a_version_that_looks_back_further_than_the_snapshot_is_refused_until_on
         promote(storage, "models", "lstm", far, **WHO)
     assert caught.value.details == {"have": 4, "needed": 5}
     assert storage.read(KEY) == before
+
     serve(storage, build_snapshot(eight, 5, {Universe(PARAMS["min_turnover"])}), tmp_path)
     assert promote(storage, "models", "lstm", far, **WHO).live == {LSTM: far}
     assert rollback(storage, "models", "lstm", **WHO).live == {LSTM: near}
@@ -211,6 +215,7 @@ def test_book_features_need_a_snapshot_with_the_book(
     )
     version = register(storage, tmp_path, "one", list(with_book.names[V1]), "v1")
     serve(storage, snapshot, tmp_path)
+
     with pytest.raises(IncompatibleFeaturesError, match=f"without {', '.join(BOOK)}") as caught:
         promote(storage, "models", "rf", version, **WHO)
     assert caught.value.details["missing"] == list(BOOK)
@@ -229,11 +234,13 @@ def test_a_version_that_learnt_from_features_of_other_code_waits_for_a_snapshot_
     new = register(storage, tmp_path, "new", names, features_version=snapshot.features_version)
     promote(storage, "models", "rf", old, **WHO)
     before = storage.read(KEY)
+
     with pytest.raises(
         IncompatibleFeaturesError, match=f"version {new} learned from features of another version"
     ):
         promote(storage, "models", "rf", new, **WHO)
     assert storage.read(KEY) == before
+
     # the snapshots of the new code have what the old version needs all the same
     check_live(storage, snapshot.save(storage, tmp_path), Release(storage).state())
     serve(storage, snapshot, tmp_path)
@@ -254,7 +261,7 @@ def test_a_snapshot_that_does_not_say_by_what_code_it_was_made_takes_every_versi
     assert promote(storage, "models", "rf", version, **WHO).live == {RF: version}
 
 
-def test_what_is_not_registered_cannot_go_live(storage: Storage, tmp_path: Path) -> None:
+def test_an_unregistered_version_cannot_go_live(storage: Storage, tmp_path: Path) -> None:
     known = register(storage, tmp_path, "one", [])
     with pytest.raises(UnknownModelError, match=known):
         promote(storage, "models", "rf", "20231228-00000000", **WHO)

@@ -14,6 +14,7 @@ def test_the_registry_imports_neither_numpy_nor_the_evaluation() -> None:
         f"b3shared.registry.{found.name}" for found in iter_modules(b3shared.registry.__path__)
     ]
     assert "b3shared.registry.manifest" in modules
+
     code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     shown = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -1,13 +1,11 @@
-"""What is live changes by one compare-and-swap, and history walks back."""
+"""Promotions change the live version by compare-and-swap, and rollbacks follow the history."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto import mock_aws
+from released import LSTM, RF, WHO, register
 
 from b3shared.core.errors import (
     ArtifactCorruptError,
@@ -19,48 +17,8 @@ from b3shared.core.errors import (
 )
 from b3shared.registry.key import ModelKey
 from b3shared.registry.release import Release
-from b3shared.registry.release_state import KEY, MAX_EVENTS, ReleaseState
-from b3shared.registry.versions import Registry
-from b3shared.storage import FolderStorage, S3Storage
-
-RF = ModelKey("models", "rf")
-LSTM = ModelKey("models", "lstm")
-
-WHO = {"who": "maria", "why": "test"}
-
-
-@pytest.fixture(params=["folder", "s3"])
-def storage(request, tmp_path, monkeypatch):
-    if request.param == "folder":
-        yield FolderStorage(tmp_path / "storage")
-        return
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        storage = S3Storage("b3-test-bucket")
-        storage._client.create_bucket(Bucket="b3-test-bucket")
-        yield storage
-
-
-@pytest.fixture
-def folder_storage(tmp_path):
-    return FolderStorage(tmp_path / "storage")
-
-
-def register(storage, tmp_path, count=4, namespace="models", model_type="rf"):
-    versions = []
-    for number in range(count):
-        file = tmp_path / "model"
-        file.write_text(f"{model_type} {number}")
-        versions.append(
-            Registry(storage, namespace).register(model_type, [file], {"train_end": "2023-12-28"})
-        )
-    return versions
+from b3shared.registry.release_state import KEY, ReleaseState
+from b3shared.storage import FolderStorage
 
 
 def test_nothing_is_live_before_the_first_promotion(storage):
@@ -80,12 +38,14 @@ def test_a_promotion_makes_the_version_live_and_tells_who_when_why_from_and_to(s
     state = release.promote(
         "models", "random_forest", second, who="gate", why="better", skill="weak"
     )
+
     assert release.state() == state
     assert release.live("models", "rf") == second
     assert (state.live, state.skill) == ({RF: second}, {RF: "weak"})
     assert state.sequence == 2
     at = [event.pop("at") for event in state.events]
     assert at == sorted(at)
+
     common = {"action": "promote", "key": "models/rf"}
     assert state.events == [
         common
@@ -165,9 +125,6 @@ def test_a_change_without_who_or_why_or_with_an_unknown_skill_is_refused(
     assert not folder_storage.exists(KEY)
 
 
-# -- rollback
-
-
 def test_rollbacks_walk_back_one_after_the_other_and_bring_the_skill_back(storage, tmp_path):
     first, second, third, _ = register(storage, tmp_path)
     release = Release(storage)
@@ -175,6 +132,7 @@ def test_rollbacks_walk_back_one_after_the_other_and_bring_the_skill_back(storag
         release.promote("models", "rf", version, **WHO, skill=skill)
     state = release.rollback("models", "rf", who="joao", why="bad day")
     assert (state.live[RF], state.skill[RF]) == (second, "proven")
+
     event = state.events[-1]
     assert (event["action"], event["from"], event["to"], event["who"]) == (
         "rollback",
@@ -182,6 +140,7 @@ def test_rollbacks_walk_back_one_after_the_other_and_bring_the_skill_back(storag
         second,
         "joao",
     )
+
     state = release.rollback("models", "rf", **WHO)
     assert (state.live[RF], state.skill[RF]) == (first, "weak")
     with pytest.raises(UnknownModelError, match="nothing was live before"):
@@ -230,6 +189,7 @@ def test_any_mix_of_promotions_and_rollbacks_behaves_as_a_stack(tmp_path_factory
     storage = FolderStorage(tmp_path / "storage")
     names = dict(zip("abc", register(storage, tmp_path, 3), strict=True))
     release, stack = Release(storage), []
+
     for action in actions:
         if action != "back":
             release.promote("models", "rf", names[action], **WHO)
@@ -244,9 +204,6 @@ def test_any_mix_of_promotions_and_rollbacks_behaves_as_a_stack(tmp_path_factory
         assert release.state().live.get(RF) == (stack[-1] if stack else None)
 
 
-# -- snapshot
-
-
 def test_a_snapshot_is_served_from_the_newest_date_only(storage):
     release = Release(storage)
     for day in ("2024-01-02", "2024-01-03"):
@@ -254,6 +211,7 @@ def test_a_snapshot_is_served_from_the_newest_date_only(storage):
     release.set_snapshot("serving/snapshots/2024-01-03.npz", "2024-01-03", who="publisher")
     with pytest.raises(ConflictError, match=r"2024-01-02.*2024-01-03"):
         release.set_snapshot("serving/snapshots/2024-01-02.npz", "2024-01-02", who="publisher")
+
     state = release.state()
     assert (state.snapshot, state.as_of, state.sequence) == (
         "serving/snapshots/2024-01-03.npz",
@@ -285,146 +243,9 @@ def test_a_snapshot_that_is_not_stored_or_has_no_date_is_refused(folder_storage)
     assert not folder_storage.exists(KEY)
 
 
-# -- races, and the length of history
-
-
-def test_a_change_decided_on_an_old_state_is_lost(storage, tmp_path):
-    first, second, *_ = register(storage, tmp_path)
-    release = Release(storage)
-    release.promote("models", "rf", first, **WHO)
-    stale = release.state()
-    newer = release.promote("models", "rf", second, **WHO)
-    with pytest.raises(ConflictError):
-        release._commit(replace(stale, sequence=2))
-    assert release.state() == newer
-
-
-def test_racing_changes_are_each_told_exactly_once(folder_storage, tmp_path):
-    versions = register(folder_storage, tmp_path, 8)
-    for day in range(1, 9):
-        folder_storage.put(f"snapshot-{day}", b"x")
-    gate = threading.Barrier(8)
-
-    def work(number):
-        release, done = Release(FolderStorage(folder_storage.url)), []
-        gate.wait()
-        for turn in range(12):
-            why = f"{number} {turn}"
-            try:
-                if turn % 4 == 3:
-                    state = release.rollback("models", "rf", who="thread", why=why)
-                elif turn % 4 == 2:
-                    release.set_snapshot(
-                        f"snapshot-{number + 1}", f"2024-01-0{number + 1}", who=why
-                    )
-                    continue
-                else:
-                    state = release.promote(
-                        "models", "rf", versions[(number + turn) % 8], who="thread", why=why
-                    )
-                if state.events[-1]["why"] == why:  # not so when the version was live already
-                    done.append(why)
-            except (ConflictError, NothingLiveError, UnknownModelError):
-                pass
-        return done
-
-    with ThreadPoolExecutor(8) as pool:
-        done = [why for each in pool.map(work, range(8)) for why in each]
-    state = Release(folder_storage).state()
-    told = [event["why"] for event in state.events if event["who"] == "thread"]
-    assert done
-    assert sorted(told) == sorted(done)
-    assert [event["sequence"] for event in state.events] == list(range(1, state.sequence + 1))
-    days = [event["why"] for event in state.events if event["action"] == "set_snapshot"]
-    assert days == sorted(days)
-
-
-def test_racing_snapshots_of_one_day_all_get_their_turn(folder_storage):
-    gate = threading.Barrier(6)  # each may lose to the five others, once
-
-    def publish(number):
-        folder_storage.put(f"snapshot-{number}", b"x")
-        gate.wait()
-        Release(folder_storage).set_snapshot(f"snapshot-{number}", "2024-01-03", who="publisher")
-
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(publish, range(6)))
-    events = Release(folder_storage).state().events
-    assert sorted(event["to"] for event in events) == [f"snapshot-{number}" for number in range(6)]
-    assert [event["from"] for event in events[1:]] == [event["to"] for event in events[:-1]]
-
-
-def test_racing_promotions_of_different_versions_from_one_state_have_one_winner(
-    folder_storage, tmp_path
-):
-    storage = folder_storage
-    versions = register(storage, tmp_path, 5)
-    first = versions.pop()
-    Release(storage).promote("models", "rf", first, **WHO)
-    gate = threading.Barrier(4)
-
-    def promote(version):
-        gate.wait()
-        try:
-            return Release(storage).promote("models", "rf", version, **WHO, expected=first).live[RF]
-        except ConflictError:
-            return None
-
-    with ThreadPoolExecutor(4) as pool:
-        winners = [v for v in pool.map(promote, versions) if v]
-    assert winners == [Release(storage).live("models", "rf")]
-    assert Release(storage).state().sequence == 2
-
-
-def test_history_keeps_the_last_changes_and_lets_go_of_old_snapshots_first(
-    folder_storage, tmp_path
-):
-    first, second, *_ = register(folder_storage, tmp_path)
-    release = Release(folder_storage)
-    release.promote("models", "rf", first, **WHO)
-    release.promote("models", "rf", second, **WHO)
-    for number in range(MAX_EVENTS + 5):
-        key = f"snapshot-{number}"
-        folder_storage.put(key, b"x")
-        release.set_snapshot(key, "2024-01-03", who="publisher")
-    state = release.state()
-    assert len(state.events) == MAX_EVENTS
-    assert state.sequence == MAX_EVENTS + 7
-    assert state.events[-1]["to"] == state.snapshot == f"snapshot-{MAX_EVENTS + 4}"
-    assert release.rollback("models", "rf", **WHO).live[RF] == first
-
-
-def test_rollback_still_walks_back_when_the_first_promotions_are_forgotten(
-    folder_storage, tmp_path
-):
-    versions = register(folder_storage, tmp_path, 3)
-    release = Release(folder_storage)
-    for number in range(MAX_EVENTS + 3):
-        release.promote("models", "rf", versions[number % 3], **WHO)
-    state = release.state()
-    assert (len(state.events), state.events[0]["sequence"]) == (MAX_EVENTS, 4)
-    live = MAX_EVENTS + 2
-    for back in range(1, 4):
-        assert release.rollback("models", "rf", **WHO).live[RF] == versions[(live - back) % 3]
-
-
-def test_the_oldest_event_still_tells_what_was_live_before_it(
-    folder_storage, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("b3shared.registry.release_state.MAX_EVENTS", 1)
-    first, second, *_ = register(folder_storage, tmp_path)
-    release = Release(folder_storage)
-    release.promote("models", "rf", first, **WHO)
-    release.promote("models", "rf", second, **WHO)
-    assert release.rollback("models", "rf", **WHO).live[RF] == first
-
-
-def test_a_state_cannot_be_changed_in_hand():
+def test_a_release_state_is_immutable():
     with pytest.raises(FrozenInstanceError):
         ReleaseState().sequence = 3
-
-
-# -- the stored form
 
 
 def test_a_release_with_a_model_type_of_other_code_is_changed_without_losing_it(
@@ -442,7 +263,7 @@ def test_a_release_with_a_model_type_of_other_code_is_changed_without_losing_it(
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"live": {"models": "1"}}', "no JSON"])
-def test_a_stored_release_that_is_none_is_named(folder_storage, text):
+def test_a_stored_document_that_is_no_release_is_named(folder_storage, text):
     folder_storage.put(KEY, text.encode())
     with pytest.raises(ArtifactCorruptError, match=r"serving/release\.json"):
         Release(folder_storage).state()

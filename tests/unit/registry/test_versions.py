@@ -54,13 +54,14 @@ def test_a_version_is_named_after_its_last_date_and_its_content(registry, files)
     )
 
 
-def test_the_manifest_keeps_what_was_said_and_adds_what_was_stored(registry, files):
+def test_the_manifest_keeps_the_given_fields_and_adds_the_stored_files(registry, files):
     version = registry.register(
         "random_forest",
         files(model=b"12345"),
         {"train_end": date(2023, 12, 28), "metrics": {"mcc": 0.1}},
     )
     manifest = registry.manifest("rf", version)
+
     assert manifest.pop("created_at").startswith("20")
     assert manifest == {
         "version": version,

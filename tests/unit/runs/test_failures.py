@@ -85,7 +85,7 @@ def test_a_step_that_crashes_when_it_is_run_again_failed_although_its_last_recor
     assert run.state()[Step.REFIT_MODEL].error is None
 
 
-def test_what_the_step_itself_recorded_in_this_execution_stays(run):
+def test_an_error_that_the_step_recorded_in_this_execution_stays(run):
     run.fail(Step.LOAD_DATA, NoQuotesError("nothing there", source="lake"))
     said = record_failure(run, lambda_error("NoQuotesError", "other words"), BEFORE, Step.LOAD_DATA)
     assert said == {
@@ -97,7 +97,7 @@ def test_what_the_step_itself_recorded_in_this_execution_stays(run):
     assert run.state()[Step.LOAD_DATA].error["details"] == {"source": "lake"}
 
 
-def test_what_an_earlier_execution_recorded_is_replaced(run):
+def test_an_error_of_an_earlier_execution_is_replaced(run):
     run.fail(Step.LOAD_DATA, NoQuotesError("nothing there"))
     assert (
         record_failure(run, {"Error": "States.Timeout"}, later(), Step.LOAD_DATA)["code"]
@@ -130,7 +130,7 @@ def test_the_reason_of_an_execution_without_a_recorded_error_is_how_it_ended(run
     assert "ABORTED" in error.message
 
 
-def test_the_reason_has_the_recorded_code_and_details_and_leaves_its_class_alone(run):
+def test_the_reason_has_the_recorded_code_and_does_not_change_the_error_class(run):
     run.fail(Step.LOAD_DATA, MissingSessionsError("two are missing", missing=["2023-12-27"]))
     error = reason(run, Execution("a", "r1.load_data.1", "FAILED"))
     assert (error.code, error.details) == ("MISSING_SESSIONS", {"missing": ["2023-12-27"]})

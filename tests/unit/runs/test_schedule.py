@@ -13,7 +13,7 @@ SUNDAY = "2024-01-07T09:00:00Z"
 QUOTES = "md:b3"
 
 
-def test_two_strikes_of_the_schedule_in_a_week_start_one_run(storage):
+def test_a_schedule_fired_twice_in_a_week_starts_one_run(storage):
     machine = FakeMachine(lambda given: "FAILED")
     first = start_scheduled(storage, Starter(machine, 4), "rf", SUNDAY, QUOTES)
     again = start_scheduled(
@@ -51,7 +51,7 @@ def test_the_week_is_the_iso_week_of_sao_paulo(storage, moment, week):
     )
 
 
-def test_a_start_that_was_interrupted_is_made_by_the_next_strike(storage):
+def test_an_interrupted_start_is_completed_by_the_next_firing(storage):
     start_scheduled(storage, Starter(FakeMachine(), 4), "rf", SUNDAY, QUOTES)
     assert start_scheduled(storage, Starter(FakeMachine(), 4), "rf", SUNDAY, QUOTES)["started"]
 

@@ -48,7 +48,7 @@ def test_the_model_type_in_the_input_is_the_one_that_training_is_asked_for(run):
     )
 
 
-def test_one_run_too_many_is_refused_naming_those_that_run(run, storage):
+def test_a_run_above_the_limit_is_refused_naming_those_that_run(run, storage):
     machine = FakeMachine()
     starter = Starter(machine, 1)
     starter.start(run, None)
@@ -122,7 +122,7 @@ def test_an_execution_that_ends_while_it_is_asked_for_again_is_followed_by_the_n
     Starter(machine, 4).start(run, None)
 
     def running():
-        """The list of those that run is made just before the execution ends."""
+        """The running executions, listed just before the execution ends."""
         found = list(FakeMachine.running(machine))
         machine.end("r1.all.1", "FAILED")
         return iter(found)

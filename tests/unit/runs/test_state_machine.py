@@ -1,4 +1,4 @@
-"""Names of executions: they are read back, and names that somebody else gave break nothing."""
+"""Names of executions are read back, and names that were given by hand are accepted."""
 
 import pytest
 

@@ -35,7 +35,7 @@ def whole(eight: pd.DataFrame) -> Dataset:
     return preprocess(eight, PipelineParams(horizon=5)).data
 
 
-def test_with_its_history_a_table_is_that_of_the_pipeline(
+def test_parts_with_their_history_become_the_table_of_the_pipeline(
     stage: Stage, parts: dict, whole: Dataset
 ) -> None:
     data, rows = to_table(parts, "lstm", stage[1], stage[0])
@@ -51,12 +51,14 @@ def test_with_its_history_a_table_is_that_of_the_pipeline(
         "label_end",
     ):
         np.testing.assert_array_equal(getattr(data, name), getattr(labelled, name))
+
     for name, (X, y) in parts.items():
         np.testing.assert_array_equal(data.X[rows[name]], X.to_numpy())
         np.testing.assert_array_equal(
             data.label[rows[name]], y.map({"buy": 0, "hold": 1, "sell": 2})
         )
     others = np.setdiff1d(np.arange(len(data)), np.concatenate(list(rows.values())))
+
     assert set(data.label[others]) == {
         UNLABELLED
     }  # nothing of the test part's outcome is handed on
@@ -131,7 +133,7 @@ def test_a_frame_that_lacks_what_the_lstm_needs_is_refused_by_name(
         to_table(parts, "lstm", change(stage[1]), stage[0])
 
 
-def test_the_forest_needs_none_of_it(parts: dict) -> None:
+def test_the_forest_needs_no_history_beside_the_parts(parts: dict) -> None:
     data, rows = to_table(parts, "rf")
     assert np.isnan(data.volatility).all()
     assert [len(found) for found in rows.values()] == [len(X) for X, _ in parts.values()]
@@ -158,7 +160,7 @@ def test_parts_that_do_not_fit_together_are_refused(
         to_table(given, "lstm", stage[1], history)
 
 
-def test_what_the_data_were_made_with_need_not_be_said_again_and_cannot_be_denied(
+def test_parameters_of_the_data_are_inherited_and_others_refused(
     stage: Stage,
 ) -> None:
     _, df, _ = stage

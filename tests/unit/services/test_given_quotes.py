@@ -113,6 +113,7 @@ def test_rows_that_are_no_quotes_are_reported_and_warned_of(quotes: pd.DataFrame
         _, df, _ = B3ModelPreprocessingService().preprocess_data(
             quotes.assign(ticker=vendor), features="v1"
         )
+
     assert df.attrs["report"]["dropped"] == {"not_a_cash_equity": rows}
     (found,) = [f for f in df.attrs["report"]["findings"] if f["kind"] == "not_a_cash_equity"]
     assert found["examples"][0].startswith("PETR4.SA 2022-01-03")
@@ -130,6 +131,7 @@ def test_of_two_bars_of_one_day_the_one_with_more_volume_stays(quotes: pd.DataFr
     during = quotes[day].assign(
         date=quotes["date"].max() + pd.Timedelta("15:30:00"), close=1e-2, low=1e-2
     )
+
     for volume in (1, quotes.loc[day, "volume"] - 1):
         for both in (
             [quotes, during.assign(volume=volume)],
@@ -142,7 +144,9 @@ def test_of_two_bars_of_one_day_the_one_with_more_volume_stays(quotes: pd.DataFr
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_no_number_is_a_hole_and_reported(quotes: pd.DataFrame, value: float) -> None:
+def test_values_that_are_no_numbers_are_missing_and_reported(
+    quotes: pd.DataFrame, value: float
+) -> None:
     hole = quotes["volume"].astype(float)
     hole.iloc[100] = value
     found = tidy(quotes.assign(volume=hole))
@@ -184,7 +188,7 @@ def test_splits_that_a_load_has_judged_are_not_judged_again(quotes: pd.DataFrame
     assert (tidy(loaded).quotes["split_factor"] == 4.0).sum() == 1
 
 
-def test_one_ticker_may_be_named_by_a_text() -> None:
+def test_a_single_ticker_may_be_given_as_a_string() -> None:
     assert named_tickers("petr4") == ["PETR4"]
     assert named_tickers("PETR4, VALE3") == ["PETR4", "VALE3"]
     assert named_tickers(("PETR4", "PETR4")) == ["PETR4"]

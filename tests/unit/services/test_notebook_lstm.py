@@ -67,7 +67,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> tuple[B3Model, RunResul
     return made, made.run(run_id="first", **RUN)
 
 
-def test_it_is_the_model_of_the_pipeline(
+def test_the_services_train_the_model_of_the_pipeline(
     model: Model, product: tuple[B3Model, RunResult], stage: Stage, parts: tuple
 ) -> None:
     made, _ = product
@@ -77,6 +77,7 @@ def test_it_is_the_model_of_the_pipeline(
         run.fetch(Step.TRAIN_MODEL, folder / "trained") / PREDICTIONS
     )
     data, own = to_table({"test": (parts[2], parts[5])}, "lstm", stage[1], stage[0])
+
     covered = own["test"][model.covers(data, own["test"])]
     np.testing.assert_array_equal(data.date[covered], table.date[rows["test"]])
     np.testing.assert_array_equal(data.ticker[covered], table.ticker[rows["test"]])
@@ -98,7 +99,7 @@ def test_the_evaluation_has_both_tasks_on_the_rows_that_have_a_window(
     assert model.covers(data, rows["test"]).all()  # with the history there is one for each
 
 
-def test_what_is_saved_answers_as_before_and_can_go_live(
+def test_a_saved_model_answers_as_before_and_can_go_live(
     model: Model, stage: Stage, parts: tuple, eight: pd.DataFrame, tmp_path: Path
 ) -> None:
     service = B3ModelSavingService(tmp_path / "store")
@@ -109,6 +110,7 @@ def test_what_is_saved_answers_as_before_and_can_go_live(
     before, after = model.forecast(data, covered), again.forecast(data, covered)
     for name in ("probabilities", "returns", "intervals"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+
     key = build_snapshot(eight, 8, {Universe(PipelineParams().min_turnover)}).save(
         service.storage, tmp_path
     )
@@ -116,11 +118,12 @@ def test_what_is_saved_answers_as_before_and_can_go_live(
     promote(service.storage, "models", "lstm", version, who="test", why="test")
     served = Predictor(Live(service.storage), lambda: date(2023, 12, 29)).predict("PETR4", "lstm")
     by_hand = B3Model(storage=tmp_path / "store").predict(eight, model_type="lstm").loc["PETR4"]
+
     assert served["predicted_price"] == pytest.approx(by_hand["predicted_price"], abs=1e-6)
     assert served["target"] == "direction, horizon 2, width 0.5"
 
 
-def test_a_part_without_what_it_needs_is_refused_at_every_stage(
+def test_a_part_without_the_columns_it_needs_is_refused_at_every_stage(
     model: Model, stage: Stage, parts: tuple, tmp_path: Path
 ) -> None:
     X_train, X_val, X_test, y_train, y_val, _ = parts
@@ -137,7 +140,7 @@ def test_a_part_without_what_it_needs_is_refused_at_every_stage(
 # -- the product in two calls
 
 
-def test_a_run_makes_it_live_and_predict_says_return_price_and_interval(
+def test_a_run_makes_the_lstm_live_and_predict_returns_price_and_interval(
     product: tuple[B3Model, RunResult], eight: pd.DataFrame
 ) -> None:
     made, result = product
@@ -150,12 +153,13 @@ def test_a_run_makes_it_live_and_predict_says_return_price_and_interval(
     np.testing.assert_allclose(answer[list(CLASSES)].sum(axis=1), 1.0)
     for of_return, of_price in zip(RETURNS, PRICES, strict=True):
         np.testing.assert_allclose(answer[of_price], answer["last_price"] * (1 + answer[of_return]))
+
     assert (answer["return_low"] < answer["predicted_return"]).all()
     assert (answer["predicted_return"] < answer["return_high"]).all()
     pd.testing.assert_frame_equal(made.predict(eight, model_type="lstm_mtl"), answer)
 
 
-def test_what_is_served_is_what_predict_says(
+def test_served_answers_equal_those_of_predict(
     product: tuple[B3Model, RunResult], bundled: pd.DataFrame
 ) -> None:
     """Served windows use three years of quotes and this call five, so the last digits differ."""
@@ -163,6 +167,7 @@ def test_what_is_served_is_what_predict_says(
     live = Live(made.storage)
     predictor = Predictor(live, lambda: date(2023, 12, 29))
     by_hand = made.predict(bundled, model_type="lstm")
+
     for ticker, row in by_hand.iterrows():
         answer = predictor.predict(ticker, "lstm")
         assert answer["model_version"] == result.model_version
@@ -185,11 +190,12 @@ def test_a_ticker_with_a_gap_in_its_window_has_no_forecast(
         (eight["ticker"] == "MGLU3") & (eight["date"] >= days[-12]) & (eight["date"] < days[-3])
     )
     unusable = eight.assign(open=eight["open"].mask(absent))
+
     for quotes, reason in (
         (unusable, "MGLU3 trades too seldom: two of its newest 8 usable sessions lie 10 sessions"),
         (
             eight[~absent],
-            "MGLU3 has 3 sessions of history, counted anew after a long hole; 262 are needed",
+            "MGLU3 has 3 sessions of history without a long hole; 262 are needed",
         ),
     ):
         answer = made.predict(quotes, model_type="lstm")

@@ -51,7 +51,7 @@ def test_loading_gives_a_frame_with_its_report() -> None:
     assert frame.attrs["report"]["tickers"] == 2
 
 
-def test_features_and_labels_are_aligned_and_carry_when_they_were_known(
+def test_features_and_labels_are_aligned_and_have_the_labels_end_dates(
     stage: Stage, eight: pd.DataFrame
 ) -> None:
     X, df, y = stage
@@ -63,7 +63,7 @@ def test_features_and_labels_are_aligned_and_carry_when_they_were_known(
     assert (X.index.get_level_values("label_end") > X.index.get_level_values("date")).all()
 
 
-def test_frames_and_tables_are_the_same_thing(stage: Stage) -> None:
+def test_frames_survive_the_conversion_to_a_table_and_back(stage: Stage) -> None:
     X, df, y = stage
     data = to_dataset(X, y, df)
     again_X, again_df = to_frames(data)
@@ -107,6 +107,7 @@ def test_evaluation_prints_the_baselines_beside_the_model(
         "reference_rule",
         "logistic_regression",
     } <= set(found.metrics["baselines"])
+
     assert found.metrics["parts"]["test"]["rows"] == len(parts[2])
     assert {"metrics.json", "report.html", "confusion_matrix.png"} <= {
         path.name for path in tmp_path.iterdir()
@@ -124,6 +125,7 @@ def test_a_saved_model_answers_as_before_and_a_changed_file_is_refused(
     np.testing.assert_array_equal(
         again.forecast(data, rows).probabilities, model.forecast(data, rows).probabilities
     )
+
     with pytest.raises(NothingLiveError):
         service.load_model()
     file = tmp_path / "models" / "models" / "rf" / version / "b3_model.joblib"

@@ -50,7 +50,7 @@ def tickers(search: str = "", **more: int) -> list[str]:
         ("...", []),
     ],
 )
-def test_it_finds_what_has_the_text_in_its_ticker_or_company(search: str, found: list[str]) -> None:
+def test_the_search_finds_text_in_ticker_or_company(search: str, found: list[str]) -> None:
     assert tickers(search) == found
 
 
@@ -68,19 +68,20 @@ def test_fewer_than_three_letters_are_refused(search: str) -> None:
 
 
 def test_the_fields_of_a_page_are_those_of_the_reference() -> None:
-    assert list_assets(SNAPSHOT, "PETR", page=1, page_size=10) == {
-        "assets": [
-            {"ticker": "PETR3", "company": "PETROBRAS"},
-            {"ticker": "PETR4", "company": "PETROBRAS"},
-        ],
-        "pagination": {
-            "page": 1,
-            "page_size": 10,
-            "total_count": 2,
-            "total_pages": 1,
-            "has_next": False,
-            "has_prev": False,
-        },
+    page = list_assets(SNAPSHOT, "PETR", page=1, page_size=10)
+
+    assert page.keys() == {"assets", "pagination"}
+    assert page["assets"] == [
+        {"ticker": "PETR3", "company": "PETROBRAS"},
+        {"ticker": "PETR4", "company": "PETROBRAS"},
+    ]
+    assert page["pagination"] == {
+        "page": 1,
+        "page_size": 10,
+        "total_count": 2,
+        "total_pages": 1,
+        "has_next": False,
+        "has_prev": False,
     }
 
 
@@ -98,7 +99,7 @@ def test_the_fields_of_a_page_are_those_of_the_reference() -> None:
         ("xyz", 2, 4, 0, 0, False, False),  # there is no page at all
     ],
 )
-def test_the_edges_of_the_pages(
+def test_every_page_says_how_many_there_are_and_whether_others_follow(
     search: str, page: int, page_size: int, shown: int, pages: int, has_next: bool, has_prev: bool
 ) -> None:
     answer = list_assets(SNAPSHOT, search, page, page_size)

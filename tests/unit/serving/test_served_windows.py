@@ -26,12 +26,15 @@ def by_hand(data: Dataset, ticker: str, lookback: int) -> tuple[np.ndarray, np.n
     return np.array([data.X[row] for row in rows]), np.array([data.session[row] for row in rows])
 
 
-def test_of_every_bundled_ticker_it_is_what_the_training_table_has(bundled: pd.DataFrame) -> None:
+def test_served_windows_of_all_bundled_tickers_equal_the_training_table(
+    bundled: pd.DataFrame,
+) -> None:
     params = PipelineParams()
     data = preprocess(bundled, params).data
     universe = Universe(params.min_turnover)
     snapshot = build_snapshot(bundled, LOOKBACK, {universe})
     offer, compared = windows_name("v2", universe), 0
+
     for number, ticker in enumerate(snapshot.ticker):
         window, sessions = snapshot.windows[offer][number], snapshot.slots[offer][number]
         expected, numbers = by_hand(data, ticker, LOOKBACK)
@@ -66,7 +69,7 @@ def gathered(data: Dataset, rows: np.ndarray, lookback: int) -> np.ndarray:
 
 @pytest.mark.parametrize("max_gap", [1, 5, 30])
 @pytest.mark.parametrize("quotes", ["bundled", "gappy"])
-def test_training_and_serving_agree_on_which_windows_there_are_and_on_every_bit_of_them(
+def test_training_and_serving_have_the_same_windows_to_the_last_bit(
     request: pytest.FixtureRequest, quotes: str, max_gap: int
 ) -> None:
     frame, params = request.getfixturevalue(quotes), PipelineParams()
@@ -84,6 +87,7 @@ def test_training_and_serving_agree_on_which_windows_there_are_and_on_every_bit_
     windows = snapshot.windows[offer]
     served = np.isfinite(windows).all(axis=(1, 2)) & (longest_gap(snapshot.slots[offer]) <= max_gap)
     np.testing.assert_array_equal(served, trained)
+
     assert (served.sum() > 50) if quotes == "bundled" else (3 < served.sum() < 8)
     np.testing.assert_array_equal(windows[served], gathered(data, rows[served], LOOKBACK))
 
@@ -113,6 +117,7 @@ def test_rows_that_are_not_trained_on_are_left_out_and_the_gap_is_counted(
     features = build_features(gappy, feature_set, params.min_turnover, params.max_gap)
     windows, sessions = newest_windows(features, lookback)
     tickers = features.series.panel.tickers.tolist()
+
     for number, ticker in enumerate(tickers):
         expected, numbers = by_hand(data, ticker, lookback)
         if ticker == "VALE3":  # its newest row is illiquid
@@ -121,6 +126,7 @@ def test_rows_that_are_not_trained_on_are_left_out_and_the_gap_is_counted(
             continue
         np.testing.assert_array_equal(windows[number, lookback - len(expected) :], expected)
         np.testing.assert_array_equal(sessions[number, lookback - len(expected) :], numbers)
+
     gaps = dict(zip(tickers, longest_gap(sessions).tolist(), strict=True))
     if lookback == 60:
         assert gaps["PETR4"] == 1

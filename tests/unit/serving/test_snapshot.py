@@ -38,7 +38,7 @@ V1, V2 = (windows_name(feature_set, Universe(LIMIT)) for feature_set in FEATURE_
 
 
 def features_of(frame: pd.DataFrame, offer: str) -> np.ndarray:
-    """Features of every row of an offer such as v2-2000000; NaN where the row is not liquid."""
+    """Features of every row for windows such as v2-2000000; NaN where the row is not liquid."""
     features = build_features(frame, offer.split("-")[0], LIMIT)
     return np.where(features.liquid[:, None], features.X, np.nan).astype(np.float32)
 
@@ -77,7 +77,7 @@ def test_windows_are_the_rows_that_models_are_trained_on(
         assert np.isnan(window[: LOOKBACK - len(rows)]).all()
 
 
-def test_the_last_of_a_window_is_the_row_of_the_training_table(
+def test_the_last_row_of_a_window_is_that_of_the_training_table(
     snapshot: Snapshot, cut: pd.DataFrame
 ) -> None:
     data = preprocess(cut, PipelineParams()).data
@@ -92,7 +92,9 @@ def test_the_last_of_a_window_is_the_row_of_the_training_table(
     assert checked == 7  # all but WEGE3, which has too little history
 
 
-def test_what_an_answer_says_beside_the_forecast(snapshot: Snapshot, cut: pd.DataFrame) -> None:
+def test_a_snapshot_has_what_an_answer_shows_beside_the_forecast(
+    snapshot: Snapshot, cut: pd.DataFrame
+) -> None:
     last = cut.groupby("ticker").tail(1)
     assert snapshot.ticker.tolist() == sorted(set(cut["ticker"])) == last["ticker"].tolist()
     assert snapshot.company.tolist() == last["company"].tolist()
@@ -100,6 +102,7 @@ def test_what_an_answer_says_beside_the_forecast(snapshot: Snapshot, cut: pd.Dat
     assert snapshot.date.tolist() == last["date"].dt.date.tolist()
     assert str(snapshot.as_of) == "2023-12-28"
     assert snapshot.sessions.tolist() == cut.groupby("ticker").size().tolist()
+
     traded = (
         (cut["close"] * cut["volume"])
         .groupby(cut["ticker"])
@@ -158,7 +161,7 @@ def test_a_snapshot_of_an_earlier_day_knows_nothing_of_the_days_after(
             np.testing.assert_array_equal(window, later[newest_rows(earlier, ticker, lookback)])
 
 
-def test_three_years_of_history_say_what_five_say(eight: pd.DataFrame) -> None:
+def test_a_snapshot_of_three_years_equals_one_of_five(eight: pd.DataFrame) -> None:
     recent = eight[eight["date"] > "2020-12-28"].reset_index(drop=True)
     short, full = (
         build_snapshot(recent, LOOKBACK, {Universe(LIMIT)}),
@@ -169,10 +172,11 @@ def test_three_years_of_history_say_what_five_say(eight: pd.DataFrame) -> None:
     np.testing.assert_allclose(short.volatility, full.volatility, rtol=1e-9)
 
 
-def test_what_is_loaded_is_what_was_saved(snapshot: Snapshot, tmp_path: Path) -> None:
+def test_a_saved_snapshot_loads_equal(snapshot: Snapshot, tmp_path: Path) -> None:
     storage = FolderStorage(tmp_path / "store")
     key = snapshot.save(storage, tmp_path)
     assert re.fullmatch(r"serving/snapshots/2023-12-28-[0-9a-f]{16}\.npz", key)
+
     loaded = Snapshot.load(storage.download(key, tmp_path / "again.npz"))
     for column in fields(Snapshot):
         before, after = getattr(snapshot, column.name), getattr(loaded, column.name)
@@ -186,6 +190,7 @@ def test_what_is_loaded_is_what_was_saved(snapshot: Snapshot, tmp_path: Path) ->
         for one, other in pairs:
             np.testing.assert_array_equal(one, other)
             assert getattr(one, "dtype", type(one)) == getattr(other, "dtype", type(other))
+
     offered = {version: list(names) for version, names in snapshot.names.items()}
     assert read_description(storage, key) == SnapshotDescription(
         offered, LOOKBACK, FEATURES_VERSION
@@ -229,6 +234,7 @@ def test_few_tickers_and_ready_made_features_offer_v1_only(cut: pd.DataFrame) ->
     ready = cut.assign(**blank, **{name: float(number) for number, name in enumerate(PRECOMPUTED)})
     snapshot = build_snapshot(ready, 2, {Universe(LIMIT)})
     assert snapshot.names == {V1: (*PRECOMPUTED, "close")}
+
     known = snapshot.ticker != "WEGE3"  # 20 closes have no volatility: no row of the training
     np.testing.assert_array_equal(
         snapshot.windows[V1][known, :, :12], np.tile(np.arange(12.0), (7, 2, 1))
@@ -247,7 +253,7 @@ def test_a_ticker_below_the_liquidity_limit_is_listed_without_ranks(cut: pd.Data
     assert snapshot.turnover[abev3] < LIMIT
 
 
-def test_a_company_without_a_name_and_one_session_are_fine(cut: pd.DataFrame) -> None:
+def test_a_snapshot_may_have_one_session_and_an_unnamed_company(cut: pd.DataFrame) -> None:
     day = cut[cut["date"] == "2023-12-22"].assign(company=None).reset_index(drop=True)
     snapshot = build_snapshot(day, LOOKBACK, {Universe(LIMIT)})
     assert set(snapshot.company) == {""}

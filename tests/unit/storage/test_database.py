@@ -82,7 +82,7 @@ def test_a_secret_that_is_absent_or_holds_bytes_is_named(aws):
 
 
 @pytest.mark.parametrize("location", ["md:", "md:b3;drop", "md:b3?x=1", "md:" + "b" * 64])
-def test_a_name_that_no_database_has_is_refused(location, monkeypatch):
+def test_an_invalid_database_name_is_refused(location, monkeypatch):
     monkeypatch.setenv("MOTHERDUCK_TOKEN", TOKEN)
     with pytest.raises(InvalidParameterError, match="must be md: and a database's name"):
         open_source(location).read(QuoteQuery())
@@ -113,6 +113,7 @@ def test_a_file_is_read_only_unless_asked_otherwise(tmp_path: Path):
     path = tmp_path / "b3.duckdb"
     with pytest.raises(SourceUnavailableError, match="does not exist"), open_database(str(path)):
         pass
+
     with open_database(str(path), read_only=False) as connection:
         connection.execute(
             "CREATE TABLE b3_hist AS "
@@ -126,7 +127,7 @@ def test_a_file_is_read_only_unless_asked_otherwise(tmp_path: Path):
     assert DuckDBSource(path).read(QuoteQuery())["close"].tolist() == [24.0]
 
 
-def test_temporary_tables_are_not_found(tmp_path: Path):
+def test_temporary_tables_are_not_read_as_quotes(tmp_path: Path):
     with open_database(str(tmp_path / "b3.duckdb"), read_only=False) as connection:
         connection.execute("CREATE TEMP TABLE b3_hist AS SELECT 1 AS x")
         connection.execute(
@@ -146,7 +147,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path):
         pass
 
 
-def test_a_quote_cannot_end_a_literal():
+def test_a_quotation_mark_cannot_end_a_literal():
     assert duckdb.execute(f"SELECT {literal(TOKEN)}").fetchone() == (TOKEN,)
 
 
@@ -169,6 +170,7 @@ def test_a_query_spills_to_the_temporary_folder_where_the_working_folder_cannot_
         assert spill.parent == tmp_path
         assert connection.execute(SPILLING).fetchall() == [(3_000_000,)]
         assert spill.is_dir()  # so it did spill
+
     assert not list(tmp_path.iterdir())
 
 

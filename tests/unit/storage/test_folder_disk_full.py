@@ -82,7 +82,7 @@ def test_a_disk_without_room_for_the_storages_folder_is_named(
     assert caught.value.details["folder"] == str(tmp_path)
 
 
-def test_another_failure_of_a_write_stays_what_it_is(
+def test_other_errors_of_a_write_are_raised_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fsync", failing(errno.EIO))

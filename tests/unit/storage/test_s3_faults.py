@@ -62,7 +62,7 @@ def silence(_: socket.socket) -> None:
 
 
 def torn(connection: socket.socket) -> None:
-    """Promise five bytes, give two, and close."""
+    """Announce five bytes, send two, and close."""
     connection.sendall(HEAD + b"ab")
     connection.shutdown(socket.SHUT_RDWR)
 
@@ -181,14 +181,14 @@ def test_a_replacement_is_sent_again_too(storage):
     assert storage.read("a/b.json") == b"2"
 
 
-def test_s3_that_always_asks_to_try_again_is_a_lost_race_in_the_end(storage):
+def test_a_write_that_s3_always_defers_ends_as_a_conflict(storage):
     sent = refused(storage, "ConditionalRequestConflict", 409, 100)
     with pytest.raises(ConflictError):
         storage.create("a/b.json", b"1")
     assert 3 <= len(sent) <= 10
 
 
-def test_a_failed_precondition_is_a_lost_race_at_once(storage):
+def test_a_failed_precondition_is_a_conflict_at_once(storage):
     sent = refused(storage, "PreconditionFailed", 412, 100)
     with pytest.raises(ConflictError):
         storage.create("a/b.json", b"1")
@@ -205,5 +205,5 @@ def test_a_write_whose_answer_has_no_etag_asks_for_it(storage):
     assert storage.put("k", b"2") == storage.read_versioned("k")[1]
 
 
-def test_storages_wait_patiently_by_default(storage):
+def test_storages_have_the_long_timeouts_by_default(storage):
     assert (storage._timeouts, PATIENT.attempts) == (PATIENT, 5)

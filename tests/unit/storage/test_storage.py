@@ -3,8 +3,6 @@
 import hashlib
 import os
 import re
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -199,6 +197,7 @@ def test_a_malformed_key_is_refused_by_every_method(storage, tmp_path, key):
     ):
         with pytest.raises(InvalidParameterError, match=re.escape(repr(key))):
             call()
+
     assert storage.list() == []
 
 
@@ -246,6 +245,7 @@ def test_eight_racing_creates_have_one_winner(storage):
 
 def test_eight_racing_replaces_have_one_winner(storage):
     etag = storage.create("k", b"start")
+
     for turn in range(5):
         results = race(
             [
@@ -262,9 +262,6 @@ def test_eight_racing_replaces_have_one_winner(storage):
 def test_the_url_opens_the_same_storage(storage):
     storage.put("k", b"same")
     assert open_storage(storage.url).read("k") == b"same"
-
-
-# -- opening
 
 
 @pytest.mark.parametrize(
@@ -295,9 +292,6 @@ def test_s3_urls_split_into_bucket_and_prefix():
     assert open_storage("s3://bucket/a/b/").url == "s3://bucket/a/b"
     with pytest.raises(InvalidParameterError):
         open_storage("s3://bucket/../b")
-
-
-# -- S3 only
 
 
 def test_a_missing_bucket_is_named(s3, tmp_path):
@@ -355,10 +349,7 @@ def test_a_lost_answer_does_not_hide_that_somebody_else_won(s3):
     assert s3.read("k") == b"rival"
 
 
-# -- a folder only
-
-
-def test_own_files_never_show_and_a_finished_write_leaves_none_behind(tmp_path):
+def test_internal_files_are_never_listed_and_removed_by_a_finished_write(tmp_path):
     storage = FolderStorage(tmp_path)
     storage.put("a/k", b"1")
     (tmp_path / "a" / ".0123.tmp").write_bytes(b"half")  # what a killed writer leaves
@@ -379,97 +370,3 @@ def test_a_key_below_an_object_or_above_keys_is_refused_by_name(tmp_path):
     with pytest.raises(InvalidParameterError, match="'a'"):
         storage.put("a", b"2")
     assert storage.list() == ["a/b"]
-
-
-RACER = """
-import os, pathlib, sys
-from b3shared.core.errors import ConflictError
-from b3shared.storage import open_storage
-storage, work = open_storage(sys.argv[1]), sys.argv[2]
-mine = str(os.getpid()).encode()
-print("ready", flush=True)
-sys.stdin.readline()
-try:
-    if work == "create":
-        storage.create("create", mine)
-    elif work == "replace":
-        storage.replace("replace", mine, sys.argv[3])
-    for _ in range(15 if work == "count" else 0):
-        while True:
-            data, etag = storage.read_versioned("count")
-            try:
-                storage.replace("count", b"%d" % (int(data) + 1), etag)
-                break
-            except ConflictError:
-                pass
-    print(os.getpid())
-except ConflictError:
-    print(0)
-"""
-
-
-def race_processes(count, *arguments):
-    """Start processes, let them all go at once, and return the ids of those that won."""
-    command = [sys.executable, "-c", RACER, *arguments]
-    racers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for _ in range(count)
-    ]
-    for racer in racers:
-        assert racer.stdout.readline() == b"ready\n"
-    for racer in racers:
-        racer.stdin.write(b"go\n")
-        racer.stdin.flush()
-    winners = [int(racer.communicate()[0]) for racer in racers]
-    assert [racer.returncode for racer in racers] == [0] * count
-    return [pid for pid in winners if pid]
-
-
-@pytest.mark.parametrize("work", ["create", "replace"])
-def test_racing_processes_have_one_winner(tmp_path, work):
-    storage = FolderStorage(tmp_path)
-    etag = storage.put(
-        "replace", b"0" * 20_000_000
-    )  # takes a while to compare: a long moment to be overtaken in
-    winners = race_processes(6, storage.url, work, etag)
-    assert len(winners) == 1
-    assert storage.read(work) == b"%d" % winners[0]
-
-
-def test_processes_that_compare_and_swap_lose_no_increment(tmp_path):
-    storage = FolderStorage(tmp_path)
-    storage.put("count", b"0")
-    race_processes(4, storage.url, "count")
-    assert storage.read("count") == b"60"
-
-
-WRITER = """
-import sys
-from b3shared.storage import open_storage
-storage, turn = open_storage(sys.argv[1]), 0
-while True:
-    turn += 1
-    storage.put("k", (b"%d" % (turn % 10)) * 2_000_000)
-    if turn == 1:
-        print("writing", flush=True)
-"""
-
-
-def is_complete(content):
-    return bool(content) and content == content[:1] * 2_000_000
-
-
-def test_a_writer_killed_at_any_moment_leaves_the_old_content_or_the_new(tmp_path):
-    storage = FolderStorage(tmp_path)
-    for pause in range(6):
-        command = [sys.executable, "-c", WRITER, storage.url]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
-            try:
-                assert writer.stdout.readline() == b"writing\n"
-                for _ in range(10 * pause):  # readers see whole contents while it writes, too
-                    assert is_complete(storage.read("k"))
-            finally:
-                writer.kill()  # SIGKILL
-        assert is_complete(storage.read("k"))
-        assert storage.list() == ["k"]
-        storage.put("k", b"0" * 2_000_000)  # the dead writer's lock died with it

@@ -12,6 +12,7 @@ def test_every_file_is_listed_with_its_changes_and_the_lake_is_named(tmp_path: P
     day = date(2020, 1, 6)
     daily(tmp_path, day, [Quote(day), Quote(day, "VALE3", 50.0)])
     store = str(tmp_path / "store")
+
     for change in ("2020: 2 new", "nothing new"):
         done = b3("--storage", store, "ingest", "--folder", str(tmp_path))
         assert done.returncode == 0, done.stderr
@@ -36,6 +37,7 @@ def test_sessions_of_a_newer_file_are_kept_unless_force_is_given(
         in b3(*ingest, "--file", str(older)).stdout
     )
     assert "2020: 1 corrected\n" in b3(*ingest, "--file", str(older), "--force").stdout
+
     refused = b3(*ingest, "--year", "2020", "--force")
     assert (refused.returncode, refused.stderr.split(":")[0]) == (2, "INVALID_PARAMETER")
 
@@ -51,6 +53,7 @@ def test_a_table_of_overrides_changes_the_lake_and_rows_without_effect_are_liste
     table = "ticker,date,dividend\nPETR4,2020-01-06,1\nITUB4,2020-01-06,1\n"
     (store / "lake" / "actions" / "overrides.csv").write_text(table)
     said = b3("--storage", str(store), "ingest", "--folder", str(tmp_path)).stdout
+
     assert "2 quotes, 2020-01-06: corporate actions made anew" in said
     assert "nothing new" not in said
     assert "override without effect: ITUB4 2020-01-06: the lake has no quote of it" in said
@@ -60,6 +63,7 @@ def test_a_table_of_overrides_changes_the_lake_and_rows_without_effect_are_liste
 def test_files_and_choices_that_cannot_be_ingested_are_refused_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "COTAHIST_A2020.ZIP"
     path.write_text("<html></html>")
+
     for words, code in (
         (("--file", str(path)), "UNREADABLE_FILE"),
         (("--year", "1970"), "INVALID_PARAMETER"),

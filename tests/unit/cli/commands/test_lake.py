@@ -51,9 +51,11 @@ def test_missing_splits_and_dividends_are_noted_when_quotes_become_a_lake(
     }
     command = [sys.executable, "-m", module, *ways[module]]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
     assert said.returncode == (0 if module == "b3shared" else 1), said.stderr
     assert f"note: {lacks}, split_factor, dividend\n" in said.stdout
     assert "note: splits and bonuses were looked for in the prices" in said.stdout
+
     if module == "b3shared":
         ran = b3("--quotes", f"{store}/lake/quotes", "--storage", store, "run", *WORDS)
         assert f"note: {lacks}, dividend\n" in ran.stdout
@@ -76,6 +78,7 @@ def test_a_lake_is_refused_as_the_source_of_a_lake(module: str, tmp_path: Path) 
         timeout=300,
     )
     assert said.returncode == 2
+
     refused = {
         "b3shared": "quotes must be other than the lake ",
         "infra.run_local": "quotes must not be a lake, ",

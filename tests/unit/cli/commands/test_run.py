@@ -34,6 +34,7 @@ def test_run_prints_data_progress_baselines_version_and_forecasts(
         "VALE3",
     ):
         assert words in ran.stdout
+
     assert (store / "report" / "report.html").read_text().startswith("<!doctype html>")
 
 
@@ -60,7 +61,7 @@ def test_predict_prints_one_line_per_ticker(
     assert [line.split()[0] for line in said[1:4]] == ["ticker", "PETR4", "VALE3"]
 
 
-def test_skill_and_age_stand_beside_every_forecast(
+def test_every_forecast_is_printed_with_skill_and_age(
     ran: subprocess.CompletedProcess[str], store: Path
 ) -> None:
     said = b3("--storage", str(store), "predict", "petr4").stdout

@@ -15,7 +15,7 @@ from b3shared.evaluation.report.cells import Cell, make_table, number, with_inte
         (None, "+.4f", 1.0, "–"),
     ],
 )
-def test_a_figure_is_never_minus_nothing(
+def test_a_figure_is_never_shown_as_minus_zero(
     value: float | None, form: str, scale: float, shown: str
 ) -> None:
     assert number(value, form, scale) == shown

@@ -1,3 +1,5 @@
+"""Pictures of actions: the right counts, units on the axes, and the same bytes each time."""
+
 import subprocess
 import sys
 

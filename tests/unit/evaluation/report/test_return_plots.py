@@ -1,3 +1,5 @@
+"""Pictures of returns, intervals and training curves show the values of the metrics."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Pictures of actions and forecast prices along the price of a few tickers."""
+
 import numpy as np
 import pytest
 

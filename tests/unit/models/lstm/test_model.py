@@ -1,34 +1,26 @@
-"""The LSTM: what it finds, how it calibrates, and that its saved form is the trained one."""
+"""The LSTM finds a planted signal, is calibrated, and is saved as it was trained."""
 
 import dataclasses
 import json
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
-import torch
+from planted_lstm import NOBODY, covered
 from small_lstm import Kept, fitted, in_slices, running_out, small_dataset, small_params, weights
 from synthetic import log_loss, split_of
 
 from b3shared.core.errors import (
-    ArtifactNotFoundError,
     IncompatibleFeaturesError,
     InvalidParameterError,
-    InvalidQuotesError,
-    ParityError,
-    SingleClassError,
     TooLittleHistoryError,
     TooManySlicesError,
 )
-from b3shared.core.vocabulary import BUY, HOLD, SELL, UNLABELLED
-from b3shared.models.base import TrainingSession, Unfinished, model_class, without_clock
-from b3shared.models.lstm import export as lstm_onnx
+from b3shared.core.vocabulary import HOLD, SELL
+from b3shared.models.base import TrainingSession, Unfinished
 from b3shared.models.lstm.batches import raw_forecast
-from b3shared.models.lstm.export import export_network
 from b3shared.models.lstm.model import LSTMModel
 from b3shared.models.lstm.windows import (
     Examples,
@@ -37,28 +29,7 @@ from b3shared.models.lstm.windows import (
     complete,
     stop_and_calibrate,
 )
-from b3shared.models.scorer import Scorer
 from b3shared.params.lstm import LSTMParams
-from b3shared.params.run import PipelineParams
-
-NOBODY = TrainingSession()
-
-
-@pytest.fixture(scope="module")
-def planted():
-    data = small_dataset(n_dates=250, n_tickers=8)
-    return data, *fitted(data, small_params(epochs=8))
-
-
-@pytest.fixture(scope="module")
-def saved(planted, tmp_path_factory):
-    data, model, split = planted
-    folder = tmp_path_factory.mktemp("saved") / "deep" / "folder"
-    return folder, model.save(folder, data, split.test)
-
-
-def covered(model, data, rows):
-    return rows[model.covers(data, rows)]
 
 
 def gain(data, model, split) -> float:
@@ -78,6 +49,7 @@ def test_a_planted_signal_is_found_in_both_tasks(planted):
     actual = data.future_return[rows]
     assert np.corrcoef(forecast.returns, actual)[0, 1] > 0.5
     assert np.abs(forecast.returns - actual).mean() < 0.9 * np.abs(actual).mean()
+
     importance = model.importance()
     assert max(importance, key=importance.get) == "feature_0"
     assert importance["feature_0"] > 0.7
@@ -85,7 +57,7 @@ def test_a_planted_signal_is_found_in_both_tasks(planted):
     assert min(importance.values()) >= 0
 
 
-def test_random_labels_teach_nothing():
+def test_nothing_is_learned_from_random_labels():
     gains = []
     for seed in range(3):
         data = small_dataset(signal=0.0, seed=seed, n_dates=250)
@@ -93,13 +65,14 @@ def test_random_labels_teach_nothing():
     assert max(gains) < 0.01
 
 
-def test_intervals_cover_what_they_promise_and_are_no_wider_than_that_takes(planted):
+def test_intervals_cover_their_level_and_are_no_wider_than_needed(planted):
     data, model, split = planted
     rows = covered(model, data, split.test)
     forecast = model.forecast(data, rows)
     low, high = forecast.intervals.T
     actual = data.future_return[rows]
     assert np.mean((low <= actual) & (actual <= high)) == pytest.approx(0.9, abs=0.05)
+
     unit = data.volatility[rows] * np.sqrt(model.params.horizon)
     oracle = np.quantile(
         np.abs(actual - forecast.returns) / unit, 0.9
@@ -113,7 +86,7 @@ def test_intervals_cover_what_they_promise_and_are_no_wider_than_that_takes(plan
     [{"oversample": True}, {"oversample": "sqrt"}, {"use_class_weights": True}, {}],
     ids=str,
 )
-def test_probabilities_meet_the_true_shares_of_unequal_classes(changes):
+def test_probabilities_match_the_true_shares_of_unequal_classes(changes):
     shares = (0.08, 0.8, 0.12)
     data = small_dataset(n_dates=250, n_tickers=12, shares=shares)
     model, split = fitted(data, small_params(epochs=4, **changes))
@@ -142,10 +115,11 @@ def test_oversampling_leaves_the_forecast_returns_unbiased():
         errors[oversample] = (
             np.mean(model.forecast(data, rows).returns - data.future_return[rows]) / 0.0283
         )
+
     assert abs(errors[True] - errors[False]) < 0.25
 
 
-def test_the_parts_are_separate_in_time_and_their_sizes_are_told(planted):
+def test_the_parts_of_a_training_are_separate_in_time_and_counted(planted):
     data, model, split = planted
     later = Examples.from_rows(data, covered(model, data, split.val), 4, 2)
     stop, calibrate = stop_and_calibrate(data, later, model.params.horizon)
@@ -210,7 +184,7 @@ def test_a_fit_and_a_refit_in_slices_are_those_of_a_straight_run():
     )
 
 
-def test_a_refit_replays_the_best_epochs_and_carries_what_validation_told(planted):
+def test_a_refit_replays_the_best_epochs_and_keeps_what_validation_set(planted):
     data, model, _ = planted
     before = weights(model.network)
     again = model.refit(data, data.labelled, NOBODY)
@@ -221,6 +195,7 @@ def test_a_refit_replays_the_best_epochs_and_carries_what_validation_told(plante
     ]
     assert again.calibration.temperature == model.calibration.temperature
     assert (again.scale, again.importance()) == (model.scale, model.importance())
+
     rows = covered(model, data, data.labelled)
     np.testing.assert_allclose(again.base_rates, np.bincount(data.label[rows]) / len(rows))
     assert again.summary["rows"] == {"train": len(rows), "without_window": 24}
@@ -293,10 +268,11 @@ def test_every_parameter_changes_the_training(change):
                 model.summary["rows"],
             )
         )
+
     assert outcome[0] != outcome[1]
 
 
-def test_no_parameter_is_left_out_of_that_test():
+def test_every_parameter_is_in_a_test_of_its_effect():
     parametrised = test_every_parameter_changes_the_training.pytestmark[0].args[1]
     elsewhere = {"price_col", "max_slices"}
     assert (
@@ -317,181 +293,11 @@ def test_the_remaining_parameters_are_honoured_or_refused(tmp_path):
         )
     with pytest.raises(TooManySlicesError):
         fitted(data, small_params(max_slices=1), TrainingSession(checkpoint=checkpoint))
+
     model, split = fitted(data, small_params(epochs=1, model_name="mine.pt", decision="argmax"))
     paths = model.save(tmp_path, data, split.test)
     assert [path.name for path in paths] == ["mine.pt", "model.onnx", "model.json"]
     assert json.loads(paths[2].read_text())["decision"] == "argmax"
-
-
-def test_the_saved_model_is_the_trained_one(planted, saved):
-    data, model, split = planted
-    again = model_class("lstm").load(saved[0], model.params)
-    rows = covered(model, data, split.test)
-    for one, other in zip(
-        dataclasses.astuple(again.forecast(data, rows)),
-        dataclasses.astuple(model.forecast(data, rows)),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(one, other)
-    assert again.importance() == model.importance()
-    assert (again.chosen, again.summary, again.feature_names) == (
-        model.chosen,
-        without_clock(model.summary),
-        model.feature_names,
-    )
-    np.testing.assert_array_equal(
-        weights(again.refit(data, split.train, NOBODY).network),
-        weights(model.refit(data, split.train, NOBODY).network),
-    )
-
-
-def test_the_native_file_is_a_state_dict_that_runs_no_code(planted, saved):
-    stored = torch.load(saved[1][0], weights_only=True)
-    assert saved[1][0].name == "b3_lstm_mtl.pt"
-    assert {name: tuple(t.shape) for name, t in stored.items()} == {
-        name: tuple(t.shape) for name, t in planted[1].network.state_dict().items()
-    }
-
-
-def test_the_description_holds_what_serving_and_auditing_need(planted, saved):
-    _, model, split = planted
-    described = json.loads(saved[1][2].read_text())
-    assert described["model_type"] == "lstm"
-    assert (described["lookback"], described["max_gap"]) == (4, 5)
-    assert described["return_scale"] == model.scale.to_json()
-    assert described["return_scale"]["horizon"] == 2
-    assert described["importance"] == model.importance()
-    assert described["parity"]["rows"] == len(split.test)
-    assert described["parity"]["max_difference"] <= 1e-5
-    assert described["parity"]["max_difference_returns"] <= 1e-5
-    assert len(described["summary"]["history"]) == described["chosen"]["epochs"]
-    assert described["chosen"].keys() == {"units", "learning_rate", "epochs", "best_epoch"}
-    assert PipelineParams.from_values(described["params"]) == model.params
-
-
-@pytest.mark.parametrize("batch", [1, 256])
-def test_the_export_answers_batches_of_any_size_as_the_network_does(planted, saved, batch):
-    data, model, _ = planted
-    rows = covered(model, data, np.arange(len(data)))[:batch]
-    X = np.stack([data.X[row - 3 : row + 1] for row in rows])
-    session = onnxruntime.InferenceSession(saved[1][1].read_bytes())
-    assert [value.name for value in session.get_inputs()] == ["features"]
-    probabilities, returns = session.run(["probabilities", "returns"], {"features": X})
-    assert (probabilities.shape, returns.shape) == ((batch, 3), (batch,))
-    expected = raw_forecast(model.network, Windows(data.X, 4), rows)
-    np.testing.assert_allclose(probabilities, expected[0], atol=1e-5)
-    np.testing.assert_allclose(returns, expected[1], atol=1e-5)
-
-
-def test_the_scorer_serves_what_the_model_forecasts(planted, saved):
-    data, model, split = planted
-    rows = covered(model, data, split.test)
-    served = Scorer.load(saved[0]).score(
-        np.stack([data.X[row - 3 : row + 1] for row in rows]), data.volatility[rows]
-    )
-    expected = model.forecast(data, rows)
-    np.testing.assert_allclose(served.probabilities, expected.probabilities, atol=1e-5)
-    np.testing.assert_allclose(served.returns, expected.returns, atol=1e-5)
-    np.testing.assert_allclose(served.intervals, expected.intervals, atol=1e-5)
-
-
-def test_equal_networks_have_equal_bytes_and_tell_nothing_of_this_machine(planted, saved):
-    _, model, _ = planted
-    content = saved[1][1].read_bytes()
-    assert export_network(model.network, 4) == content
-    assert str(Path.cwd()).encode() not in content
-    assert b"b3shared" not in content
-
-
-def test_an_export_that_differs_is_not_written(planted, tmp_path, monkeypatch):
-    data, model, split = planted
-    other, _ = fitted(data, small_params(epochs=1))
-    content = export_network(other.network, 4)
-    monkeypatch.setattr("b3shared.models.lstm.model.export_network", lambda *_: content)
-    with pytest.raises(ParityError, match="allowed is 1e-05"):
-        model.save(tmp_path / "model", data, split.test)
-    assert not (tmp_path / "model").exists()
-    assert lstm_onnx.TOLERANCE == 1e-5
-
-
-def test_a_save_without_rows_to_check_writes_nothing(planted, tmp_path):
-    data, model, _ = planted
-    with pytest.raises(ParityError, match="at least one row"):
-        model.save(tmp_path / "model", data, np.array([0, 1, 2]))
-    assert not (tmp_path / "model").exists()
-
-
-@pytest.mark.parametrize("missing", ["b3_lstm_mtl.pt", "model.json"])
-def test_loading_from_a_folder_without_a_file_names_it(planted, saved, tmp_path, missing):
-    for path in saved[1]:
-        if path.name != missing:
-            (tmp_path / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(ArtifactNotFoundError, match=f"has no {missing}"):
-        LSTMModel.load(tmp_path, planted[1].params)
-
-
-def _one_class(data):
-    data.label[data.label != UNLABELLED] = BUY
-
-
-def _no_value(data):
-    data.X[10, 3] = np.nan
-
-
-def _no_return(data):
-    data.future_return[10] = np.nan
-
-
-@pytest.mark.parametrize(
-    ("spoil", "params", "error", "says"),
-    [
-        (_one_class, {}, SingleClassError, "needs two classes at least, got .* labels 'buy'"),
-        (_no_value, {}, InvalidQuotesError, "features feature_3 hold NaN"),
-        (_no_return, {}, InvalidQuotesError, "1 of the .* rows have no finite return"),
-        (
-            lambda _: None,
-            {"lookback": 100},
-            TooLittleHistoryError,
-            "none of the .* training rows ends a window of lookback = 100",
-        ),
-        (
-            lambda _: None,
-            {"interval_level": 0.999},
-            TooLittleHistoryError,
-            "level 0.999 needs at least 9",
-        ),
-    ],
-)
-def test_rows_that_cannot_be_trained_on_are_refused_by_name_before_any_training(
-    spoil, params, error, says
-):
-    data, told = small_dataset(), []
-    spoil(data)
-    with pytest.raises(error, match=says) as caught:
-        fitted(data, small_params(**params), TrainingSession(told.append))
-    assert not told
-    if error is TooLittleHistoryError:
-        assert caught.value.details["needed"] > 0
-
-
-def test_too_few_validation_dates_for_two_parts_are_refused():
-    data = small_dataset()
-    split = split_of(data, small_params())
-    few = split.val[np.isin(data.date[split.val], np.unique(data.date[split.val])[:4])]
-    with pytest.raises(
-        TooLittleHistoryError, match="a horizon of 2 needs at least 6 validation dates, got 4"
-    ):
-        LSTMModel(small_params()).fit(data, split.train, few, NOBODY)
-    six = split.val[np.isin(data.date[split.val], np.unique(data.date[split.val])[:6])]
-    LSTMModel(small_params(interval_level=0.5)).fit(data, split.train, six, NOBODY)
-
-
-def test_rows_without_a_label_are_refused():
-    data = small_dataset()
-    split, rows = split_of(data, small_params()), np.arange(len(data))
-    for train, val in ((rows, split.val), (split.train, rows)):
-        with pytest.raises(InvalidQuotesError, match="12 of the 702 rows have no label yet"):
-            LSTMModel(small_params()).fit(data, train, val, NOBODY)
 
 
 def test_other_features_or_rows_without_a_window_are_refused(planted):
@@ -515,7 +321,7 @@ def test_a_class_absent_from_training_is_nearly_impossible(tmp_path):
         model.save(tmp_path, data, rows)
 
 
-def test_it_trains_from_a_memory_map(tmp_path):
+def test_the_model_trains_from_a_memory_map(tmp_path):
     data = small_dataset()
     data.save(tmp_path)
     mapped, _ = fitted(type(data).load(tmp_path), small_params())
@@ -524,14 +330,14 @@ def test_it_trains_from_a_memory_map(tmp_path):
     )
 
 
-def test_where_no_feature_helps_all_weigh_the_same():
+def test_importances_are_equal_where_no_feature_helps():
     data = small_dataset()
     data.X[:] = 0
     model, _ = fitted(data, small_params(epochs=1))
     assert set(model.importance().values()) == {0.2}
 
 
-def test_naming_the_models_imports_no_torch():
+def test_listing_the_models_imports_no_torch():
     modules = "b3shared.models.base, b3shared.models.scorer, b3shared.models.lstm.windows"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     assert (
@@ -542,7 +348,7 @@ def test_naming_the_models_imports_no_torch():
     )
 
 
-def test_the_coverage_is_that_of_the_windows():
+def test_the_model_covers_the_rows_that_end_a_complete_window():
     data = small_dataset()
     rows = np.arange(len(data))
     np.testing.assert_array_equal(

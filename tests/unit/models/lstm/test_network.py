@@ -28,7 +28,7 @@ def batch(n=50, seed=0):
     )
 
 
-def test_without_gamma_and_weights_it_is_cross_entropy():
+def test_without_gamma_and_weights_the_loss_is_cross_entropy():
     logits, labels = batch()
     torch.testing.assert_close(
         focal_loss(logits, labels, 0.0, ONES),
@@ -48,7 +48,7 @@ def test_the_focal_loss_is_its_formula_on_the_true_probability(gamma):
 
 
 @pytest.mark.parametrize("weight", [0.1, 1.0, 10.0, 100.0])
-def test_a_row_that_is_surely_right_loses_little_whatever_its_class_weighs(weight):
+def test_a_certain_and_right_row_has_a_small_loss_whatever_its_class_weight(weight):
     logits = torch.log(torch.tensor([[0.99, 0.005, 0.005]]))
     loss = focal_loss(logits, torch.tensor([0]), 2.0, torch.full((3,), weight))
     assert loss.item() == pytest.approx(weight * 0.01**2 * -np.log(0.99), rel=1e-3)
@@ -57,7 +57,7 @@ def test_a_row_that_is_surely_right_loses_little_whatever_its_class_weighs(weigh
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 2.0])
-def test_certainty_has_a_finite_loss_and_slope(gamma):
+def test_certain_probabilities_have_a_finite_loss_and_gradient(gamma):
     logits = torch.tensor([[200.0, -200.0, 0.0], [-200.0, 200.0, 0.0]], requires_grad=True)
     focal_loss(logits, torch.tensor([0, 0]), gamma, ONES).sum().backward()
     assert torch.isfinite(logits.grad).all()
@@ -69,7 +69,7 @@ def test_hubers_loss_is_a_square_near_zero_and_linear_beyond_one():
     assert return_loss(answer, actual, "mse").tolist() == [0.25, 9.0, 9.0]
 
 
-def test_the_scaler_is_inside_and_a_wild_value_cannot_saturate():
+def test_the_network_scales_its_input_and_extreme_values_do_not_saturate_it():
     torch.manual_seed(0)
     network = MultiTaskLSTM(2, 8, 0.0).eval()
     x = torch.randn(4, 6, 2)
@@ -78,13 +78,14 @@ def test_the_scaler_is_inside_and_a_wild_value_cannot_saturate():
     moved = x * torch.tensor([4.0, 0.5]) + torch.tensor([10.0, -3.0])
     for a, b in zip(plain, network(moved), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
     wild, bound = moved.clone(), moved.clone()
     wild[:, :, 0], bound[:, :, 0] = 1e30, 10.0 + math.sinh(CLIP) * 4.0
     for a, b in zip(network(wild), network(bound), strict=True):
         torch.testing.assert_close(a, b)
 
 
-def test_the_scale_is_fine_near_the_centre_and_coarse_far_away():
+def test_scaling_is_fine_near_the_centre_and_coarse_far_away():
     network = MultiTaskLSTM(1, 1, 0.0)
     seen = []
     network.lstm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -129,7 +130,7 @@ def test_draws_and_weights_are_those_that_the_parameters_name(oversample, drawn,
 
 @pytest.mark.parametrize("oversample", [False, True, "sqrt"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_an_absent_class_neither_counts_nor_disturbs(oversample, weighted):
+def test_an_absent_class_has_no_weight_and_leaves_that_of_the_others(oversample, weighted):
     balance = ClassBalance.from_labels(
         np.repeat([BUY, HOLD], [1, 3]),
         LSTMParams(oversample=oversample, use_class_weights=weighted),
@@ -140,7 +141,7 @@ def test_an_absent_class_neither_counts_nor_disturbs(oversample, weighted):
 
 
 @pytest.mark.parametrize("oversample", [True, "sqrt"])
-def test_the_loss_of_draws_has_the_mean_of_the_loss_of_rows(oversample):
+def test_the_mean_loss_over_drawn_rows_equals_that_over_all_rows(oversample):
     params = LSTMParams(oversample=oversample, use_class_weights=True, focal_loss_gamma=1.0)
     balance, device = ClassBalance.from_labels(LABELS, params), torch.device("cpu")
     rng = np.random.default_rng(0)
@@ -148,6 +149,7 @@ def test_the_loss_of_draws_has_the_mean_of_the_loss_of_rows(oversample):
     drawn = rng.choice(n, size=400_000, p=probability)
     labels = torch.from_numpy(LABELS)
     logits, answer, actual = torch.randn(n, 3), torch.randn(n), torch.randn(n) + 2 * labels
+
     rows = Objective.for_rows(params, balance, device)(logits, answer, labels, actual) / n
     draws = Objective.for_draws(params, balance, device)(
         logits[drawn], answer[drawn], labels[drawn], actual[drawn]

@@ -50,7 +50,7 @@ def oracle(data, row, lookback, max_gap) -> bool:
 
 
 @given(data=tables(), lookback=st.integers(1, 6), max_gap=st.integers(1, 5))
-def test_a_row_is_covered_just_if_a_walk_back_finds_a_complete_window(data, lookback, max_gap):
+def test_a_row_is_covered_exactly_if_a_walk_back_finds_a_complete_window(data, lookback, max_gap):
     rows = np.arange(len(data))
     expected = [oracle(data, row, lookback, max_gap) for row in rows]
     assert complete(data, rows, lookback, max_gap).tolist() == expected
@@ -77,13 +77,13 @@ def test_a_window_crosses_neither_a_ticker_nor_too_long_a_gap():
 
 
 @pytest.mark.parametrize("max_gap", [1, 2, 5])
-def test_a_window_holds_over_one_missing_session_less_than_max_gap(max_gap):
+def test_a_window_may_miss_one_session_less_than_max_gap(max_gap):
     for missing in range(max_gap + 2):
         data = table(["A", "A"], [7, 7 + missing + 1])
         assert complete(data, np.array([1]), 2, max_gap).tolist() == [missing <= max_gap - 1]
 
 
-def test_windows_of_a_memory_map_are_those_of_memory(tmp_path):
+def test_windows_of_a_memory_map_equal_those_of_memory(tmp_path):
     data = planted_dataset(n_dates=60)
     data.save(tmp_path)
     mapped = Dataset.load(tmp_path)
@@ -105,6 +105,7 @@ def test_center_and_spread_are_those_of_the_rows_and_wild_values_do_not_move_the
     low, high = (np.quantile(X[rows].astype(np.float64), q, axis=0) for q in (0.25, 0.75))
     np.testing.assert_allclose(center, np.median(X[rows].astype(np.float64), axis=0), rtol=1e-9)
     np.testing.assert_allclose(spread[:2], ((high - low) / 1.349)[:2], rtol=1e-9)
+
     assert spread[0] == pytest.approx(
         1, abs=0.02
     )  # as of the normal values, in spite of the wild ones

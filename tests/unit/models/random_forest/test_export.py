@@ -32,7 +32,7 @@ def raw(estimator, X) -> np.ndarray:
 
 
 @pytest.mark.parametrize("classes", [(0, 1, 2), (0, 2), (1, 2), (0, 1)])
-def test_it_answers_three_columns_equal_to_the_trained_forest(classes):
+def test_the_export_answers_three_columns_equal_to_the_trained_forest(classes):
     estimator, X, expected = forest(classes)
     content = export_forest(estimator, 4)
     onnx.checker.check_model(onnx.load_from_string(content), full_check=True)
@@ -42,7 +42,7 @@ def test_it_answers_three_columns_equal_to_the_trained_forest(classes):
     assert parity["argmax_agreement"] > 0.999
 
 
-def test_its_signature_is_features_in_and_probabilities_out():
+def test_the_export_takes_features_and_returns_probabilities():
     estimator, _, _ = forest()
     graph = onnx.load_from_string(export_forest(estimator, 4)).graph
     assert [value.name for value in graph.input] == ["features"]
@@ -69,6 +69,7 @@ def test_the_probes_lie_on_both_sides_of_thresholds_that_float32_rounds_up_and_d
     assert {-1, 0, 1} == set(np.sign(rounded - thresholds).astype(int)), (
         "the forest has all three kinds"
     )
+
     probes = threshold_probes(estimator, X, limit=10**6)[:, 0]
     for neighbour in (
         np.nextafter(rounded, np.float32(-9)),
@@ -91,6 +92,7 @@ def test_the_probes_would_catch_thresholds_rounded_to_the_nearest():
     values.floats[:] = nearest.astype(np.float32).tolist()
     naive = model.SerializeToString()
     probes = threshold_probes(estimator, X, limit=9000)
+
     with pytest.raises(ParityError, match="differs by up to"):
         assert_parity(naive, probes, raw(estimator, probes))
 
@@ -103,6 +105,7 @@ def test_a_tampered_export_is_refused_with_the_difference():
     model.graph.initializer[0].CopyFrom(
         numpy_helper.from_array(columns, model.graph.initializer[0].name)
     )
+
     with pytest.raises(ParityError, match="allowed is 1e-05") as caught:
         assert_parity(model.SerializeToString(), X, expected)
     assert caught.value.details["max_difference"] == pytest.approx(
@@ -118,11 +121,11 @@ def test_a_tampered_export_is_refused_with_the_difference():
         (np.array([[0.2, 0.3, 0.5], [0.5, 0.3, 0.2]]), "agrees in 50.00% of 2 rows"),
     ],
 )
-def test_what_is_not_close_is_an_error(answer, says):
+def test_outputs_that_are_not_close_are_an_error(answer, says):
     with pytest.raises(ParityError, match=says):
         assert_close(answer, np.array([[0.2, 0.3, 0.5], [0.2, 0.3, 0.5]]))
 
 
-def test_no_rows_prove_nothing():
+def test_parity_cannot_be_checked_without_rows():
     with pytest.raises(ParityError, match="at least one row"):
         assert_close(np.empty((0, 3)), np.empty((0, 3)))

@@ -1,4 +1,4 @@
-"""The forest: it finds what is there, invents nothing, and every parameter of it counts."""
+"""The forest finds a planted signal and none in noise, and every parameter has an effect."""
 
 import json
 
@@ -60,7 +60,7 @@ def test_a_planted_signal_is_found(planted):
     assert (actions == data.label[split.test]).mean() > 0.5
 
 
-def test_in_pure_noise_nothing_is_found():
+def test_no_signal_is_found_in_pure_noise():
     gains = []
     for seed in range(5):
         data = planted_dataset(signal=0.0, seed=seed)
@@ -74,7 +74,7 @@ def test_in_pure_noise_nothing_is_found():
 
 
 @pytest.mark.parametrize("weights", ["balanced", "balanced_subsample", None])
-def test_probabilities_meet_the_true_shares_of_unequal_classes(weights):
+def test_probabilities_match_the_true_shares_of_unequal_classes(weights):
     shares = (0.08, 0.8, 0.12)
     data = planted_dataset(n_tickers=24, shares=shares)
     model, split = trained(data, small_params(class_weight=weights))
@@ -97,7 +97,7 @@ def test_the_same_random_state_gives_the_same_forest_with_any_number_of_threads(
     assert np.abs(other.forecast(data, split.test).probabilities - expected).max() > 1e-3
 
 
-def test_the_search_is_scikit_learns_own_on_purged_folds_of_the_training_rows():
+def test_the_search_equals_scikit_learns_on_purged_folds_of_the_training_rows():
     data, params = planted_dataset(), small_params(**SEARCHED, class_weight=None)
     model, split = trained(data, params)
     train = split.train
@@ -111,11 +111,13 @@ def test_the_search_is_scikit_learns_own_on_purged_folds_of_the_training_rows():
         random_state=42,
     ).fit(data.X[train], data.label[train])
     assert model.chosen == plain.best_params_
+
     found = plain.cv_results_
     by_params = {
         str(p): -score for p, score in zip(found["params"], found["mean_test_score"], strict=True)
     }
     table = model.summary["search"]
+
     assert {str(row["params"]) for row in table} == set(by_params)
     for row in table:
         assert row["log_loss"] == pytest.approx(by_params[str(row["params"])], abs=1e-5)
@@ -123,7 +125,7 @@ def test_the_search_is_scikit_learns_own_on_purged_folds_of_the_training_rows():
     assert table[0]["params"] == model.chosen
 
 
-def test_progress_tells_of_every_forest_and_the_summary_is_json():
+def test_progress_is_reported_for_every_forest_and_the_summary_is_json():
     told = []
     data = planted_dataset()
     model, split = trained(data, small_params(**SEARCHED), told.append)
@@ -202,6 +204,7 @@ def test_a_refit_keeps_configuration_and_temperature_and_takes_the_new_shares(pl
     assert again is not model
     assert again.chosen == model.chosen
     assert again.calibration.temperature == model.calibration.temperature != 1.0
+
     np.testing.assert_allclose(again.base_rates, np.bincount(tilted.label[rows]) / len(rows))
     assert again.summary["rows"] == {"train": len(rows)}
     assert again.estimator is not model.estimator
@@ -243,6 +246,7 @@ def test_the_saved_model_is_the_trained_one(planted, tmp_path):
         again.forecast(data, split.test).probabilities,
         model.forecast(data, split.test).probabilities,
     )
+
     assert again.importance() == model.importance()
     assert (again.chosen, again.summary, again.feature_names) == (
         model.chosen,
@@ -250,6 +254,7 @@ def test_the_saved_model_is_the_trained_one(planted, tmp_path):
         model.feature_names,
     )
     assert again.estimator.n_jobs == 2
+
     refitted = again.refit(data, data.labelled, TrainingSession())
     assert refitted.calibration.temperature == model.calibration.temperature
     assert (
@@ -258,11 +263,12 @@ def test_the_saved_model_is_the_trained_one(planted, tmp_path):
     )
 
 
-def test_the_description_holds_what_serving_and_auditing_need(planted, tmp_path):
+def test_model_json_holds_what_serving_and_auditing_need(planted, tmp_path):
     data, model, split = planted
     described = json.loads(model.save(tmp_path, data, split.test)[2].read_text())
     assert described["model_type"] == "rf"
     assert tuple(described["classes"]) == CLASSES
+
     np.testing.assert_allclose(
         described["base_rates"], np.bincount(data.label[split.train]) / len(split.train)
     )
@@ -339,7 +345,7 @@ def test_other_features_than_those_of_the_training_are_refused(planted):
         model.forecast(planted_dataset(n_features=4), split.test)
 
 
-def test_it_trains_from_a_memory_map(planted, tmp_path):
+def test_the_model_trains_from_a_memory_map(planted, tmp_path):
     data, model, split = planted
     data.save(tmp_path)
     mapped, _ = trained(type(data).load(tmp_path), model.params)

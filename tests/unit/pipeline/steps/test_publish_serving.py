@@ -197,6 +197,7 @@ def test_a_version_with_another_liquidity_limit_goes_live_when_its_features_are_
     )
     records = run_pipeline(Run.create(store, "wide", params), settings=Settings(storage=store.url))
     saved, published = records[Step.SAVE_MODEL].summary, records[Step.PUBLISH_SERVING].summary
+
     assert "v2-50000000" in saved["pending"]
     assert not saved["live"]
     assert published["promoted"] == saved["model_version"]

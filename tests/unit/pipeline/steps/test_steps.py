@@ -1,4 +1,4 @@
-"""Steps know artifacts, never each other."""
+"""Every step has a module of its own and imports no other step."""
 
 import ast
 

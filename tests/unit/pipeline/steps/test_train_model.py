@@ -1,4 +1,4 @@
-"""Training on quotes that end badly: what was trained is kept."""
+"""A trained model is saved although the newest rows of the quotes lack features."""
 
 import json
 from pathlib import Path

@@ -41,7 +41,7 @@ def suspects(
         (SHARED_DATA / "b3_cotahist_days.parquet", 1_000, 500),
     ],
 )
-def test_real_quotes_show_the_same_whatever_is_looked_at_together(
+def test_candidates_do_not_depend_on_which_tickers_are_examined_together(
     connection: duckdb.DuckDBPyConnection, file: Path, tickers: int, at_once: int
 ) -> None:
     if not file.exists():
@@ -52,12 +52,14 @@ def test_real_quotes_show_the_same_whatever_is_looked_at_together(
     parts = suspects(connection, "quotes", at_once)
     assert len(whole) > 5
     assert len(parts) > 5
+
     found = pd.concat([part for part in parts if len(part)], ignore_index=True)
     pd.testing.assert_frame_equal(
         found, whole, check_exact=True, check_dtype=False
     )  # of columns that a part has no value of
     once = detect_actions(connection, "quotes", ALL)
     assert len(once)
+
     pd.testing.assert_frame_equal(
         detect_actions(connection, "quotes", at_once), once, check_exact=True
     )
@@ -68,6 +70,7 @@ def fallen_market(sessions: int = 80, tickers: int = 40) -> pd.DataFrame:
     rng = np.random.default_rng(3)
     days = pd.bdate_range("2022-01-03", periods=sessions).astype("datetime64[s]")
     frames = []
+
     for number in range(tickers):
         close = 30 * np.exp(np.cumsum(rng.normal(0, 0.002, sessions)))
         close[60:] *= 0.5 if number == tickers - 1 else 0.88
@@ -85,7 +88,7 @@ def fallen_market(sessions: int = 80, tickers: int = 40) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("at_once", [1, 80, 333, ALL])
-def test_a_fall_of_the_whole_market_is_known_where_tickers_are_looked_at_one_by_one(
+def test_a_fall_of_the_whole_market_is_recognised_ticker_by_ticker(
     connection: duckdb.DuckDBPyConnection, at_once: int
 ) -> None:
     connection.register("quotes", fallen_market())
@@ -96,7 +99,7 @@ def test_a_fall_of_the_whole_market_is_known_where_tickers_are_looked_at_one_by_
     assert len(pd.concat(suspects(connection, "few", at_once))) == 10, "ten are no market"
 
 
-def test_memory_is_bounded_by_what_is_looked_at_together(tmp_path: Path) -> None:
+def test_memory_is_bounded_by_the_rows_examined_together(tmp_path: Path) -> None:
     """300,000 rows with all used columns fit into 32 MB only in parts."""
     with duckdb.connect(config={"threads": 2}) as connection:
         wide = (
@@ -110,6 +113,7 @@ def test_memory_is_bounded_by_what_is_looked_at_together(tmp_path: Path) -> None
         connection.execute(
             f"COPY (SELECT {columns}, {wide} FROM ({copies})) TO '{tmp_path}/wide.parquet'"
         )
+
     relation = relation_of([tmp_path / "wide.parquet"])
     config = {"threads": 1, "memory_limit": "32MB", "temp_directory": str(tmp_path / "spill")}
     with duckdb.connect(config=config) as connection:
@@ -118,7 +122,7 @@ def test_memory_is_bounded_by_what_is_looked_at_together(tmp_path: Path) -> None
         detect_actions(connection, relation, 20_000)
 
 
-def test_nothing_is_left_in_the_connection_whatever_happens(
+def test_no_table_is_left_in_the_connection_even_after_an_error(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     quotes = fallen_market(tickers=2)

@@ -42,6 +42,7 @@ def test_a_planted_split_is_found_with_its_factor(
     found = detect_in(frame)
     [(ticker, date, detected)] = applied(found)
     assert (ticker, date) == ("PETR4", day(frame))
+
     near = sorted(
         {2.0, 3.0, 4.0, 5.0, 10.0, 100.0},
         key=lambda f: abs(np.log(f / max(detected, 1 / detected))),

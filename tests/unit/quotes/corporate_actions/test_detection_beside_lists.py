@@ -47,7 +47,7 @@ def test_a_small_payout_does_not_hide_a_split_of_the_day_beside_it() -> None:
 @pytest.mark.parametrize(
     "cash", [0.0, -5.0, float("nan"), 1e6], ids=["none", "negative", "nan", "more than the price"]
 )
-def test_a_payout_that_cannot_be_explains_nothing(cash: float) -> None:
+def test_an_impossible_payout_explains_no_split(cash: float) -> None:
     frame = split(walk(5, 0.015), 2.0)
     frame["dividend"] = np.where(np.arange(len(frame)) == PLANTED, cash, 0.0)
     assert applied(detect_in(frame)) == [("PETR4", day(frame), 2.0)]
@@ -84,7 +84,7 @@ def test_a_price_that_is_stuck_at_its_right_level_hides_no_split() -> None:
     assert applied(detect_in(frame)) == [("PETR4", day(frame), 5.0)]
 
 
-def test_a_share_that_is_stuck_before_its_split_is_split() -> None:
+def test_a_split_after_a_stuck_price_is_detected() -> None:
     frame = walk(7, 0.015)
     frame.loc[PLANTED - 3 : PLANTED - 1, PRICES] = float(frame["close"].iloc[PLANTED - 3])
     frame.loc[PLANTED:, PRICES] *= float(

@@ -122,7 +122,7 @@ def test_a_reverse_split_of_the_official_days_is_found_by_dismes_and_mark(
     assert evidence["mark"] == "EG"
 
 
-def test_on_consecutive_official_days_every_ex_mark_lies_where_dismes_changed_and_no_split_without(
+def test_every_ex_mark_of_official_days_lies_where_dismes_changed_and_no_split_elsewhere(
     shared_data: Path,
 ) -> None:
     file = shared_data / "b3_cotahist_days.parquet"
@@ -136,6 +136,7 @@ def test_on_consecutive_official_days_every_ex_mark_lies_where_dismes_changed_an
             ) WHERE dismes <> before ORDER BY ALL"""
         ).df()
     marks = found[found["kind"] == "ex_mark"][["ticker", "date"]]
+
     assert len(marks) > 100
     assert set(marks.itertuples(index=False, name=None)) == set(
         changed.itertuples(index=False, name=None)

@@ -115,7 +115,7 @@ def test_a_split_on_a_session_without_a_trade_is_judged_by_the_next_one(
     assert left(split.assign(**dict.fromkeys(PRICES, split["close"][0])), tmp_path) == 0
 
 
-def test_a_users_split_is_applied_without_a_trace(raw: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_users_split_is_applied_without_a_price_jump(raw: pd.DataFrame, tmp_path: Path) -> None:
     storage = open_storage(tmp_path)
     split = with_split(raw, "2023-03-15", 4.0)
     fill_lake(ParquetSource(write_parquet(split, tmp_path / "quotes.parquet")), storage)

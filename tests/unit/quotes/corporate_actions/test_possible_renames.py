@@ -68,7 +68,7 @@ def test_a_pair_ends_and_begins_in_the_same_class_at_the_same_price(
     assert pairs(quotes_of(*spans)) == found
 
 
-def test_what_the_exchange_says_besides_must_agree() -> None:
+def test_dismes_class_and_volume_of_a_pair_must_agree() -> None:
     quotes = quotes_of(("AAQX3", 0, 5, 9.0), ("ZZQX3", 5, END, 9.0))
     new = quotes["ticker"] == "ZZQX3"
     assert pairs(quotes.assign(type="ON      NM", dismes=new.map({True: 100, False: 143}))) == [

@@ -71,6 +71,7 @@ def test_an_ingest_names_the_pair_and_the_users_row_joins_its_history(
         "ZZQX3": len(DAYS) - CHANGE,
     }
     assert ingest.possible_renames == [PAIR]
+
     storage.put(RENAMES, ROW)
     assert ingest.actions()
     assert sessions_of(storage) == {"BBQX3": len(DAYS), "ZZQX3": len(DAYS)}
@@ -140,10 +141,12 @@ def test_tble3_is_linked_to_egie3(storage: Storage, shared_data: Path, tmp_path:
     storage.put(RENAMES, b"old,new,date\n")
     ingest.actions()
     (pair,) = ingest.possible_renames
+
     assert pair == (
         "TBLE3 ended on 2016-07-20 at 41.39, EGIE3 began on 2016-07-21 at 41.39: "
         "if they are one share, add TBLE3,EGIE3,2016-07-21"
     )
+
     storage.put(RENAMES, b"old,new,date\nTBLE3,EGIE3,2016-07-21\n")
     ingest.actions()
     frame = LakeSource(f"{storage.url}/{LAKE}").read(QuoteQuery(tickers=("EGIE3",)))
@@ -242,5 +245,5 @@ def test_rows_and_isins_form_a_chain_and_the_users_row_wins() -> None:
     assert other[["old", "new"]].to_numpy().tolist() == [["AAQX3", "YYQX3"]]
 
 
-def test_the_days_are_sessions_of_the_exchange() -> None:
+def test_the_days_of_these_tests_are_sessions_of_the_exchange() -> None:
     assert DAYS[CHANGE] == date(2023, 3, 8)

@@ -99,7 +99,7 @@ def test_a_chain_of_names_is_linked_name_by_name() -> None:
         ),
     ],
 )
-def test_what_is_ambiguous_is_not_linked_and_says_why(
+def test_ambiguous_renames_are_not_linked_and_say_why(
     spans: list[tuple[str, str, int, int]], reasons: list[str]
 ) -> None:
     frame = quotes(*spans)

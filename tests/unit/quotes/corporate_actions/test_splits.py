@@ -120,7 +120,7 @@ def test_served_quotes_have_the_detected_splits(tmp_path: Path) -> None:
     assert volatility[1] == pytest.approx(volatility[0], rel=0.05)
 
 
-def test_a_lake_with_actions_and_listed_splits_that_all_have_a_trace_is_read(
+def test_a_lake_is_read_whose_listed_splits_all_have_a_price_jump(
     tmp_path: Path,
 ) -> None:
     storage = FolderStorage(tmp_path / "store")

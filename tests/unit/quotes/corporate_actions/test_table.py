@@ -130,7 +130,7 @@ def test_a_detected_split_explains_its_jump_and_a_suspected_one_is_named_as_such
 
 
 @given(st.lists(st.sampled_from([0.1, 0.5, 2.0, 3.0]), min_size=1, max_size=6), st.integers(0, 3))
-def test_adjusted_prices_of_a_constant_value_are_constant_whatever_days_lack(
+def test_adjusted_prices_of_a_constant_value_are_constant_whichever_days_are_missing(
     factors: list[float], lacking: int
 ) -> None:
     days = pd.bdate_range("2023-01-02", periods=len(factors) + 1)

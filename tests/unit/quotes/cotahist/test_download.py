@@ -101,6 +101,7 @@ def exchange(*script: Answer) -> Iterator[Any]:
     server.over = threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
+
     try:
         yield server
     finally:
@@ -202,6 +203,7 @@ def test_a_fault_is_named_and_the_lake_stays(storage: FolderStorage, fault: str)
         )
         with pytest.raises(error, match=words) as raised:
             Ingest(storage, served).period(YEAR)
+
     assert lake(storage) == before
     assert "COTAHIST_A2020" in raised.value.message
     records = {key for key in storage.list("lake/ingested/") if b'"failed"' in storage.read(key)}
@@ -279,7 +281,7 @@ def test_an_address_without_a_place_for_the_period_is_refused(address: str) -> N
         QuoteServer(address)
 
 
-def test_any_bytes_raise_an_error_of_our_own(storage: FolderStorage, tmp_path: Path) -> None:
+def test_arbitrary_bytes_raise_a_known_error(storage: FolderStorage, tmp_path: Path) -> None:
     for number, junk in enumerate((b"PK\x03\x04junk", b"\x1f\x8bjunk", b"00junk\r\n", b"")):
         path = tmp_path / f"{number}.ZIP"
         path.write_bytes(junk)

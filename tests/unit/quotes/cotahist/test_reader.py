@@ -42,12 +42,13 @@ def write(folder: Path, data: bytes, name: str = "COTAHIST_A2020.TXT") -> Path:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_real_file_reads_as_line_by_line(shared_data: Path, name: str) -> None:
+def test_every_real_file_reads_as_by_a_line_by_line_parser(shared_data: Path, name: str) -> None:
     path = shared_data / "cotahist" / name
     data = maker.raw_text(path)
     frame, report = read(path, partial=name in SUBSETS)
     expected = pd.DataFrame(maker.read_slowly(data))
     pd.testing.assert_frame_equal(frame, expected, check_dtype=False, check_exact=True)
+
     assert report.cash_records == len(expected)
     assert report.lines == data.count(b"\n")
     assert report.trailer_count == maker.trailer_count(data)
@@ -72,6 +73,7 @@ def test_the_quotes_are_those_of_the_official_table(shared_data: Path, name: str
         ).df()
     frame = frame.sort_values(["ticker", "date"], ignore_index=True)
     assert len(frame) == len(official)
+
     for column in frame.columns:
         pd.testing.assert_series_equal(
             frame[column], official[column], check_dtype=False, check_exact=True
@@ -87,6 +89,7 @@ def test_a_table_has_the_columns_of_the_schema_and_the_distribution_number() -> 
     assert petrobras["close"] == 32.63
     assert petrobras["company"] == "PETROBRAS"
     assert petrobras["type"] == "PN      N2"
+
     fund = frame.set_index("ticker").loc["FNAM11"]
     assert fund["close"] == 0.00018  # R$ 0.18 for 1,000 shares
     assert fund["turnover"] == pytest.approx(fund["avg"] * fund["volume"], rel=0.05)
@@ -129,6 +132,7 @@ def test_a_file_may_be_plain_gzip_or_zip_whatever_its_name(tmp_path: Path) -> No
         maker.zipped(tmp_path / "old.zip", {"COTAHIST.A2020": data}),
         maker.zipped(tmp_path / "lower.zip", {"cotahist_a2020.txt": data}),
     ]
+
     for path in paths:
         frame, report = read(path)
         assert list(frame["close"]) == [30.70]
@@ -198,7 +202,7 @@ def test_lines_that_contradict_each_other_are_named(tmp_path: Path, size: int) -
         read(write(tmp_path, maker.text(records)), size=size)
 
 
-def test_more_tickers_than_are_kept_at_first(tmp_path: Path) -> None:
+def test_many_tickers_are_read_and_their_duplicates_counted(tmp_path: Path) -> None:
     tickers = [f"A{number:04d}" for number in range(2500)]
     records = [maker.record(ticker, maker.weekday(day)) for day in (0, 1) for ticker in tickers]
     frame, report = read(
@@ -210,7 +214,7 @@ def test_more_tickers_than_are_kept_at_first(tmp_path: Path) -> None:
     assert report.sessions == (date(2020, 1, 2), date(2020, 1, 3))
 
 
-def test_the_report_waits_for_the_end_and_the_file_is_read_once(tmp_path: Path) -> None:
+def test_the_report_needs_the_file_read_to_its_end_and_only_once(tmp_path: Path) -> None:
     with CotahistFile.open(write(tmp_path, maker.text([maker.record()]))) as file:
         with pytest.raises(RuntimeError, match="not been read to its end"):
             _ = file.report
@@ -248,7 +252,7 @@ row = st.fixed_dictionaries(
     size=st.integers(1, 2000),
     end=st.sampled_from(["\n", "\r\n"]),
 )
-def test_what_was_written_is_what_is_read(
+def test_a_written_file_reads_back_equal(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict], size: int, end: str
 ) -> None:
     rows = [{**rows[0], "market": "010"}, *rows[1:]]

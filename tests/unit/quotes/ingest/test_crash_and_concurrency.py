@@ -35,6 +35,7 @@ def test_a_crash_at_any_write_leaves_a_whole_lake_and_a_retry_completes_it(
     for path in base:
         Ingest(FolderStorage(tmp_path / "base")).file(path)
     states = []
+
     for at in range(1, 100):
         storage = FolderStorage(shutil.copytree(tmp_path / "base", tmp_path / f"{at}"))
         before = closes(storage)

@@ -29,6 +29,7 @@ def test_the_order_of_files_does_not_change_the_bytes(tmp_path: Path, files: Pat
         files, 2020, [Quote(MONDAY, "VALE3", 50.0), Quote(TUESDAY, "ABEV3")], created="20200107"
     )
     hashes = set()
+
     for order in permutations((part, whole, year)):
         storage = FolderStorage(tmp_path / "-".join(path.name for path in order))
         for path in order:
@@ -95,11 +96,13 @@ def test_a_corrected_file_ingested_again_reports_the_sessions_kept(
     )
     Ingest(storage).file(correction)
     again = Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]))
+
     assert (again.sha256, again.changed, closes(storage)) == (
         sha256,
         False,
         {("PETR4", "2020-01-06"): 10.5},
     )
+
     found = record(storage, sha256)
     assert found["years"] == [change(days=1, added=1, kept_newer=["2020-01-06"])], (
         "what it did once is not forgotten"
@@ -150,6 +153,7 @@ def test_any_file_replaces_quotes_of_unknown_origin(
     else:
         storage.upload(write_parquet(own, files / "own.parquet"), f"{LAKE}/year=2020/own.parquet")
     done = Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]), partial=partial)
+
     assert closes(storage) == {("PETR4", "2020-01-06"): 10.0} | (
         {("OIBR3", "2020-01-06"): 1.0} if partial else {}
     )

@@ -47,6 +47,7 @@ def test_good_files_of_a_folder_are_ingested_and_the_others_are_named(
     (files / "leia-me.txt").write_text("baixado da bolsa em março", encoding="utf-8")
     ingest = Ingest(storage)
     taken: list[str] = []
+
     with pytest.raises(IncompleteIngestError) as refused:
         taken.extend(done.name for done in ingest.folder(files))
     assert closes(storage) == {("PETR4", "2020-01-06"): 10.0, ("PETR4", "2020-01-07"): 11.0}

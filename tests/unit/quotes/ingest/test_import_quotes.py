@@ -77,6 +77,7 @@ def test_splits_are_detected_where_the_source_lists_none(
     ]
     assert MGLU3_SPLIT in splits(listed), "the vendor lists it"
     assert MGLU3_SPLIT in splits(lake_of(storage).read(QuoteQuery()))
+
     report = load_quotes(lake_of(storage), PipelineParams(tickers=TICKERS, end="2023-12-28")).report
     assert "dividend" in report["missing_columns"]
     assert report["corporate_actions"]["dividends"] == 0
@@ -149,6 +150,7 @@ def ingested(storage: FolderStorage, tmp_path: Path) -> Path:
     ]
     storage.put(OVERRIDES, f"ticker,date,dividend\nAB003,{days[5]},0.5\n".encode())
     Ingest(storage).file(annual(tmp_path, 2020, quotes))
+
     assert len(splits(lake_of(storage).read(QuoteQuery()))) == 1
     return tmp_path / "store"
 

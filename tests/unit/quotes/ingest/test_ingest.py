@@ -36,12 +36,14 @@ def test_a_damaged_file_removes_nothing_and_names_its_bad_lines(
     lines = path.read_bytes().split(b"\r\n")
     path.write_bytes(b"\r\n".join([*lines[:2], lines[2][:200], *lines[3:]]))
     done = Ingest(storage).file(path)
+
     assert (done.rejected, done.rejected_lines, done.years[0].removed) == (1, (3,), 0)
     assert closes(storage) == {
         ("ABEV3", "2020-01-06"): 10.5,
         ("PETR4", "2020-01-06"): 11.0,
         ("VALE3", "2020-01-06"): 12.0,
     }
+
     Ingest(storage).file(daily(files, MONDAY, quotes[:1], created="20200109"))
     assert set(closes(storage)) == {("ABEV3", "2020-01-06")}, (
         "a sound file without them removes them"
@@ -55,6 +57,7 @@ def test_quotes_are_stored_despite_a_bad_row_of_the_users_table(
     actions = Lake(storage).manifest().actions
     storage.put(OVERRIDES, b"ticker,date,split_factor\nPETR4,2020-01-06,-1\n")
     path = daily(files, TUESDAY, [Quote(TUESDAY, close=10.5)])
+
     with pytest.raises(
         InvalidActionsError, match=r"-1.*the quotes of COTAHIST_D07012020\.TXT are in the lake"
     ):
@@ -77,6 +80,7 @@ def test_the_lake_has_the_prices_of_an_official_file_to_the_cent(
     ).df()
     assert (done.rows, done.first_session, done.rejected) == (len(official), "2021-06-25", 0)
     assert found["ticker"].tolist() == official["ticker"].tolist()
+
     for column in (
         "open",
         "high",
@@ -112,6 +116,7 @@ def test_a_corrected_file_replaces_exactly_its_days(storage: Storage, files: Pat
     Ingest(storage).file(annual(files, 2020, year))
     corrected = [Quote(MONDAY, "PETR4", 10.5), Quote(MONDAY, "VALE3", 50.0)]
     done = Ingest(storage).file(daily(files, MONDAY, corrected, created="20210104"))
+
     assert closes(storage) == {
         ("PETR4", "2020-01-06"): 10.5,
         ("VALE3", "2020-01-06"): 50.0,
@@ -145,6 +150,7 @@ def test_a_vendors_corporate_actions_stay_after_a_file_of_their_day(
     ]
     Ingest(storage).file(daily(files, TUESDAY, quotes), partial=partial)
     found = lake_of(storage)[["ticker", "close", "split_factor", "dividend"]].to_numpy().tolist()
+
     assert found == [
         ["ABEV3", 9.0, 1.0, 0.0],
         ["PETR4", 20.0, 1.0, 0.0],
@@ -172,9 +178,11 @@ def test_a_subset_replaces_single_rows_and_needs_partial(storage: Storage, files
     ).read_bytes()
     part.write_bytes(b"\r\n".join(whole.split(b"\r\n")[:3]) + b"\r\n")
     before = closes(storage)
+
     with pytest.raises(InvalidCotahistError, match="trailer"):
         Ingest(storage).file(part)
     assert closes(storage) == before
+
     Ingest(storage).file(part, partial=True)
     expected = {
         ("PETR4", "2020-01-06"): 10.5,
@@ -200,6 +208,7 @@ def test_a_users_own_quotes_stay_where_no_file_covers_them(storage: Storage, fil
             f"{LAKE}/year={2020 - number}/mine.parquet",
         )
     Ingest(storage).file(daily(files, MONDAY, [Quote(MONDAY)]))
+
     assert closes(storage) == {
         ("PETR4", "2019-01-06"): 9.0,
         ("ABEV3", "2019-01-03"): 9.0,
@@ -231,12 +240,15 @@ def test_actions_are_detected_with_the_quotes_and_overrides_win(
     Ingest(storage).file(annual(files, 2020, split + others))
     found = lake_of(storage)
     acted = found[found["split_factor"] != 1]
+
     assert acted[["ticker", "split_factor"]].to_numpy().tolist() == [["PETR4", 4.0]]
     assert acted["date"].iloc[0] == days[30]
     assert "split_factor" not in found.attrs["missing"]
+
     storage.put(OVERRIDES, f"ticker,date,reject\nPETR4,{days[30].date()},true\n".encode())
     assert Ingest(storage).actions() is True
     assert (lake_of(storage)["split_factor"] == 1).all()
+
     before = content(storage)
     assert Ingest(storage).actions() is False
     storage.put(OVERRIDES, b"ticker,date,split_factor\nPETR4,2020-01-02,-1\n")
@@ -269,6 +281,7 @@ def test_a_renamed_ticker_is_read_under_its_newest_name(storage: Storage, files:
     assert found.groupby("ticker").size().to_dict() == {"NEWA3": 30, "VALE3": 30}
     source = LakeSource(f"{storage.url}/{LAKE}")
     assert len(source.read(QuoteQuery(tickers=("NEWA3",), end=days[4]))) == 5
+
     raw = Lake(storage).manifest().years[2020][0].key
     stored = duckdb.execute(
         f"SELECT DISTINCT ticker FROM '{storage.url}/{LAKE}/{raw}' ORDER BY 1"

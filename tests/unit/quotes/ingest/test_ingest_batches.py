@@ -55,6 +55,7 @@ def files(tmp_path: Path) -> Path:
     """Annual files: a share that splits 1:2 every year, one renamed in 2020, and others."""
     folder = tmp_path / "files"
     folder.mkdir()
+
     for number, year in enumerate(YEARS):
         days = [
             day.date()
@@ -92,9 +93,11 @@ def test_detected_actions_are_removed_with_the_quotes_they_were_detected_in(
         adjusted[column] = adjusted["close"]
     write_lake(adjusted, storage)
     after = source.read(QuoteQuery())
+
     assert sorted(after[after["split_factor"] != 1]["date"].dt.year) == [2018, 2020]
     assert after["dividend"].sum() == 0.5
     assert set(after["ticker"]) == set(before["ticker"]), "renamed tickers stay so"
+
     manifest = Lake(storage).manifest()
     assert manifest.detected_from is None, "so that the next ingest looks again"
     write_lake(adjusted, storage)
@@ -110,7 +113,7 @@ def storage(tmp_path: Path) -> Counting:
 
 
 def told_of(storage: Storage) -> tuple[list[list[object]], set[str]]:
-    """The splits, and the names, that a reader of the lake is told."""
+    """The splits and the renames that a reader of the lake gets."""
     frame = LakeSource(f"{storage.url}/{LAKE}").read(QuoteQuery())
     if "split_factor" in frame.attrs["missing"]:
         return [], set(frame["ticker"])
@@ -121,7 +124,7 @@ def told_of(storage: Storage) -> tuple[list[list[object]], set[str]]:
 
 
 def expected(years: Iterable[int]) -> tuple[list[list[object]], set[str]]:
-    """The same, of a lake of these annual files."""
+    """The splits and renames of a lake made of these annual files at once."""
     days = {2018: "2018-12-13", 2019: "2019-12-12", 2020: "2020-01-14"}
     names = {"PETR4", "NEWA3" if 2020 in years else "OLDA3", *(f"AB{k:02}3" for k in range(8))}
     return [["PETR4", days[year], "2.0"] for year in years], names
@@ -149,6 +152,7 @@ def test_a_file_without_changes_detects_nothing_and_fetches_no_other_year(
     storage.downloads.clear()
     told = Told()
     ingest = Ingest(storage, progress=told)
+
     assert ingest.file(annual_of(files, 2019)).changed is False
     assert storage.downloads == {"year=2019": 1}, "to compare with"
     assert ingest.actions() is False
@@ -175,6 +179,7 @@ def test_readers_within_a_batch_see_the_earlier_actions(storage: Counting, files
     ]
     Ingest(storage).file(daily(files, last, split, created="20210104"), more=True)
     now = Lake(storage).manifest()
+
     assert (now.actions, now.renames, now.detected_from) == (
         former.actions,
         former.renames,
@@ -184,6 +189,7 @@ def test_readers_within_a_batch_see_the_earlier_actions(storage: Counting, files
     assert Ingest(storage).file(annual_of(files, 2018)).changed is True, (
         "it changes nothing, but makes up for the other"
     )
+
     splits, names = expected(YEARS)
     assert told_of(storage) == ([["AB003", str(last), "10.0"], *splits], names)
 
@@ -194,6 +200,7 @@ def test_any_later_ingest_completes_a_crashed_batch(
 ) -> None:
     Ingest(FolderStorage(tmp_path / "base")).file(annual_of(files, 2018))
     states = []
+
     for at in count(1):
         storage = FolderStorage(shutil.copytree(tmp_path / "base", tmp_path / f"{at}"))
         died = False
@@ -283,6 +290,7 @@ def test_overrides_apply_under_an_old_ticker_and_ones_without_effect_are_named(
     ingest = Ingest(storage)
     list(ingest.folder(files))
     assert ingest.without_effect == [told for told in rows.values() if told]
+
     found = LakeSource(f"{storage.url}/{LAKE}").read(QuoteQuery(tickers=("NEWA3",)))
     assert found.loc[found["split_factor"] != 1, "date"].astype(str).tolist() == ["2018-12-04"]
     assert ingest.actions() is False

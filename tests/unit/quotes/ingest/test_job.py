@@ -100,6 +100,7 @@ def test_years_are_fetched_oldest_first_in_slices(world: World) -> None:
             (answer["status"], answer["changed"], [file["name"] for file in answer["files"]])
         )
         left = answer["request"]
+
     assert told == [
         ("partial", True, ["COTAHIST_A2019.ZIP"]),
         ("partial", True, ["COTAHIST_A2020.ZIP"]),
@@ -171,6 +172,7 @@ def test_missing_sessions_are_fetched_and_an_unpublished_day_is_no_error(
     world.publish(f"D{last[2]:%d%m%Y}", last[2])
     answer = ingest_quotes(asking(), world.settings)
     absent = f"D{last[1]:%d%m%Y}"
+
     assert answer["status"] == "done"
     assert absent in answer["not_published"]
     assert {str(last[0]), str(last[2])} == set(world.lake_days())
@@ -181,7 +183,7 @@ def test_missing_sessions_are_fetched_and_an_unpublished_day_is_no_error(
 
 
 def put(world: World, folder: str, day: date, *tickers: str) -> dict[str, Any]:
-    """A file of a day into the bucket; what the ingest of it answers."""
+    """Put a file of a day into the bucket and ingest it; return the answer."""
     key = f"inputs/cotahist/{folder}COTAHIST_D{day:%d%m%Y}.TXT"
     world.storage.put(
         key, cotahist([Quote(day, ticker) for ticker in tickers], day.year, created=f"{day:%Y%m%d}")
@@ -202,6 +204,7 @@ def test_a_session_known_only_from_a_subset_is_fetched(world: World) -> None:
     lake = LakeSource(f"{world.settings.storage}/{LAKE}")
     assert part in missing_days(lake)
     assert not {first, last} & set(missing_days(lake))
+
     world.publish(f"D{part:%d%m%Y}", part)
     ingest_quotes(asking(), world.settings)
     frame = lake.read(QuoteQuery(part, part))
@@ -246,9 +249,11 @@ def test_a_session_of_another_source_is_present_despite_a_subset(
                 write_parquet(rows, world.folder / f"{year}.parquet"),
                 f"{LAKE}/year={year}/own.parquet",
             )
+
     lake = LakeSource(f"{world.settings.storage}/{LAKE}")
     before = missing_days(lake)
     assert not {first, part} & set(before)
+
     put(world, "partial/", part, "PETR4")
     assert missing_days(lake) == before
 
@@ -284,6 +289,7 @@ def test_newer_days_are_stored_despite_one_bad_day(world: World, slices: bool) -
             more_time=lambda: not slices,
         )
     (failed,) = answer["failed"]
+
     assert (failed["period"], failed["code"]) == (f"D{bad:%d%m%Y}", "UNREADABLE_FILE")
     assert "web page" in failed["message"]
     assert answer["changed"] is True
@@ -367,6 +373,7 @@ def test_an_object_of_the_bucket_is_ingested_whole_or_as_a_subset(world: World) 
         "inputs/cotahist/partial/COTAHIST_A2020.TXT",
         cotahist([Quote(day, close=11.0)], 2020, records=9),
     )
+
     for key in world.storage.list("inputs/"):
         event = {
             "detail-type": "Object Created",
@@ -374,6 +381,7 @@ def test_an_object_of_the_bucket_is_ingested_whole_or_as_a_subset(world: World) 
             "detail": {"object": {"key": key}},
         }
         assert ingest_quotes(IngestRequest.from_event(event), world.settings)["changed"] is True
+
     frame = LakeSource(f"{world.settings.storage}/{LAKE}").read(QuoteQuery())
     assert frame[["ticker", "close"]].to_numpy().tolist() == [["PETR4", 11.0], ["VALE3", 10.0]]
 

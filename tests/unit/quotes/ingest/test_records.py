@@ -23,6 +23,7 @@ def test_every_file_has_a_record_of_its_changes(storage: Storage, files: Path) -
     assert (found["status"], found["name"], found["source"]) == ("done", path.name, str(path))
     assert (found["changed"], found["sequence"], found["partial"]) == (True, 1, False)
     assert found["years"] == [change(days=1, added=1)]
+
     report = found["report"]
     assert isinstance(report, dict)
     assert (report["cash_records"], report["duplicates"], report["other_markets"]) == (

@@ -48,6 +48,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     if request.param == "folder":
         yield open_storage(tmp_path / "lake")
         return
+
     for name, value in {
         "AWS_ACCESS_KEY_ID": "x",
         "AWS_SECRET_ACCESS_KEY": "x",
@@ -102,6 +103,7 @@ def test_only_the_years_of_the_query_are_fetched(storage: Storage, lake: LakeSou
     assert lake.newest() == date(2023, 12, 28)
     assert len(lake.read(QuoteQuery(date(2021, 1, 1), date(2021, 12, 31)))) == 2 * 247
     assert len(lake.read(QuoteQuery(start=date(2023, 12, 28)))) == 2
+
     for query in (
         QuoteQuery(end=date(2021, 12, 31)),
         QuoteQuery(date(2021, 6, 1), date(2022, 1, 1)),
@@ -131,6 +133,7 @@ def test_an_empty_lake_and_a_missing_bucket_are_different_errors(storage: Storag
     storage.put("lake/quotes/2023.parquet", b"whatever")
     with pytest.raises(NoQuotesError):
         lake.newest()
+
     if isinstance(storage, S3Storage):
         with pytest.raises(InvalidParameterError, match="no bucket 'b3-other-bucket'"):
             LakeSource("s3://b3-other-bucket/lake").newest()
@@ -158,6 +161,7 @@ def test_a_year_of_the_future_hides_no_session_and_is_read(
         2099,
         2023,
     ]
+
     write_lake(typo, storage, "only")
     with pytest.raises(NoQuotesError, match="only holds no rows dated up to today"):
         lake_of(storage, "only").newest()
@@ -198,10 +202,12 @@ def test_replacing_leaves_only_the_new_quotes_and_touches_nothing_else(
         write_parquet(raw[raw["date"].dt.year.isin([2021, 2022])], tmp_path / "new.parquet")
     )
     keys = replace_lake(new.read(QuoteQuery()), storage)
+
     assert [key.rpartition("/")[0] for key in keys] == [
         f"lake/quotes/year={year}" for year in (2021, 2022)
     ]
     assert Lake(storage).manifest().keys() == {key.removeprefix("lake/quotes/") for key in keys}
+
     pd.testing.assert_frame_equal(lake.read(QuoteQuery()), new.read(QuoteQuery()))
     replace_lake(
         ParquetSource(BUNDLED_QUOTES).read(QuoteQuery()), storage
@@ -211,13 +217,14 @@ def test_replacing_leaves_only_the_new_quotes_and_touches_nothing_else(
         *Lake(storage).manifest().keys(),
         *Lake(storage).manifest().superseded,
     }
+
     assert set(storage.list("lake/quotes/")) == {f"lake/quotes/{key}" for key in named} | {
         *others[:2],
         others_part,
     }
 
 
-def test_text_for_a_date_is_named(storage: Storage, tmp_path: Path) -> None:
+def test_text_in_place_of_a_date_is_named(storage: Storage, tmp_path: Path) -> None:
     file = tmp_path / "q.parquet"
     duckdb.execute(
         "COPY (SELECT 'PETR4' AS ticker, 'yesterday' AS date, 10.0 AS close) "
@@ -240,9 +247,11 @@ def test_writing_replaces_whole_years_and_keeps_the_others(
     )  # of somebody who does not know of the manifest
     before = {key: storage.sha256(key) for key in storage.list()}
     assert "WEGE3" not in set(lake.read(QuoteQuery(date(2022, 1, 1), date(2022, 12, 31)))["ticker"])
+
     petr4 = raw[(raw["ticker"] == "PETR4") & (raw["date"].dt.year == 2022)].assign(close=1.0)
     (key,) = write_lake(petr4, storage)
     assert key.startswith("lake/quotes/year=2022/")
+
     found = lake.read(QuoteQuery())
     in_2022 = found["date"].dt.year == 2022
     pd.testing.assert_frame_equal(

@@ -31,6 +31,7 @@ def test_a_text_column_without_a_value_stays_text(tmp_path: Path) -> None:
         }
     )
     path = write_parquet(frame, tmp_path / "it's.parquet")
+
     assert types(Path(str(path).replace("'", "''"))) == {
         "ticker": "VARCHAR",
         "isin": "VARCHAR",

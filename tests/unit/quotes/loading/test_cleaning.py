@@ -70,7 +70,7 @@ def test_impossible_rows_are_dropped_and_named(columns: dict[str, list[object]],
     assert [f for f in findings if f.action == "dropped"] == [finding]
 
 
-def test_an_example_names_the_ticker_the_day_and_the_value_or_what_lacks() -> None:
+def test_an_example_names_the_ticker_the_day_and_the_value_or_what_is_missing() -> None:
     frame = quotes(
         ticker=["PETR4", "PETR4F", "PETRA255", None, "PETR4"],
         date=["2023-01-02", "2023-01-03", "2023-01-04", "2023-01-05", None],
@@ -106,11 +106,12 @@ def test_a_row_with_several_faults_is_counted_once() -> None:
     assert kinds(frame) == {"no_date": (1, "dropped"), "future_date": (1, "dropped")}
 
 
-def test_holes_in_columns_that_features_need_are_kept_and_counted_a_column() -> None:
+def test_missing_values_that_features_need_are_kept_and_counted_by_column() -> None:
     frame = quotes(open=[10.0, None, 10.0], volume=[1000, None, None], low=[None] * 3)
     frame = frame.astype({"low": float, "volume": float})
     frame.attrs["missing"] = ["low"]
     cleaned, findings = clean(frame)
+
     assert len(cleaned) == 3
     assert [(f.kind, f.rows, f.action, f.examples) for f in findings] == [
         ("missing_value", 1, "kept", ("PETR4 2023-01-03: no open",)),
@@ -135,7 +136,7 @@ def test_of_two_rows_for_one_day_the_last_stays() -> None:
 
 @pytest.mark.parametrize("bad", [{"volume": 0}, {"close": np.nan}, {"high": 9.0}])
 @pytest.mark.parametrize("position", [1, 2])
-def test_a_bad_twin_takes_no_good_row_with_it(bad: dict[str, float], position: int) -> None:
+def test_a_bad_duplicate_does_not_remove_the_good_row(bad: dict[str, float], position: int) -> None:
     frame = quotes(date=["2023-01-02", "2023-01-03", "2023-01-03", "2023-01-04"]).astype(
         {"volume": float}
     )
@@ -151,7 +152,9 @@ def test_a_bad_twin_takes_no_good_row_with_it(bad: dict[str, float], position: i
 @pytest.mark.parametrize(
     "volume", [[1000, 0, 1000, 1000], [1000, 1000, 0, 1000], [1000, 0, 0, 1000]]
 )
-def test_the_actions_of_a_day_count_once_however_many_of_its_twins_go(volume: list[int]) -> None:
+def test_the_actions_of_a_day_count_once_however_many_duplicates_are_dropped(
+    volume: list[int],
+) -> None:
     days = ["2023-01-02", "2023-01-03", "2023-01-03", "2023-01-04"]
     frame = quotes(
         date=days, volume=volume, split_factor=[1.0, 2.0, 2.0, 1.0], dividend=[0.0, 0.5, 0.5, 0.0]

@@ -112,6 +112,7 @@ def changed(tmp_path: Path, replace: str, where: str, more: str = "false") -> Pa
         f"UNION ALL SELECT *, true FROM '{BUNDLED_QUOTES}' WHERE {more}"
     )
     column, value = replace.split("=")
+
     new = f"CASE WHEN {where} THEN {value} ELSE {column} END AS {column}"
     duckdb.execute(
         f"COPY (SELECT * EXCLUDE (second) REPLACE ({new}) FROM ({rows})) "
@@ -150,6 +151,7 @@ def test_a_future_row_outside_the_period_is_not_read(tmp_path: Path) -> None:
     assert load_quotes(source, PipelineParams.from_values(end="2023-12-28")).report["dropped"] == {
         "zero_volume": 3
     }
+
     with pytest.raises(
         NoQuotesError,
         match="no quote of PETR4 from 2001-01-01 to 2001-12-31; its newest is of 2023-12-28",
@@ -166,7 +168,7 @@ def test_undated_rows_alone_are_no_quotes_of_a_period(tmp_path: Path) -> None:
         load_quotes(source, PipelineParams.from_values(start="2001-01-01", end="2001-12-31"))
 
 
-def test_a_bad_twin_of_a_good_row_costs_no_day(tmp_path: Path) -> None:
+def test_a_bad_duplicate_of_a_good_row_loses_no_day(tmp_path: Path) -> None:
     expected = load_quotes(SOURCE, PipelineParams())
     found = load_quotes(changed(tmp_path, "volume=0", "second", DAY), PipelineParams())
     assert found.report["dropped"] == {"zero_volume": 4}
@@ -182,6 +184,7 @@ def test_a_year_without_volume_is_reported_and_only_bad_rows_name_the_tickers(
         for f in load_quotes(source, PipelineParams()).report["findings"]
         if f["kind"] == "missing_value"
     )
+
     assert (finding["rows"], finding["action"]) == (
         len(SOURCE.read(QuoteQuery(date(2022, 1, 1), date(2022, 12, 31)))),
         "kept",
@@ -204,7 +207,7 @@ def test_a_year_without_volume_is_reported_and_only_bad_rows_name_the_tickers(
         {"start": "soon"},
     ],
 )
-def test_parameters_that_mean_nothing_are_refused(params: dict[str, object]) -> None:
+def test_invalid_parameters_of_a_load_are_refused(params: dict[str, object]) -> None:
     with pytest.raises(InvalidParameterError):
         PipelineParams.from_values(params)
 

@@ -18,5 +18,5 @@ def test_a_period_counts_back_from_its_end(period: str, start: date) -> None:
 
 
 @given(st.dates(), st.from_regex(r"[1-9]\d{0,3}[dmy]", fullmatch=True))
-def test_every_period_of_every_day_begins_on_a_day(end: date, period: str) -> None:
+def test_every_period_before_every_day_begins_on_a_valid_day(end: date, period: str) -> None:
     assert date.min <= period_start(end, period) <= end

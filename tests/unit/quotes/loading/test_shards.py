@@ -1,4 +1,4 @@
-"""A load in shards is one load: the same rows, the same report."""
+"""A load in shards gives the rows and the report of one load."""
 
 from pathlib import Path
 
@@ -89,6 +89,7 @@ def test_splits_in_shards_are_those_of_one_load(tmp_path: Path, listed: str) -> 
     source, params = ParquetSource(tmp_path / "quotes.parquet"), PipelineParams()
     whole, loaded = load_quotes(source, params), load_shards(source, params, tmp_path, 5_000)
     assert loaded.report == whole.report
+
     pd.testing.assert_frame_equal(rows_of(loaded.shards), whole.frame, check_dtype=False)
     assert ("split_without_trace" if listed == "adjusted" else "detected_split") in {
         f.kind for f in whole.findings
@@ -110,7 +111,7 @@ def test_no_ticker_is_in_two_shards(dirty: ParquetSource, tmp_path: Path) -> Non
         {"max_missing_sessions": 0},
     ],
 )
-def test_what_one_load_refuses_shards_refuse_in_the_same_words(
+def test_a_load_in_shards_refuses_what_one_load_refuses_in_the_same_words(
     tmp_path: Path, params: dict
 ) -> None:
     path = tmp_path / "holed.parquet"
@@ -122,6 +123,7 @@ def test_what_one_load_refuses_shards_refuse_in_the_same_words(
         ParquetSource(path),
         PipelineParams.from_values({"max_missing_sessions": 20} | params),
     )
+
     with pytest.raises(B3Error) as whole:
         load_quotes(source, asked)
     with pytest.raises(B3Error) as sharded:
@@ -148,6 +150,7 @@ def test_a_lakes_files_are_fetched_once(tmp_path: Path, monkeypatch: pytest.Monk
     before = len(fetched)
     loaded = load_shards(source, PipelineParams(), tmp_path, 10_000)
     assert len(loaded.shards) > 5
+
     again = fetched[before:]
     years = [key for key in again if "2020" in key]
     assert len(years) == 1

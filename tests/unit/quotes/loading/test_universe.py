@@ -83,7 +83,7 @@ def test_rows_of_the_named_kinds_and_of_unknown_kind_stay(
     assert sum(f.rows for f in findings) == len(KINDS) - len(left)
 
 
-def test_what_is_left_out_is_counted_and_named_with_its_kind() -> None:
+def test_rows_that_are_left_out_are_counted_and_named_with_their_kind() -> None:
     [finding] = select_instruments(of_kinds(), SHARES)[1]
     assert (finding.kind, finding.rows, finding.action) == ("other_instrument", 4, "dropped")
     assert finding.examples == ("AAPL34: bdr", "ABEV1: other", "BOVA11: etf", "HGLG11: fii")
@@ -145,7 +145,7 @@ def test_each_universe_has_a_name_of_its_own_and_old_versions_keep_theirs() -> N
     )
 
 
-def test_a_version_is_ranked_among_the_kinds_that_it_learnt_among(
+def test_a_version_is_ranked_among_the_kinds_that_it_was_trained_on(
     with_fund: tuple[pd.DataFrame, str],
 ) -> None:
     frame, fund = with_fund
@@ -158,6 +158,7 @@ def test_a_version_is_ranked_among_the_kinds_that_it_learnt_among(
     own = snapshot.ticker == fund
     assert np.isnan(of_shares[own]).all()
     assert np.isfinite(of_all[own]).all()
+
     learnt = build_features(
         frame[in_instruments(frame, SHARES)].reset_index(drop=True), "v2", params[0].min_turnover
     )

@@ -66,7 +66,7 @@ def test_the_query_limits_period_and_tickers_and_rows_come_sorted() -> None:
     )
 
 
-def test_what_a_source_lacks_is_null_and_reported() -> None:
+def test_columns_that_a_source_lacks_are_null_and_reported() -> None:
     frame = ParquetSource(BUNDLED_QUOTES).read(WEEK)
     assert frame.attrs["missing"] == ["avg", "best_buy", "best_sell", "trades", "turnover"]
     assert frame[frame.attrs["missing"]].isna().all(axis=None)
@@ -105,7 +105,7 @@ def test_newest_ignores_rows_of_the_future_but_not_of_today(tmp_path: Path) -> N
         quote_rows(tmp_path / "c.parquet", typo, ("PETR4", None, 10.0, 1)).newest()
 
 
-def test_rows_without_a_date_or_a_ticker_come_along_to_be_counted(tmp_path: Path) -> None:
+def test_rows_without_a_date_or_a_ticker_are_read_to_be_counted(tmp_path: Path) -> None:
     undated, nameless = ("PETR4", None, 1.0, 1), (None, "2023-01-04", 2.0, 1)
     others = [
         ("VALE3", None, 3.0, 1),
@@ -215,10 +215,12 @@ def test_missing_empty_and_foreign_files_are_told_apart(tmp_path: Path) -> None:
         open_source(empty).newest()
     page = tmp_path / "page.parquet"
     page.write_text("<html>not found</html>")
+
     with pytest.raises(
         InvalidQuotesError, match="cannot be read as quotes: it is not a Parquet file"
     ):
         open_source(page).newest()
+
     truncated = tmp_path / "truncated.parquet"
     truncated.write_bytes(BUNDLED_QUOTES.read_bytes()[:10_000])
     with pytest.raises(InvalidQuotesError, match="cannot be read as quotes"):
@@ -238,7 +240,7 @@ def test_a_table_name_cannot_carry_sql() -> None:
 
 
 @pytest.mark.parametrize("name", ["q[1].parquet", "all*.parquet", "q?.parquet", "it's.parquet"])
-def test_a_file_name_is_never_a_pattern(tmp_path: Path, name: str) -> None:
+def test_a_file_name_is_never_read_as_a_glob_pattern(tmp_path: Path, name: str) -> None:
     for number, other in enumerate((name, "q1.parquet", "all2.parquet", "qx.parquet")):
         file = duckdb_parquet(
             tmp_path / other,
@@ -253,7 +255,7 @@ def test_a_file_name_is_never_a_pattern(tmp_path: Path, name: str) -> None:
     ["set [2023]", "a*b", "h{1}", "back\\s"],
     ids=["brackets", "star", "braces", "backslash"],
 )
-def test_a_folder_name_is_never_a_pattern(tmp_path: Path, name: str) -> None:
+def test_a_folder_name_is_never_read_as_a_glob_pattern(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name / "year=2023"
     folder.mkdir(parents=True)
     duckdb_parquet(
@@ -287,7 +289,7 @@ def test_text_is_refused_with_the_way_to_convert_it(tmp_path: Path, ending: str)
         open_source(tmp_path).newest()
 
 
-def test_the_way_to_convert_a_csv_file_works(tmp_path: Path) -> None:
+def test_the_advised_command_converts_a_csv_file(tmp_path: Path) -> None:
     (tmp_path / "quotes.csv").write_text("ticker;date;close\nPETR4;28/12/2023;37,24\n")
     told = (
         f"read_csv('{tmp_path}/quotes.csv', delim=';', decimal_separator=',', "
@@ -295,6 +297,7 @@ def test_the_way_to_convert_a_csv_file_works(tmp_path: Path) -> None:
     )
     duckdb.sql(f"COPY (FROM {told}) TO '{tmp_path}/quotes.parquet'")
     row = open_source(tmp_path / "quotes.parquet").read(QuoteQuery()).iloc[0]
+
     assert (row["ticker"], row["close"], row["date"]) == (
         "PETR4",
         37.24,
@@ -329,6 +332,7 @@ def test_a_table_in_two_schemas_is_ambiguous_until_one_is_named(tmp_path: Path) 
             match=r"has main\.b3_hist and old\.B3_HIST; name one with path#schema\.table",
         ):
             DuckDBSource(file, asked).read(QuoteQuery())
+
     assert len(DuckDBSource(file, "old.b3_hist").read(QuoteQuery())) == 5
     with pytest.raises(
         InvalidQuotesError, match=r"no table quotes; .* It has main\.b3_hist, old\.B3_HIST"
@@ -341,13 +345,16 @@ NUMBERS = [name for name, kind in QUOTE_TYPES.items() if kind in ("DOUBLE", "BIG
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
 @pytest.mark.parametrize("column", NUMBERS)
-def test_what_is_no_number_is_a_hole(tmp_path: Path, column: str, value: str) -> None:
+def test_infinite_and_nan_values_are_missing_values(
+    tmp_path: Path, column: str, value: str
+) -> None:
     plain = dict.fromkeys(NUMBERS, "1.0") | {column: f"CAST('{value}' AS DOUBLE)"}
     columns = ", ".join(f"{number} AS {name}" for name, number in plain.items())
     file = duckdb_parquet(
         tmp_path / "q.parquet", f"SELECT 'PETR4' AS ticker, DATE '2023-12-28' AS date, {columns}"
     )
     read = ParquetSource(file).read(QuoteQuery())[column].iloc[0]
+
     if (
         column in DEFAULTS
     ):  # none is listed; an infinite one is a fault, which the quality check reports
@@ -369,6 +376,7 @@ def test_a_hole_written_as_nan_is_a_missing_value(tmp_path: Path) -> None:
         for f in load_quotes(ParquetSource(file), PipelineParams()).findings
         if f.kind == "missing_value"
     ]
+
     assert (found.rows, found.action) == (1, "kept")
     assert found.examples[0].startswith("PETR4 2023-06-01: no volume")
 
@@ -404,7 +412,9 @@ print(json.dumps(found))
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/Sao_Paulo", "Asia/Tokyo"])
-def test_a_moment_is_of_the_same_session_on_every_machine(tmp_path: Path, zone: str) -> None:
+def test_a_timestamp_belongs_to_the_same_session_on_every_machine(
+    tmp_path: Path, zone: str
+) -> None:
     """In a process of its own: DuckDB asks for the machine's zone once."""
     for number, moment in enumerate(MOMENTS):
         sql = f"SELECT 'PETR4' AS ticker, TIMESTAMPTZ '{moment}' AS date, 37.24 AS close"
@@ -418,6 +428,7 @@ def test_a_moment_is_of_the_same_session_on_every_machine(tmp_path: Path, zone: 
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
     found = json.loads(done.stdout)
     assert len(found) == 2 * (len(MOMENTS) + 1)
     assert set(map(tuple, found.values())) == {("2023-12-28",)}

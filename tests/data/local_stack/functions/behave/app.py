@@ -1,4 +1,4 @@
-"""Behaves as the event asks, well or badly."""
+"""Does what its event asks: answers, waits, fails or crashes."""
 
 import json
 import os
