@@ -18,7 +18,10 @@ HERE = Path(__file__).parent
 TICKERS = 62
 START = pd.Timestamp("2014-01-01")
 END = pd.Timestamp("2023-12-31")
-MIN_SESSIONS_2013 = 120
+JUDGED_ON = 2013
+MIN_SESSIONS = 120
+"""Of the year that liquidity is judged on: a ticker may have been listed during it."""
+ODD_VOLUME = ("KEPL3",)
 MAX_OFF_CENT = 0.1
 """Share of a year's closes that are no whole number of cents; above it they are not as traded."""
 MAX_DISAGREEMENT = 0.1
@@ -26,35 +29,27 @@ MAX_DISAGREEMENT = 0.1
 SECTORS_READ = "2026-01-01"
 """The source says 2026 and no day: the first of that year stands for it."""
 
-LIQUID = """
-SELECT ticker FROM read_parquet(?) quotes JOIN read_csv(?) USING (ticker)
-WHERE list_contains(?, ticker) AND date BETWEEN DATE '2013-01-01' AND DATE '2013-12-31'
-GROUP BY ticker HAVING count(*) >= ?
-ORDER BY median(close * volume / median_volume_ratio) DESC, ticker
-"""
-"""By the turnover of 2013 alone, before the first row.
-
-The vendor multiplied the volume of some tickers by later splits; the ratio to the exchange's volume
-undoes that.
-"""
-
 
 def liquid_tickers(folder: Path) -> list[str]:
-    """Return the most liquid tickers of 2013 whose prices are as traded, most liquid first."""
-    quotes = folder / "b3_daily.parquet"
+    """Return the tickers of highest median turnover in 2013, before the first row of the sample.
+
+    Those whose prices or volumes are not as traded are left out.
+    """
     off_cent = duckdb.execute(
         "SELECT DISTINCT ticker FROM read_parquet(?) WHERE date BETWEEN ? AND ? "
         "GROUP BY ticker, year(date) "
         "HAVING avg((abs(100 * close - round(100 * close)) > 0.03)::INT) > ?",
-        [str(quotes), START, END, MAX_OFF_CENT],
+        [str(folder / "b3_daily.parquet"), START, END, MAX_OFF_CENT],
     ).df()["ticker"]
-    candidates = sorted(set(raw_tickers(folder)) - set(off_cent))
+    raw = set(raw_tickers(folder))
+    left_out = sorted(raw & {*off_cent, *ODD_VOLUME})
+    print(f"not as traded, left out: {', '.join(left_out)}")
 
-    names = str(folder / "b3_daily_tickers.csv")
-    values = [str(quotes), names, candidates, MIN_SESSIONS_2013]
-    ranked = duckdb.execute(LIQUID, values).df()["ticker"].tolist()
-    print(f"not as traded, left out: {', '.join(sorted(set(off_cent) & set(raw_tickers(folder))))}")
-    return ranked[:TICKERS]
+    frame = read_vendor_quotes(folder, sorted(raw - set(left_out))).frame
+    before = frame[frame["date"].dt.year == JUDGED_ON]
+    turnover = (before["close"] * before["volume"]).groupby(before["ticker"])
+    median = turnover.median()[turnover.size() >= MIN_SESSIONS]
+    return median.sort_values(ascending=False, kind="stable").index[:TICKERS].tolist()
 
 
 def report_payments(quotes: VendorQuotes) -> None:

@@ -58,12 +58,12 @@ def test_the_bundled_sample_is_what_the_notice_says() -> None:
     assert Path(BUNDLED_QUOTES).stat().st_size <= 6_000_000
     frame = SOURCE.read(QuoteQuery())
     assert not frame.duplicated(["ticker", "date"]).any()
-    assert (len(frame), frame["ticker"].nunique()) == (152_000, 62)
+    assert (len(frame), frame["ticker"].nunique()) == (152_300, 62)
     assert (str(frame["date"].min().date()), str(frame["date"].max().date())) == (
         "2014-01-02",
         "2023-12-28",
     )
-    assert int((frame["split_factor"] != 1).sum()) == 66
+    assert int((frame["split_factor"] != 1).sum()) == 65
 
 
 def test_a_period_before_all_quotes_is_refused_and_one_longer_than_the_calendar_is_cut() -> None:
@@ -110,7 +110,7 @@ def test_dates_before_the_data_an_unknown_ticker_and_only_bad_rows_are_named(
     duckdb.execute(
         f"COPY (SELECT * REPLACE (0 AS volume) FROM {FIVE_YEARS}) TO '{path}' (FORMAT parquet)"
     )
-    with pytest.raises(NoQuotesError, match="76619 zero_volume"):
+    with pytest.raises(NoQuotesError, match="76620 zero_volume"):
         load_quotes(ParquetSource(path), PipelineParams())
 
 
