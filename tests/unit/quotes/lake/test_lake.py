@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+from bundled_years import FIVE_YEARS
 from moto import mock_aws
 
 from b3shared.core.config import BUNDLED_QUOTES
@@ -42,9 +43,7 @@ QUERIES = [
 def bundled_years(tmp_path_factory: pytest.TempPathFactory) -> ParquetSource:
     """The last five years of the bundled quotes."""
     path = tmp_path_factory.mktemp("years") / "bundled.parquet"
-    duckdb.execute(
-        f"COPY (FROM '{BUNDLED_QUOTES}' WHERE date >= '2019-01-01') TO '{path}' (FORMAT parquet)"
-    )
+    duckdb.execute(f"COPY (FROM {FIVE_YEARS}) TO '{path}' (FORMAT parquet)")
     return ParquetSource(path)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+from bundled_years import FIVE_YEARS
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.core.errors import (
@@ -22,8 +23,6 @@ from b3shared.quotes.sources.parquet import ParquetSource
 from b3shared.quotes.sources.query import QuoteQuery
 
 SOURCE = ParquetSource(BUNDLED_QUOTES)
-FIVE_YEARS = f"(FROM '{BUNDLED_QUOTES}' WHERE date >= DATE '2019-01-01')"
-"""The rows that the default period reads."""
 
 
 def cut(tmp_path: Path, sql: str) -> ParquetSource:
