@@ -144,14 +144,15 @@ def _fill_lake(data: str, storage: Storage) -> None:
     print(f"lake       {data} in {len(filled.keys)} yearly files")
     for note in filled.notes():
         print(f"  note: {note}")
-    _upload_market(Path(data).parent, storage)
+    upload_market(data, storage)
 
 
-def _upload_market(folder: Path, storage: Storage) -> None:
-    """Upload the daily rate, the index and the sectors that lie beside the quotes."""
-    found = [name for name in BUNDLED_MARKET if (folder / name).is_file()]
+def upload_market(data: str, storage: Storage) -> None:
+    """Upload the daily rate, the index and the sectors that lie beside a local file of quotes."""
+    beside = Path(data).parent
+    found = [name for name in BUNDLED_MARKET if Path(data).exists() and (beside / name).is_file()]
     for name in found:
-        storage.upload(folder / name, f"market/{name}")
+        storage.upload(beside / name, f"market/{name}")
     if found:
         print(f"market     {', '.join(found)} from beside the quotes")
 
