@@ -134,9 +134,11 @@ class B3Model:
 
         Returns:
             One row per ticker (index): action, buy, hold, sell (probabilities), as_of, last_price,
-            model_version; for the LSTM also predicted_return and predicted_price with the ends of
-            their interval (return_low, return_high, price_low, price_high). Only tickers whose
-            newest row has complete features and is liquid, and, for the LSTM, ends a whole window.
+            dividends_known_until (NaT where none is; returns and features leave later dividends
+            out), model_version; for the LSTM also predicted_return and predicted_price with the
+            ends of their interval (return_low, return_high, price_low, price_high). Only tickers
+            whose newest row has complete features and is liquid, and, for the LSTM, ends a whole
+            window.
             ``attrs["skill"]`` is the verdict of the version's evaluation, None without one.
 
         Raises:

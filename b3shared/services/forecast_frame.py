@@ -72,6 +72,8 @@ def forecast_table(
     answer.insert(0, "action", np.array(CLASSES)[actions])
     answer["as_of"] = snapshot.date[rows]
     answer["last_price"] = price
+    until = snapshot.dividends_until
+    answer["dividends_known_until"] = pd.NaT if until is None else until[rows]
     answer = answer.assign(**_expected(forecast, price), model_version=version.name)
     answer.attrs["skill"] = version.manifest.get("evaluated", {}).get("skill")
     return answer

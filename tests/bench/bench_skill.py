@@ -1,10 +1,9 @@
 """Evaluates the models out of sample by a fixed protocol, on ten years of quotes.
 
-``PYTHONPATH=. python tests/bench/bench_skill.py [FOLDER]``, the folder of ``b3_daily.parquet`` and
-its ``_tickers.csv``: rank IC and ICIR of the forest at three horizons. Three ways to treat the
-vendor's dividends are shown, because the vendor dates them on the last session with the right:
-taken as ex-dates (as its adjusted close does), every payment is a gain that is lost again the next
-day, which a model can learn.
+``PYTHONPATH=. python tests/bench/bench_skill.py FOLDER``, the folder of ``b3_daily.parquet``, its
+``_tickers.csv`` and ``company/``: rank IC and ICIR of the forest at three horizons. Quotes are
+those that the bundled sample is cut from: the exchange's own payments on their ex-dates, the
+vendor's factors corrected (``data/vendor_quotes.py``).
 
 ``--model lstm`` (or rf): one model at one horizon, in detail: every metric beside what it has to
 beat, with paired intervals. ``--label signal --signal-lag 0`` (or 1): how well the reference's rule
@@ -21,6 +20,7 @@ balanced, nothing searched; for the rule deeper trees and small leaves, as a rul
 import argparse
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,20 +47,16 @@ from b3shared.models.base import Model, TrainingSession, model_class
 from b3shared.models.decision import decide
 from b3shared.models.random_forest.model import RandomForestModel
 from b3shared.params.run import PipelineParams
-from b3shared.quotes.loading.cleaning import clean
-from b3shared.quotes.sources.parquet import ParquetSource
-from b3shared.quotes.sources.query import QuoteQuery
+from b3shared.services.given_quotes import tidy
+from data.vendor_quotes import raw_tickers, read_vendor_quotes
 
 PERIODS = {
     2022: (np.datetime64("2020-12-14"), np.datetime64("2022-01-03"), np.datetime64("2023-12-14")),
     2020: (np.datetime64("2018-12-20"), np.datetime64("2020-01-02"), np.datetime64("2021-12-27")),
 }
 """By first year of the test: last day of training, first and last day of the test."""
-ANCHOR = {1: (0.033, 0.20, 0.371), 2: (0.043, 0.23, 0.373), 5: (0.045, 0.22, 0.370)}
-"""By horizon: rank IC, ICIR, macro F1 of the anchor's forest, with the vendor's adjusted closes."""
-ANCHOR_LSTM = (
-    "rank IC 0.038, ICIR 0.22, log loss 1.0784 beside 1.0880 of the class prior (horizon 2)"
-)
+HORIZONS = (1, 2, 5)
+"""Sessions, of the forest's table."""
 FOREST = {
     "n_estimators": 150,
     "max_depth": 8,
@@ -75,48 +71,16 @@ RULE_FOREST = {
     "max_features": 0.5,
     "max_samples": 0.5,
 }
-DIVIDENDS = ("vendor", "as dated", "ex-date")
 RULE = {"label": "signal", "features": "v1", "decision": "argmax"}
 """The rule's inputs are the reference's features."""
 
 
-def quotes(folder: Path, dividends: str) -> pd.DataFrame:
-    """Clean quotes; ``dividends`` is "vendor" (its adjusted close), "as dated" or "ex-date"."""
-    basis = pd.read_csv(folder / "b3_daily_tickers.csv").set_index("ticker")["price_basis"]
-    tickers = tuple(basis.index[basis.isin(["raw", "mostly raw"])])
-    source = ParquetSource(folder / "b3_daily.parquet")
-    frame = source.read(QuoteQuery(tickers=tickers))
-    if dividends == "ex-date":
-        frame["dividend"] = frame.groupby("ticker")["dividend"].shift(1, fill_value=0.0)
-    if dividends == "vendor":
-        frame = _as_adjusted(frame, folder / "b3_daily.parquet")
-    attrs = frame.attrs
-    cleaned, _ = (
-        clean(frame)
-        if dividends != "vendor"
-        else (frame[frame["volume"] > 0].reset_index(drop=True), None)
-    )
-    cleaned.attrs = attrs
-
-    return cleaned
-
-
-def _as_adjusted(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Quotes whose dividends make our factors equal to the vendor's adjusted close."""
-    import duckdb
-
-    adjusted = duckdb.execute(
-        "SELECT ticker, date, adjusted_close FROM read_parquet(?)", [str(path)]
-    ).df()
-    frame = frame.merge(adjusted.astype({"date": frame["date"].dtype}), on=["ticker", "date"])
-    frame = frame[frame["volume"] > 0].reset_index(drop=True)
-    by_ticker = frame.groupby("ticker")
-    growth = (frame["adjusted_close"] / frame["close"]) / (
-        by_ticker["adjusted_close"].shift(1) / by_ticker["close"].shift(1)
-    )
-    frame["split_factor"] = 1.0
-    frame["dividend"] = (by_ticker["close"].shift(1) * (1 - 1 / growth)).fillna(0.0)
-    return frame.drop(columns="adjusted_close")
+def quotes(folder: Path, start: str | None = None) -> pd.DataFrame:
+    """Clean quotes of all tickers whose prices are as traded, from a first day on."""
+    frame = read_vendor_quotes(folder, raw_tickers(folder)).frame
+    if start is not None:
+        frame = frame[frame["date"] >= start]
+    return tidy(frame).quotes
 
 
 def parts(data: Dataset, year: int = 2022) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -349,7 +313,7 @@ def _bounded(found: bootstrap.Interval, form: str, scale: float) -> str:
     return f"{scale * found.estimate:{form}} [{low}, {high}]"
 
 
-def table(folder: Path, horizons: list[int]) -> None:
+def table(frame: pd.DataFrame, horizons: Sequence[int]) -> None:
     """Print the forest's table."""
     titles = (
         "horizon",
@@ -363,22 +327,18 @@ def table(folder: Path, horizons: list[int]) -> None:
         "train rows",
         "s",
     )
-    print(f"{'dividends':<10}" + "".join(f"{title:>12}" for title in titles))
+    print("".join(f"{title:>12}" for title in titles))
 
     for horizon in horizons:
-        if horizon in ANCHOR:
-            ic, ratio, f1 = ANCHOR[horizon]
-            print(f"{'anchor':<10}{horizon:>12}{ic:>12.3f}{ratio:>12.2f}{f1:>12.3f}")
-        for dividends in DIVIDENDS:
-            started = time.perf_counter()
-            m = measure(quotes(folder, dividends), horizon)
-            seconds = time.perf_counter() - started
-            cells = (
-                f"{m['rank_ic']:>12.3f}{m['icir']:>12.2f}{m['macro_f1']:>12.3f}"
-                f"{m['majority']:>12.2f}{m['log_loss']:>12.4f}{m['prior_log_loss']:>12.4f}"
-                f"{m['reversal_ic']:>12.3f}{m['rows']:>12,}{seconds:>12.0f}"
-            )
-            print(f"{dividends:<10}{horizon:>12}{cells}", flush=True)
+        started = time.perf_counter()
+        m = measure(frame, horizon)
+        seconds = time.perf_counter() - started
+        cells = (
+            f"{m['rank_ic']:>12.3f}{m['icir']:>12.2f}{m['macro_f1']:>12.3f}"
+            f"{m['majority']:>12.2f}{m['log_loss']:>12.4f}{m['prior_log_loss']:>12.4f}"
+            f"{m['reversal_ic']:>12.3f}{m['rows']:>12,}{seconds:>12.0f}"
+        )
+        print(f"{horizon:>12}{cells}", flush=True)
 
 
 def arguments() -> argparse.Namespace:
@@ -386,12 +346,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "folder",
-        nargs="?",
-        type=Path,
-        default=Path(__file__).resolve().parents[3] / "shared" / "data",
-    )
+    parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument(
         "--model", choices=("rf", "lstm"), help="one model in detail instead of the forest's table"
     )
@@ -415,7 +370,7 @@ def arguments() -> argparse.Namespace:
         metavar="PATTERN",
         help="only these features, one model: rank, ^(?!market)",
     )
-    parser.add_argument("--dividends", choices=DIVIDENDS, default="ex-date")
+    parser.add_argument("--start", metavar="DAY", help="leave out quotes before it, to try it out")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="any parameter of a run"
     )
@@ -427,11 +382,12 @@ def main() -> None:
     """Measure what the command line asks for."""
     given = arguments()
 
-    if not (given.folder / "b3_daily.parquet").exists():
-        print(f"not measured: {given.folder} has no b3_daily.parquet; give its folder")
+    if given.folder is None or not (given.folder / "b3_daily.parquet").exists():
+        print("not measured: give the folder of b3_daily.parquet")
         return
+    frame = quotes(given.folder, given.start)
     if given.model is None and given.label == "direction":
-        table(given.folder, list(ANCHOR) if given.horizon is None else [given.horizon])
+        table(frame, HORIZONS if given.horizon is None else [given.horizon])
         return
     chosen: dict[str, Any] = {"model_type": given.model or "rf", "horizon": given.horizon or 2}
     chosen |= (
@@ -440,9 +396,7 @@ def main() -> None:
         else FOREST
     )
     params = PipelineParams.from_values(chosen | dict(pair.split("=", 1) for pair in given.set))
-    if params.model_type == "lstm" and params.label == "direction":
-        print(f"anchor: {ANCHOR_LSTM}")
-    one_model(quotes(given.folder, given.dividends), params, given.test_year, given.columns)
+    one_model(frame, params, given.test_year, given.columns)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ import pytest
 from paths import ROOT
 from small_run import SMALL
 
-from b3shared.core.config import Settings
+from b3shared.core.config import BUNDLED_MARKET, BUNDLED_QUOTES, Settings
 from b3shared.pipeline.export_run import EVALUATIONS, REQUESTS
-from infra.run_local import export_status, warehouse_of
+from b3shared.storage import FolderStorage
+from infra.run_local import export_status, upload_market, warehouse_of
 
 
 def test_a_warehouse_of_the_environment_is_written_and_reported(tmp_path: Path) -> None:
@@ -43,11 +44,25 @@ def test_a_warehouse_of_the_environment_is_written_and_reported(tmp_path: Path) 
 
     assert f"warehouse {warehouse}: 2 rows of {EVALUATIONS}, 1 row of {REQUESTS}\n" in said.stdout
     assert "is live: first version of this type" in said.stdout
+    assert "cdi.csv, ibovespa.csv, sectors.csv from beside the quotes" in said.stdout
 
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         assert connection.execute(f"SELECT endpoint, status FROM {REQUESTS}").fetchall() == [
             ("complete-pipeline", "success")
         ]
+
+
+def test_files_of_the_market_go_where_the_quotes_that_they_lie_beside_go(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path / "store")
+    (tmp_path / "quotes.parquet").write_bytes(b"")
+    for elsewhere in (str(tmp_path / "quotes.parquet"), "md:b3"):
+        upload_market(elsewhere, storage)
+        assert storage.list() == []
+
+    upload_market(str(BUNDLED_QUOTES), storage)
+    assert storage.list() == [f"market/{name}" for name in BUNDLED_MARKET]
+    for name in BUNDLED_MARKET:
+        assert storage.read(f"market/{name}") == (BUNDLED_QUOTES.parent / name).read_bytes()
 
 
 @pytest.mark.parametrize(

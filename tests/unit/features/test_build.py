@@ -20,7 +20,7 @@ from b3shared.quotes.sources.parquet import ParquetSource
 from b3shared.quotes.sources.query import QuoteQuery
 
 LIMIT = 2_000_000.0
-SPLITTERS = ("BBAS3", "CMIG4", "ITSA4", "MGLU3", "PETR4", "RAIL3", "YDUQ3")
+SPLITTERS = ("BBAS3", "BBDC4", "ITSA4", "MGLU3", "PETR4", "RENT3", "YDUQ3")
 
 
 @pytest.fixture(scope="module")

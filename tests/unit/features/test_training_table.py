@@ -96,6 +96,17 @@ def test_a_saved_table_loads_equal(tmp_path: Path, eight: pd.DataFrame) -> None:
         np.testing.assert_array_equal(getattr(again, name), getattr(data, name))
 
 
+@pytest.mark.parametrize("features", ["v1", "v2"])
+def test_dividends_that_are_not_known_count_as_none(features: str, eight: pd.DataFrame) -> None:
+    params = PipelineParams.from_values(features=features)
+    unpaid, unknown = (
+        preprocess(eight.assign(dividend=value), params).data for value in (0.0, np.nan)
+    )
+    assert len(unpaid)
+    for name in ("X", "date", "label", "future_return", "volatility"):
+        np.testing.assert_array_equal(getattr(unknown, name), getattr(unpaid, name))
+
+
 def test_a_missing_book_is_a_warning_with_v1(eight: pd.DataFrame) -> None:
     report = preprocess(eight, PipelineParams.from_values(features="v1")).report
     assert "best_buy_sell_spread" in report["warnings"][0]

@@ -31,10 +31,10 @@ def quotes(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "DELETE FROM q WHERE ticker NOT IN (SELECT DISTINCT ticker FROM q ORDER BY 1 LIMIT 20)"
         )
         connection.execute("DELETE FROM q WHERE ticker = 'BRAP4' AND date > '2022-02-01'")
-        connection.execute("UPDATE q SET volume = NULL WHERE ticker = 'ASAI3'")
+        connection.execute("UPDATE q SET volume = NULL WHERE ticker = 'BEEF3'")
         book = (
-            "if(ticker = 'CMIG4', close - 0.01, NULL) AS best_buy, "
-            "if(ticker = 'CMIG4', close + 0.01, NULL) AS best_sell"
+            "if(ticker = 'CSAN3', close - 0.01, NULL) AS best_buy, "
+            "if(ticker = 'CSAN3', close + 0.01, NULL) AS best_sell"
         )
         connection.execute(f"COPY (SELECT *, {book} FROM q) TO '{path}' (FORMAT parquet)")
 

@@ -106,6 +106,16 @@ def test_predictions_are_those_of_the_registered_model(
     )
     assert (answer["as_of"] == pd.Timestamp("2023-12-28")).all()
     assert answer.loc["PETR4", "last_price"] == 37.24
+    assert (answer["dividends_known_until"] == answer["as_of"]).all()
+
+
+def test_predictions_say_where_dividends_are_not_known(
+    trained: tuple[B3Model, RunResult], eight: pd.DataFrame
+) -> None:
+    model, _ = trained
+    without = eight.drop(columns="dividend")
+    without.attrs = {}
+    assert model.predict(without)["dividends_known_until"].isna().all()
 
 
 def test_predictions_can_be_of_some_tickers_and_an_older_day(

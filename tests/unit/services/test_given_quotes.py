@@ -154,6 +154,23 @@ def test_values_that_are_no_numbers_are_missing_and_reported(
     assert len(found.quotes) == len(quotes)
 
 
+def test_dividends_of_a_frame_without_them_are_not_known_and_a_hole_is_none(
+    quotes: pd.DataFrame,
+) -> None:
+    without = tidy(quotes.drop(columns="dividend"))
+    assert without.quotes["dividend"].isna().all()
+    (found,) = [f for f in without.findings if f.kind == "dividends_unknown"]
+    assert found.rows == len(without.quotes)
+
+    paid = quotes["dividend"] > 0
+    holes = tidy(quotes.assign(dividend=quotes["dividend"].where(paid)))
+    pd.testing.assert_frame_equal(holes.quotes, tidy(quotes).quotes)
+
+    loaded = quotes.assign(dividend=quotes["dividend"].where(paid))
+    loaded.attrs["report"] = {}
+    assert (tidy(loaded).quotes["dividend"].notna() == paid).all()
+
+
 def split(quotes: pd.DataFrame, factor: float = 10.0) -> pd.DataFrame:
     """WEGE3 splits in the middle: prices as traded fall, and volumes grow."""
     out = quotes.astype({"volume": float})

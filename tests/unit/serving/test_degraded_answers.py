@@ -1,14 +1,15 @@
 """Answers say when they are not fresh, and follow what is promoted."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 from predictor_world import World
-from served_store import (
-    register_tiny,
-)
+from served_store import register_tiny, serve, tiny_snapshot
 
+from b3shared.api.schemas import PredictAnswer
 from b3shared.core.versions import FEATURES_VERSION
 from b3shared.registry.promotion import promote
 from b3shared.registry.release import Release
@@ -89,3 +90,27 @@ def test_answers_follow_a_promotion(tiny: World, tmp_path: Path) -> None:
     Release(tiny.store).rollback("models", "rf", who="test", why="test")
     tiny.now += CHECK_SECONDS
     assert tiny.predict("PETR4") == before
+
+
+@pytest.mark.parametrize(
+    ("until", "known", "said"),
+    [
+        ("2023-12-28", "2023-12-28", ""),
+        ("2023-06-30", "2023-06-30", "Dividends after 2023-06-30 are not known: returns and "),
+        ("NaT", None, "Dividends are not known: returns and features leave them out."),
+        (None, None, "This snapshot does not say up to when dividends are known."),
+    ],
+)
+def test_an_answer_says_up_to_when_dividends_are_known(
+    until: str | None, known: str | None, said: str, tiny: World, tmp_path: Path
+) -> None:
+    days = None if until is None else np.full(4, np.datetime64(until, "D"))
+    serve(tiny.store, replace(tiny_snapshot(), dividends_until=days), tmp_path / "dividends")
+
+    answer = tiny.predict("PETR4")
+    PredictAnswer.model_validate(answer)
+    assert answer["dividends_known_until"] == known
+    assert said in answer["explanation"]["summary"]
+    assert answer["degraded"] is False
+    (row,) = tiny.batch(["PETR4"])["predictions"]
+    assert row["dividends_known_until"] == known

@@ -149,7 +149,7 @@ def test_probabilities_are_those_of_the_trained_forest_on_the_same_rows(
 
 def test_a_batch_answers_as_single_calls_do(trained: World) -> None:
     batch = trained.batch(None)
-    assert len(batch["predictions"]) + len(batch["errors"]) == 60
+    assert len(batch["predictions"]) + len(batch["errors"]) == 62
     for row in batch["predictions"]:
         single = trained.predict(row["ticker"])
         np.testing.assert_allclose(
@@ -240,6 +240,8 @@ def test_every_field_beside_the_forecast_has_its_recorded_value(trained: World) 
     assert sum(answer["prediction_probabilities"][0]) == pytest.approx(1)
     assert answer["explanation"]["method"] == "occlusion to the training median"
     assert (answer["as_of"], answer["data_age_sessions"]) == ("2023-12-28", 0)
+    assert answer["dividends_known_until"] == "2023-12-28"
+    assert "ividends" not in answer["explanation"]["summary"]
 
 
 def test_a_registered_version_can_be_chosen_and_an_unknown_one_not(

@@ -77,7 +77,7 @@ def test_a_run_of_some_tickers_and_an_older_period_publishes_all_of_the_newest(
     summary = publish(store)
 
     assert summary["published"] is True
-    assert (summary["tickers"], summary["as_of"]) == (60, "2023-12-28")
+    assert (summary["tickers"], summary["as_of"]) == (62, "2023-12-28")
 
     snapshot = served(store, tmp_path)
 

@@ -7,6 +7,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from bundled_years import FIVE_YEARS
 from paths import SHARED_DATA
 
 from b3shared.core.config import BUNDLED_QUOTES
@@ -107,7 +108,7 @@ def test_memory_is_bounded_by_the_rows_examined_together(tmp_path: Path) -> None
         )
         copies = (
             "SELECT * REPLACE (chr(65 + copy::INT) || ticker[2:] AS ticker) "
-            f"FROM '{BUNDLED_QUOTES}', range(4) AS c(copy)"
+            f"FROM {FIVE_YEARS}, range(4) AS c(copy)"
         )
         columns = "ticker, date, open, high, low, close, volume"
         connection.execute(

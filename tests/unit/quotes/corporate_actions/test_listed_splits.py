@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from bundled_years import START
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.params.run import PipelineParams
@@ -25,8 +26,8 @@ PRICES = ["open", "high", "low", "close"]
 
 @pytest.fixture(scope="module")
 def raw() -> pd.DataFrame:
-    """The bundled quotes as they are: prices as traded, splits listed."""
-    return ParquetSource(BUNDLED_QUOTES).read(QuoteQuery())
+    """Five years of the bundled quotes as they are: prices as traded, splits listed."""
+    return ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(START))
 
 
 @pytest.fixture(scope="module")

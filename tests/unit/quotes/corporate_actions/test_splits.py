@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+from bundled_years import FIVE_YEARS
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.params.run import PipelineParams
@@ -30,8 +31,7 @@ def unlisted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled quotes without their splits; dividends are listed."""
     file = tmp_path_factory.mktemp("unlisted") / "quotes.parquet"
     duckdb.execute(
-        f"COPY (SELECT * EXCLUDE (split_factor) FROM '{BUNDLED_QUOTES}') "
-        f"TO '{file}' (FORMAT parquet)"
+        f"COPY (SELECT * EXCLUDE (split_factor) FROM {FIVE_YEARS}) TO '{file}' (FORMAT parquet)"
     )
     return file
 

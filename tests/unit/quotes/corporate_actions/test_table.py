@@ -59,6 +59,16 @@ def test_factors_of_the_quotes_themselves_stay() -> None:
     assert out["dividend"].tolist() == [0.0, 0.0, 0.4]
 
 
+def test_a_dividend_that_is_not_known_stays_so_but_where_an_action_has_one() -> None:
+    unknown = quotes(date=DAYS, dividend=[np.nan, np.nan, 0.0])
+    found = with_actions(unknown, actions({"date": DAYS[1], "factor": 1.0, "dividend": 0.5}))
+    np.testing.assert_array_equal(found["dividend"], [np.nan, 0.5, 0.0])
+
+    found = with_actions(unknown, actions({"date": DAYS[1]}))
+    np.testing.assert_array_equal(found["dividend"], [np.nan, np.nan, 0.0])
+    assert splits(found) == [1.0, 2.0, 1.0]
+
+
 def test_actions_of_one_row_compound_and_dividends_are_per_earlier_share() -> None:
     # One share pays 0.50 and becomes two; the next day, without a trade, each of the two pays 0.20
     # and becomes three.

@@ -5,6 +5,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+from bundled_years import FIVE_YEARS, START
 
 from b3shared.core.config import BUNDLED_QUOTES
 from b3shared.core.errors import B3Error
@@ -42,9 +43,9 @@ def dirty(tmp_path_factory: pytest.TempPathFactory) -> ParquetSource:
     """Bundled quotes with every kind of fault, holes included."""
     path = tmp_path_factory.mktemp("dirty") / "quotes.parquet"
     with duckdb.connect() as connection:
-        connection.execute(f"CREATE TABLE q AS FROM '{BUNDLED_QUOTES}'")
+        connection.execute(f"CREATE TABLE q AS FROM {FIVE_YEARS}")
         holes = (
-            "(ticker = 'LREN3' AND month(date) = 4) OR (ticker = 'GGBR4' AND date > '2023-06-01')"
+            "(ticker = 'CYRE3' AND month(date) = 4) OR (ticker = 'GGBR4' AND date > '2023-06-01')"
         )
         connection.execute(
             f"COPY (SELECT * FROM q WHERE NOT ({holes}) UNION ALL {FAULTS}) "
@@ -83,8 +84,7 @@ def test_splits_in_shards_are_those_of_one_load(tmp_path: Path, listed: str) -> 
     adjusted = ", ".join(f"{name} / {later} AS {name}" for name in ("open", "high", "low", "close"))
     columns = f"* REPLACE ({adjusted})" if listed == "adjusted" else "* EXCLUDE (split_factor)"
     duckdb.execute(
-        f"COPY (SELECT {columns} FROM '{BUNDLED_QUOTES}') "
-        f"TO '{tmp_path}/quotes.parquet' (FORMAT parquet)"
+        f"COPY (SELECT {columns} FROM {FIVE_YEARS}) TO '{tmp_path}/quotes.parquet' (FORMAT parquet)"
     )
     source, params = ParquetSource(tmp_path / "quotes.parquet"), PipelineParams()
     whole, loaded = load_quotes(source, params), load_shards(source, params, tmp_path, 5_000)
@@ -116,7 +116,7 @@ def test_a_load_in_shards_refuses_what_one_load_refuses_in_the_same_words(
 ) -> None:
     path = tmp_path / "holed.parquet"
     duckdb.execute(
-        f"COPY (FROM '{BUNDLED_QUOTES}' WHERE date NOT BETWEEN '2022-05-02' AND '2022-05-06') "
+        f"COPY (FROM {FIVE_YEARS} WHERE date NOT BETWEEN '2022-05-02' AND '2022-05-06') "
         f"TO '{path}' (FORMAT parquet)"
     )
     source, asked = (
@@ -137,7 +137,7 @@ def test_a_load_in_shards_refuses_what_one_load_refuses_in_the_same_words(
 
 def test_a_lakes_files_are_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = FolderStorage(tmp_path / "lake")
-    write_lake(ParquetSource(BUNDLED_QUOTES).read(QuoteQuery()), storage, "lake/quotes")
+    write_lake(ParquetSource(BUNDLED_QUOTES).read(QuoteQuery(START)), storage, "lake/quotes")
     fetched: list[str] = []
     receive = FolderStorage._receive
     monkeypatch.setattr(
