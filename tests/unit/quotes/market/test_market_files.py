@@ -187,7 +187,9 @@ def companies(*rows: tuple[str | None, str | None, str]) -> pd.DataFrame:
 
 def test_the_newest_reading_of_a_ticker_counts_and_no_ticker_is_lost(tmp_path: Path) -> None:
     storage = FolderStorage(tmp_path)
-    first = companies(("PETR4", "Petróleo", "2023-01-02"), ("OIBR3", "Comunicações", "2023-01-02"))
+    first = companies(
+        ("PETR4", "Petróleo", "2023-01-02 12:00"), ("OIBR3", "Comunicações", "2023-01-02 12:00")
+    )
     assert update_sectors(storage, first)
     assert not update_sectors(storage, first)
 
@@ -226,7 +228,7 @@ def test_the_real_rates_closes_and_sectors_are_read(tmp_path: Path) -> None:
     text = rates.to_csv(index=False).encode()
     assert len(parse_cdi(Found(text, "cdi.csv"))) == len(rates)
 
-    closes = pd.read_csv(COMPANY / "ibovespa.csv").drop(columns="source")
+    closes = pd.read_csv(COMPANY / "ibovespa.csv").drop(columns="source").dropna()
     text = closes.to_csv(index=False).encode()
     assert len(parse_ibovespa(Found(text, "ibovespa.csv"))) == len(closes)
 
