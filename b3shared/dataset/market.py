@@ -15,7 +15,7 @@ MARKET = "market.npz"
 """Name of the artifact."""
 
 SECTOR_COLUMNS = ("sector", "subsector", "segment")
-_OF_SECTORS = ("ticker", *SECTOR_COLUMNS, "read")
+OF_SECTORS = ("ticker", *SECTOR_COLUMNS, "read")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Market:
         for number, index in enumerate(self.indices):
             stored |= _stored(f"index{number}", index)
         if self.sectors is not None:
-            stored |= {f"sectors_{name}": getattr(self.sectors, name) for name in _OF_SECTORS}
+            stored |= {f"sectors_{name}": getattr(self.sectors, name) for name in OF_SECTORS}
 
         path = folder / MARKET
         np.savez(path, allow_pickle=False, **stored)
@@ -128,7 +128,7 @@ class Market:
         indices = sum(name.startswith("index") and name.endswith("_name") for name in stored)
         sectors = None
         if "sectors_ticker" in stored:
-            sectors = Sectors(**{name: stored[f"sectors_{name}"] for name in _OF_SECTORS})
+            sectors = Sectors(**{name: stored[f"sectors_{name}"] for name in OF_SECTORS})
         return cls(
             cdi=_daily("cdi", stored) if "cdi_name" in stored else None,
             indices=tuple(_daily(f"index{number}", stored) for number in range(indices)),

@@ -24,7 +24,8 @@ def test_the_references_front_end_gets_its_list_and_its_prediction(
         f"{served.api_url}{base}/assets?page=1&page_size=10&search=PETR", timeout=30
     ).json()
 
-    assert page["assets"] == [{"ticker": "PETR4", "company": "PETROBRAS"}]
+    unclassified = {"sector": None, "subsector": None, "segment": None}
+    assert page["assets"] == [{"ticker": "PETR4", "company": "PETROBRAS"} | unclassified]
     assert page["pagination"] == {
         "page": 1,
         "page_size": 10,

@@ -20,6 +20,8 @@ from b3shared.storage import FolderStorage
 
 BASES = ("", "/api/b3")
 
+UNCLASSIFIED = {"sector": None, "subsector": None, "segment": None}
+
 
 @pytest.fixture(scope="module")
 def function(tmp_path_factory: pytest.TempPathFactory) -> PredictFunction:
@@ -60,8 +62,8 @@ def test_the_front_end_searches_tickers(function: PredictFunction, base: str) ->
 
     assert answer.ok(AssetsAnswer) == {
         "assets": [
-            {"ticker": "PETR3", "company": "COMPANHIA PETR"},
-            {"ticker": "PETR4", "company": "COMPANHIA PETR"},
+            {"ticker": "PETR3", "company": "COMPANHIA PETR"} | UNCLASSIFIED,
+            {"ticker": "PETR4", "company": "COMPANHIA PETR"} | UNCLASSIFIED,
         ],
         "pagination": {
             "page": 1,
