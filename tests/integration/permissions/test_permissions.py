@@ -234,7 +234,7 @@ def new_quotes(deployment: Deployment, storage: S3Storage) -> None:
 
     assert overrides["changed"] is True
     evening = {"periods": ["D05012024"], "optional": True, "market": True}
-    market = deployment.invoke("IngestQuotesFunction", evening)["market"]
+    market = deployment.invoke("IngestQuotesFunction", evening, 900_000)["market"]
     assert (market["cdi_added"], market["findings"]) == (1, [])
     published = deployment.invoke("PublishServingFunction", {"refresh": True})
     assert (published["published"], published["as_of"]) == (True, "2024-01-04")
