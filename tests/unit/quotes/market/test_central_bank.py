@@ -1,20 +1,17 @@
 """The CDI is fetched politely from a real local server, and nothing else depends on it."""
 
-import json
-import threading
 from collections.abc import Iterator
 from datetime import date, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pandas as pd
 import pytest
+from rate_bank import Bank, serving_bank
 
 from b3shared.core.clock import today
-from b3shared.core.config import CDI_ADDRESS, Settings
+from b3shared.core.config import Settings
 from b3shared.core.errors import (
     InvalidMarketError,
     InvalidParameterError,
@@ -25,66 +22,17 @@ from b3shared.quotes.ingest.job import MARKET_SECONDS, ingest_quotes
 from b3shared.quotes.ingest.request import IngestRequest
 from b3shared.quotes.lake.write import write_lake
 from b3shared.quotes.market.cdi import CDI, read_cdi
-from b3shared.quotes.market.central_bank import Patience, RateServer, spans
+from b3shared.quotes.market.central_bank import RateServer, spans
 from b3shared.quotes.market.update import update_market
 from b3shared.storage import FolderStorage
 
 FIRST = date(2023, 12, 20)
 
 
-class Bank:
-    """A server of rates: what it answers next, and the periods that it was asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
-        self.answers: list[tuple[int, bytes]] = []
-        self.waits: list[float] = []
-        self.address = ""
-
-    def server(self, **bounds: Any) -> RateServer:
-        return RateServer(self.address, Patience(**bounds), self.waits.append)
-
-    def answer(self, start: str, end: str) -> tuple[int, bytes]:
-        """The next answer that a test gave, else a rate for every weekday up to 2023-12-28."""
-        self.asked.append((start, end))
-        if self.answers:
-            return self.answers.pop(0)
-        days = pd.bdate_range(*(pd.to_datetime([start, end], format="%d/%m/%Y")))
-        rows = [
-            {"data": f"{day:%d/%m/%Y}", "valor": "0.043739"} for day in days[days <= "2023-12-28"]
-        ]
-        return (200, json.dumps(rows).encode()) if rows else (404, b'{"erro":"not found"}')
-
-
 @pytest.fixture
 def bank() -> Iterator[Bank]:
-    found = Bank()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            query = parse_qs(urlsplit(self.path).query)
-            if not query:  # a file of quotes
-                self.send_error(404)
-                return
-            status, body = found.answer(query["dataInicial"][0], query["dataFinal"][0])
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    found.address = CDI_ADDRESS.replace(
-        "https://api.bcb.gov.br", f"http://127.0.0.1:{server.server_port}"
-    )
-    yield found
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving_bank() as found:
+        yield found
 
 
 @pytest.fixture
