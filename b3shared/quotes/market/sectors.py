@@ -11,13 +11,16 @@ import numpy as np
 import pandas as pd
 
 from b3shared.core.clock import ZONE
-from b3shared.core.errors import InvalidMarketError
+from b3shared.core.errors import ConflictError, InvalidMarketError
 from b3shared.dataset.market import SECTOR_COLUMNS, Sectors
 from b3shared.quotes.market.csv_file import Found, find_file, parse_day, read_rows, to_csv
 from b3shared.storage import Storage
 
 SECTORS = "market/sectors.csv"
 COLUMNS = ("ticker", *SECTOR_COLUMNS, "read")
+ATTEMPTS = 10
+"""How often an update is tried when another writer is first."""
+
 TICKER = re.compile(r"[A-Z0-9]{4,12}")
 
 Classified = tuple[str, str, str, date]
@@ -55,8 +58,7 @@ def read_sectors(storage: Storage, quotes: str = "") -> Sectors | None:
 
 def write_sectors(storage: Storage, table: Sectors) -> bool:
     """Replace the classification of the storage; return whether it changed."""
-    lines = zip(*(getattr(table, name).tolist() for name in COLUMNS), strict=True)
-    data = to_csv(COLUMNS, lines)
+    data = _to_csv(table)
     stored = storage.read_versioned(SECTORS)
     if stored is not None and stored[0] == data:
         return False
@@ -91,14 +93,37 @@ def sectors_of(companies: pd.DataFrame, before: Sectors | None = None) -> Sector
 def update_sectors(storage: Storage, companies: pd.DataFrame) -> bool:
     """Add the exchange's company details to the classification of the storage.
 
+    Several may do so at once: none loses what another added.
+
     Returns:
         Whether it changed.
 
     Raises:
         InvalidMarketError: The file of the storage is faulty.
+        ConflictError: Others changed it first in every attempt.
     """
-    table = sectors_of(companies, read_sectors(storage))
-    return bool(len(table)) and write_sectors(storage, table)
+    for _ in range(ATTEMPTS):
+        stored = storage.read_versioned(SECTORS)
+        before = None if stored is None else parse_sectors(Found(stored[0], SECTORS))
+        table = sectors_of(companies, before)
+        data = _to_csv(table)
+        if not len(table) or (stored is not None and stored[0] == data):
+            return False
+
+        try:
+            if stored is None:
+                storage.create(SECTORS, data)
+            else:
+                storage.replace(SECTORS, data, stored[1])
+            return True
+        except ConflictError:
+            continue
+    raise ConflictError(f"others changed {SECTORS!r} first, {ATTEMPTS} times in a row", key=SECTORS)
+
+
+def _to_csv(table: Sectors) -> bytes:
+    lines = zip(*(getattr(table, name).tolist() for name in COLUMNS), strict=True)
+    return to_csv(COLUMNS, lines)
 
 
 def _text(value: object) -> str:

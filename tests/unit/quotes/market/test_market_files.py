@@ -1,5 +1,6 @@
 """The files of the market are read strictly, from the storage or beside the quotes."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -206,6 +207,17 @@ def test_the_newest_reading_of_a_ticker_counts_and_no_ticker_is_lost(tmp_path: P
     assert table.sector.tolist() == ["Comunicações", "Energia"]
     assert [str(day) for day in table.read] == ["2023-01-02", "2023-06-01"]
     assert table.subsector.tolist() == ["", ""]
+
+
+def test_updates_at_the_same_time_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path)
+    tickers = [f"AAA{n}3" for n in range(8)]
+    tables = [companies((ticker, "Petróleo", "2023-01-02 12:00")) for ticker in tickers]
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda table: update_sectors(storage, table), tables))
+    found = read_sectors(storage)
+    assert found is not None
+    assert found.ticker.tolist() == tickers
 
 
 def test_companies_without_details_leave_the_storage_as_it_was(tmp_path: Path) -> None:
