@@ -24,6 +24,7 @@ from b3shared.core.errors import B3Error
 from b3shared.params.models import model_types
 from b3shared.params.steps import Step
 from b3shared.quotes.ingest.import_quotes import fill_lake
+from b3shared.quotes.market.import_files import import_beside
 from b3shared.quotes.sources import open_source
 from b3shared.registry.key import ModelKey
 from b3shared.registry.release import Release
@@ -143,6 +144,8 @@ def _use(stack: LocalStack) -> None:
 def _fill_lake(data: str, storage: Storage) -> None:
     filled = fill_lake(open_source(data), storage, replace=True)
     print(f"lake       {data} in {len(filled.keys)} yearly files")
+    if market := import_beside(storage, data):
+        print(f"market     {', '.join(market)}")
     for note in filled.notes():
         print(f"  note: {note}")
     upload_market(data, storage)

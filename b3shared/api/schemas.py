@@ -74,7 +74,7 @@ class Explanation(_Answer):
 
     summary: str = Field(
         description="sentences: the most probable class, the action where it is another, skill, "
-        "features, dividends that are not known",
+        "features, the sector if it is known, dividends that are not known",
         examples=[
             "Most likely: hold (41.6 %, usually 41.2 %). Leaning: buy (33.7 %, usually 30.2 %)."
         ],
@@ -93,6 +93,15 @@ class Interval(_Answer):
     price_high: float
 
 
+class Sector(_Answer):
+    """The exchange's classification of a company."""
+
+    sector: str
+    subsector: str | None = Field(description="null where the exchange gives none")
+    segment: str | None = Field(description="null where the exchange gives none")
+    read: str = Field(description="day on which the exchange's classification was read")
+
+
 class PredictAnswer(_Answer):
     """A forecast with its reasons, its age and the skill that the evaluation showed."""
 
@@ -100,6 +109,10 @@ class PredictAnswer(_Answer):
     message: str
     ticker: str
     company: str
+    sector: Sector | None = Field(
+        description="of the company; null where the exchange's classification is not known. No "
+        "feature of the forecast"
+    )
     predictions: list[Action]
     prediction_probabilities: list[list[Probability]] = Field(
         description="calibrated, in the order of classes"
@@ -198,6 +211,9 @@ class Asset(_Answer):
 
     ticker: str
     company: str
+    sector: str | None = Field(description="of the exchange; null where it is not known")
+    subsector: str | None = Field(description="as sector")
+    segment: str | None = Field(description="as sector")
 
 
 class Pagination(_Answer):

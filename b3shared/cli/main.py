@@ -28,6 +28,7 @@ COMMANDS = {
     "predict": _Entry("predict", "Forecast from the newest quotes."),
     "ingest": _Entry("ingest", "Bring the exchange's own files into the lake."),
     "lake": _Entry("lake", "Put the quotes into the lake, one file a year."),
+    "market": _Entry("market", "Put CDI, Ibovespa and sectors into the storage; show them."),
     "models": _Entry("registry", "List the registered versions and what is live."),
     "promote": _Entry("registry", "Make a version live."),
     "rollback": _Entry("registry", "Go back to the version that was live before."),

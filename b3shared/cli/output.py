@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
+from b3shared.evaluation.backtest_summary import SHOWN, backtest_summary
 from b3shared.evaluation.report.titles import title_of
 from b3shared.params.steps import Step
 from b3shared.runs.run import StepRecord
@@ -16,6 +17,15 @@ _COLUMNS = (
     ("directional_accuracy", "direction", ".1%"),
 )
 """Key of a figure, its heading, its format."""
+
+_BACKTEST_COLUMNS = (
+    ("net_annual_return", "a year", ".1%"),
+    ("above_cdi_annual_return", "above CDI", "+.1%"),
+    ("sharpe_above_cdi", "Sharpe", "+.2f"),
+    ("beta", "beta", ".2f"),
+    ("alpha", "alpha", "+.1%"),
+)
+"""Key of a figure of the backtest, its heading, its format."""
 
 _COUNTERS = ("done", "total", "epoch", "epochs", "slice")
 """Keys of a progress message that are not figures of the model."""
@@ -166,6 +176,7 @@ def outcome(records: Mapping[Step, StepRecord], metrics: Mapping[str, Any], *, l
     paragraphs = [
         "\n".join(notes),
         comparison(metrics),
+        backtest_text(metrics),
         verdict,
         version_status(records, live=live),
     ]
@@ -230,6 +241,28 @@ def comparison(metrics: Mapping[str, Any]) -> str:
         cells = "".join(f"{_cell(figures.get(key), form):>11}" for key, _, form in _COLUMNS)
         lines.append(f"{title_of(name):<22}{cells}")
     return "\n".join(lines)
+
+
+def backtest_text(metrics: Mapping[str, Any]) -> str:
+    """Return a table of the backtest beside universe, market and CDI, and notes on what is missing.
+
+    Empty for an evaluation of an earlier version, which has no benchmarks.
+    """
+    if "benchmarks" not in metrics["backtest"]:
+        return ""
+    found = backtest_summary(metrics)
+    head = "".join(f"{title:>11}" for _, title, _ in _BACKTEST_COLUMNS)
+    lines = [f"{'after costs':<32}{head}"]
+
+    names = {"model": "model", "universe": "all stocks equally", "market": found["market_name"]}
+    for key, name in {**names, "cdi": "CDI"}.items():
+        if key == "market" and not metrics["backtest"]["benchmarks"][SHOWN[1]]["market"]["source"]:
+            continue  # the universe stands in for it
+        cells = "".join(
+            f"{_cell(found[key][name], form):>11}" for name, _, form in _BACKTEST_COLUMNS
+        )
+        lines.append(f"{name:<32}{cells}")
+    return "\n".join([*lines, *(f"  note: {finding}" for finding in found["findings"])])
 
 
 def _cell(value: float | None, form: str) -> str:

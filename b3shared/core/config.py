@@ -28,6 +28,12 @@ NO_BUNDLED_QUOTES = (
 COTAHIST_ADDRESS = "https://bvmf.bmfbovespa.com.br/InstDados/SerHist/COTAHIST_{period}.ZIP"
 """The exchange's own address of its files of historical quotes."""
 
+CDI_ADDRESS = (
+    "https://api.bcb.gov.br/dados/serie/bcdata.sgs.12/dados"
+    "?formato=json&dataInicial={start}&dataFinal={end}"
+)
+"""The central bank's own address of its series 12, the CDI in per cent a day."""
+
 SHARD_ROWS = 1_000_000
 """A million rows with all columns take 1.0 GiB to clean and 1.1 GiB to make a table of.
 
@@ -53,6 +59,8 @@ class Settings:
             without it until a fifth of the function's time is left.
         cotahist_address: where the exchange (or a mirror) has its files, with ``{period}`` for
             A2020, M012020 or D02012020 (``B3_COTAHIST_ADDRESS``).
+        cdi_address: where the central bank (or a mirror) has the CDI, with ``{start}`` and
+            ``{end}`` for days as dd/mm/yyyy (``B3_CDI_ADDRESS``); ``never`` asks for none.
         warehouse: DuckDB file or ``md:`` database that evaluations and requests are written to
             (``B3_WAREHOUSE``); empty for none.
         shard_rows: rows that a step works on at once at most; more quotes are cut into shards of
@@ -67,6 +75,7 @@ class Settings:
     max_running: int = 4
     slice_seconds: float = math.inf
     cotahist_address: str = COTAHIST_ADDRESS
+    cdi_address: str = CDI_ADDRESS
     warehouse: str = ""
     shard_rows: int = SHARD_ROWS
 
@@ -90,6 +99,7 @@ class Settings:
             max_running=int(environ.get("B3_MAX_RUNNING", cls.max_running)),
             slice_seconds=float(environ.get("B3_SLICE_SECONDS") or cls.slice_seconds),
             cotahist_address=environ.get("B3_COTAHIST_ADDRESS") or cls.cotahist_address,
+            cdi_address=environ.get("B3_CDI_ADDRESS") or cls.cdi_address,
             warehouse=environ.get("B3_WAREHOUSE", ""),
             shard_rows=_positive(environ, "B3_SHARD_ROWS", cls.shard_rows),
         )

@@ -46,6 +46,12 @@ class InvalidActionsError(B3Error):
     code = "INVALID_ACTIONS"
 
 
+class InvalidMarketError(B3Error):
+    """A file of the market (CDI, Ibovespa, sectors) has a wrong column, date or value."""
+
+    code = "INVALID_MARKET"
+
+
 class NoQuotesError(B3Error):
     """The source has no quotes: it is empty, or no row passes the filters."""
 

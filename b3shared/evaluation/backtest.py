@@ -13,12 +13,12 @@ bought with 1/horizon of the capital and held for ``horizon`` sessions, so that 
   drawdown is of the smoothed curve and therefore somewhat too small.
 - Tranches are rebalanced to their share every session; the drift of weights inside a tranche is
   ignored. Cash earns nothing (in Brazil it earns the CDI rate), and taxes, market impact and
-  suspended trading are ignored.
+  suspended trading are ignored. :mod:`b3shared.evaluation.relative_return` compares with the CDI.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -26,11 +26,9 @@ from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.vocabulary import BUY, SELL
 from b3shared.dataset.table import Dataset
 from b3shared.evaluation.bootstrap import interval, paired_interval, ratio
-from b3shared.evaluation.metrics import divide
+from b3shared.evaluation.candidates import ENTRIES, Candidates, Entry, equal_weights, select
 
 SESSIONS_PER_YEAR = 252
-Entry = Literal["same_close", "next_close"]
-ENTRIES: tuple[Entry, ...] = ("same_close", "next_close")
 
 
 @dataclass(frozen=True)
@@ -54,77 +52,6 @@ class Costs:
     def per_side(self) -> float:
         """Fees and half spread together, a fraction of the traded value."""
         return (self.fees_bp + self.half_spread_bp) / 1e4
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """The rows that can be traded, on a dense grid of dates and tickers.
-
-    Attributes:
-        dates: (dates,) ascending.
-        day: (rows,) number of each row's date.
-        column: (rows,) number of its ticker.
-        returns: (rows,) total return from the entry over the horizon, a fraction; NaN where the row
-            cannot be entered.
-        n_tickers: columns of the grid.
-    """
-
-    dates: Array
-    day: IntArray
-    column: IntArray
-    returns: FloatArray
-    n_tickers: int
-
-    @classmethod
-    def from_dataset(cls, data: Dataset, rows: IntArray, entry: Entry) -> "Candidates":
-        """Take the rows of a part with the return that this entry would have had."""
-        dates, day = np.unique(data.date[rows], return_inverse=True)
-        tickers, column = np.unique(data.ticker[rows], return_inverse=True)
-        returns = data.future_return[rows]
-        if entry == "next_close":
-            returns = next_session_return(data, rows)
-        return cls(dates, day, column, returns, len(tickers))
-
-
-def next_session_return(data: Dataset, rows: IntArray) -> FloatArray:
-    """Return over the horizon of an entry one session after t: that of the ticker's next row.
-
-    NaN where that row is not of the very next session, or its outcome is not known yet.
-    """
-    after = np.minimum(rows + 1, len(data) - 1)
-    adjacent = (data.ticker[after] == data.ticker[rows]) & (
-        data.session[after] == data.session[rows] + 1
-    )
-    return np.where(adjacent, data.future_return[after], np.nan)
-
-
-def select(
-    candidates: Candidates, chosen: Array, score: FloatArray, max_positions: int | None
-) -> FloatArray:
-    """Choose positions: (dates, tickers) equal weights that sum to 1, or to 0 without a position.
-
-    On each date these are the highest scores among the ``chosen`` rows: at most a fifth of the
-    date's tradable rows, at least one, and at most ``max_positions``. Equal scores are taken in the
-    order of the tickers.
-    """
-    tradable = np.isfinite(candidates.returns)
-    count = np.bincount(candidates.day[tradable], minlength=len(candidates.dates))
-    limit = np.maximum(count // 5, 1)
-    limit = limit if max_positions is None else np.minimum(limit, max_positions)
-
-    rows = np.flatnonzero(chosen & tradable & np.isfinite(score))
-    rows = rows[np.lexsort((candidates.column[rows], -score[rows], candidates.day[rows]))]
-
-    day = candidates.day[rows]
-    position = np.arange(len(rows)) - np.searchsorted(day, day)
-    taken = rows[position < limit[day]]
-    return _equal_weights(candidates, taken)
-
-
-def _equal_weights(candidates: Candidates, rows: IntArray) -> FloatArray:
-    weights = np.zeros((len(candidates.dates), candidates.n_tickers))
-    weights[candidates.day[rows], candidates.column[rows]] = 1.0
-    return divide(weights, weights.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -171,8 +98,8 @@ class Backtest:
         return {
             "dates": len(self.dates),
             "invested_share": self.invested,
-            "gross_annual_return": _annual(self.gross_growth, years),
-            "net_annual_return": _annual(float(self.equity[-1]), years),
+            "gross_annual_return": annual_return(self.gross_growth, years),
+            "net_annual_return": self.net_annual_return,
             "annual_volatility": volatility,
             "sharpe": sharpe,
             "max_drawdown": float((self.equity / np.maximum.accumulate(self.equity) - 1).min()),
@@ -180,6 +107,11 @@ class Backtest:
             "net_daily_mean": asdict(daily),
             "excess_daily_mean": excess,
         }
+
+    @property
+    def net_annual_return(self) -> float:
+        """Compound return a year after costs, a fraction."""
+        return annual_return(float(self.equity[-1]), len(self.dates) / SESSIONS_PER_YEAR)
 
     def _volatility(self) -> float:
         """Yearly deviation of tranche returns; 0 under two dates."""
@@ -192,7 +124,8 @@ class Backtest:
         return np.stack([np.ones(len(self.net)), self.net / self.horizon], axis=1)
 
 
-def _annual(growth: float, years: float) -> float:
+def annual_return(growth: float, years: float) -> float:
+    """Return the compound return a year of 1 that grew to ``growth``; -1 of nothing left."""
     return growth ** (1 / years) - 1 if growth > 0 else -1.0
 
 
@@ -225,6 +158,27 @@ def simulate(candidates: Candidates, weights: FloatArray, horizon: int, costs: C
         gross_growth=float(np.prod(1 + _session_returns(gross, horizon))),
         invested=float((weights != 0).any(axis=1).mean()),
         turnover=float(traded.sum() / horizon / n_dates),
+        horizon=horizon,
+    )
+
+
+def hold(dates: Array, returns: FloatArray, horizon: int) -> Backtest:
+    """Account for a benchmark as for a strategy without costs: a tranche of it on every date.
+
+    Args:
+        dates: (dates,) entry dates.
+        returns: (dates,) return of each date's tranche.
+        horizon: sessions that a tranche is held.
+    """
+    equity = np.cumprod(1 + _session_returns(returns, horizon))
+    return Backtest(
+        dates=dates,
+        gross=returns,
+        net=returns,
+        equity=equity,
+        gross_growth=float(equity[-1]),
+        invested=1.0,
+        turnover=0.0,
         horizon=horizon,
     )
 
@@ -264,7 +218,7 @@ def long_short(
 
 def universe(candidates: Candidates, horizon: int, costs: Costs) -> Backtest:
     """Simulate the benchmark: every tradable row of each date, equally weighted."""
-    weights = _equal_weights(candidates, np.flatnonzero(np.isfinite(candidates.returns)))
+    weights = equal_weights(candidates, np.flatnonzero(np.isfinite(candidates.returns)))
     return simulate(candidates, weights, horizon, costs)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ import numpy as np
 
 from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.core.vocabulary import CLASSES
+from b3shared.dataset.market import Market
 from b3shared.dataset.table import Dataset
 from b3shared.evaluation import bootstrap
 from b3shared.evaluation.backtest import Backtest, Costs, backtests
+from b3shared.evaluation.backtest_json import backtest_json
+from b3shared.evaluation.backtest_summary import backtest_summary
 from b3shared.evaluation.baselines import Baseline, all_baselines
 from b3shared.evaluation.comparison import calibration_rows, differences, with_persistence_interval
 from b3shared.evaluation.files import METRICS_FILE, REPORT_FILE
@@ -22,10 +25,12 @@ from b3shared.evaluation.learning_curves import learning_curves
 from b3shared.evaluation.metrics import reliability_bins, to_json
 from b3shared.evaluation.parts import Part, score_parts
 from b3shared.evaluation.ranking import buy_minus_sell
+from b3shared.evaluation.relative_return import hold_benchmarks
 from b3shared.evaluation.report.page import render_report
 from b3shared.evaluation.report.pictures import draw_pictures
 from b3shared.evaluation.return_metrics import return_bins
 from b3shared.evaluation.scorecard import Scorecard, interval_json
+from b3shared.evaluation.sector_shares import sector_shares
 from b3shared.evaluation.verdict import headline_of, leak_suspected, skill_verdict, warnings_of
 from b3shared.models.base import Forecast
 from b3shared.params.run import PipelineParams
@@ -58,8 +63,10 @@ class Evaluation:
             ``test_tickers``, ``gaps`` (train - val), ``months``, ``reliability``, ``backtest``,
             ``importance``; of a model with returns ``return_bins``, with intervals
             ``return_interval`` (level, and how persistence's was fitted), with epochs ``training``
-            (:func:`learning_curves.learning_curves`), else None; ``skill``, ``warnings``,
-            ``headline``; ``label``, ``classes``, ``bootstrap``, ``params``, ``context``.
+            (:func:`learning_curves.learning_curves`), else None; ``sectors``
+            (:func:`sector_shares.sector_shares`), None where none is known; ``skill``,
+            ``warnings``, ``headline``; ``label``, ``classes``, ``bootstrap``, ``params``,
+            ``context``.
         outcomes: forecasts and outcomes of the test rows, for later paired comparisons.
         draw: draws the pictures.
     """
@@ -92,6 +99,7 @@ class Evaluation:
             "leak_suspected": leak_suspected(self.metrics),
             "headline": self.metrics["headline"],
             "test": {name: test.get(name) for name in SUMMARY} | of_returns,
+            "backtest": backtest_summary(self.metrics),
             "warnings": self.metrics["warnings"],
             "parts": self.metrics["parts"],
         }
@@ -118,6 +126,7 @@ def evaluate(
     training: Mapping[str, Any] | None = None,
     context: Mapping[str, Any] | None = None,
     costs: Costs | None = None,
+    market: Market | None = None,
 ) -> Evaluation:
     """Evaluate a model on its parts, with every baseline beside it on the test part.
 
@@ -135,6 +144,7 @@ def evaluate(
         context: facts for the report's header (run, version, source, how many evaluations used
             this test period).
         costs: of trading, for the backtest.
+        market: CDI, Ibovespa and sectors; what it does not know is None in the metrics, and said.
 
     Raises:
         InvalidParameterError: A part is missing, or a forecast is not one probability row per row
@@ -144,6 +154,7 @@ def evaluate(
     training = training or {}
     context = context or {}
     costs = costs or Costs()
+    market = market or Market()
 
     scored = score_parts(data, parts, forecasts, base_rates, params)
     test = scored["test"]
@@ -159,6 +170,8 @@ def evaluate(
     length = bootstrap.block_length(params.horizon)
     counts = bootstrap.resample_counts(len(test.card.dates), length, seed=params.random_state)
     simulated = _backtests(data, test, baselines, params, costs)
+    benchmarks = hold_benchmarks(market, data, test.rows, simulated)
+    scores = buy_minus_sell(test.forecast.probabilities)
 
     metrics: dict[str, Any] = {
         "schema": 1,
@@ -179,7 +192,8 @@ def evaluate(
         "return_bins": _return_bins(test, counts),
         "return_interval": interval,
         "training": learning_curves(training),
-        "backtest": _backtest_json(simulated, counts, costs),
+        "backtest": backtest_json(simulated, benchmarks, counts, costs),
+        "sectors": sector_shares(market.sectors, data, test.rows, test.actions, scores),
         "months": test.months(),
         "importance": importance,
         "params": params.model_dump(mode="json"),
@@ -194,7 +208,9 @@ def evaluate(
     return Evaluation(
         metrics,
         outcomes,
-        lambda: draw_pictures(data, test.rows, test.actions, returns, metrics, simulated),
+        lambda: draw_pictures(
+            data, test.rows, test.actions, returns, metrics, simulated, benchmarks
+        ),
     )
 
 
@@ -251,24 +267,3 @@ def _backtests(
     strategies = {"model": (test.actions, buy_minus_sell(test.forecast.probabilities))}
     strategies |= {b.name: (b.actions, b.score) for b in baselines if b.score is not None}
     return backtests(data, test.rows, strategies, params.horizon, costs)
-
-
-def _backtest_json(simulated: Backtests, counts: FloatArray, costs: Costs) -> dict[str, Any]:
-    universe = simulated["universe"]["long_only"]
-
-    def summary(name: str, variant: str, entry: Any) -> dict[str, Any]:
-        compared = variant == "long_only" and name != "universe"
-        benchmark = universe[entry] if compared else None
-        return simulated[name][variant][entry].summary(counts, benchmark)
-
-    strategies = {
-        name: {
-            variant: {entry: summary(name, variant, entry) for entry in entries}
-            for variant, entries in variants.items()
-        }
-        for name, variants in simulated.items()
-    }
-    return {
-        "costs": asdict(costs) | {"per_side_bp": 1e4 * costs.per_side},
-        "strategies": strategies,
-    }

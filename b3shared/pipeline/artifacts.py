@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from b3shared.core.arrays import Array, IntArray
+from b3shared.dataset.market import MARKET, Market
 from b3shared.dataset.split import PARTS, Split
 from b3shared.dataset.table import Dataset
 from b3shared.models.base import Forecast, Model
@@ -30,6 +31,13 @@ def shard_names(artifacts: Mapping[str, Any]) -> list[str]:
 def load_table(context: Context) -> Dataset:
     """Load the training table."""
     return Dataset.load(context.inputs(Step.PREPROCESS_DATA))
+
+
+def load_market_of(context: Context) -> Market:
+    """Load the market that was kept with the quotes; it knows nothing in a run without one."""
+    if MARKET not in context.plan.upstream[Step.LOAD_DATA].artifacts:
+        return Market()
+    return Market.load(context.inputs(Step.LOAD_DATA, MARKET) / MARKET)
 
 
 def save_split(folder: Path, split: Split) -> Path:

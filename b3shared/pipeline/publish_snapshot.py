@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from b3shared.core.config import Settings
-from b3shared.core.errors import ConflictError, IncompatibleFeaturesError
+from b3shared.core.errors import ConflictError, IncompatibleFeaturesError, InvalidMarketError
 from b3shared.core.serialization import from_json, to_json
 from b3shared.core.tempdir import temporary_directory
 from b3shared.core.versions import FEATURES_VERSION
+from b3shared.dataset.market import Sectors
 from b3shared.pipeline.serving_snapshot import build_snapshot
 from b3shared.quotes.loading.cleaning import clean
 from b3shared.quotes.loading.load import read_quotes
 from b3shared.quotes.loading.scope import period_start
+from b3shared.quotes.market.sectors import SECTORS, read_sectors
 from b3shared.quotes.sources import open_source
 from b3shared.quotes.sources.base import QuoteSource
 from b3shared.quotes.sources.lake import LakeSource
@@ -52,7 +54,7 @@ def refresh_serving(settings: Settings) -> dict[str, Any]:
 
     source = open_source(settings.quotes)
     # Before the quotes are read: what changes meanwhile is seen by the next refresh.
-    origin = _origin(source, served)
+    origin = _origin(storage, source, served)
     if origin is not None and (same := _published_from(storage, origin, state)):
         return same | {"published": True}
 
@@ -84,9 +86,18 @@ def store_snapshot(
     frame, _ = clean(raw)
 
     universes = {universe_of(manifest["params"]) for manifest in served}
-    snapshot = build_snapshot(frame, lookback_of(served), universes)
+    sectors, fault = _sectors(storage, source)
+    snapshot = build_snapshot(frame, lookback_of(served), universes, sectors=sectors)
     key = snapshot.save(storage, folder)
-    return {"snapshot": key, "source": source.name, **describe(snapshot)}
+    return {"snapshot": key, "source": source.name, **describe(snapshot), **fault}
+
+
+def _sectors(storage: Storage, source: QuoteSource) -> tuple[Sectors | None, dict[str, str]]:
+    """Return the sectors, and what is wrong with their file: new quotes are served without them."""
+    try:
+        return read_sectors(storage, source.name), {}
+    except InvalidMarketError as error:
+        return None, {"sectors": f"left out: {error.message}"}
 
 
 def serve_snapshot(storage: Storage, about: Mapping[str, Any], *, who: str) -> None:
@@ -115,7 +126,9 @@ def lookback_of(served: Sequence[Mapping[str, Any]]) -> int:
     return max(needed_lookback(dict(manifest)) for manifest in served)
 
 
-def _origin(source: QuoteSource, served: Sequence[Mapping[str, Any]]) -> str | None:
+def _origin(
+    storage: Storage, source: QuoteSource, served: Sequence[Mapping[str, Any]]
+) -> str | None:
     """Hash all that a snapshot depends on; None for a source without a state to compare."""
     if not isinstance(source, LakeSource) or (state := source.state()) is None:
         return None
@@ -130,6 +143,8 @@ def _origin(source: QuoteSource, served: Sequence[Mapping[str, Any]]) -> str | N
         SCHEMA,
         HISTORY,
     ]
+    if storage.exists(SECTORS):
+        facts.append(storage.sha256(SECTORS))
     return hashlib.sha256(to_json(facts)).hexdigest()
 
 

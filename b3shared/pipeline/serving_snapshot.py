@@ -11,6 +11,7 @@ import pandas as pd
 
 from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.errors import InvalidQuotesError
+from b3shared.dataset.market import Sectors
 from b3shared.features.build import Features, build_features
 from b3shared.features.panel import Panel
 from b3shared.features.series import Series
@@ -27,6 +28,7 @@ def build_snapshot(
     lookback: int,
     universes: Collection[Universe],
     feature_sets: Sequence[str] = FEATURE_SETS,
+    sectors: Sectors | None = None,
 ) -> Snapshot:
     """Make the snapshot of clean quotes.
 
@@ -35,6 +37,7 @@ def build_snapshot(
         lookback: sessions in a window.
         universes: whom to rank against each other, as in training. Windows are made for each.
         feature_sets: to make; one that the quotes cannot give is left out.
+        sectors: of the exchange; None where none is known.
 
     Raises:
         InvalidQuotesError: No feature set can be had from these quotes.
@@ -76,9 +79,10 @@ def build_snapshot(
         volatility = panel.rows(series.volatility)[last]
         turnover = panel.rows(series.median_turnover())[last]
 
+    tickers = frame["ticker"].to_numpy(dtype=str)[last]
     return Snapshot(
         as_of=panel.calendar[-1],
-        ticker=frame["ticker"].to_numpy(dtype=str)[last],
+        ticker=tickers,
         company=frame["company"].fillna("").to_numpy(dtype=str)[last],
         isin=frame["isin"].fillna("").to_numpy(dtype=str)[last],
         date=panel.date[last],
@@ -92,6 +96,7 @@ def build_snapshot(
         slots=slots,
         upcoming=sessions_after(panel.calendar[-1].item(), AHEAD),
         dividends_until=known_until(frame).to_numpy().astype("datetime64[D]"),
+        sectors=None if sectors is None else sectors.of(tickers),
     )
 
 

@@ -6,10 +6,13 @@ from typing import Any
 import pandas as pd
 
 from b3shared.core.config import Settings
+from b3shared.dataset.market import Market
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.loading.load import Quotes, load_quotes
+from b3shared.quotes.market.load import load_market
 from b3shared.quotes.sources import open_source
 from b3shared.quotes.sources.base import QuoteSource
+from b3shared.storage import open_storage
 
 
 class B3DataLoadingService:
@@ -21,8 +24,10 @@ class B3DataLoadingService:
     """
 
     def __init__(self, source: str | Path | QuoteSource | None = None) -> None:
+        self._settings = Settings.from_environment()
         if source is None:
-            source = Settings.from_environment().quotes
+            source = self._settings.quotes
+        self._beside = str(source) if isinstance(source, str | Path) else ""
         self.source = open_source(source) if isinstance(source, str | Path) else source
 
     def load_data(self, **params: Any) -> pd.DataFrame:
@@ -44,3 +49,19 @@ class B3DataLoadingService:
     def load(self, params: PipelineParams) -> Quotes:
         """Return clean quotes with their report and findings."""
         return load_quotes(self.source, params)
+
+    def load_market(self, frame: pd.DataFrame) -> Market:
+        """Return the market in the period of some quotes: CDI, Ibovespa, sectors.
+
+        They are those of the deployment's storage (``B3_STORAGE``), else those of the files beside
+        a local file of quotes; the Ibovespa first of all from BOVA11 among the quotes.
+
+        Args:
+            frame: returned by :meth:`load_data`.
+
+        Raises:
+            InvalidMarketError: A file is faulty.
+        """
+        first, last = frame["date"].min().date(), frame["date"].max().date()
+        storage = open_storage(self._settings.storage)
+        return load_market(self.source, first, last, storage, self._beside)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from b3shared.dataset.market import Market
 from b3shared.evaluation.evaluate import Evaluation, evaluate
 from b3shared.models.base import Model
 from b3shared.services.frames import to_table
@@ -25,6 +26,7 @@ class B3ModelEvaluationService:
         df_processed: pd.DataFrame,
         *,
         history: pd.DataFrame | None = None,
+        market: Market | None = None,
         folder: str | Path | None = None,
     ) -> Evaluation:
         """Evaluate on the test part; the baselines are fitted on the train part.
@@ -42,6 +44,8 @@ class B3ModelEvaluationService:
             df_processed: the second result of ``preprocess_data``, for prices and outcomes.
             history: as in :meth:`b3shared.services.training.B3ModelTrainingService.train_model`;
                 rows that a model of sequences has no window for are left out.
+            market: CDI, Ibovespa and sectors of the period, from
+                :meth:`b3shared.services.data_loading.B3DataLoadingService.load_market`.
             folder: where to write metrics.json, report.html and the pictures; None writes nothing.
         """
         frames = {"train": (X_train, y_train), "val": (X_val, y_val), "test": (X_test, y_test)}
@@ -59,6 +63,7 @@ class B3ModelEvaluationService:
             model.importance(),
             training=getattr(model, "summary", None),
             context=context,
+            market=market,
         )
         if folder is not None:
             found.save(Path(folder))

@@ -29,6 +29,8 @@ class B3IngestionService:
         possible_renames: pairs of tickers that may be one share, where it looked for them.
         not_published: files that it asked for and that the exchange does not have, by name
             (M012024, D02012024).
+        market: what came of the market's files, where they were asked for
+            (:class:`b3shared.quotes.market.update.MarketUpdate`).
     """
 
     def __init__(self, settings: Settings | None = None, progress: Progress | None = None) -> None:
@@ -38,11 +40,22 @@ class B3IngestionService:
         self.overrides_without_effect: list[str] = []
         self.not_published: list[str] = []
         self.possible_renames: list[str] = []
+        self.market: dict[str, Any] | None = None
 
     def ingest_published(
-        self, years: list[int] | None = None, since: date | str | None = None
+        self,
+        years: list[int] | None = None,
+        since: date | str | None = None,
+        *,
+        market: bool = False,
     ) -> Iterator[dict[str, Any]]:
         """Fetch files from the exchange: years, sessions since a day, or else what the lake lacks.
+
+        Args:
+            years: whole years.
+            since: every session from this day on.
+            market: fetch the CDI that the storage lacks too, from the central bank, after the
+                quotes. What goes wrong with it is a finding in ``market``.
 
         Yields:
             What came of every file, as :class:`b3shared.quotes.ingest.records.Ingested` says it.
@@ -54,7 +67,7 @@ class B3IngestionService:
                 others were.
             B3Error: See :func:`b3shared.quotes.ingest.job.ingest_quotes`.
         """
-        event: dict[str, Any] = {"years": years or [], "since": since}
+        event: dict[str, Any] = {"years": years or [], "since": since, "market": market}
         self.not_published = []
         found = False
 
@@ -70,6 +83,7 @@ class B3IngestionService:
             self.actions_changed = answer["actions_changed"]
             self.overrides_without_effect = answer["overrides_without_effect"]
             self.possible_renames = answer["possible_renames"]
+            self.market = answer.get("market")
             if answer["status"] == "done":
                 break
             event = answer["request"]

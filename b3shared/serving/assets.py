@@ -4,6 +4,8 @@ import unicodedata
 from typing import Any
 
 from b3shared.core.errors import InvalidParameterError
+from b3shared.dataset.market import SECTOR_COLUMNS
+from b3shared.serving.rows import sector_of
 from b3shared.serving.snapshot import Snapshot
 
 MIN_SEARCH = 3
@@ -37,15 +39,15 @@ def list_assets(
 
     pairs = zip(snapshot.ticker.tolist(), snapshot.company.tolist(), strict=True)
     found = [
-        (ticker, company)
-        for ticker, company in pairs
+        row
+        for row, (ticker, company) in enumerate(pairs)
         if wanted in _plain(ticker) or wanted in _plain(company)
     ]
     pages = -(-len(found) // page_size)
     shown = found[(page - 1) * page_size : page * page_size]
 
     return {
-        "assets": [{"ticker": ticker, "company": company} for ticker, company in shown],
+        "assets": [_asset(snapshot, row) for row in shown],
         "pagination": {
             "page": page,
             "page_size": page_size,
@@ -54,6 +56,16 @@ def list_assets(
             "has_next": page < pages,
             "has_prev": page > 1 and pages > 0,
         },
+    }
+
+
+def _asset(snapshot: Snapshot, row: int) -> dict[str, str | None]:
+    """Return a row of the list; what is not known of the sector is None."""
+    sector = sector_of(snapshot, row) or {}
+    return {
+        "ticker": str(snapshot.ticker[row]),
+        "company": str(snapshot.company[row]),
+        **{name: sector.get(name) for name in SECTOR_COLUMNS},
     }
 
 

@@ -40,7 +40,7 @@ def explain(
         action: code into :data:`b3shared.core.vocabulary.CLASSES`.
         forecast: what the version predicts for the window, its one row.
         skill: the verdict of the version's evaluation.
-        notes: sentences on what the forecast leaves out.
+        notes: sentences on the ticker: its sector, what the forecast leaves out.
 
     Returns:
         ``summary`` (sentences: the most probable class, the action, the skill, the features for and

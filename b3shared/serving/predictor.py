@@ -19,6 +19,8 @@ from b3shared.serving.rows import (
     dividends_left_out,
     expected,
     find,
+    sector_named,
+    sector_of,
 )
 from b3shared.serving.scoring import score_tickers
 from b3shared.serving.snapshot import Snapshot
@@ -145,6 +147,7 @@ class Predictor:
             "message": "; ".join(reasons) or SUCCESS,
             "ticker": str(snapshot.ticker[row]),
             "company": str(snapshot.company[row]),
+            "sector": sector_of(snapshot, row),
             "predictions": [CLASSES[action]],
             "prediction_probabilities": forecast.probabilities.tolist(),
             "classes": list(CLASSES),
@@ -158,7 +161,7 @@ class Predictor:
                 action,
                 forecast,
                 skill,
-                notes=dividends_left_out(snapshot, row),
+                notes=[*sector_named(snapshot, row), *dividends_left_out(snapshot, row)],
             ),
             **expected(snapshot, row, version, forecast, 0),
             "input_shape": [1, *window.shape],

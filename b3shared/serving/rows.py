@@ -12,6 +12,7 @@ from b3shared.core.errors import (
     TooLittleHistoryError,
     UnknownTickerError,
 )
+from b3shared.dataset.market import SECTOR_COLUMNS
 from b3shared.models.base import Forecast
 from b3shared.registry.compatibility import universe_of
 from b3shared.serving.snapshot import Snapshot
@@ -244,6 +245,24 @@ def dividends_left_out(snapshot: Snapshot, row: int) -> list[str]:
     if until < str(snapshot.date[row]):
         return [f"Dividends after {until} are not known: returns and features leave them out."]
     return []
+
+
+def sector_of(snapshot: Snapshot, row: int) -> dict[str, str | None] | None:
+    """Return a ticker's sector, subsector, segment and the day they were read, as JSON types.
+
+    None where the exchange's classification does not have it; a part that it leaves empty is None.
+    """
+    sectors = snapshot.sectors
+    if sectors is None or not sectors.sector[row]:
+        return None
+    names = {name: str(getattr(sectors, name)[row]) or None for name in SECTOR_COLUMNS}
+    return names | {"read": str(sectors.read[row])}
+
+
+def sector_named(snapshot: Snapshot, row: int) -> list[str]:
+    """Return a sentence that names a ticker's sector, if it is known."""
+    found = sector_of(snapshot, row)
+    return [] if found is None else [f"Sector: {found['sector']} (as of {found['read']})."]
 
 
 def _lookback(version: Version) -> int:

@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +13,7 @@ from b3shared.core.arrays import Array, FloatArray, IntArray
 from b3shared.core.errors import ArtifactCorruptError
 from b3shared.core.serialization import to_json
 from b3shared.core.versions import FEATURES_VERSION, features_version_of
+from b3shared.dataset.market import SECTOR_COLUMNS, Sectors
 from b3shared.registry.compatibility import description_key
 from b3shared.storage import Storage
 
@@ -24,6 +26,7 @@ to when dividends are known.
 """
 AHEAD = 2500
 """Sessions to come that a snapshot knows, about ten years; beyond, weekdays count as sessions."""
+_OF_A_SECTOR = (*SECTOR_COLUMNS, "read")
 COLUMNS = (
     "ticker",
     "company",
@@ -71,6 +74,8 @@ class Snapshot:
             of them. Snapshots made before have 250, those of schema 1 weekdays.
         dividends_until: (tickers,) datetime64[D], the ticker's last date up to ``date`` whose
             dividend is known; NaT where none is. None for a snapshot of schema 1 or 2.
+        sectors: of each ticker, in the order of ``ticker``; empty where it is not known. None where
+            none was known when the snapshot was made, as in every earlier one.
         features_version: of the features (:mod:`b3shared.core.versions`); None if it is not known.
     """
 
@@ -89,6 +94,7 @@ class Snapshot:
     slots: dict[str, IntArray]
     upcoming: Array
     dividends_until: Array | None = None
+    sectors: Sectors | None = None
     features_version: int | None = FEATURES_VERSION
 
     @property
@@ -122,6 +128,8 @@ class Snapshot:
             optional["features_version"] = np.array(self.features_version)
         if self.dividends_until is not None:
             optional["dividends_until"] = self.dividends_until
+        if self.sectors is not None:
+            optional |= {f"sectors_{name}": getattr(self.sectors, name) for name in _OF_A_SECTOR}
 
         np.savez(
             path,
@@ -179,6 +187,7 @@ class Snapshot:
                 if "upcoming" in stored
                 else _weekdays_after(stored["as_of"][()]),
                 dividends_until=stored.get("dividends_until"),
+                sectors=_sectors(stored),
                 features_version=features_version_of(
                     {
                         name: stored[name].item()
@@ -187,6 +196,14 @@ class Snapshot:
                     }
                 ),
             )
+
+
+def _sectors(stored: Mapping[str, Array]) -> Sectors | None:
+    """Return the sectors of a stored snapshot, None for one without."""
+    if "sectors_sector" not in stored:
+        return None
+    columns = {name: stored[f"sectors_{name}"] for name in _OF_A_SECTOR}
+    return Sectors(ticker=stored["ticker"], **columns)
 
 
 def _weekdays_after(day: np.datetime64) -> Array:

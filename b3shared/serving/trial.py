@@ -15,6 +15,7 @@ from b3shared.core.errors import (
     UnknownTickerError,
 )
 from b3shared.core.vocabulary import CLASSES
+from b3shared.dataset.market import OF_SECTORS
 from b3shared.models.base import Forecast
 from b3shared.models.decision import Decision
 from b3shared.serving.explanation import explain
@@ -52,6 +53,10 @@ def check_snapshot(snapshot: Snapshot) -> None:
                 f"the snapshot's {name} is {column.dtype} {column.shape}, "
                 f"not one value for each of {count} tickers"
             )
+
+    sectors = snapshot.sectors
+    if sectors is not None and {len(getattr(sectors, name)) for name in OF_SECTORS} != {count}:
+        _refuse(f"the snapshot's sectors are not one for each of {count} tickers")
 
     until = snapshot.dividends_until
     if until is not None and (until.dtype.kind != "M" or until.shape != (count,)):

@@ -70,14 +70,14 @@ class Deployment:
         self._modules: dict[str, Any] = {}
         self._numbers = itertools.count()
 
-    def invoke(self, function: str, event: dict[str, Any]) -> Any:
-        """The answer of a function's handler."""
+    def invoke(self, function: str, event: dict[str, Any], milliseconds: int = 30_000) -> Any:
+        """The answer of a function's handler, which has so much time left."""
         context = SimpleNamespace(
             function_name=function,
             memory_limit_in_mb=1024,
             aws_request_id="0",
             invoked_function_arn=f"arn:aws:lambda:sa-east-1:123456789012:function:{function}",
-            get_remaining_time_in_millis=lambda: 30_000,
+            get_remaining_time_in_millis=lambda: milliseconds,
         )
         self.recorder.at_work = function
 

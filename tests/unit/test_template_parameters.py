@@ -7,7 +7,7 @@ import pytest
 from paths import ROOT
 from samtranslator.yaml_helper import yaml_parse
 
-from b3shared.core.config import COTAHIST_ADDRESS
+from b3shared.core.config import CDI_ADDRESS, COTAHIST_ADDRESS
 
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
 LAKE = ROOT / "docs" / "LAKE.md"
@@ -75,6 +75,11 @@ def test_parameters_that_need_each_other_are_asked_for(
             "CotahistAddress",
             ["", COTAHIST_ADDRESS],
             ["https://mirror", "ftp://mirror/{period}.ZIP"],
+        ),
+        (
+            "CdiAddress",
+            ["", CDI_ADDRESS, "never"],
+            ["https://mirror", "https://mirror/{start}", "ftp://mirror/{start}/{end}", "no"],
         ),
     ],
 )

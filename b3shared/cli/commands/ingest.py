@@ -65,6 +65,12 @@ def _repeated(words: list[str], option: str) -> Iterator[str]:
 )
 @click.option("--partial", is_flag=True, help="The files are subsets: replace single rows only.")
 @click.option("--force", is_flag=True, help="Replace also what the lake has from files made later.")
+@click.option(
+    "--market/--no-market",
+    default=True,
+    help="Fetch the CDI that the storage lacks too, from the central bank; default: with files "
+    "from the exchange.",
+)
 @place_options
 @click.pass_obj
 def ingest(
@@ -75,6 +81,7 @@ def ingest(
     folder: Path | None,
     partial: bool,
     force: bool,
+    market: bool,
 ) -> None:
     """Bring the exchange's own files into the lake.
 
@@ -90,7 +97,7 @@ def ingest(
     model = places.model()
     display = ProgressDisplay()
     service = B3IngestionService(model.settings, display.progress)
-    published: dict[str, Any] = {"years": list(years), "since": since}
+    published: dict[str, Any] = {"years": list(years), "since": since, "market": market}
     files = (
         service.ingest_local(local, partial=partial, force=force)
         if local
@@ -124,3 +131,9 @@ def _show_findings(service: B3IngestionService) -> None:
         print(f"  override without effect: {row}")
     for pair in service.possible_renames:
         print(f"  possible rename: {pair} to {RENAMES}")
+    if service.market:
+        print(
+            f"  CDI: {service.market['cdi_added']} days new, newest {service.market['cdi_newest']}"
+        )
+        for finding in service.market["findings"]:
+            print(f"  note: {finding}")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from b3shared.evaluation.backtest_summary import SHOWN
 from b3shared.evaluation.report.cells import NOT_DEFINED, Metrics
 from b3shared.evaluation.report.tables import make_tables
 from b3shared.evaluation.report.titles import title_of
@@ -67,6 +68,9 @@ def prepare(metrics: Metrics) -> dict[str, Any]:
         "price_error": price_error(metrics),
         "intervals": interval_facts(metrics),
         "costs": trading_costs(metrics),
+        "benchmarks": metrics["backtest"]["benchmarks"][SHOWN[1]],
+        "benchmark_findings": metrics["backtest"]["findings"],
+        "sectors": metrics["sectors"],
         "params": own_params(params),
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 from b3shared.core.arrays import FloatArray, IntArray
 from b3shared.dataset.table import Dataset
 from b3shared.evaluation.backtest import Backtest
+from b3shared.evaluation.relative_return import Benchmarks
 from b3shared.evaluation.report import plots, return_plots, signal_plots
 from b3shared.evaluation.report.canvas import Figure
 from b3shared.evaluation.report.titles import title_of
@@ -23,6 +24,7 @@ def draw_pictures(
     returns: FloatArray | None,
     metrics: Mapping[str, Any],
     backtests: Mapping[str, Mapping[str, Mapping[Any, Backtest]]],
+    benchmarks: Mapping[Any, Benchmarks],
 ) -> dict[str, bytes]:
     """Draw the test part's pictures: PNG bytes by name.
 
@@ -33,6 +35,7 @@ def draw_pictures(
         returns: (rows,) forecast returns, None when the model has none.
         metrics: finished, JSON types.
         backtests: strategy -> variant -> entry -> backtest.
+        benchmarks: entry -> CDI and market.
     """
     newest = data.date[rows] >= np.unique(data.date[rows])[-SAMPLE_SESSIONS:][0]
     shown = rows[newest]
@@ -63,7 +66,7 @@ def draw_pictures(
         "ic_by_month": plots.plot_ic_by_month(
             [m["month"] for m in months], [m["rank_ic"] for m in months]
         ),
-        "equity": _equity(backtests),
+        "equity": _equity(backtests, benchmarks),
         "action_samples_predictions": _samples(
             data, shown, predicted, expected, "predictions", tickers
         ),
@@ -94,7 +97,10 @@ def _of_returns(metrics: Mapping[str, Any]) -> dict[str, Figure]:
     return found
 
 
-def _equity(backtests: Mapping[str, Mapping[str, Mapping[Any, Backtest]]]) -> Figure:
+def _equity(
+    backtests: Mapping[str, Mapping[str, Mapping[Any, Backtest]]],
+    benchmarks: Mapping[Any, Benchmarks],
+) -> Figure:
     model = backtests["model"]
     entry = "next_close"
     curves = {
@@ -102,6 +108,7 @@ def _equity(backtests: Mapping[str, Mapping[str, Mapping[Any, Backtest]]]) -> Fi
         "model, long-short": model["long_short"][entry],
         "all stocks equally": backtests["universe"]["long_only"][entry],
     }
+    curves |= benchmarks[entry].curves()
     dates = curves["all stocks equally"].dates
 
     return plots.plot_equity(

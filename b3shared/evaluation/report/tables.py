@@ -6,8 +6,8 @@ Every function takes finished metrics, JSON types. The text about a table is in 
 from dataclasses import dataclass
 
 from b3shared.evaluation.learning_curves import CURVES
+from b3shared.evaluation.report.backtest_tables import backtest_table, sectors_table
 from b3shared.evaluation.report.cells import (
-    Cell,
     Metrics,
     Table,
     make_table,
@@ -75,19 +75,6 @@ INTERVALS = (
     Column("mean width (%)", "interval_width", ".2f", 100),
     Column("interval score (%)", "interval_score", ".3f", 100),
 )
-BACKTEST_HEADER = (
-    "",
-    "variant, entry",
-    "dates invested (%)",
-    "gross (% a year)",
-    "net (% a year)",
-    "volatility (% a year)",
-    "Sharpe",
-    "maximum drawdown (%)",
-    "turnover (% a session)",
-    "net mean (bp a session)",
-    "over the universe (bp)",
-)
 
 
 def make_tables(metrics: Metrics) -> dict[str, Table | None]:
@@ -113,6 +100,7 @@ def make_tables(metrics: Metrics) -> dict[str, Table | None]:
         **of_actions,
         **of_returns,
         "backtest": backtest_table(metrics),
+        "sectors": sectors_table(metrics),
         "months": months_table(metrics),
         "training": training_table(metrics),
     }
@@ -218,35 +206,6 @@ def interval_months_table(metrics: Metrics) -> Table | None:
     ]
 
     return make_table(["month", "rows", "coverage (%)", "mean width (%)"], rows)
-
-
-def backtest_table(metrics: Metrics) -> Table:
-    """Backtests of every strategy, variant and entry."""
-    rows = [
-        [
-            title_of(name),
-            Cell(f"{title_of(variant)}, {title_of(entry)}", left=True),
-            *_backtest_cells(found),
-        ]
-        for name, variants in metrics["backtest"]["strategies"].items()
-        for variant, entries in variants.items()
-        for entry, found in entries.items()
-    ]
-    return make_table(BACKTEST_HEADER, rows)
-
-
-def _backtest_cells(found: Metrics) -> list[object]:
-    return [
-        number(found["invested_share"], ".1f", 100),
-        number(found["gross_annual_return"], ".1f", 100),
-        number(found["net_annual_return"], ".1f", 100),
-        number(found["annual_volatility"], ".1f", 100),
-        number(found["sharpe"], ".2f"),
-        number(found["max_drawdown"], ".1f", 100),
-        number(found["turnover"], ".0f", 100),
-        with_interval(found["net_daily_mean"], "+.1f", 1e4),
-        with_interval(found["excess_daily_mean"], "+.1f", 1e4),
-    ]
 
 
 def months_table(metrics: Metrics) -> Table:

@@ -10,7 +10,7 @@ from b3shared.evaluation.evaluate import evaluate
 from b3shared.evaluation.holdout_log import log_evaluation
 from b3shared.models.base import METADATA_FILE
 from b3shared.params.steps import Step
-from b3shared.pipeline.artifacts import PREDICTIONS, load_predictions, load_table
+from b3shared.pipeline.artifacts import PREDICTIONS, load_market_of, load_predictions, load_table
 from b3shared.pipeline.runner import Context
 
 
@@ -35,6 +35,7 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
             "source": context.plan.upstream[Step.LOAD_DATA].summary["source"],
             "test_openings": evaluations,
         },
+        market=load_market_of(context),
     )
 
     files = evaluation.save(context.out)

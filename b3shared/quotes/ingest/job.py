@@ -24,6 +24,7 @@ from b3shared.quotes.ingest.ingest import Ingest, Progress
 from b3shared.quotes.ingest.records import Ingested
 from b3shared.quotes.ingest.request import IngestRequest, requested_periods, session_days
 from b3shared.quotes.lake.lake import LAKE
+from b3shared.quotes.market.update import no_time, update_market
 from b3shared.storage import open_storage
 
 NAMED = "COTAHIST"
@@ -35,6 +36,9 @@ INGEST_SECONDS = 240.0
 RESERVE_SECONDS = INGEST_SECONDS + 120.0
 """With less time left a function begins no other file; its download may take what exceeds
 :data:`INGEST_SECONDS`."""
+
+MARKET_SECONDS = 90.0
+"""With less time left a function does not ask for the CDI: a failing request takes so long."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,6 +70,9 @@ def ingest_quotes(
         - ``overrides_without_effect``: rows of the user's tables that change nothing, if a
           detection ran;
         - ``possible_renames``: pairs of tickers that may be one share, if a detection ran;
+        - ``market``: what came of the market's files
+          (:class:`b3shared.quotes.market.update.MarketUpdate`), if it was asked for and the quotes
+          are done;
         - ``reason``: why there was nothing to do.
 
     Raises:
@@ -101,8 +108,14 @@ def ingest_quotes(
         "changed": changed,
         "failed": results.failed,
     }
+    rest |= {"market": True} if request.market else {}
     answer = _answer("partial" if queue else "done", changed, results, rest)
-    return answer | {"actions_changed": completed} | _findings(ingest)
+    answer |= {"actions_changed": completed} | _findings(ingest)
+    if request.market and not queue:
+        in_time = seconds_left() > MARKET_SECONDS
+        update = update_market(storage, settings.cdi_address) if in_time else no_time()
+        answer["market"] = update.to_json()
+    return answer
 
 
 @dataclass

@@ -45,6 +45,9 @@ class IngestRequest(BaseModel):
         default=False,
         description="a day that is not published is no error, and no file stops the rest",
     )
+    market: bool = Field(
+        default=False, description="fetch the CDI that the storage lacks too, after the quotes"
+    )
     changed: bool = Field(default=False, description="whether an earlier slice changed the lake")
     failed: list[dict[str, str]] = Field(
         default=[], description="files that earlier slices could not take in"

@@ -24,7 +24,8 @@ def test_the_front_end_of_the_reference_gets_assets_and_a_prediction(
         f"{served.api_url}{base}/assets?page=1&page_size=10&search=PETR", timeout=30
     ).json()
 
-    assert page["assets"] == [{"ticker": "PETR4", "company": "PETROBRAS"}]
+    unclassified = {"sector": None, "subsector": None, "segment": None}
+    assert page["assets"] == [{"ticker": "PETR4", "company": "PETROBRAS"} | unclassified]
     assert page["pagination"] == {
         "page": 1,
         "page_size": 10,

@@ -4,8 +4,10 @@ The local stack enforces no permission.
 """
 
 import re
+import threading
 from collections.abc import Iterator
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +65,33 @@ OTHERS = 1_000_000.0
 
 
 @pytest.fixture(scope="module")
+def publisher() -> Iterator[str]:
+    """A server that has no file of quotes, and one rate of the CDI."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = self.path.startswith("/rates")
+            body = b'[{"data": "02/01/2024", "valor": "0.043739"}]' if found else b""
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
 def uses(
-    eight: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+    eight: pd.DataFrame, publisher: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, set[Use]]]:
     """Permissions that each function needed in the life of a deployment."""
     recorder = Recorder()
@@ -73,7 +100,12 @@ def uses(
         for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
             patch.delenv(name, raising=False)
         warehouse = tmp_path_factory.mktemp("warehouse") / "b3.duckdb"
-        for name, value in {**ENVIRONMENT, "B3_WAREHOUSE": str(warehouse)}.items():
+        addresses = {
+            "B3_COTAHIST_ADDRESS": f"{publisher}/{{period}}.ZIP",
+            "B3_CDI_ADDRESS": f"{publisher}/rates?from={{start}}&to={{end}}",
+        }
+        chosen = {**ENVIRONMENT, **addresses, "B3_WAREHOUSE": str(warehouse)}
+        for name, value in chosen.items():
             patch.setenv(name, value)
         patch.setattr(
             botocore.handlers,
@@ -100,6 +132,11 @@ def prepared(quotes: pd.DataFrame, folder: Path) -> S3Storage:
     storage = S3Storage(BUCKET)
     write_lake(quotes, storage)
     storage.upload(write_parquet(quotes, folder / "own.parquet"), "inputs/own.parquet")
+    storage.put("market/ibovespa.csv", b"date,close\n2023-12-28,134185.23\n")
+    storage.put(
+        "market/sectors.csv",
+        "ticker,sector,subsector,segment,read\nPETR4,Petróleo,,,2023-12-28\n".encode(),
+    )
 
     return storage
 
@@ -196,6 +233,9 @@ def new_quotes(deployment: Deployment, storage: S3Storage) -> None:
     overrides = deployment.invoke("IngestQuotesFunction", {"key": "lake/actions/overrides.csv"})
 
     assert overrides["changed"] is True
+    evening = {"periods": ["D05012024"], "optional": True, "market": True}
+    market = deployment.invoke("IngestQuotesFunction", evening, 900_000)["market"]
+    assert (market["cdi_added"], market["findings"]) == (1, [])
     published = deployment.invoke("PublishServingFunction", {"refresh": True})
     assert (published["published"], published["as_of"]) == (True, "2024-01-04")
 

@@ -6,6 +6,7 @@ import pytest
 from b3shared.core.vocabulary import BUY, HOLD, SELL
 from b3shared.evaluation import backtest as bt
 from b3shared.evaluation.bootstrap import resample_counts
+from b3shared.evaluation.candidates import Candidates, next_session_return, select
 
 FREE = bt.Costs(fees_bp=0, half_spread_bp=0, borrow_rate=0)
 DAY = np.datetime64("2023-01-02")
@@ -15,7 +16,7 @@ def grid(returns):
     """Candidates from a (dates, tickers) table of returns."""
     returns = np.asarray(returns, float)
     n_dates, n_tickers = returns.shape
-    return bt.Candidates(
+    return Candidates(
         dates=DAY + np.arange(n_dates),
         day=np.repeat(np.arange(n_dates), n_tickers),
         column=np.tile(np.arange(n_tickers), n_dates),
@@ -28,10 +29,10 @@ def test_the_best_fifth_of_the_called_rows_is_selected_with_equal_weights():
     candidates = grid(np.zeros((1, 10)))
     chosen = np.array([True] * 6 + [False] * 4)
     score = np.array([1, 5, 3, 5, 2, 4, 9, 9, 9, 9.0])
-    weights = bt.select(candidates, chosen, score, None)
+    weights = select(candidates, chosen, score, None)
 
     assert weights.tolist() == [[0, 0.5, 0, 0.5, 0, 0, 0, 0, 0, 0]]
-    assert bt.select(candidates, chosen, score, 1)[0].tolist() == [
+    assert select(candidates, chosen, score, 1)[0].tolist() == [
         0,
         1,
         0,
@@ -43,13 +44,13 @@ def test_the_best_fifth_of_the_called_rows_is_selected_with_equal_weights():
         0,
         0,
     ]  # first ticker of a tie
-    assert bt.select(candidates, np.zeros(10, bool), score, None).sum() == 0
+    assert select(candidates, np.zeros(10, bool), score, None).sum() == 0
 
 
 def test_rows_without_an_entry_or_a_score_are_not_selected():
     candidates = grid([[np.nan, 0.1, 0.1, 0.1, 0.1]])
     score = np.array([9, np.nan, 3, 2, 1.0])
-    assert bt.select(candidates, np.ones(5, bool), score, None)[0].tolist() == [0, 0, 1, 0, 0]
+    assert select(candidates, np.ones(5, bool), score, None)[0].tolist() == [0, 0, 1, 0, 0]
 
 
 def test_horizon_one_without_costs_compounds_the_daily_returns():
@@ -109,7 +110,7 @@ def test_a_perfect_forecaster_earns_and_an_inverted_one_loses_what_it_earned(mak
     data = make_market(seed=4)
     rows = data.labelled
     actions, score = data.label[rows], data.future_return[rows]
-    candidates = bt.Candidates.from_dataset(data, rows, "same_close")
+    candidates = Candidates.from_dataset(data, rows, "same_close")
     right = bt.long_short(candidates, actions, score, 2, FREE, None)
     wrong = bt.long_short(candidates, 2 - actions, -score, 2, FREE, None)
     assert right.gross.mean() > 0.02
@@ -124,7 +125,7 @@ def test_the_universe_holds_every_stock_equally():
 def test_entry_one_session_later_takes_the_next_row_of_the_same_ticker_only(make_market):
     data = make_market(n_tickers=3, n_dates=60)
     rows = data.labelled
-    found = bt.next_session_return(data, rows)
+    found = next_session_return(data, rows)
 
     for row, value in zip(rows, found, strict=True):
         after = np.flatnonzero(
@@ -140,9 +141,9 @@ def test_entry_one_session_later_takes_the_next_row_of_the_same_ticker_only(make
     )
     handover = np.flatnonzero(relay.session == 30)
     assert relay.ticker[handover + 1] == second
-    assert np.isnan(bt.next_session_return(relay, handover)).all()
+    assert np.isnan(next_session_return(relay, handover)).all()
     gap = data.take(np.delete(np.arange(len(data)), 5))
-    assert np.isnan(bt.next_session_return(gap, np.array([4]))).all()
+    assert np.isnan(next_session_return(gap, np.array([4]))).all()
 
 
 def test_the_summary_equals_one_computed_by_hand():

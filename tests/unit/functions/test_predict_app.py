@@ -17,6 +17,8 @@ from b3shared.registry.versions import Registry
 from b3shared.serving.live import CHECK_SECONDS
 from b3shared.storage import FolderStorage
 
+UNCLASSIFIED = {"sector": None, "subsector": None, "segment": None}
+
 
 @pytest.fixture
 def own(tmp_path: Path) -> PredictFunction:
@@ -37,8 +39,8 @@ def test_the_front_end_searches_tickers(function: PredictFunction, base: str) ->
 
     assert answer.ok(AssetsAnswer) == {
         "assets": [
-            {"ticker": "PETR3", "company": "COMPANHIA PETR"},
-            {"ticker": "PETR4", "company": "COMPANHIA PETR"},
+            {"ticker": "PETR3", "company": "COMPANHIA PETR"} | UNCLASSIFIED,
+            {"ticker": "PETR4", "company": "COMPANHIA PETR"} | UNCLASSIFIED,
         ],
         "pagination": {
             "page": 1,

@@ -23,6 +23,7 @@ COMPANIES = {
     "SUZB3": "São Paulo Ações",
     "XPTO3": "",
 }
+UNCLASSIFIED = {"sector": None, "subsector": None, "segment": None}
 SNAPSHOT = replace(
     tiny_snapshot(tickers=tuple(COMPANIES)), company=np.array(list(COMPANIES.values()))
 )
@@ -57,7 +58,7 @@ def test_the_search_finds_text_in_ticker_or_company(search: str, found: list[str
 @pytest.mark.parametrize("search", ["", "   "])
 def test_without_a_search_all_are_listed_by_ticker(search: str) -> None:
     answer = list_assets(SNAPSHOT, search)
-    assert answer["assets"][0] == {"ticker": "BBAS3", "company": "BRASIL"}
+    assert answer["assets"][0] == {"ticker": "BBAS3", "company": "BRASIL"} | UNCLASSIFIED
     assert tickers(search) == sorted(COMPANIES)
 
 
@@ -67,13 +68,13 @@ def test_fewer_than_three_letters_are_refused(search: str) -> None:
         list_assets(SNAPSHOT, search)
 
 
-def test_the_fields_of_a_page_are_those_of_the_reference() -> None:
+def test_the_fields_of_a_page_are_those_of_the_reference_and_the_sector() -> None:
     page = list_assets(SNAPSHOT, "PETR", page=1, page_size=10)
 
     assert page.keys() == {"assets", "pagination"}
     assert page["assets"] == [
-        {"ticker": "PETR3", "company": "PETROBRAS"},
-        {"ticker": "PETR4", "company": "PETROBRAS"},
+        {"ticker": "PETR3", "company": "PETROBRAS"} | UNCLASSIFIED,
+        {"ticker": "PETR4", "company": "PETROBRAS"} | UNCLASSIFIED,
     ]
     assert page["pagination"] == {
         "page": 1,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from command_line import b3, parse
-from cotahist_text import Quote, daily
+from cotahist_text import Quote, cotahist, daily, zipped
+from rate_bank import serving_bank
 
 
 def test_every_file_is_listed_with_its_changes_and_the_lake_is_named(tmp_path: Path) -> None:
@@ -100,3 +101,26 @@ def test_two_sources_of_files_exclude_each_other(tmp_path: Path) -> None:
     refused = b3("ingest", "--year", "2020", "--folder", str(tmp_path))
     assert refused.returncode == 2
     assert "--year and --folder exclude each other" in refused.stderr
+
+
+def test_the_cdi_follows_the_quotes_unless_it_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = str(tmp_path / "store")
+    day = date(2023, 12, 20)
+    daily(tmp_path, day, [Quote(day)])
+    assert "CDI" not in b3("--storage", store, "ingest", "--folder", str(tmp_path)).stdout
+
+    with serving_bank() as bank:
+        base = bank.address.partition("/dados")[0]
+        monkeypatch.setenv("B3_CDI_ADDRESS", bank.address)
+        monkeypatch.setenv("B3_COTAHIST_ADDRESS", f"{base}/{{period}}.ZIP")
+        name = "COTAHIST_A2023.TXT"
+        bank.files["/A2023.ZIP"] = zipped(cotahist([Quote(day)], 2023), name)
+        words = ("--storage", store, "ingest", "--year", "2023")
+        b3(*words, "--no-market")
+        assert bank.asked == []
+        done = b3(*words)
+        assert "  CDI: 7 days new, newest 2023-12-28\n" in done.stdout, done.stderr
+        bank.answers = [(200, b"<html>")]
+        assert "  note: the CDI could not be updated: UNREADABLE_FILE" in b3(*words).stdout
