@@ -46,6 +46,12 @@ class InvalidActionsError(B3Error):
     code = "INVALID_ACTIONS"
 
 
+class InvalidAnnouncementsError(B3Error):
+    """An answer of the exchange about a company is no such answer, or has an unreadable value."""
+
+    code = "INVALID_ANNOUNCEMENTS"
+
+
 class NoQuotesError(B3Error):
     """The source has no quotes: it is empty, or no row passes the filters."""
 
