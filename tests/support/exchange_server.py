@@ -69,7 +69,7 @@ class Exchange:
             ]
             return self._paged(rows, asked)
         found = self.answers.get((call, asked[NAMES[Call(call)]]))
-        return self._paged(found or [], asked) if call == Call.CASH else found
+        return self._paged(found, asked) if call == Call.CASH and found is not None else found
 
     def _paged(self, rows: list[dict[str, Any]], asked: dict[str, Any]) -> dict[str, Any]:
         size = self.page_size or asked["pageSize"]
