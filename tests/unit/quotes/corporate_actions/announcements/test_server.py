@@ -31,7 +31,7 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    def sleep(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.now += seconds
 
@@ -45,7 +45,7 @@ def client(exchange: Exchange, clock: Clock | None = None, **bounds: Any) -> Com
         exchange.address,
         pace,
         patience=patience,
-        sleep=clock.sleep,
+        sleep=clock.pause,
         clock=clock,
         draw=lambda least, most: most,
     )
@@ -187,7 +187,7 @@ def test_pauses_are_drawn_between_nothing_and_the_longest(exchange: Exchange) ->
         drawn.append((least, most))
         return 0.25
 
-    CompanyServer(exchange.address, 1000.0, sleep=clock.sleep, clock=clock, draw=draw).ask(
+    CompanyServer(exchange.address, 1000.0, sleep=clock.pause, clock=clock, draw=draw).ask(
         Call.CASH, PETR
     )
     assert drawn == [(0.0, 2.0), (0.0, 4.0), (0.0, 8.0)]
@@ -200,7 +200,7 @@ def test_requests_keep_the_pace_attempts_included(exchange: Exchange) -> None:
     exchange.script = [says(b"", 520)]
     clock = Clock()
     served = CompanyServer(
-        exchange.address, 0.5, sleep=clock.sleep, clock=clock, draw=lambda least, most: 0.5
+        exchange.address, 0.5, sleep=clock.pause, clock=clock, draw=lambda least, most: 0.5
     )
     served.ask(Call.CASH, PETR)
     assert len(exchange.asked) == 4
