@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import urllib3
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 from urllib3.util import Retry, Timeout
 
 from b3shared.core.errors import (
@@ -205,11 +205,13 @@ class WebClient:
                 retries=_REDIRECTS,
                 timeout=timeout,
             )
-        except SSLError as error:
-            raise SourceUnavailableError(
-                f"{url}: no trusted connection: {error}", url=url
-            ) from error
         except HTTPError as error:
+            if (distrust := _distrust(error)) is not None:
+                raise SourceUnavailableError(
+                    f"{url}: no trusted connection: {distrust}; "
+                    "B3_CA_BUNDLE may name a PEM file of certificates to trust",
+                    url=url,
+                ) from error
             raise PassingError(_described(error)) from error
 
         try:
@@ -280,6 +282,13 @@ def _trust(ca_bundle: str) -> dict[str, Any]:
             "B3_CA_BUNDLE must be the path of a PEM file of certificates, "
             f"got {ca_bundle!r}: {error.strerror or error}"
         ) from error
+
+
+def _distrust(error: HTTPError) -> ssl.SSLCertVerificationError | None:
+    """Return why a server's certificate is not trusted; None for any other error."""
+    reason = error.reason if isinstance(error, MaxRetryError) else error
+    cause = reason.args[0] if isinstance(reason, SSLError) and reason.args else None
+    return cause if isinstance(cause, ssl.SSLCertVerificationError) else None
 
 
 def _announced(answer: urllib3.BaseHTTPResponse) -> int | None:
