@@ -52,6 +52,12 @@ class InvalidMarketError(B3Error):
     code = "INVALID_MARKET"
 
 
+class InvalidAnnouncementsError(B3Error):
+    """An answer of the exchange about a company is no such answer, or has an unreadable value."""
+
+    code = "INVALID_ANNOUNCEMENTS"
+
+
 class NoQuotesError(B3Error):
     """The source has no quotes: it is empty, or no row passes the filters."""
 

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pandas as pd
 
 from b3shared.core.config import CDI_ADDRESS
-from b3shared.quotes.market.central_bank import Patience, RateServer
+from b3shared.quotes.market.central_bank import PATIENCE, RateServer
 
 
 class Bank:
@@ -28,7 +29,7 @@ class Bank:
         self.address = ""
 
     def server(self, **bounds: Any) -> RateServer:
-        return RateServer(self.address, Patience(**bounds), self.waits.append)
+        return RateServer(self.address, replace(PATIENCE, **bounds), sleep=self.waits.append)
 
     def answer(self, start: str, end: str) -> tuple[int, bytes]:
         """The next answer that a test gave, else a rate for every weekday up to 2023-12-28."""

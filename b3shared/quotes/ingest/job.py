@@ -16,6 +16,7 @@ from b3shared.core.errors import (
     NotPublishedError,
     SourceUnavailableError,
 )
+from b3shared.quotes.corporate_actions.announcements.archive import read_announcements
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES
 from b3shared.quotes.corporate_actions.rename_table import RENAMES
 from b3shared.quotes.cotahist.download import QuoteServer
@@ -24,8 +25,9 @@ from b3shared.quotes.ingest.ingest import Ingest, Progress
 from b3shared.quotes.ingest.records import Ingested
 from b3shared.quotes.ingest.request import IngestRequest, requested_periods, session_days
 from b3shared.quotes.lake.lake import LAKE
+from b3shared.quotes.market.sectors import update_sectors
 from b3shared.quotes.market.update import no_time, update_market
-from b3shared.storage import open_storage
+from b3shared.storage import Storage, open_storage
 
 NAMED = "COTAHIST"
 """Part of the name of every file of the exchange."""
@@ -73,7 +75,9 @@ def ingest_quotes(
         - ``market``: what came of the market's files
           (:class:`b3shared.quotes.market.update.MarketUpdate`), if it was asked for and the quotes
           are done;
-        - ``reason``: why there was nothing to do.
+        - ``reason``: why there was nothing to do;
+        - ``announcements``: ``{"fetch", "failed"}``: whether those of the exchange are to be
+          fetched now, and an empty list for the companies that fail.
 
     Raises:
         NotPublishedError: The exchange has no such year, month or day, where one is asked for by
@@ -83,7 +87,10 @@ def ingest_quotes(
             the lake.
     """
     storage = open_storage(settings.storage)
-    ingest = Ingest(storage, QuoteServer(settings.cotahist_address), progress)
+    server = QuoteServer(settings.cotahist_address, ca_bundle=settings.ca_bundle)
+    ingest = Ingest(storage, server, progress)
+    if request.actions:
+        return _use_announcements(ingest, request, storage)
     if request.key is not None:
         return _ingest_key(ingest, request)
 
@@ -105,15 +112,18 @@ def ingest_quotes(
     rest = {
         "periods": [period_name(period) for period in queue],
         "optional": optional,
+        "announcements": request.announcements,
         "changed": changed,
         "failed": results.failed,
     }
     rest |= {"market": True} if request.market else {}
     answer = _answer("partial" if queue else "done", changed, results, rest)
+    answer["announcements"]["fetch"] = request.announcements
     answer |= {"actions_changed": completed} | _findings(ingest)
     if request.market and not queue:
         in_time = seconds_left() > MARKET_SECONDS
-        update = update_market(storage, settings.cdi_address) if in_time else no_time()
+        source = (storage, settings.cdi_address, settings.ca_bundle)
+        update = update_market(*source) if in_time else no_time()
         answer["market"] = update.to_json()
     return answer
 
@@ -199,6 +209,17 @@ def _detect_actions(ingest: Ingest, results: _Results, *, optional: bool) -> boo
         return False
 
 
+def _use_announcements(ingest: Ingest, request: IngestRequest, storage: Storage) -> dict[str, Any]:
+    """Make corporate actions and sectors anew, and pass on what failed before."""
+    results = _Results(failed=list(request.failed))
+    for batch in request.unannounced:
+        results.failed += batch
+
+    changed = ingest.actions()
+    update_sectors(storage, read_announcements(storage).companies)
+    return _answer("done", changed, results, {}) | _findings(ingest)
+
+
 def _ingest_key(ingest: Ingest, request: IngestRequest) -> dict[str, Any]:
     """Ingest a file of the bucket, or apply one of the user's tables."""
     key = str(request.key)
@@ -232,5 +253,6 @@ def _answer(status: str, changed: bool, results: _Results, rest: dict[str, Any])
         "files": [file.to_json() for file in results.files],
         "not_published": results.absent,
         "failed": results.failed,
+        "announcements": {"fetch": False, "failed": []},
         "request": rest,
     }

@@ -3,25 +3,18 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError
-from urllib3.util import Timeout
 
-from b3shared.core.errors import (
-    InvalidMarketError,
-    InvalidParameterError,
-    SourceUnavailableError,
-    UnreadableFileError,
-)
+from b3shared.core.errors import InvalidMarketError, InvalidParameterError, UnreadableFileError
 from b3shared.dataset.market import Daily
-from b3shared.quotes.cotahist.download import ABSENT, RETRIED, USER_AGENT
+from b3shared.quotes.cotahist.download import ABSENT
 from b3shared.quotes.market.cdi import NAME, rate_fault
 from b3shared.quotes.market.csv_file import daily_of
+from b3shared.quotes.web import Patience, WebClient
 
 NEVER = "never"
 """The address of a deployment that asks for no rates."""
@@ -30,30 +23,23 @@ LONGEST_YEARS = 10
 """The bank answers for at most ten years at once."""
 
 PER_CENT = 100.0
-_CHUNK = 1 << 16
 
 
-@dataclass(frozen=True)
-class Patience:
-    """Bounds of a request.
+PATIENCE = Patience(
+    attempts=3,
+    connect_seconds=5.0,
+    read_seconds=15.0,
+    total_seconds=20.0,
+    max_bytes=2_000_000,
+)
+"""Bounds of a request: ten years have about 120 kB."""
 
-    Attributes:
-        attempts: how often it is tried.
-        connect_seconds: to get a connection.
-        read_seconds: between two pieces of the answer.
-        total_seconds: for one attempt, so that a server that drips does not hold the caller.
-        backoff_seconds: before the second attempt; doubles from there.
-        pause_seconds: between two requests that succeed.
-        max_bytes: of an answer; ten years have about 120 kB.
-    """
+PAUSE_SECONDS = 1.0
+"""Between two requests that succeed."""
 
-    attempts: int = 3
-    connect_seconds: float = 5.0
-    read_seconds: float = 15.0
-    total_seconds: float = 20.0
-    backoff_seconds: float = 2.0
-    pause_seconds: float = 1.0
-    max_bytes: int = 2_000_000
+
+class _NothingPublishedError(Exception):
+    """The bank has no rate for a period; never leaves this module."""
 
 
 class RateServer:
@@ -62,16 +48,19 @@ class RateServer:
     Args:
         address: http(s) address with ``{start}`` and ``{end}`` for the days.
         patience: bounds of every request.
+        ca_bundle: see :class:`b3shared.quotes.web.WebClient`.
         sleep: waits some seconds.
 
     Raises:
-        InvalidParameterError: The address has another form.
+        InvalidParameterError: The address has another form, or the CA bundle is none.
     """
 
     def __init__(
         self,
         address: str,
-        patience: Patience = Patience(),
+        patience: Patience = PATIENCE,
+        *,
+        ca_bundle: str = "",
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         marks = (address.count("{start}"), address.count("{end}"), address.count("{"))
@@ -81,11 +70,8 @@ class RateServer:
                 f"got {address!r}"
             )
         self._address = address
-        self._patience = patience
         self._sleep = sleep
-        self._pool = urllib3.PoolManager(
-            maxsize=1, block=True, retries=False, headers={"User-Agent": USER_AGENT}
-        )
+        self._web = WebClient(patience, ca_bundle=ca_bundle, sleep=sleep)
 
     def fetch(self, first: date, last: date) -> Daily:
         """Fetch the rates of a period, ten years at a time; days that have none are left out.
@@ -98,7 +84,7 @@ class RateServer:
         values: dict[date, float] = {}
         for number, (start, end) in enumerate(spans(first, last)):
             if number:
-                self._sleep(self._patience.pause_seconds)
+                self._sleep(PAUSE_SECONDS)
             url = self._url(start, end)
             values |= parse_rates(self._get(url), url, start, end)
         return daily_of(values, NAME, "the central bank")
@@ -109,53 +95,16 @@ class RateServer:
 
     def _get(self, url: str) -> bytes:
         """Return the body of an answer; that of an empty list where nothing is published."""
-        for attempt in range(1, self._patience.attempts + 1):
-            try:
-                status, body = self._attempt(url)
-            except (HTTPError, TimeoutError) as error:
-                reason = f"{type(error).__name__}: {error}"
-            else:
-                if status == 200:
-                    return body
-                if status in ABSENT:  # so it says that a period has no rate
-                    return b"[]"
-                reason = f"status {status}"
-                if status not in RETRIED:
-                    raise SourceUnavailableError(
-                        f"{url}: {reason}, where 200 was expected", url=url
-                    )
-
-            if attempt < self._patience.attempts:
-                self._sleep(self._patience.backoff_seconds * 2 ** (attempt - 1))
-        raise SourceUnavailableError(f"{url}: {reason} (attempt {attempt})", url=url)
-
-    def _attempt(self, url: str) -> tuple[int, bytes]:
-        """Ask once; return status and body."""
-        patience = self._patience
-        began = time.monotonic()
-        answer = self._pool.request(
-            "GET",
-            url,
-            preload_content=False,
-            timeout=Timeout(connect=patience.connect_seconds, read=patience.read_seconds),
-        )
-
-        body = b""
         try:
-            # read1 returns what has arrived; read would wait for a whole chunk
-            while piece := answer.read1(_CHUNK):
-                body += piece
-                if len(body) > patience.max_bytes:
-                    raise UnreadableFileError(
-                        f"{url}: more than {patience.max_bytes:,} bytes are no list of rates",
-                        url=url,
-                    )
-                if time.monotonic() - began > patience.total_seconds:
-                    raise TimeoutError(f"not done after {patience.total_seconds:.0f} s")
-        finally:
-            answer.close()  # what is left of it is not read
-            answer.release_conn()
-        return answer.status, body
+            return self._web.get(url, b"".join, check=_check_published)
+        except _NothingPublishedError:
+            return b"[]"
+
+
+def _check_published(answer: urllib3.BaseHTTPResponse) -> None:
+    """Raise where the bank says by its status that a period has no rate."""
+    if answer.status in ABSENT:
+        raise _NothingPublishedError
 
 
 def spans(first: date, last: date) -> list[tuple[date, date]]:

@@ -32,7 +32,7 @@ class MarketUpdate:
         return {"cdi_added": self.added, "cdi_newest": self.newest, "findings": self.findings}
 
 
-def update_market(storage: Storage, address: str) -> MarketUpdate:
+def update_market(storage: Storage, address: str, ca_bundle: str = "") -> MarketUpdate:
     """Fetch the rates of the lake's period that the storage lacks, up to today.
 
     Whatever goes wrong is a finding: quotes need no rates. An empty lake needs none.
@@ -41,12 +41,13 @@ def update_market(storage: Storage, address: str) -> MarketUpdate:
         storage: of the deployment.
         address: see :class:`b3shared.quotes.market.central_bank.RateServer`; ``never`` asks for
             nothing.
+        ca_bundle: see :class:`b3shared.quotes.web.WebClient`.
     """
     update = MarketUpdate()
     try:
         first = first_session(Lake(storage).manifest())
         if first is not None and address != NEVER:
-            _update_cdi(storage, address, first, update)
+            _update_cdi(storage, RateServer(address, ca_bundle=ca_bundle), first, update)
     except B3Error as error:
         update.findings.append(f"the CDI could not be updated: {error.code}: {error.message}")
     return update
@@ -57,8 +58,7 @@ def no_time() -> MarketUpdate:
     return MarketUpdate(findings=["no time was left for the CDI: the next ingest asks for it"])
 
 
-def _update_cdi(storage: Storage, address: str, first: date, update: MarketUpdate) -> None:
-    server = RateServer(address)
+def _update_cdi(storage: Storage, server: RateServer, first: date, update: MarketUpdate) -> None:
     for start, end in missing_periods(storage, first, today()):
         update.added += add_rates(storage, server.fetch(start, end))
 

@@ -103,7 +103,7 @@ def test_an_answer_that_is_no_list_of_rates_is_refused(
 
 def test_an_answer_that_is_too_large_is_refused(bank: Bank) -> None:
     bank.answers = [(200, b" " * 5_000)]
-    with pytest.raises(UnreadableFileError, match="more than 4,000 bytes"):
+    with pytest.raises(UnreadableFileError, match="at most 4,000 are allowed"):
         bank.server(max_bytes=4_000).fetch(FIRST, FIRST)
 
 
