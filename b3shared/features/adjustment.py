@@ -17,10 +17,10 @@ from b3shared.core.arrays import Array, FloatArray
 def forward_factors(frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
     """Return cumulative factors of prices (splits, dividends) and of volumes (splits), per row.
 
-    At an ex-date t with split factor s and dividend d the price factor grows by ``s / (1 - d /
-    close[t-1])``, the usual convention (CRSP, Yahoo): the price of t-1 in t's basis is
-    ``(close[t-1] - d) / s``. Then ``close * price_factor`` compounds total returns and ``volume /
-    split_factor`` counts shares of the first session.
+    At an ex-date t with split factor s and dividend d (R$ per share of t-1) the price factor grows
+    by ``s + d / close[t]``, so that ``close * price_factor`` compounds total returns as CRSP
+    defines them: ``(close[t] * s + d) / close[t-1] - 1``. ``volume / share_factor`` counts shares
+    of the first session.
 
     A dividend that is not known (NaN) counts as none: the return is that of the price.
 
@@ -36,12 +36,9 @@ def forward_factors(frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
     first[1:] = ticker[1:] != ticker[:-1]
 
     close = frame["close"].to_numpy(dtype=np.float64)
-    previous = np.concatenate([[np.nan], close[:-1]])
     dividend = np.nan_to_num(frame["dividend"].to_numpy(dtype=np.float64), nan=0.0)
-    dividend_yield = np.where(first, 0.0, dividend / previous)
-
     share = np.where(first, 1.0, frame["split_factor"].to_numpy(dtype=np.float64))
-    price = share / (1.0 - dividend_yield)
+    price = share + np.where(first, 0.0, dividend / close)
     return _cumprod(price, first), _cumprod(share, first)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,18 +62,24 @@ action = st.tuples(
 
 @settings(deadline=None)
 @given(st.lists(action, min_size=2, max_size=30), st.data())
-def test_back_adjustment_day_by_day_gives_the_same_ratios(
+def test_factors_count_the_shares_of_a_holding_that_reinvests_dividends_at_the_close(
     days: list[tuple[float, float, float]], data: st.DataObject
 ) -> None:
-    """Oracle: walk back from t and rescale every earlier price at each ex-date, as vendors do."""
+    """Oracle: hold one share from the first day on, and buy shares with every dividend."""
     close, split, share_of_close = (np.array(column) for column in zip(*days, strict=True))
     dividend = share_of_close * np.concatenate([[0], close[:-1]])
     frame = pd.DataFrame(
         {"ticker": "A", "close": close, "split_factor": split, "dividend": dividend}
     )
-    t = data.draw(st.integers(0, len(days) - 1))
-    adjusted = close[: t + 1].copy()
-    for ex in range(t, 0, -1):
-        adjusted[:ex] *= (1 - dividend[ex] / close[ex - 1]) / split[ex]
+
+    held = [1.0]
+    for t in range(1, len(days)):
+        paid = held[-1] * dividend[t]
+        held.append(held[-1] * split[t] + paid / close[t])
     price, _ = forward_factors(frame)
-    np.testing.assert_allclose((close * price)[: t + 1] / price[t], adjusted, rtol=1e-12)
+    np.testing.assert_allclose(price, held, rtol=1e-12)
+
+    t = data.draw(st.integers(1, len(days) - 1))
+    total = close[t] * price[t] / (close[t - 1] * price[t - 1]) - 1.0
+    expected = (close[t] * split[t] + dividend[t]) / close[t - 1] - 1.0
+    assert total == pytest.approx(expected, rel=1e-9, abs=1e-12)

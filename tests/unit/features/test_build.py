@@ -38,7 +38,8 @@ def history_in_own_basis(frame: pd.DataFrame, ticker: str, t: pd.Timestamp) -> p
         if ex == 0:
             continue
         split, dividend = rows["split_factor"][ex], rows["dividend"][ex]
-        factor = (1 - dividend / rows["close"][ex - 1]) / split
+        total_return = (rows["close"][ex] * split + dividend) / rows["close"][ex - 1] - 1
+        factor = rows["close"][ex] / (1 + total_return) / rows["close"][ex - 1]
         out.loc[: ex - 1, ["open", "high", "low", "close"]] *= factor
         out.loc[: ex - 1, "volume"] *= split
     return out

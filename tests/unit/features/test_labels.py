@@ -37,11 +37,11 @@ def labels_of(frame: pd.DataFrame, params: PipelineParams) -> Labels:
 
 
 def total_return(rows: dict[str, np.ndarray], start: int, end: int) -> float:
-    """Compounded from the rows' own actions: reinvest each dividend at the theoretical ex-price."""
+    """Compounded from the rows' own actions: the share and what it paid, over the day before."""
     value = 1.0
     for n in range(start + 1, end + 1):
         before = rows["close"][n - 1]
-        value *= rows["close"][n] * rows["split_factor"][n] / (before - rows["dividend"][n])
+        value *= (rows["close"][n] * rows["split_factor"][n] + rows["dividend"][n]) / before
     return value - 1
 
 
