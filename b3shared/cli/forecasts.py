@@ -74,6 +74,7 @@ def served_forecast_table(answer: Mapping[str, Any]) -> str:
             if (prediction["dividends_known_until"] or "") < prediction["as_of"]
         }
         lines += ["", *notes, *dividend_notes(left_out, len(predictions))]
+
     return "\n".join(lines)
 
 

@@ -70,6 +70,7 @@ class Benchmarks:
         periods = HoldingPeriods.from_dataset(
             data, candidates.dates, tradable > 0, universe.horizon, entry
         )
+
         return cls(
             cdi=cdi_benchmark(market, periods),
             market=market_benchmark(market, periods, universe.net),

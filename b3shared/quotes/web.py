@@ -20,9 +20,7 @@ from b3shared.core.errors import (
 )
 from b3shared.core.tempdir import no_space
 
-USER_AGENT = (
-    "b3-asset-predict/0.1 (daily quotes for a self-hosted forecaster; one request at a time)"
-)
+USER_AGENT = "b3-asset-predict/0.1 (self-hosted forecaster; one request at a time)"
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which another attempt may help."""
 
@@ -125,6 +123,7 @@ class WebClient:
         self._patience = patience
         self._pace = pace or Pace()
         self._sleep = sleep
+
         self._clock = clock
         self._draw = draw
         self._pool = urllib3.PoolManager(
@@ -158,6 +157,7 @@ class WebClient:
             B3Error: Of ``read`` and ``check``.
         """
         ends = self._clock() + within
+
         for attempt in range(1, self._patience.attempts + 1):
             try:
                 self._pace.wait()

@@ -76,6 +76,7 @@ def forecast_table(
     answer["dividends_known_until"] = pd.NaT if until is None else until[rows]
     answer = answer.assign(**_expected(forecast, price), model_version=version.name)
     answer.attrs["skill"] = version.manifest.get("evaluated", {}).get("skill")
+
     return answer
 
 

@@ -172,6 +172,7 @@ class B3IngestionService:
                 f"{len(plan.companies)} companies not fetched, the others were: {told}",
                 failed=failed,
             )
+
         return {"fetched": result.fetched, "findings": plan.findings()}
 
     def import_announcements(self, folder: str | Path) -> dict[str, Any]:

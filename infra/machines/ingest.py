@@ -74,6 +74,7 @@ def _ingest() -> dict[str, State]:
         ("$.status", "StringEquals", "partial", "IngestQuotes"),
         ("$.announcements.fetch", "BooleanEquals", True, "PlanAnnouncements"),
     )
+
     return {"Begin": begin, "IngestQuotes": ingest, "AfterIngestQuotes": after}
 
 

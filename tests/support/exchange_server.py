@@ -69,6 +69,7 @@ class Exchange:
             ]
             return self._paged(rows, asked)
         found = self.answers.get((call, asked[NAMES[Call(call)]]))
+
         return self._paged(found, asked) if call == Call.CASH and found is not None else found
 
     def _paged(self, rows: list[dict[str, Any]], asked: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +140,7 @@ def exchange_server(port: int = 0) -> Iterator[Exchange]:
     exchange = Exchange()
     server: Any = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
     server.exchange = exchange
+
     exchange.address = f"http://127.0.0.1:{server.server_port}/CompanyCall/{{call}}/{{query}}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

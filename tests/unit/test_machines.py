@@ -108,6 +108,7 @@ def test_whatever_fails_before_predictions_are_refreshed_and_it_is_told() -> Non
         ]
         assert len(told) == 1
         assert told[0] == "Notify" or states[told[0]]["Next"] == "Notify"
+
     assert states["DetectActions"]["Next"] == "RefreshServing"
 
 

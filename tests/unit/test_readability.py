@@ -13,7 +13,10 @@ AIRY = DENSE + "\n    return x\n"
 
 
 def dense_bodies(source: str) -> list[str]:
-    """Names of the functions whose body is long and has no blank line, docstrings aside."""
+    """Names of the functions whose body is long and has no blank line, docstrings aside.
+
+    A single statement, such as a list that is returned, is one thought.
+    """
     rows = source.splitlines()
     found = []
     for node in ast.walk(ast.parse(source)):
@@ -21,7 +24,7 @@ def dense_bodies(source: str) -> list[str]:
             continue
 
         body = node.body[1:] if ast.get_docstring(node) is not None else node.body
-        lines = rows[body[0].lineno - 1 : node.end_lineno] if body else []
+        lines = rows[body[0].lineno - 1 : node.end_lineno] if len(body) > 1 else []
         if len(lines) > LONGEST_DENSE_BODY and all(line.strip() for line in lines):
             found.append(node.name)
     return found

@@ -183,6 +183,7 @@ def _show_findings(service: B3IngestionService) -> None:
         print(f"  not published: {first_names(service.not_published)}")
     if service.actions_changed:
         print("  corporate actions made anew")
+
     for row in service.overrides_without_effect:
         print(f"  override without effect: {row}")
     for pair in service.possible_renames:

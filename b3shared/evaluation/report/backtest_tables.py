@@ -49,6 +49,7 @@ def backtest_table(metrics: Metrics) -> Table:
         for name in ("market", "cdi")
         for entry, found in backtest["benchmarks"].items()
     ]
+
     return make_table(BACKTEST_HEADER, rows)
 
 
@@ -83,6 +84,7 @@ def _benchmark_cells(found: Metrics) -> list[object]:
         with_interval(found.get("sharpe_above_cdi"), "+.2f"),
     ]
     nothing = [NOT_DEFINED] * 2
+
     return [*nothing, *own, *nothing, NOT_DEFINED, *above, *nothing]
 
 
@@ -99,4 +101,5 @@ def sectors_table(metrics: Metrics) -> Table | None:
         ]
         for share in found["shares"]
     ]
+
     return make_table(SECTOR_HEADER, rows)

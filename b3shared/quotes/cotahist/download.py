@@ -98,6 +98,7 @@ def _written(pieces: Iterator[bytes], path: Path, url: str) -> Path:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
     return path
 
 

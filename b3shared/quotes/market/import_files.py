@@ -93,6 +93,7 @@ def describe_files(storage: Storage, quotes: str = "") -> dict[str, str]:
         else:
             days = f"{len(table):,} days, {table.days[0]} to {table.days[-1]}"
             lines[key] = f"{days} ({table.source})"
+
     return lines
 
 

@@ -24,6 +24,7 @@ def companies(market) -> Exchange:
     """The exchange with every company of the lake."""
     exchange: Exchange = market.companies
     exchange.companies.clear()
+
     for number, root in enumerate(ROOTS, 1):
         company = Company(root, f"{root} S/A", str(number))
         exchange.has(

@@ -108,6 +108,7 @@ def test_dividends_that_are_not_known_are_told_of_both_forms_of_forecasts(
     row = {"action": "buy", "buy": 0.34, "hold": 0.42, "sell": 0.24, "last_price": 37.2}
     dates = pd.to_datetime(["2023-12-20", "2023-12-28"])
     answer = pd.DataFrame([row, row], index=["PETR4", "VALE3"]).assign(as_of=dates)
+
     answer["dividends_known_until"] = pd.to_datetime(until)
     over_http = {
         "predictions": [

@@ -197,6 +197,7 @@ def test_without_an_index_the_universe_is_the_market_and_that_is_said(
     data = make_market(n_tickers=6, n_dates=120)
     rows = data.labelled
     sessions = np.unique(data.date)
+
     universe = simulated(data, rows, 2)["same_close"]
     short = index([100.0, 101.0], sessions[:2], "Ibovespa (BOVA11)")
     for indices, told in (((), "the Ibovespa is not known"), ((short,), "not used")):

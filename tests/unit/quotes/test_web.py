@@ -69,6 +69,7 @@ def certificate(folder: Path) -> Path:
         )
         + made.public_bytes(serialization.Encoding.PEM)
     )
+
     return path
 
 

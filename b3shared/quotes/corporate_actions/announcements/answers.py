@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
+from b3shared.quotes.corporate_actions.announcements.announcement import Announcement, Details
 from b3shared.quotes.corporate_actions.announcements.calls import Call, Company, is_issuer
 from b3shared.quotes.corporate_actions.announcements.values import (
     Field,
@@ -22,43 +22,6 @@ ALL_COMPANIES = "all companies"
 """Stands for the issuer in errors of the list of companies."""
 
 _SECTOR_PARTS = 3
-
-
-@dataclass(frozen=True)
-class Announcement:
-    """One line of an answer; the fields are those of the table of announcements."""
-
-    answer: str
-    isin: str | None
-    share_class: str | None
-    label: str
-    last_cum: date | None
-    approved: date | None
-    value: float | None = None
-    factor: float | None = None
-    issue_price: float | None = None
-
-    @property
-    def key(self) -> tuple[str, str | None, str, date | None]:
-        """What a corrected line has in common with the line before: all but its amounts."""
-        return self.answer, self.isin or self.share_class, self.label, self.last_cum
-
-
-@dataclass(frozen=True)
-class Details:
-    """A company's tickers and its place in the exchange's classification.
-
-    Attributes:
-        papers: (ticker, ISIN or None) of each.
-        sector: first level; None where it is not classified.
-        subsector: second level.
-        segment: third level.
-    """
-
-    papers: tuple[tuple[str, str | None], ...]
-    sector: str | None = None
-    subsector: str | None = None
-    segment: str | None = None
 
 
 def decode(body: bytes, field: Field) -> Any:
@@ -218,6 +181,7 @@ def _sector(answer: dict[str, Any], whole: Field) -> list[str | None]:
 
 def _cash_rows(issuer: str, pages: list[Any]) -> Iterator[Announcement]:
     whole = Field(issuer, Call.CASH)
+
     for number, row in enumerate(joined(pages, whole), 1):
         field = whole.of(f"row {number}")
         yield Announcement(

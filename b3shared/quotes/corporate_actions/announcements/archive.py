@@ -145,6 +145,7 @@ def _joined_successors(records: list[CompanyRecord]) -> list[CompanyRecord]:
         if code:
             by_code[code] = record
         joined.append(record)
+
     return sorted(joined, key=lambda record: record.company.issuer)
 
 

@@ -5,9 +5,8 @@ from datetime import date, datetime
 from typing import Any
 
 from b3shared.core.serialization import from_json, to_json
+from b3shared.quotes.corporate_actions.announcements.announcement import Announcement, Details
 from b3shared.quotes.corporate_actions.announcements.answers import (
-    Announcement,
-    Details,
     details_of,
     rows_of,
 )
@@ -131,6 +130,7 @@ class CompanyRecord:
             }
             for answer in self.answers
         ]
+
         return to_json(
             {
                 "version": RULES_VERSION,
@@ -195,6 +195,7 @@ def _order(answer: KeptAnswer) -> tuple[datetime, str]:
 
 def _row_to_json(row: KeptRow) -> dict[str, Any]:
     line = row.line
+
     return {
         "answer": line.answer,
         "isin": line.isin,
@@ -224,6 +225,7 @@ def _row_from_json(row: dict[str, Any]) -> KeptRow:
         issue_price=row["issue_price"],
     )
     first_fetched = datetime.fromisoformat(row["first_fetched"])
+
     return KeptRow(line, row["name"], first_fetched, datetime.fromisoformat(row["fetched"]))
 
 

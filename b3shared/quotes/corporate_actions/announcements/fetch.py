@@ -142,6 +142,7 @@ def _asked(
         except B3Error as error:
             answers.pop(call, None)
             errors.append(error)
+
     return list(answers.values()), errors
 
 
@@ -160,6 +161,7 @@ def _check_found(company: Company, answers: dict[Call, Answer]) -> None:
     supplement = answers.get(Call.SUPPLEMENT)
     if supplement is None or rows_of(Call.CASH, company.issuer, answers[Call.CASH].pages):
         return
+
     paid = [
         row.last_cum
         for row in rows_of(Call.SUPPLEMENT, company.issuer, supplement.pages)

@@ -33,6 +33,7 @@ def to_tables(records: Iterable[CompanyRecord]) -> Announcements:
 def _rows(record: CompanyRecord) -> Iterator[dict[str, Any]]:
     for row in record.rows:
         line = row.line
+
         yield {
             "issuer": record.company.issuer,
             "answer": line.answer,
@@ -52,6 +53,7 @@ def _rows(record: CompanyRecord) -> Iterator[dict[str, Any]]:
 def _companies(record: CompanyRecord) -> Iterator[dict[str, Any]]:
     details = record.details
     papers = details.papers if details is not None else ()
+
     company = record.company
     for ticker, isin in papers or ((None, None),):
         yield {

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from b3shared.core.clock import day_of
-from b3shared.quotes.corporate_actions.announcements.answers import Announcement
+from b3shared.quotes.corporate_actions.announcements.announcement import Announcement
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ def exchange(monkeypatch: pytest.MonkeyPatch) -> Iterator[Exchange]:
     with exchange_server() as server:
         monkeypatch.setenv("B3_COMPANIES_ADDRESS", server.address)
         monkeypatch.setenv("B3_COMPANIES_PACE", "20")
+
         monkeypatch.setenv("B3_COTAHIST_ADDRESS", "http://127.0.0.1:9/{period}")
         for company in (ABEV, PETR):
             server.has(

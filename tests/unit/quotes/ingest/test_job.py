@@ -339,6 +339,7 @@ def test_an_unpublished_month_is_fetched_by_days(world: World) -> None:
     answer = ingest_quotes(
         asking(periods=["M032020"], optional=True), world.settings, more_time=lambda: False
     )
+
     assert (answer["status"], answer["not_published"]) == ("partial", ["M032020"])
     assert answer["request"] == {
         "periods": days,

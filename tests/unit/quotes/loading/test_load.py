@@ -34,6 +34,7 @@ def cut(tmp_path: Path, sql: str) -> ParquetSource:
 def test_rows_read_are_kept_or_counted_as_dropped() -> None:
     quotes = load_quotes(SOURCE, PipelineParams())
     report = quotes.report
+
     assert report["rows_read"] == report["rows"] + sum(report["dropped"].values())
     assert report["rows"] == len(quotes.frame)
     assert report["dropped"] == {"zero_volume": 1}
@@ -241,6 +242,7 @@ def test_without_a_column_of_dividends_none_is_known_and_the_report_says_so(
         f"WHERE ticker IN ('PETR4', 'VALE3')) TO '{path}' (FORMAT parquet)"
     )
     quotes = load_quotes(ParquetSource(path), PipelineParams())
+
     assert quotes.frame["dividend"].isna().all()
     assert quotes.report["dividends_known"] == {
         "tickers_with_unknown": 2,

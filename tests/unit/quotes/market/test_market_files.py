@@ -133,6 +133,7 @@ def quotes_of(tmp_path: Path, closes: dict[str, list[float]], factor: float = 1.
         }
     )
     frame["split_factor"] = [factor if n == 1 else 1.0 for n in range(len(frame))]
+
     return ParquetSource(write_parquet(frame, tmp_path / "quotes.parquet"))
 
 

@@ -37,6 +37,7 @@ def test_thousands_are_read_as_such() -> None:
             )
         ],
     )
+
     assert [row.factor for row in rows] == [0.01, 9900.0]
     assert rows[0].factor * (1 + rows[1].factor / 100) == pytest.approx(1)  # type: ignore[operator]
 

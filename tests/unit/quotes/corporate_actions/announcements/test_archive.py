@@ -148,6 +148,7 @@ def test_history_and_supplement_are_both_kept(storage: FolderStorage) -> None:
         ],
     )
     rows = read_announcements(storage).rows
+
     assert rows["answer"].tolist() == ["cash", "supplement_cash", "supplement_cash"]
     assert rows["value"].tolist() == [0.35048636] * 3
     assert rows["share_class"].tolist() == ["PN"] * 3
@@ -186,6 +187,7 @@ def test_a_company_with_a_new_root_takes_its_history_along(storage: FolderStorag
     both = cash_row("27/12/2021", "3"), cash_row("26/12/2023", "4")
     keep_answers(storage, bahia, [cash_answer(bahia, "2024-01-03T12:00", *both)])
     tables = read_announcements(storage)
+
     assert tables.rows["value"].tolist() == [3.0, 4.0]
     assert tables.rows["first_fetched"].tolist() == [
         pd.Timestamp("2022-01-03T12:00"),
@@ -233,6 +235,7 @@ def test_an_older_answer_that_comes_late_takes_its_place_in_time(storage: Folder
     ]
     for answer in answers:
         keep_answers(storage, PETR, [answer])
+
     expected = read_announcements(storage)
     for number, order in enumerate([(2, 0, 1), (1, 2, 0), (2, 1, 0)]):
         other = FolderStorage(f"{storage.url}-{number}")
@@ -263,6 +266,7 @@ def test_writers_at_the_same_time_lose_nothing(storage: FolderStorage) -> None:
     ]
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(lambda pair: keep_answers(storage, pair[0], [pair[1]]), answers))
+
     assert values(storage) == [2.0] * len(companies)
     index = read_index(storage)
     assert index.keys() == {company.issuer for company in companies}
@@ -287,6 +291,7 @@ def test_a_bucket_keeps_and_reads_what_a_folder_does(
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
+
     with mock_aws():
         boto3.client("s3").create_bucket(Bucket="announcements")
         bucket = S3Storage("announcements", "deployment")

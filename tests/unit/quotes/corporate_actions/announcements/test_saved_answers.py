@@ -49,6 +49,7 @@ def test_files_in_any_case_and_of_several_pages_are_taken(
     save(folder, "ABEV_GetListedSupplementCompany.json", supplement("ABEV"))
     (folder / "notes.txt").write_text("not an answer")
     result = import_saved_answers(storage, folder)
+
     assert (result.files, result.issuers, result.refused, result.changed) == (4, ["ABEV"], {}, True)
     tables = read_announcements(storage)
     assert tables.rows["value"].tolist() == [0.1, 0.2, 0.3]
