@@ -12,12 +12,8 @@ import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 from urllib3.util import Retry, Timeout
 
-from b3shared.core.errors import (
-    B3Error,
-    InvalidParameterError,
-    SourceUnavailableError,
-    UnreadableFileError,
-)
+from b3shared.core import errors
+from b3shared.core.errors import B3Error, SourceUnavailableError, UnreadableFileError
 from b3shared.core.tempdir import no_space
 
 USER_AGENT = "b3-asset-predict/0.1 (self-hosted forecaster; one request at a time)"
@@ -278,7 +274,7 @@ def _trust(ca_bundle: str) -> dict[str, Any]:
     try:
         return {"ssl_context": ssl.create_default_context(cafile=ca_bundle)}
     except OSError as error:  # SSLError is one
-        raise InvalidParameterError(
+        raise errors.InvalidParameterError(
             "B3_CA_BUNDLE must be the path of a PEM file of certificates, "
             f"got {ca_bundle!r}: {error.strerror or error}"
         ) from error
