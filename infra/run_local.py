@@ -19,7 +19,7 @@ from b3shared.cli import forecasts, output
 from b3shared.cli.errors import describe
 from b3shared.cli.parameters import ParameterCommand, given_parameters, parameter_options
 from b3shared.cli.report import copy_report
-from b3shared.core.config import BUNDLED_QUOTES, Settings
+from b3shared.core.config import BUNDLED_MARKET, BUNDLED_QUOTES, Settings
 from b3shared.core.errors import B3Error
 from b3shared.params.models import model_types
 from b3shared.params.steps import Step
@@ -144,6 +144,16 @@ def _fill_lake(data: str, storage: Storage) -> None:
     print(f"lake       {data} in {len(filled.keys)} yearly files")
     for note in filled.notes():
         print(f"  note: {note}")
+    _upload_market(Path(data).parent, storage)
+
+
+def _upload_market(folder: Path, storage: Storage) -> None:
+    """Upload the daily rate, the index and the sectors that lie beside the quotes."""
+    found = [name for name in BUNDLED_MARKET if (folder / name).is_file()]
+    for name in found:
+        storage.upload(folder / name, f"market/{name}")
+    if found:
+        print(f"market     {', '.join(found)} from beside the quotes")
 
 
 def _run(

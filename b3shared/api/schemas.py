@@ -74,7 +74,7 @@ class Explanation(_Answer):
 
     summary: str = Field(
         description="sentences: the most probable class, the action where it is another, skill, "
-        "features",
+        "features, dividends that are not known",
         examples=[
             "Most likely: hold (41.6 %, usually 41.2 %). Leaning: buy (33.7 %, usually 30.2 %)."
         ],
@@ -144,6 +144,10 @@ class PredictAnswer(_Answer):
     data_age_sessions: int = Field(
         description="sessions of the exchange after as_of and before today in São Paulo"
     )
+    dividends_known_until: str | None = Field(
+        description="the ticker's last session whose dividends are known; null: none is known, or "
+        "the snapshot does not say. Returns and features leave later dividends out"
+    )
     degraded: bool = Field(
         description="true when the answer is not what a fresh one would be; message says why"
     )
@@ -161,6 +165,7 @@ class BatchRow(_Answer):
     last_price: float
     as_of: str
     data_age_sessions: int
+    dividends_known_until: str | None = Field(description="as in the answer for one ticker")
     degraded: bool
     message: str = Field(description="why it is degraded, if it is")
 

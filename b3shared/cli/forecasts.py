@@ -44,7 +44,17 @@ def forecast_table(answer: pd.DataFrame, today: date) -> str:
 
     newest = answer["as_of"].max().date()
     age = sessions_between(newest, today)
-    return "\n".join([*lines, "", *reading_notes(answer.attrs.get("skill"), str(newest), age)])
+    known = zip(answer.index, answer["dividends_known_until"], answer["as_of"], strict=True)
+    notes = reading_notes(answer.attrs.get("skill"), str(newest), age)
+    notes += dividend_notes(
+        {
+            str(ticker): None if pd.isna(until) else str(until.date())
+            for ticker, until, as_of in known
+            if pd.isna(until) or until < as_of
+        },
+        len(answer),
+    )
+    return "\n".join([*lines, "", *notes])
 
 
 def served_forecast_table(answer: Mapping[str, Any]) -> str:
@@ -58,7 +68,12 @@ def served_forecast_table(answer: Mapping[str, Any]) -> str:
     if predictions:
         newest = max(predictions, key=lambda prediction: str(prediction["as_of"]))
         notes = reading_notes(answer["skill"], newest["as_of"], newest["data_age_sessions"])
-        lines += ["", *notes]
+        left_out = {
+            str(prediction["ticker"]): prediction["dividends_known_until"]
+            for prediction in predictions
+            if (prediction["dividends_known_until"] or "") < prediction["as_of"]
+        }
+        lines += ["", *notes, *dividend_notes(left_out, len(predictions))]
     return "\n".join(lines)
 
 
@@ -75,6 +90,24 @@ def reading_notes(skill: str | None, newest: str, age: int) -> list[str]:
         f"skill {skill or 'unknown'}: {in_words(skill)}",
         f"data of {newest}: {since} of the exchange since then",
         HOW_TO_READ,
+    ]
+
+
+def dividend_notes(left_out: Mapping[str, str | None], forecasts: int) -> list[str]:
+    """Return a line on dividends that are not known, if there are any.
+
+    Args:
+        left_out: ticker -> the last date whose dividend is known, before that of its newest quote;
+            None where none is known.
+        forecasts: how many tickers have a forecast.
+    """
+    if not left_out:
+        return []
+    ticker, until = next(iter(left_out.items()))
+    since = f"known until {until}" if until else "not known"
+    return [
+        f"dividends: returns and features leave them out where they are not known, "
+        f"for {len(left_out)} of {forecasts} tickers ({ticker}: {since})"
     ]
 
 

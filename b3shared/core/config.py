@@ -13,7 +13,10 @@ from typing import Literal
 from b3shared.core.errors import InvalidParameterError
 
 BUNDLED_QUOTES = Path(__file__).resolve().parents[2] / "data" / "quotes.parquet"
-"""The real quotes that a checkout has: 60 liquid tickers, 2019 to 2023. A wheel is without them."""
+"""The real quotes that a checkout has: 62 liquid tickers, 2014 to 2023. A wheel is without them."""
+
+BUNDLED_MARKET = ("cdi.csv", "ibovespa.csv", "sectors.csv")
+"""Files of the market beside :data:`BUNDLED_QUOTES`; a storage keeps them under ``market/``."""
 
 NO_BUNDLED_QUOTES = (
     "an installed package has no quotes of its own: name some with --quotes PATH on the command "

@@ -22,6 +22,8 @@ def forward_factors(frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
     ``(close[t-1] - d) / s``. Then ``close * price_factor`` compounds total returns and ``volume /
     split_factor`` counts shares of the first session.
 
+    A dividend that is not known (NaN) counts as none: the return is that of the price.
+
     Args:
         frame: quotes sorted by ticker and date, with close, split_factor and dividend.
 
@@ -35,7 +37,7 @@ def forward_factors(frame: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
 
     close = frame["close"].to_numpy(dtype=np.float64)
     previous = np.concatenate([[np.nan], close[:-1]])
-    dividend = frame["dividend"].to_numpy(dtype=np.float64)
+    dividend = np.nan_to_num(frame["dividend"].to_numpy(dtype=np.float64), nan=0.0)
     dividend_yield = np.where(first, 0.0, dividend / previous)
 
     share = np.where(first, 1.0, frame["split_factor"].to_numpy(dtype=np.float64))

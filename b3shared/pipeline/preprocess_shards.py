@@ -71,7 +71,7 @@ class Shards:
 
         name = self._names[number]
         quotes = self._context.inputs(Step.LOAD_DATA, name) / name
-        frame = ParquetSource(quotes).read(QuoteQuery())
+        frame = ParquetSource(quotes, loaded=True).read(QuoteQuery())
         quotes.unlink()
         return write_npz(path, table_part(frame, self._context.params, self.coverage))
 

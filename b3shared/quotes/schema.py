@@ -46,8 +46,8 @@ QUOTE_TYPES: dict[str, str] = {
 
 Prices are in R$ per share as traded that day (quotation factor applied), volume in shares, turnover
 in R$. ``split_factor``: one share of the session before became this many (1 if none). ``dividend``:
-R$ that a holder of one share at the close of the session before receives, on the ex-date (0 if
-none).
+R$ that a holder of one share at the close of the session before receives, on the ex-date; 0 if
+there is none, NULL (NaN in a frame) where it is not known whether there is one.
 """
 
 REQUIRED = ("ticker", "date", "close")
@@ -58,6 +58,12 @@ ALIASES = {"split_coef": "split_factor"}
 
 DEFAULTS = {"split_factor": "1.0", "dividend": "0.0"}
 """Values that stand for NULL in the columns of corporate actions: no action."""
+
+ABSENT = {"split_factor": "1.0"}
+"""Values of the columns that a source lacks, for those that are not NULL then.
+
+Splits are looked for in the prices. Dividends cannot be found there, so that they are not known.
+"""
 
 CASH_EQUITY = r"^(?:[A-Z][A-Z0-9]|[0-9][A-Z])[A-Z0-9]{2}[0-9]{1,2}B?$"
 """Pattern of the ticker of a share, unit, BDR or fund in round lots.

@@ -140,9 +140,11 @@ class B3Model:
 
         Returns:
             One row per ticker (index): action, buy, hold, sell (probabilities), as_of, last_price,
-            model_version; for the LSTM also predicted_return and predicted_price with the ends of
-            their interval (return_low, return_high, price_low, price_high). Only tickers whose
-            newest row has complete features and is liquid, and, for the LSTM, ends a whole window.
+            dividends_known_until (NaT where none is; returns and features leave later dividends
+            out), model_version; for the LSTM also predicted_return and predicted_price with the
+            ends of their interval (return_low, return_high, price_low, price_high). Only tickers
+            whose newest row has complete features and is liquid, and, for the LSTM, ends a whole
+            window.
             ``attrs["skill"]`` is the verdict of the version's evaluation, None without one.
 
         Raises:
@@ -317,6 +319,8 @@ def _table(
     answer.insert(0, "action", np.array(CLASSES)[actions])
     answer["as_of"] = snapshot.date[rows]
     answer["last_price"] = price
+    until = snapshot.dividends_until
+    answer["dividends_known_until"] = pd.NaT if until is None else until[rows]
     answer = answer.assign(**_expected(forecast, price), model_version=version.name)
     answer.attrs["skill"] = version.manifest.get("evaluated", {}).get("skill")
     return answer

@@ -15,10 +15,12 @@ from b3shared.quotes.corporate_actions.splits import Splits
 from b3shared.quotes.findings import Finding
 from b3shared.quotes.loading.cleaning import clean
 from b3shared.quotes.loading.report import describe_dropped
-from b3shared.quotes.schema import ALIASES, DEFAULTS, QUOTE_TYPES, REQUIRED
+from b3shared.quotes.schema import ABSENT, ALIASES, DEFAULTS, QUOTE_TYPES, REQUIRED
 
 _TOLD = ("split_without_trace", "detected_split")
 """Findings beside dropped rows that a caller is warned of: they change returns."""
+LOADED = "report"
+"""Attribute of the frames that ``load_data`` returns."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ def tidy(df: object) -> GivenQuotes:
     """Bring quotes given as a DataFrame into the schema, and clean them.
 
     Dates become days: a moment with a time zone is of the day that it names in its own zone. Of
-    several rows for one ticker and day the one with the most volume stays.
+    several rows for one ticker and day the one with the most volume stays. Without a column
+    ``dividend`` dividends are not known.
 
     Args:
         df: a DataFrame. Ticker and date may be columns or levels of the index; capitals in names do
@@ -60,7 +63,7 @@ def tidy(df: object) -> GivenQuotes:
     frame = frame.sort_values(["ticker", "date"], kind="stable", ignore_index=True)
 
     corrected: list[Finding] = []
-    if "report" not in named.attrs:  # of load_data, which has looked at the splits already
+    if LOADED not in named.attrs:  # a load has looked at the splits already
         frame, corrected = Splits.in_frame(frame, listed="split_factor" in named.columns).applied(
             frame
         )
@@ -179,12 +182,12 @@ def _hint(value: object) -> str:
 
 
 def _column(named: pd.DataFrame, name: str, kind: str) -> pd.Series:
-    """A column of the schema; holes, or its default, where the frame has none."""
+    """A column of the schema; what stands for it where the frame has none."""
     numeric = kind in ("DOUBLE", "BIGINT")
     if name not in named.columns:
         if not numeric:
             return pd.Series(None, index=named.index, dtype=object)
-        return pd.Series(float(DEFAULTS.get(name, "nan")), index=named.index, dtype=float)
+        return pd.Series(float(ABSENT.get(name, "nan")), index=named.index, dtype=float)
 
     values = named[name]
     try:
@@ -198,9 +201,11 @@ def _column(named: pd.DataFrame, name: str, kind: str) -> pd.Series:
         raise InvalidQuotesError(
             f"column {name}: {str(error).splitlines()[0]}; {allowed} allowed", column=name
         ) from error
-    return (
-        found.fillna(float(DEFAULTS[name])) if name in DEFAULTS else found.where(np.isfinite(found))
-    )
+    if name not in DEFAULTS:
+        return found.where(np.isfinite(found))
+    # what a load returned says with NaN that a dividend is not known; elsewhere a hole is none
+    kept = name == "dividend" and LOADED in named.attrs
+    return found if kept else found.fillna(float(DEFAULTS[name]))
 
 
 def _days(values: pd.Series) -> pd.Series:

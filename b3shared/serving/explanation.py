@@ -1,5 +1,6 @@
 """Explains the forecast of one row by the features that move it most."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ def explain(
     action: int,
     forecast: Forecast,
     skill: str,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Explain a forecast by replacing one feature at a time with its median in the training.
 
@@ -38,13 +40,14 @@ def explain(
         action: code into :data:`b3shared.core.vocabulary.CLASSES`.
         forecast: what the version predicts for the window, its one row.
         skill: the verdict of the version's evaluation.
+        notes: sentences on what the forecast leaves out.
 
     Returns:
         ``summary`` (sentences: the most probable class, the action, the skill, the features for and
-        against it), ``method`` and ``reasons``: the strongest features with their value in the
-        newest session, the median, the effect: by how much the action's probability falls without
-        the feature (below 0: it rises), and the same of the return, None where the version predicts
-        none. The action's effect ranks them.
+        against it, the notes), ``method`` and ``reasons``: the strongest features with their value
+        in the newest session, the median, the effect: by how much the action's probability falls
+        without the feature (below 0: it rises), and the same of the return, None where the version
+        predicts none. The action's effect ranks them.
     """
     probability = forecast.probabilities[0]
     medians = np.asarray(scorer.metadata["medians"], dtype=np.float32)
@@ -73,7 +76,12 @@ def explain(
     ]
     return {
         "summary": " ".join(
-            [*_called(scorer, forecast, action), _sentence(in_words(skill)), *_sides(reasons)]
+            [
+                *_called(scorer, forecast, action),
+                _sentence(in_words(skill)),
+                *_sides(reasons),
+                *notes,
+            ]
         ),
         "method": "occlusion to the training median",
         "reasons": reasons,

@@ -12,7 +12,14 @@ from b3shared.registry.compatibility import learned_from_other_features
 from b3shared.registry.key import ModelKey
 from b3shared.serving.explanation import explain
 from b3shared.serving.live import Live
-from b3shared.serving.rows import check_fits, check_usable, expected, find
+from b3shared.serving.rows import (
+    check_fits,
+    check_usable,
+    dividends_known_until,
+    dividends_left_out,
+    expected,
+    find,
+)
 from b3shared.serving.scoring import score_tickers
 from b3shared.serving.snapshot import Snapshot
 from b3shared.serving.version import Version
@@ -145,7 +152,13 @@ class Predictor:
             "decision": metadata["decision"],
             "feature_importance": metadata["importance"],
             "explanation": explain(
-                version.scorer, window, snapshot.volatility[row], action, forecast, skill
+                version.scorer,
+                window,
+                snapshot.volatility[row],
+                action,
+                forecast,
+                skill,
+                notes=dividends_left_out(snapshot, row),
             ),
             **expected(snapshot, row, version, forecast, 0),
             "input_shape": [1, *window.shape],
@@ -159,6 +172,7 @@ class Predictor:
             "skill": skill,
             "as_of": str(snapshot.date[row]),
             "data_age_sessions": self._age(snapshot, row),
+            "dividends_known_until": dividends_known_until(snapshot, row),
             "degraded": bool(reasons),
         }
 
@@ -181,6 +195,7 @@ class Predictor:
             **expected(snapshot, row, version, forecast, n),
             "as_of": str(snapshot.date[row]),
             "data_age_sessions": self._age(snapshot, row),
+            "dividends_known_until": dividends_known_until(snapshot, row),
             "degraded": bool(reasons),
             "message": "; ".join(reasons) or SUCCESS,
         }

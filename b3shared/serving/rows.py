@@ -226,6 +226,27 @@ def expected(
     }
 
 
+def dividends_known_until(snapshot: Snapshot, row: int) -> str | None:
+    """Return the last date whose dividend is known as ISO text; None where none is known.
+
+    An earlier snapshot, which does not say it, counts as one that knows none.
+    """
+    until = None if snapshot.dividends_until is None else snapshot.dividends_until[row]
+    return None if until is None or np.isnat(until) else str(until)
+
+
+def dividends_left_out(snapshot: Snapshot, row: int) -> list[str]:
+    """Return a sentence on the dividends that a row's features leave out, if there may be any."""
+    if snapshot.dividends_until is None:
+        return ["This snapshot does not say up to when dividends are known."]
+    until = dividends_known_until(snapshot, row)
+    if until is None:
+        return ["Dividends are not known: returns and features leave them out."]
+    if until < str(snapshot.date[row]):
+        return [f"Dividends after {until} are not known: returns and features leave them out."]
+    return []
+
+
 def _lookback(version: Version) -> int:
     """Return the number of sessions in the version's input."""
     return version.params.lookback if version.scorer.takes_sequences else 1

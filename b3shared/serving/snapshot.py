@@ -16,10 +16,11 @@ from b3shared.registry.compatibility import description_key
 from b3shared.storage import Storage
 
 PREFIX = "serving/snapshots"
-SCHEMA = 2
+SCHEMA = 3
 """Of the stored file.
 
-1 held the newest rows of a ticker, eligible or not, and no sessions of them.
+1 held the newest rows of a ticker, eligible or not, and no sessions of them. 1 and 2 did not say up
+to when dividends are known.
 """
 AHEAD = 2500
 """Sessions to come that a snapshot knows, about ten years; beyond, weekdays count as sessions."""
@@ -68,6 +69,8 @@ class Snapshot:
             for a snapshot of schema 1.
         upcoming: (sessions,) datetime64[D], the exchange's next ones after ``as_of``, :data:`AHEAD`
             of them. Snapshots made before have 250, those of schema 1 weekdays.
+        dividends_until: (tickers,) datetime64[D], the ticker's last date up to ``date`` whose
+            dividend is known; NaT where none is. None for a snapshot of schema 1 or 2.
         features_version: of the features (:mod:`b3shared.core.versions`); None if it is not known.
     """
 
@@ -85,6 +88,7 @@ class Snapshot:
     windows: dict[str, FloatArray]
     slots: dict[str, IntArray]
     upcoming: Array
+    dividends_until: Array | None = None
     features_version: int | None = FEATURES_VERSION
 
     @property
@@ -113,15 +117,17 @@ class Snapshot:
         The same content, the same key.
         """
         path = folder / "snapshot.npz"
+        optional: dict[str, Array] = {}
+        if self.features_version is not None:
+            optional["features_version"] = np.array(self.features_version)
+        if self.dividends_until is not None:
+            optional["dividends_until"] = self.dividends_until
+
         np.savez(
             path,
             allow_pickle=False,
             schema=np.array(SCHEMA),
-            **(
-                {}
-                if self.features_version is None
-                else {"features_version": np.array(self.features_version)}
-            ),
+            **optional,
             as_of=np.array(self.as_of),
             upcoming=self.upcoming,
             **{name: getattr(self, name) for name in COLUMNS},
@@ -146,7 +152,7 @@ class Snapshot:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what :meth:`save` stored, now or by schema 1.
+        """Read what :meth:`save` stored, now or by an earlier schema.
 
         Raises:
             ArtifactCorruptError: The file is of a schema that this code does not know.
@@ -172,6 +178,7 @@ class Snapshot:
                 upcoming=stored["upcoming"]
                 if "upcoming" in stored
                 else _weekdays_after(stored["as_of"][()]),
+                dividends_until=stored.get("dividends_until"),
                 features_version=features_version_of(
                     {
                         name: stored[name].item()

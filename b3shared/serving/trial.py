@@ -53,6 +53,9 @@ def check_snapshot(snapshot: Snapshot) -> None:
                 f"not one value for each of {count} tickers"
             )
 
+    until = snapshot.dividends_until
+    if until is not None and (until.dtype.kind != "M" or until.shape != (count,)):
+        _refuse(f"the snapshot's dividends_until is {until.dtype} {until.shape}, not {count} dates")
     if (snapshot.ticker[1:] <= snapshot.ticker[:-1]).any():
         _refuse("the snapshot's tickers are not in order, each once")
     if (snapshot.age < 0).any() or np.isnat(snapshot.date).any() or np.isnat(snapshot.as_of):

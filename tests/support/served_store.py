@@ -132,6 +132,7 @@ def tiny_snapshot(
         windows={WINDOWS: windows},
         slots={WINDOWS: np.tile(np.arange(100, 100 + lookback, dtype=np.int32), (count, 1))},
         upcoming=sessions_after(date.fromisoformat(as_of), AHEAD),
+        dividends_until=np.full(count, np.datetime64(as_of, "D")),
     )
 
 

@@ -32,7 +32,8 @@ def execute(context: Context) -> tuple[list[Path], dict[str, Any]]:
     elif (shards := Shards(context)).several:
         return _joined(context, shards)
     else:
-        frame = ParquetSource(context.inputs(Step.LOAD_DATA, QUOTES) / QUOTES).read(QuoteQuery())
+        path = context.inputs(Step.LOAD_DATA, QUOTES) / QUOTES
+        frame = ParquetSource(path, loaded=True).read(QuoteQuery())
 
     made = preprocess(frame, context.params)
     return made.data.save(context.out), _versioned(made.report | cleaning)

@@ -55,7 +55,7 @@ def with_actions(
     An action whose ticker has no row on the ex-date goes to the ticker's next row; one before its
     first row or after its last is left out. Several actions of one row multiply (dividends are per
     share before all of them). A split_factor other than 1 or a dividend other than 0 that the
-    quotes themselves carry stays.
+    quotes themselves carry stays, and so does a dividend that is not known (NaN) without an action.
 
     Args:
         quotes: rows in the schema, in any order.
@@ -78,9 +78,12 @@ def with_actions(
     )
 
     split, dividend = _per_row(quotes, actions[relevant & certain])
-    for column, values, none in (("split_factor", split, 1.0), ("dividend", dividend, 0.0)):
-        own = quotes[column].to_numpy(dtype=np.float64, na_value=none)
-        out[column] = np.where(own == none, values, own)
+    own_split = quotes["split_factor"].to_numpy(dtype=np.float64, na_value=1.0)
+    out["split_factor"] = np.where(own_split == 1.0, split, own_split)
+
+    own_dividend = quotes["dividend"].to_numpy(dtype=np.float64, na_value=np.nan)
+    without = (own_dividend == 0.0) | np.isnan(own_dividend)
+    out["dividend"] = np.where(without & (dividend != 0.0), dividend, own_dividend)
     return out
 
 

@@ -73,7 +73,8 @@ def clean_part(
     frame, bad_actions = _clear_bad_actions(frame)
     frame, empty_book = _clear_empty_book(frame)
     findings += [*bad_actions, *empty_book]
-    findings += [*_missing_values(frame), _crossed_book(frame), *_jumps(frame)]
+    findings += [*_missing_values(frame), _dividends_unknown(frame)]
+    findings += [_crossed_book(frame), *_jumps(frame)]
     return frame, findings
 
 
@@ -115,7 +116,7 @@ def _carry_actions(frame: pd.DataFrame, dropped: Any) -> pd.DataFrame:
     """Remove the dropped rows, and move their splits and dividends to the ticker's next row.
 
     Actions belong to a day: they are not moved if another row of the day stays, and moved once if
-    several rows of the day go.
+    several rows of the day go. A dividend that is not known (NaN) is not moved.
     """
     kept = np.flatnonzero(~dropped)
     split = frame["split_factor"].to_numpy(dtype=np.float64).copy()
@@ -125,7 +126,8 @@ def _carry_actions(frame: pd.DataFrame, dropped: Any) -> pd.DataFrame:
 
     new_day = np.r_[True, (ticker[1:] != ticker[:-1]) | (date[1:] != date[:-1])][: len(frame)]
     day = np.cumsum(new_day)
-    lost = np.flatnonzero(dropped & ((split != 1) | (dividend != 0)) & ~np.isin(day, day[kept]))
+    paid = np.nan_to_num(dividend, nan=0.0)
+    lost = np.flatnonzero(dropped & ((split != 1) | (paid != 0)) & ~np.isin(day, day[kept]))
     last_of_day = lost[np.append(np.diff(day[lost]) > 0, True)[: len(lost)]]
 
     for row in last_of_day[::-1]:
@@ -134,7 +136,9 @@ def _carry_actions(frame: pd.DataFrame, dropped: Any) -> pd.DataFrame:
             continue
         following = kept[position]
         if ticker[following] == ticker[row]:
-            dividend[following] = dividend[row] + split[row] * dividend[following]
+            if paid[row] or not np.isnan(dividend[following]):
+                paid[following] = paid[row] + split[row] * paid[following]
+                dividend[following] = paid[following]
             split[following] *= split[row]
 
     out = frame.assign(split_factor=split, dividend=dividend).iloc[kept].reset_index(drop=True)
@@ -147,7 +151,7 @@ def _clear_bad_actions(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]
     dividend = frame["dividend"]
     previous = frame["close"].shift(1).where(frame["ticker"] == frame["ticker"].shift(1))
     bad_split = ~((split > 0) & np.isfinite(split))
-    bad_dividend = (dividend < 0) | (dividend >= previous) | ~np.isfinite(dividend)
+    bad_dividend = (dividend < 0) | (dividend >= previous) | np.isinf(dividend)
     findings = [
         _finding(frame, "impossible_split", bad_split.to_numpy(), "cleared", "split_factor"),
         _finding(frame, "impossible_dividend", bad_dividend.to_numpy(), "cleared", "dividend"),
@@ -185,6 +189,30 @@ def _missing_values(frame: pd.DataFrame) -> list[Finding]:
     ]
 
 
+def _dividends_unknown(frame: pd.DataFrame) -> Finding:
+    """Find the rows for which it is not known whether a dividend left the price."""
+    unknown = frame["dividend"].isna()
+    until = known_until(frame)
+    rows = unknown.groupby(frame["ticker"], sort=True).sum()
+    rows = rows[rows > 0]
+
+    examples = tuple(
+        f"{ticker} in {int(count)} rows, known {_until(until[str(ticker)])}"
+        for ticker, count in rows.head(EXAMPLES).items()
+    )
+    return Finding("dividends_unknown", int(unknown.sum()), "kept", examples)
+
+
+def known_until(frame: pd.DataFrame) -> "pd.Series[pd.Timestamp]":
+    """Return the last date whose dividend is known, by ticker; NaT where none is."""
+    known = frame["date"].where(frame["dividend"].notna())
+    return known.groupby(frame["ticker"], sort=True).max()
+
+
+def _until(day: pd.Timestamp) -> str:
+    return "on no day" if pd.isna(day) else f"until {day.date()}"
+
+
 def _crossed_book(frame: pd.DataFrame) -> Finding:
     return _finding(
         frame,
@@ -201,7 +229,7 @@ def _jumps(frame: pd.DataFrame) -> list[Finding]:
     They are bad ticks, real crashes, or actions that are only suspected.
     """
     same = (frame["ticker"] == frame["ticker"].shift(1)).to_numpy()
-    before = (frame["close"].shift(1) - frame["dividend"]) / frame["split_factor"]
+    before = (frame["close"].shift(1) - frame["dividend"].fillna(0.0)) / frame["split_factor"]
     move = (frame["close"] / before - 1).to_numpy()
     with np.errstate(invalid="ignore"):
         far = same & (np.abs(move) > JUMP)

@@ -12,10 +12,15 @@ from b3shared.core.arrays import Array
 from b3shared.core.errors import TooLittleHistoryError
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.findings import Finding
+from b3shared.quotes.loading.cleaning import known_until
 from b3shared.quotes.schema import CASH_EQUITY
 
 FEW_ROWS = 1_000
 """A ticker with fewer rows is named in the report, because its own metrics will be noise."""
+
+
+FEW_TICKERS = 20
+"""Up to so many tickers the report names each with the day up to which dividends are known."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class LoadSummary:
         missing: those that the source lacks.
         splits: splits among the rows that were kept.
         dividends: dividends among them.
+        unknown_dividends: rows among them whose dividend is not known, by ticker that has any.
+        dividends_until: last date whose dividend is known, by ticker; NaT where none is.
         known: columns with a value in any of them.
     """
 
@@ -38,6 +45,8 @@ class LoadSummary:
     missing: tuple[str, ...]
     splits: int
     dividends: int
+    unknown_dividends: dict[str, int]
+    dividends_until: dict[str, pd.Timestamp]
     known: frozenset[str]
 
     @classmethod
@@ -50,6 +59,8 @@ class LoadSummary:
             parts[0].missing,
             sum(part.splits for part in parts),
             sum(part.dividends for part in parts),
+            {ticker: rows for part in parts for ticker, rows in part.unknown_dividends.items()},
+            {ticker: day for part in parts for ticker, day in part.dividends_until.items()},
             frozenset().union(*(part.known for part in parts)),
         )
 
@@ -66,6 +77,7 @@ def with_history(frame: pd.DataFrame, params: PipelineParams) -> tuple[pd.DataFr
         drop=True
     )
     kept.attrs = {"missing": missing}
+    unknown = kept["dividend"].isna().groupby(kept["ticker"], sort=True).sum()
 
     return kept, LoadSummary(
         {str(ticker): int(rows) for ticker, rows in sessions.items()},
@@ -73,7 +85,9 @@ def with_history(frame: pd.DataFrame, params: PipelineParams) -> tuple[pd.DataFr
         tuple(kept.columns),
         tuple(missing),
         int((kept["split_factor"] != 1).sum()),
-        int((kept["dividend"] != 0).sum()),
+        int((kept["dividend"].fillna(0.0) != 0).sum()),
+        {str(ticker): int(rows) for ticker, rows in unknown[unknown > 0].items()},
+        {str(ticker): day for ticker, day in known_until(kept).items()},
         frozenset(str(column) for column in kept.columns if kept[column].notna().any()),
     )
 
@@ -119,8 +133,30 @@ def load_report(
         "tickers_with_too_little_history": short,
         "tickers_with_few_rows": {ticker: rows for ticker, rows in kept.items() if rows < FEW_ROWS},
         "corporate_actions": {"splits": summary.splits, "dividends": summary.dividends},
+        "dividends_known": _dividends_known(summary),
         "findings": [f.to_json() for f in findings if f.rows],
     }
+
+
+def _dividends_known(summary: LoadSummary) -> dict[str, Any]:
+    """Report how far dividends are known, as JSON types.
+
+    ``dividends_known_until`` names the tickers one by one where they are few.
+    """
+    days = {ticker: _iso(day) for ticker, day in summary.dividends_until.items()}
+    known = sorted(day for day in days.values() if day)
+    return {
+        "tickers_with_unknown": len(summary.unknown_dividends),
+        "rows_unknown": sum(summary.unknown_dividends.values()),
+        "earliest_until": known[0] if known else None,
+        "latest_until": known[-1] if known else None,
+        "tickers_never_known": sum(day is None for day in days.values()),
+        "dividends_known_until": days if len(days) <= FEW_TICKERS else {},
+    }
+
+
+def _iso(day: pd.Timestamp) -> str | None:
+    return None if pd.isna(day) else str(day.date())
 
 
 def describe_dropped(findings: Sequence[Finding]) -> str:

@@ -63,7 +63,8 @@ class QuoteSource(Protocol):
     def read(self, query: QuoteQuery) -> pd.DataFrame:
         """Read quotes in the schema of :mod:`b3shared.quotes.schema`, sorted by ticker and date.
 
-        Columns that the source lacks are all NULL and named in ``frame.attrs["missing"]``. Of rows
+        Columns that the source lacks are all NULL (``split_factor`` is 1) and named in
+        ``frame.attrs["missing"]``. Of rows
         for one ticker and date the one with the most volume comes last. Rows without a date belong
         to every period and rows without a ticker to every list of tickers, so that
         :func:`b3shared.quotes.loading.cleaning.clean` can count them.
@@ -72,9 +73,15 @@ class QuoteSource(Protocol):
 
 
 class DuckDBReader(ABC):
-    """Reads any relation that DuckDB can name into the schema."""
+    """Reads any relation that DuckDB can name into the schema.
+
+    Attributes:
+        name: in reports and errors.
+        nullable: columns of the schema whose NULL means "not known", and not its default.
+    """
 
     name: str
+    nullable: frozenset[str] = frozenset()
 
     @abstractmethod
     def _relation(
@@ -157,7 +164,9 @@ class DuckDBReader(ABC):
         """Read quotes in the schema; see :class:`QuoteSource`."""
         with self._relation(query) as (connection, relation):
             columns = self._columns(connection, relation)
-            select = ", ".join(select_column(column, columns) for column in QUOTE_TYPES)
+            select = ", ".join(
+                select_column(column, columns, self.nullable) for column in QUOTE_TYPES
+            )
             extra = [c for c in PRECOMPUTED if c in columns] if "open" not in columns else []
             if len(extra) == len(PRECOMPUTED):
                 select += ", " + ", ".join(
@@ -212,6 +221,7 @@ class _Opened(DuckDBReader):
         self, source: DuckDBReader, connection: duckdb.DuckDBPyConnection, relation: str
     ) -> None:
         self.name = source.name
+        self.nullable = source.nullable
         self._source = source
         self._open_relation = (connection, relation)
 

@@ -22,11 +22,14 @@ class ParquetSource(DuckDBReader):
     Args:
         path: of the file or folder.
         name: name in reports and errors; by default the path.
+        loaded: it is what a load wrote: a NULL dividend is not known, and not 0.
     """
 
-    def __init__(self, path: str | Path, name: str | None = None) -> None:
+    def __init__(self, path: str | Path, name: str | None = None, *, loaded: bool = False) -> None:
         self.path = Path(path)
         self.name = name or str(path)
+        if loaded:
+            self.nullable = frozenset({"dividend"})
 
     @contextmanager
     def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:

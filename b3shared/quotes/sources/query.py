@@ -1,9 +1,10 @@
 """Queries of quotes, and their SQL. Names are quoted and checked, every value is a parameter."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
-from b3shared.quotes.schema import DEFAULTS, QUOTE_TYPES
+from b3shared.quotes.schema import ABSENT, DEFAULTS, QUOTE_TYPES
 
 ORDER = "ticker, date, volume NULLS FIRST" + "".join(
     f", {column} NULLS FIRST"
@@ -83,18 +84,24 @@ def cast_finite(name: str, kind: str) -> str:
     return f"CASE WHEN isfinite({cast_column(name, 'DOUBLE')}) THEN {cast_column(name, kind)} END"
 
 
-def select_column(column: str, columns: dict[str, str]) -> str:
-    """Write the expression of a column of the schema; NULL or its default if a source lacks it.
+def select_column(
+    column: str, columns: dict[str, str], nullable: Collection[str] = frozenset()
+) -> str:
+    """Write the expression of a column of the schema.
+
+    A column that the source lacks is :data:`~b3shared.quotes.schema.ABSENT`, else NULL. A NULL of
+    a corporate action is :data:`~b3shared.quotes.schema.DEFAULTS`.
 
     Args:
         column: of the schema.
         columns: column of the schema -> column of the source.
+        nullable: columns of the schema whose NULL stays: it means "not known" there.
     """
     kind = QUOTE_TYPES[column]
     if column not in columns:
-        return f"CAST({DEFAULTS.get(column, 'NULL')} AS {kind}) AS {column}"
+        return f"CAST({ABSENT.get(column, 'NULL')} AS {kind}) AS {column}"
 
-    if column in DEFAULTS:
+    if column in DEFAULTS and column not in nullable:
         # NaN means that there is no action. An infinite factor is a fault that cleaning reports.
         value = cast_column(columns[column], kind)
         absent = f"{value} IS NULL OR isnan({value})"

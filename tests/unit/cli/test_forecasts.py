@@ -17,7 +17,7 @@ def served(ticker: str, **more: object) -> dict[str, object]:
     }
     return (
         row
-        | {"last_price": 37.2, "as_of": "2023-12-28"}
+        | {"last_price": 37.2, "as_of": "2023-12-28", "dividends_known_until": "2023-12-28"}
         | {"predicted_price": None, "interval": None}
         | more
     )
@@ -86,10 +86,42 @@ def test_notes_follow_forecasts_of_the_python_api() -> None:
     row = {"action": "buy", "buy": 0.34, "hold": 0.42, "sell": 0.24, "last_price": 37.2}
     dates = pd.to_datetime(["2023-12-20", "2023-12-28"])
     answer = pd.DataFrame([row, row], index=["PETR4", "VALE3"]).assign(as_of=dates)
+    answer["dividends_known_until"] = dates
     answer.attrs["skill"] = "weak"
     lines = forecasts.forecast_table(answer, date(2026, 11, 28)).split("\n")
     assert [line.split()[0] for line in lines[:3]] == ["ticker", "PETR4", "VALE3"]
     assert lines[3:] == READING
+
+
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [
+        (["2023-12-20", "2023-06-30"], "1 of 2 tickers (VALE3: known until 2023-06-30)"),
+        ([None, "2023-06-30"], "2 of 2 tickers (PETR4: not known)"),
+    ],
+)
+def test_dividends_that_are_not_known_are_told_of_both_forms_of_forecasts(
+    until: list[str | None], said: str
+) -> None:
+    row = {"action": "buy", "buy": 0.34, "hold": 0.42, "sell": 0.24, "last_price": 37.2}
+    dates = pd.to_datetime(["2023-12-20", "2023-12-28"])
+    answer = pd.DataFrame([row, row], index=["PETR4", "VALE3"]).assign(as_of=dates)
+    answer["dividends_known_until"] = pd.to_datetime(until)
+    over_http = {
+        "predictions": [
+            served(ticker, as_of=str(as_of.date()), dividends_known_until=day)
+            for ticker, as_of, day in zip(answer.index, dates, until, strict=True)
+        ],
+        "errors": [],
+        "skill": "weak",
+    }
+    for table in (
+        forecasts.forecast_table(answer, date(2026, 11, 28)),
+        forecasts.served_forecast_table(over_http),
+    ):
+        assert table.split("\n")[-1] == (
+            f"dividends: returns and features leave them out where they are not known, for {said}"
+        )
 
 
 @pytest.mark.parametrize(

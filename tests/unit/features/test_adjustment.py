@@ -26,6 +26,20 @@ def test_a_split_and_a_dividend_by_hand() -> None:
     )  # the dividend of 1 made the fall to 4 no loss
 
 
+def test_a_dividend_that_is_not_known_changes_no_factor() -> None:
+    known = pd.DataFrame(
+        {
+            "ticker": ["A"] * 4,
+            "close": [10.0, 5.0, 4.0, 4.4],
+            "split_factor": [1.0, 2.0, 1.0, 1.0],
+            "dividend": [0.0, 0.0, 1.0, 0.0],
+        }
+    )
+    unknown = known.assign(dividend=[np.nan, np.nan, 1.0, np.nan])
+    for expected, found in zip(forward_factors(known), forward_factors(unknown), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_the_first_row_of_a_ticker_starts_anew() -> None:
     frame = pd.DataFrame(
         {

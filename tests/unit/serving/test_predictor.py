@@ -214,7 +214,7 @@ def test_probabilities_are_those_of_the_trained_forest_on_the_same_rows(
 
 def test_a_batch_says_what_single_calls_say(trained: World) -> None:
     batch = trained.batch(None)
-    assert len(batch["predictions"]) + len(batch["errors"]) == 60
+    assert len(batch["predictions"]) + len(batch["errors"]) == 62
     for row in batch["predictions"]:
         single = trained.predict(row["ticker"])
         np.testing.assert_allclose(
@@ -504,6 +504,29 @@ def test_a_snapshot_of_schema_1_answers_for_the_forest_and_refuses_sequences(
     assert "looks back 3 sessions; the snapshot of 2023-12-28 holds 1" in error.message
 
 
+@pytest.mark.parametrize(
+    ("until", "known", "said"),
+    [
+        ("2023-12-28", "2023-12-28", ""),
+        ("2023-06-30", "2023-06-30", "Dividends after 2023-06-30 are not known: returns and "),
+        ("NaT", None, "Dividends are not known: returns and features leave them out."),
+        (None, None, "This snapshot does not say up to when dividends are known."),
+    ],
+)
+def test_an_answer_says_up_to_when_dividends_are_known(
+    until: str | None, known: str | None, said: str, tiny: World, tmp_path: Path
+) -> None:
+    days = None if until is None else np.full(4, np.datetime64(until, "D"))
+    serve(tiny.store, replace(tiny_snapshot(), dividends_until=days), tmp_path / "dividends")
+    answer = tiny.predict("PETR4")
+    PredictAnswer.model_validate(answer)
+    assert answer["dividends_known_until"] == known
+    assert said in answer["explanation"]["summary"]
+    assert answer["degraded"] is False
+    (row,) = tiny.batch(["PETR4"])["predictions"]
+    assert row["dividends_known_until"] == known
+
+
 def test_a_ticker_with_too_few_usable_sessions_says_how_many_it_has(
     tiny: World, tmp_path: Path
 ) -> None:
@@ -560,6 +583,8 @@ def test_every_other_field_says_what_is_known(trained: World) -> None:
     assert sum(answer["prediction_probabilities"][0]) == pytest.approx(1)
     assert answer["explanation"]["method"] == "occlusion to the training median"
     assert (answer["as_of"], answer["data_age_sessions"]) == ("2023-12-28", 0)
+    assert answer["dividends_known_until"] == "2023-12-28"
+    assert "ividends" not in answer["explanation"]["summary"]
 
 
 def test_a_registered_version_can_be_chosen_and_an_unknown_one_not(

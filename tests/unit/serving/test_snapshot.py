@@ -109,6 +109,25 @@ def test_what_an_answer_says_beside_the_forecast(snapshot: Snapshot, cut: pd.Dat
     np.testing.assert_allclose(snapshot.turnover, traded, rtol=1e-12)
 
 
+def test_a_snapshot_says_up_to_when_the_dividends_of_a_ticker_are_known(
+    snapshot: Snapshot, cut: pd.DataFrame, tmp_path: Path
+) -> None:
+    assert snapshot.dividends_until is not None
+    assert snapshot.dividends_until.tolist() == snapshot.date.tolist()
+
+    later = (cut["ticker"] == "VALE3") & (cut["date"] > "2023-06-30")
+    unknown = later | (cut["ticker"] == "PETR4")
+    holed = cut.assign(dividend=cut["dividend"].mask(unknown))
+    made = build_snapshot(holed, LOOKBACK, {Universe(LIMIT)})
+    storage = FolderStorage(tmp_path / "store")
+    loaded = Snapshot.load(tmp_path / "store" / made.save(storage, tmp_path))
+    for of in (made, loaded):
+        assert of.dividends_until is not None
+        until = dict(zip(of.ticker.tolist(), of.dividends_until.astype(str), strict=True))
+        assert (until.pop("PETR4"), until.pop("VALE3")) == ("NaT", "2023-06-30")
+        assert set(until.values()) <= set(snapshot.date.astype(str))
+
+
 def test_the_age_of_a_ticker_counts_sessions_of_the_market_not_days(
     snapshot: Snapshot, cut: pd.DataFrame
 ) -> None:
@@ -198,8 +217,10 @@ def test_a_stored_snapshot_of_schema_1_is_read_and_has_no_windows_of_more_than_a
     snapshot.save(FolderStorage(tmp_path / "store"), tmp_path)
     with np.load(tmp_path / "snapshot.npz") as stored:
         old = {name: stored[name] for name in stored.files if not name.startswith("slots_")}
+    del old["dividends_until"]
     np.savez(tmp_path / "old.npz", **old | {"schema": np.array(1)})
     loaded = Snapshot.load(tmp_path / "old.npz")
+    assert loaded.dividends_until is None
     assert (loaded.slots, loaded.lookback, snapshot.lookback) == ({}, 1, LOOKBACK)
     np.testing.assert_array_equal(loaded.windows[V2], snapshot.windows[V2])
 

@@ -221,3 +221,43 @@ def test_gaps_are_counted_in_sessions_of_the_market() -> None:
     assert [(f.kind, f.rows, f.examples) for f in findings] == [
         ("gap", 1, ("PETR4 2023-01-04: missing_sessions 1",))
     ]
+
+
+def test_a_dividend_that_is_not_known_is_counted_and_is_no_fault() -> None:
+    frame = quotes(close=[10.0] * 5, dividend=[0.0, 0.5, np.nan, np.nan, np.nan])
+    cleaned, findings = clean(frame)
+    assert cleaned["dividend"].isna().tolist() == [False, False, True, True, True]
+    (found,) = findings
+    assert (found.kind, found.rows, found.action) == ("dividends_unknown", 3, "kept")
+    assert found.examples == ("PETR4 in 3 rows, known until 2023-01-03",)
+
+    never = clean(quotes(close=[10.0] * 2, dividend=[np.nan] * 2))[1]
+    assert never[0].examples == ("PETR4 in 2 rows, known on no day",)
+
+
+@pytest.mark.parametrize(
+    ("dropped", "following", "expected"),
+    [
+        (0.5, 0.25, 0.5 + 2 * 0.25),
+        (0.5, np.nan, 0.5),
+        (np.nan, 0.25, 2 * 0.25),
+        (np.nan, np.nan, np.nan),
+    ],
+)
+def test_actions_of_a_dropped_row_pass_on_and_what_is_not_known_stays_so(
+    dropped: float, following: float, expected: float
+) -> None:
+    frame = quotes(
+        close=[10.0, 5.0, 5.0],
+        volume=[1000, 0, 1000],
+        split_factor=[1.0, 2.0, 1.0],
+        dividend=[0.0, dropped, following],
+    )
+    cleaned, _ = clean(flat(frame))
+    assert cleaned["split_factor"].tolist() == [1.0, 2.0]
+    np.testing.assert_array_equal(cleaned["dividend"], [0.0, expected])
+
+
+def test_a_jump_without_a_known_dividend_is_reported() -> None:
+    frame = flat(quotes(close=[10.0, 5.0], dividend=[0.0, np.nan]))
+    assert kinds(frame) == {"dividends_unknown": (1, "kept"), "unexplained_jump": (1, "kept")}

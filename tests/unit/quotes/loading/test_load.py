@@ -17,17 +17,18 @@ from b3shared.core.errors import (
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.lake.parquet import write_parquet
 from b3shared.quotes.loading.load import load_quotes
+from b3shared.quotes.loading.shards import load_shards
 from b3shared.quotes.sources.parquet import ParquetSource
 from b3shared.quotes.sources.query import QuoteQuery
 
 SOURCE = ParquetSource(BUNDLED_QUOTES)
+FIVE_YEARS = f"(FROM '{BUNDLED_QUOTES}' WHERE date >= DATE '2019-01-01')"
+"""The rows that the default period reads."""
 
 
 def cut(tmp_path: Path, sql: str) -> ParquetSource:
     path = tmp_path / "cut.parquet"
-    duckdb.execute(
-        f"COPY (SELECT * FROM '{BUNDLED_QUOTES}' q WHERE {sql}) TO '{path}' (FORMAT parquet)"
-    )
+    duckdb.execute(f"COPY (SELECT * FROM {FIVE_YEARS} q WHERE {sql}) TO '{path}' (FORMAT parquet)")
     return ParquetSource(path)
 
 
@@ -36,20 +37,33 @@ def test_rows_read_are_kept_or_counted_as_dropped() -> None:
     report = quotes.report
     assert report["rows_read"] == report["rows"] + sum(report["dropped"].values())
     assert report["rows"] == len(quotes.frame)
-    assert report["dropped"] == {"zero_volume": 3}
+    assert report["dropped"] == {"zero_volume": 1}
     assert report["missing_columns"] == ["avg", "best_buy", "best_sell", "trades", "turnover"]
     assert (report["first_session"], report["last_session"], report["tickers"]) == (
         "2019-01-02",
         "2023-12-28",
-        60,
+        62,
     )
+    assert report["dividends_known"] == {
+        "tickers_with_unknown": 0,
+        "rows_unknown": 0,
+        "earliest_until": "2023-12-28",
+        "latest_until": "2023-12-28",
+        "tickers_never_known": 0,
+        "dividends_known_until": {},
+    }
 
 
 def test_the_bundled_sample_is_what_the_notice_says() -> None:
-    assert Path(BUNDLED_QUOTES).stat().st_size <= 3_000_000
-    frame = load_quotes(SOURCE, PipelineParams()).frame
+    assert Path(BUNDLED_QUOTES).stat().st_size <= 6_000_000
+    frame = SOURCE.read(QuoteQuery())
     assert not frame.duplicated(["ticker", "date"]).any()
-    assert {"PETR4", "VALE3"} <= set(frame["ticker"])
+    assert (len(frame), frame["ticker"].nunique()) == (152_000, 62)
+    assert (str(frame["date"].min().date()), str(frame["date"].max().date())) == (
+        "2014-01-02",
+        "2023-12-28",
+    )
+    assert int((frame["split_factor"] != 1).sum()) == 66
 
 
 def test_a_period_before_all_quotes_is_refused_and_one_longer_than_the_calendar_is_cut() -> None:
@@ -68,7 +82,7 @@ def test_start_and_end_win_over_the_period_and_an_end_in_the_future_is_the_newes
 def test_a_ticker_with_too_little_history_is_left_out_by_name(tmp_path: Path) -> None:
     source = cut(tmp_path, "ticker <> 'PETR4' OR date >= DATE '2023-06-01'")
     report = load_quotes(source, PipelineParams()).report
-    assert report["tickers"] == 59
+    assert report["tickers"] == 61
     assert report["tickers_with_too_little_history"] == {"PETR4": 145}
     assert report["dropped"]["too_little_history"] == 145
 
@@ -76,8 +90,8 @@ def test_a_ticker_with_too_little_history_is_left_out_by_name(tmp_path: Path) ->
 def test_a_ticker_with_few_rows_is_a_warning(tmp_path: Path) -> None:
     source = cut(tmp_path, "ticker <> 'PETR4' OR date >= DATE '2022-01-01'")
     report = load_quotes(source, PipelineParams()).report
-    assert report["tickers_with_few_rows"] == {"PETR4": 498}
-    assert report["tickers"] == 60
+    assert report["tickers_with_few_rows"] == {"DASA3": 928, "PETR4": 498}
+    assert report["tickers"] == 62
 
 
 def test_no_ticker_with_enough_history_says_how_much_there_is_and_is_needed() -> None:
@@ -94,10 +108,9 @@ def test_dates_before_the_data_an_unknown_ticker_and_only_bad_rows_are_named(
         load_quotes(SOURCE, PipelineParams.from_values(tickers=["PETR4", "XXXX3"]))
     path = tmp_path / "halted.parquet"
     duckdb.execute(
-        f"COPY (SELECT * REPLACE (0 AS volume) FROM '{BUNDLED_QUOTES}') "
-        f"TO '{path}' (FORMAT parquet)"
+        f"COPY (SELECT * REPLACE (0 AS volume) FROM {FIVE_YEARS}) TO '{path}' (FORMAT parquet)"
     )
-    with pytest.raises(NoQuotesError, match="74454 zero_volume"):
+    with pytest.raises(NoQuotesError, match="76619 zero_volume"):
         load_quotes(ParquetSource(path), PipelineParams())
 
 
@@ -108,8 +121,8 @@ def changed(tmp_path: Path, replace: str, where: str, more: str = "false") -> Pa
     """
     path = tmp_path / "changed.parquet"
     rows = (
-        f"SELECT *, false AS second FROM '{BUNDLED_QUOTES}' "
-        f"UNION ALL SELECT *, true FROM '{BUNDLED_QUOTES}' WHERE {more}"
+        f"SELECT *, false AS second FROM {FIVE_YEARS} "
+        f"UNION ALL SELECT *, true FROM {FIVE_YEARS} WHERE {more}"
     )
     column, value = replace.split("=")
     new = f"CASE WHEN {where} THEN {value} ELSE {column} END AS {column}"
@@ -148,7 +161,7 @@ def test_a_row_of_no_day_or_no_ticker_is_counted_and_changes_nothing_else(
 def test_a_future_row_outside_the_period_is_not_read(tmp_path: Path) -> None:
     source = changed(tmp_path, "date=DATE '2099-01-01'", "second", DAY)
     assert load_quotes(source, PipelineParams.from_values(end="2023-12-28")).report["dropped"] == {
-        "zero_volume": 3
+        "zero_volume": 1
     }
     with pytest.raises(
         NoQuotesError,
@@ -169,7 +182,7 @@ def test_undated_rows_alone_are_no_quotes_of_a_period(tmp_path: Path) -> None:
 def test_a_bad_twin_of_a_good_row_costs_no_day(tmp_path: Path) -> None:
     expected = load_quotes(SOURCE, PipelineParams())
     found = load_quotes(changed(tmp_path, "volume=0", "second", DAY), PipelineParams())
-    assert found.report["dropped"] == {"zero_volume": 4}
+    assert found.report["dropped"] == {"zero_volume": 2}
     pd.testing.assert_frame_equal(found.frame, expected.frame)
 
 
@@ -214,4 +227,51 @@ def test_a_table_written_twice_has_the_same_bytes(tmp_path: Path, eight: pd.Data
     assert first == second
     pd.testing.assert_frame_equal(
         load_quotes(ParquetSource(tmp_path / "1.parquet"), PipelineParams()).frame, eight
+    )
+
+
+def test_without_a_column_of_dividends_none_is_known_and_the_report_says_so(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "without.parquet"
+    duckdb.execute(
+        f"COPY (SELECT * EXCLUDE (dividend) FROM {FIVE_YEARS} "
+        f"WHERE ticker IN ('PETR4', 'VALE3')) TO '{path}' (FORMAT parquet)"
+    )
+    quotes = load_quotes(ParquetSource(path), PipelineParams())
+    assert quotes.frame["dividend"].isna().all()
+    assert quotes.report["dividends_known"] == {
+        "tickers_with_unknown": 2,
+        "rows_unknown": len(quotes.frame),
+        "earliest_until": None,
+        "latest_until": None,
+        "tickers_never_known": 2,
+        "dividends_known_until": {"PETR4": None, "VALE3": None},
+    }
+    assert quotes.report["corporate_actions"]["dividends"] == 0
+    (found,) = [f for f in quotes.findings if f.kind == "dividends_unknown"]
+    assert found.rows == len(quotes.frame)
+
+
+def test_dividends_known_for_some_rows_are_told_by_ticker_in_any_shards(
+    eight: pd.DataFrame, tmp_path: Path
+) -> None:
+    later = (eight["ticker"] == "VALE3") & (eight["date"] > "2022-06-30")
+    unknown = later | (eight["ticker"] == "PETR4")
+    holed = eight.assign(dividend=eight["dividend"].mask(unknown))
+    source = ParquetSource(write_parquet(holed, tmp_path / "holed.parquet"), loaded=True)
+
+    whole = load_quotes(source, PipelineParams())
+    shards = load_shards(source, PipelineParams(), tmp_path, shard_rows=3_000)
+    known = whole.report["dividends_known"]
+    assert known["tickers_with_unknown"] == 2
+    assert known["rows_unknown"] == int(unknown.sum())
+    assert known["earliest_until"] == known["dividends_known_until"]["VALE3"] == "2022-06-30"
+    assert known["dividends_known_until"]["PETR4"] is None
+    assert len(shards.shards) > 1
+    assert shards.report == whole.report
+
+    again = [ParquetSource(path, loaded=True).read(QuoteQuery()) for path in shards.shards]
+    pd.testing.assert_series_equal(
+        pd.concat(again, ignore_index=True)["dividend"], whole.frame["dividend"]
     )

@@ -49,7 +49,7 @@ def test_a_folder_of_files_reads_as_the_one_file(tmp_path: Path) -> None:
         f"COPY (SELECT *, year(date) AS year FROM '{BUNDLED_QUOTES}') "
         f"TO '{tmp_path}' (FORMAT parquet, PARTITION_BY year)"
     )
-    assert len(list(tmp_path.glob("year=*"))) == 5
+    assert len(list(tmp_path.glob("year=*"))) == 10
     everything = QuoteQuery()
     pd.testing.assert_frame_equal(
         ParquetSource(tmp_path).read(everything), ParquetSource(BUNDLED_QUOTES).read(everything)
@@ -141,7 +141,30 @@ def test_the_split_column_of_other_tables_is_understood(tmp_path: Path) -> None:
     )
     frame = ParquetSource(file).read(QuoteQuery())
     assert frame["split_factor"].tolist() == [2.0]
-    assert frame["dividend"].tolist() == [0.0]
+    assert frame["dividend"].isna().all()
+
+
+def test_a_hole_among_dividends_is_none_and_no_column_is_not_known(tmp_path: Path) -> None:
+    dividends = ("0.5", "NULL", "'nan'::DOUBLE")
+    rows = " UNION ALL ".join(
+        f"SELECT 'PETR4' AS ticker, DATE '2023-01-0{2 + n}' AS date, 10.0 AS close, "
+        f"{dividend} AS dividend"
+        for n, dividend in enumerate(dividends)
+    )
+    file = tmp_path / "q.parquet"
+    duckdb.execute(f"COPY ({rows}) TO '{file}' (FORMAT parquet)")
+    assert ParquetSource(file).read(QuoteQuery())["dividend"].tolist() == [0.5, 0.0, 0.0]
+
+    loaded = ParquetSource(file, loaded=True)
+    with loaded.opened(QuoteQuery()) as opened:
+        for source in (loaded, opened):
+            own = source.read(QuoteQuery())["dividend"]
+            assert own.isna().tolist() == [False, True, True]
+
+    duckdb.execute(f"COPY (SELECT * EXCLUDE (dividend) FROM ({rows})) TO '{file}' (FORMAT parquet)")
+    without = ParquetSource(file).read(QuoteQuery())
+    assert without["dividend"].isna().all()
+    assert "dividend" in without.attrs["missing"]
 
 
 def test_duckdb_prefers_the_history_table_and_takes_a_named_one(tmp_path: Path) -> None:
