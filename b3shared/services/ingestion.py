@@ -27,6 +27,8 @@ class B3IngestionService:
         overrides_without_effect: rows of the user's tables that change nothing, where it looked at
             them.
         possible_renames: pairs of tickers that may be one share, where it looked for them.
+        event_findings: what a person should look at in the corporate actions, newest first; the
+            lake has all.
         not_published: files that it asked for and that the exchange does not have, by name
             (M012024, D02012024).
     """
@@ -38,6 +40,7 @@ class B3IngestionService:
         self.overrides_without_effect: list[str] = []
         self.not_published: list[str] = []
         self.possible_renames: list[str] = []
+        self.event_findings: list[str] = []
 
     def ingest_published(
         self, years: list[int] | None = None, since: date | str | None = None
@@ -70,6 +73,7 @@ class B3IngestionService:
             self.actions_changed = answer["actions_changed"]
             self.overrides_without_effect = answer["overrides_without_effect"]
             self.possible_renames = answer["possible_renames"]
+            self.event_findings = answer["event_findings"]["newest"]
             if answer["status"] == "done":
                 break
             event = answer["request"]
@@ -117,3 +121,4 @@ class B3IngestionService:
 
         self.overrides_without_effect = ingest.without_effect
         self.possible_renames = ingest.possible_renames
+        self.event_findings = ingest.event_findings

@@ -70,14 +70,14 @@ def candidate_rows(
         duckdb.Error: It cannot be read.
     """
     traded = _traded(connection, relation)
-    tickers = _spans(connection, f"{relation} WHERE ticker IS NOT NULL", "ticker", rows_at_once)
+    tickers = spans(connection, f"{relation} WHERE ticker IS NOT NULL", "ticker", rows_at_once)
     try:
         connection.execute(f'CREATE TEMP TABLE {_GAPS} ("date" DATE, gap DOUBLE)')
         for span in tickers:
             connection.execute(f"INSERT INTO {_GAPS} {_gaps(traded)}", span)
 
         connection.execute(f'CREATE TEMP TABLE {_MARKET} ("date" DATE, market_gap DOUBLE)')
-        for span in _spans(connection, _GAPS, '"date"', rows_at_once):
+        for span in spans(connection, _GAPS, '"date"', rows_at_once):
             connection.execute(f"INSERT INTO {_MARKET} {_MEDIANS}", span)
 
         for span in tickers or [("", "")]:
@@ -87,10 +87,10 @@ def candidate_rows(
             connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
-def _spans(
+def spans(
     connection: duckdb.DuckDBPyConnection, rows: str, key: str, at_once: int
 ) -> list[tuple[object, object]]:
-    """First and last key of each group of consecutive keys with about ``at_once`` rows together."""
+    """Return the first and last key of each group of keys with about ``at_once`` rows together."""
     counted = f"SELECT {key} AS key, count(*) AS n FROM {rows} GROUP BY 1"
     numbered = f"SELECT key, (sum(n) OVER (ORDER BY key) - n) // {at_once} AS span FROM ({counted})"
     return connection.execute(

@@ -56,6 +56,9 @@ MARKS = {
 A mark stays for some sessions; its first, on which DISMES rises, is the ex-date.
 """
 
+UPDATED = "ATZ"
+"""Mark of a session on which DISMES rises without an event."""
+
 LONGEST_HOLE = 45
 """Calendar days without a trade over which the ratio of two prices still tells a factor; over more
 only a marked action is detected."""
@@ -152,6 +155,8 @@ def _right(row: Any) -> dict[str, Any]:
         "mark": f"E{row['mark']}" if row["mark"] else None,
         "rights": [MARKS[letter] for letter in row["mark"]],
     }
+    if pd.notna(row["type"]) and UPDATED in row["type"].split():
+        facts["mark"] = UPDATED
     if pd.notna(row["dismes"]) and pd.notna(row["previous_dismes"]):
         facts["dismes"] = [int(row["previous_dismes"]), int(row["dismes"])]
     return facts
@@ -166,9 +171,17 @@ def _table(
         "dividend": 0.0,
         "confidence": confidence,
         "source": "detected",
+        "last_cum": pd.NaT,
+        "known": rows["date"],
+        "label": None,
+        "state": "detected",
+        "revision": 0,
     }
+    name = "ex_mark" if isinstance(kind, str) and kind == "ex_mark" else "detected"
     evidence = [json.dumps(fact, allow_nan=False) for fact in facts]
-    return rows[["ticker", "date"]].assign(**values, evidence=evidence)[list(ACTION_TYPES)]
+    events = [f"{name} {day.date()}" for day in rows["date"]]
+    out = rows[["ticker", "date"]].assign(**values, evidence=evidence, event=events)
+    return out[list(ACTION_TYPES)]
 
 
 def _evidence(rows: pd.DataFrame) -> Evidence:

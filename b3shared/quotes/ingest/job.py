@@ -36,6 +36,9 @@ RESERVE_SECONDS = INGEST_SECONDS + 120.0
 """With less time left a function begins no other file; its download may take what exceeds
 :data:`INGEST_SECONDS`."""
 
+FINDINGS_SHOWN = 20
+"""Findings about corporate actions that an answer names; the lake has all."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -66,6 +69,8 @@ def ingest_quotes(
         - ``overrides_without_effect``: rows of the user's tables that change nothing, if a
           detection ran;
         - ``possible_renames``: pairs of tickers that may be one share, if a detection ran;
+        - ``event_findings``: what a person should look at in the corporate actions, if a detection
+          ran: how many there are (``count``) and the newest of them (``newest``);
         - ``reason``: why there was nothing to do.
 
     Raises:
@@ -209,6 +214,10 @@ def _findings(ingest: Ingest) -> dict[str, Any]:
     return {
         "overrides_without_effect": ingest.without_effect,
         "possible_renames": ingest.possible_renames,
+        "event_findings": {
+            "count": len(ingest.event_findings),
+            "newest": ingest.event_findings[:FINDINGS_SHOWN],
+        },
     }
 
 
