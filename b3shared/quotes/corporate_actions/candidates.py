@@ -175,7 +175,7 @@ def _candidates(traded: str) -> str:
             last_value({own} IGNORE NULLS) OVER (w ROWS {LATE_LISTING} PRECEDING) AS listed_before,
             first_value({own} IGNORE NULLS) OVER ({following}) AS listed_after,
             lag(payout, 1, 0) OVER w AS payout_before, lead(payout, 1, 0) OVER w AS payout_after,
-            CASE WHEN high >= low AND low > 0 THEN greatest(ln(high / low), 1e-3) END AS spread
+            CASE WHEN high > low AND low > 0 THEN greatest(ln(high / low), 1e-3) END AS spread
         FROM fresh WINDOW w AS ({_SESSIONS})
     ), usual AS (
         SELECT *, {_GAP} AS gap,
