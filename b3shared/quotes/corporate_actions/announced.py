@@ -130,7 +130,7 @@ def ex_dates(last_cum: pd.Series, sessions: Array) -> pd.Series:
     for place in np.flatnonzero(~within & ~np.isnat(days)):
         day: date = days[place].item()
         found[place] = sessions_after(day, 1)[0]
-    found[np.isnat(days)] = np.datetime64("NaT")
+    found[np.isnat(days)] = np.datetime64("NaT", "D")
     return pd.Series(found.astype("datetime64[s]"), index=last_cum.index)
 
 
