@@ -1,7 +1,10 @@
 """Announcements, quotes around an event, and the events that a lake makes of both."""
 
+import re
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 
@@ -11,6 +14,7 @@ from b3shared.quotes.corporate_actions.announcements.table import (
     Announcements,
 )
 from b3shared.quotes.corporate_actions.announcements.values import class_of_isin
+from b3shared.quotes.corporate_actions.papers import CLASS_OF_NUMBER
 from b3shared.quotes.corporate_actions.table import with_actions
 from b3shared.quotes.corporate_actions.united import UnitedEvents, united_events
 from b3shared.quotes.schema import QUOTE_TYPES
@@ -128,3 +132,54 @@ def told(united: UnitedEvents, kind: str) -> list[tuple[str, str]]:
     """(ticker, day) of the findings of a kind."""
     own = united.findings[united.findings["kind"] == kind]
     return [(t, str(d.date())) for t, d in zip(own["ticker"], own["date"], strict=True)]
+
+
+def real_announcements(folder: Path, fetched: str = "2024-01-10") -> Announcements:
+    """The payments and share events that were published, of a folder with both files.
+
+    Payments without a class have an ISIN, and are rows of a supplement here. Companies are those
+    with a payment or a share event.
+    """
+    time = pd.Timestamp(fetched)
+    paid = duckdb.execute(f"FROM '{folder / 'cash_dividends.parquet'}'").df()
+    by_isin = paid["type_stock"].isna()
+    cash = pd.DataFrame(
+        {
+            "issuer": paid["ticker"].str[:4],
+            "answer": np.where(by_isin, "supplement_cash", "cash"),
+            "isin": paid["isin"].where(by_isin),
+            "share_class": paid["type_stock"],
+            "label": paid["label"],
+            "last_cum": paid["last_cum"],
+            "approved": paid["approved"],
+            "value": paid["value"],
+        }
+    )
+    rows = [*cash.to_dict("records"), *_share_events(folder / "share_events.csv")]
+    found = announce(*rows)
+    times = dict.fromkeys(("details_fetched", "cash_fetched", "supplement_fetched"), time)
+    return Announcements(found.rows, found.companies.assign(**times))
+
+
+def _share_events(path: Path) -> list[dict[str, Any]]:
+    """The rows of a supplement that a table of published share events stands for."""
+    rows = []
+    for event in pd.read_csv(path).to_dict("records"):
+        labels = event["label"].split("+")
+        numbers = re.findall(r"[\d.]+(?:,\d+)?", event["factor_as_published"])
+        price = None
+        if labels == ["SUBSCRICAO"]:
+            number, price = (_number(text) for text in numbers)
+            numbers = [event["factor_as_published"].split(" ")[0]]
+        isin = event["isin"] if isinstance(event["isin"], str) else None
+        for place, number in enumerate(numbers):
+            own = {"issuer": event["ticker"][:4], "isin": isin, "issue_price": price}
+            own |= {"label": labels[min(place, len(labels) - 1)], "factor": _number(number)}
+            own |= {"answer": "supplement_subscription" if price else "supplement_stock"}
+            own |= {"share_class": CLASS_OF_NUMBER[event["ticker"][4:]]}
+            rows.append(own | {"last_cum": event["last_date_prior"]})
+    return rows
+
+
+def _number(text: str) -> float:
+    return float(text.replace(".", "").replace(",", "."))

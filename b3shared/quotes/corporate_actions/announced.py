@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from b3shared.core.arrays import Array
-from b3shared.quotes.calendar import sessions_after
+from b3shared.quotes.calendar import FIRST, sessions_after
 from b3shared.quotes.corporate_actions.announcements.table import Announcements
 from b3shared.quotes.corporate_actions.labels import (
     CASH,
@@ -39,6 +39,9 @@ PAYMENTS = ("cash", "supplement_cash")
 LONGEST_PAUSE = 7
 """Calendar days from the last session with the right to the next of the lake; over more the lake
 has a hole, and the exchange's calendar decides."""
+
+YEAR = 366
+"""Calendar days after the newest quote up to which the exchange's calendar is asked."""
 
 SAME_VALUE = 0.01
 """Greatest relative difference of two printed forms of one amount."""
@@ -115,7 +118,8 @@ def ex_dates(last_cum: pd.Series, sessions: Array) -> pd.Series:
     """Return the next session of the exchange after each last session with the right.
 
     It is the lake's next session. Beyond the lake's quotes, and in a hole of them, it is that of
-    the exchange's calendar. NaT stays NaT.
+    the exchange's calendar. NaT stays NaT, and is the ex-date of days before the calendar or more
+    than a year after the quotes.
 
     Args:
         last_cum: days.
@@ -127,10 +131,12 @@ def ex_dates(last_cum: pd.Series, sessions: Array) -> pd.Series:
     found = padded[np.minimum(at, len(sessions))]
     within = (found - days).astype("timedelta64[D]") <= np.timedelta64(LONGEST_PAUSE, "D")
 
-    for place in np.flatnonzero(~within & ~np.isnat(days)):
+    newest = sessions[-1] if len(sessions) else np.datetime64("NaT", "D")
+    found[~within] = np.datetime64("NaT", "D")
+    for place in np.flatnonzero(~within & (days <= newest + np.timedelta64(YEAR, "D"))):
         day: date = days[place].item()
-        found[place] = sessions_after(day, 1)[0]
-    found[np.isnat(days)] = np.datetime64("NaT", "D")
+        if day >= FIRST:
+            found[place] = sessions_after(day, 1)[0]
     return pd.Series(found.astype("datetime64[s]"), index=last_cum.index)
 
 

@@ -100,8 +100,9 @@ def without_effect(
 ) -> list[str]:
     """List the rows of the user's table that change nothing, each as ``TICKER date: why``.
 
-    Such a row rejects what was neither announced nor detected, or gives an action outside the sessions of its ticker.
-    An action on a day between them without a trade counts from the next session.
+    Such a row rejects what was neither announced nor detected, or gives an action outside the
+    sessions of its ticker. An action on a day between them without a trade counts from the next
+    session.
 
     Args:
         overrides: as :func:`read_overrides` returns them, without faults.

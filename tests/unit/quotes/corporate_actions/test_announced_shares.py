@@ -187,5 +187,6 @@ def test_an_event_of_days_to_come_is_announced_and_changes_nothing_yet() -> None
     assert found.findings.empty
     holiday = unite(quotes, announce(listed(isin, "GRUPAMENTO", "2024-05-29", factor=0.1)))
     assert holiday.events["date"].max() == pd.Timestamp("2024-05-31")  # Corpus Christi between
-    never = unite(quotes, announce(listed(isin, "GRUPAMENTO", None, factor=0.1)))
-    assert never.events.query("source == 'announced'")["date"].isna().all()
+    for last in (None, "1994-03-25", "2060-01-02"):
+        none = unite(quotes, announce(listed(isin, "GRUPAMENTO", last, factor=0.1)))
+        assert none.events.query("source == 'announced'")["date"].isna().all()
