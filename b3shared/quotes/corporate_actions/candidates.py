@@ -30,6 +30,9 @@ EXPLAINED = 1.25
 """A listed factor or payout explains a jump if what remains of it is at most this ratio (or its
 inverse), and at most half of the jump."""
 
+GREAT_PAYOUT = 0.15
+"""A payout of more than this part of the price leaves a trace on its day."""
+
 FEWEST_PEERS = 20
 """Tickers of a session from which its median gap counts as the market's."""
 
@@ -218,17 +221,26 @@ def _explains(payout: str) -> str:
     return f"coalesce({rest} < least(ln({EXPLAINED}), abs(gap) / 2), FALSE)"
 
 
+_WITHOUT_TRACE = f"""coalesce(
+                payout > {GREAT_PAYOUT} * previous AND payout < previous
+                AND abs(gap) <= {SMALLEST_GAP}, FALSE)"""
+"""SQL of whether a great payout is listed on a session whose price did not fall."""
+
 _PAID = f"""fallen AS (
         SELECT *, {_explains("payout")} AS falls, {_explains("payout_before")} AS falls_late,
-            {_explains("payout_after")} AS falls_early
+            {_explains("payout_after")} AS falls_early, {_WITHOUT_TRACE} AS without_trace
         FROM usual
     ), paid AS (
-        SELECT * EXCLUDE (falls, falls_late, falls_early), CASE
+        SELECT * EXCLUDE (falls, falls_late, falls_early, without_trace), CASE
             WHEN previous IS NULL OR abs(gap) <= {SMALLEST_GAP} THEN 0
             WHEN falls_late AND NOT falls AND NOT coalesce(lag(falls) OVER w, FALSE)
                 THEN payout_before
             WHEN falls_early AND NOT falls AND NOT coalesce(lead(falls) OVER w, FALSE)
                 THEN payout_after
+            WHEN payout = 0 AND payout_before < previous
+                    AND coalesce(lag(without_trace) OVER w, FALSE) THEN payout_before
+            WHEN payout = 0 AND payout_after < previous
+                    AND coalesce(lead(without_trace) OVER w, FALSE) THEN payout_after
             WHEN payout < previous THEN payout ELSE 0 END AS paid
         FROM fallen WINDOW w AS ({_SESSIONS})
     ), paying AS (
@@ -240,5 +252,6 @@ _PAID = f"""fallen AS (
 
 It is the payout of the session itself, or of the session beside it if this one fell by that amount
 and the listed one did not: vendors date payouts on the ex-date or on the last session with the
-right. A session that did not jump needs no explanation.
+right. A great payout whose own session did not fall is that of a jump beside it too, whatever else
+happened there. A session that did not jump needs no explanation.
 """

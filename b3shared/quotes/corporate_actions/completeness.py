@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from b3shared.quotes.corporate_actions.detection import UPDATED
 from b3shared.quotes.corporate_actions.event_findings import EventFinding
 from b3shared.quotes.corporate_actions.labels import (
     CASH,
@@ -15,6 +14,7 @@ from b3shared.quotes.corporate_actions.labels import (
     SUBSCRIPTION,
     WITHOUT_RATIO,
 )
+from b3shared.quotes.corporate_actions.marks import UPDATED
 
 _LABELS = CASH | GROWTH | GROUPING | SUBSCRIPTION | WITHOUT_RATIO
 

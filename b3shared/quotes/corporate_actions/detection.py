@@ -21,6 +21,7 @@ import pandas as pd
 
 from b3shared.core.arrays import Array, FloatArray
 from b3shared.quotes.corporate_actions.candidates import EXPLAINED, ROWS_AT_ONCE, candidate_rows
+from b3shared.quotes.corporate_actions.marks import MARKS, UPDATED
 from b3shared.quotes.corporate_actions.posterior import (
     GROUPED,
     GROWN,
@@ -39,25 +40,6 @@ from b3shared.quotes.corporate_actions.table import (
     sorted_actions,
 )
 from b3shared.storage.database import connect, reading_error
-
-MARKS = {
-    "D": "dividend",
-    "J": "interest on capital",
-    "R": "income",
-    "A": "amortisation",
-    "B": "bonus or split",
-    "G": "grouping",
-    "S": "subscription right",
-    "C": "spin-off",
-    "X": "several rights",
-}
-"""Letter after the E of an ex-mark in ESPECI -> the right that left the price.
-
-A mark stays for some sessions; its first, on which DISMES rises, is the ex-date.
-"""
-
-UPDATED = "ATZ"
-"""Mark of a session on which DISMES rises without an event."""
 
 LONGEST_HOLE = 45
 """Calendar days without a trade over which the ratio of two prices still tells a factor; over more

@@ -123,7 +123,8 @@ class LakeSource(DuckDBReader):
         if not _has(connection, "actions"):
             return frame
 
-        events = current_events(connection.table("lake_actions").df())
+        acting = connection.execute("FROM lake_actions WHERE kind <> 'ex_mark'").df()
+        events = current_events(acting)
         out = with_actions(frame, events, connection.table("lake_coverage").df())
         known = {"split_factor"} | ({"dividend"} if out["dividend"].notna().any() else set())
         out.attrs["missing"] = [name for name in frame.attrs["missing"] if name not in known]

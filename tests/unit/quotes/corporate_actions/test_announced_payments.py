@@ -9,7 +9,7 @@ from announced import announce, around, listed, on, payment, row_on, told, unite
 from hypothesis import given
 from hypothesis import strategies as st
 
-from b3shared.quotes.corporate_actions.announced import same_amount, unite_amounts
+from b3shared.quotes.corporate_actions.amounts import same_amount, unite_amounts
 from b3shared.quotes.corporate_actions.table import with_actions
 
 PETR4 = "BRPETRACNPR6"
