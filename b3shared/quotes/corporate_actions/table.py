@@ -141,8 +141,10 @@ def _dividends(
     carried = np.nan_to_num(own, nan=0.0)
     paid = np.where(_listed_beside(quotes, carried, paid), 0.0, paid)
 
-    of_user = acting.assign(dividend=acting["dividend"].where(acting["source"] == "given", 0.0))
-    given = _per_row(quotes, of_user)[1]
+    of_user = acting["source"] == "given"
+    given: FloatArray = np.zeros(len(quotes))
+    if of_user.any():
+        given = _per_row(quotes, acting.assign(dividend=acting["dividend"].where(of_user, 0.0)))[1]
     known = ~np.isnan(own) | _covered(quotes, coverage)
     filled = np.where(known, paid, np.where(given != 0.0, given, np.nan))
     return np.where(carried != 0.0, own, filled)
@@ -166,8 +168,9 @@ def _listed_beside(quotes: pd.DataFrame, own: FloatArray, found: FloatArray) -> 
     if not own.any() or not found.any():
         return same
 
-    order = np.lexsort([quotes["date"].to_numpy(), quotes["ticker"].fillna("").to_numpy(str)])
-    ticker = quotes["ticker"].to_numpy()[order]
+    codes, _ = pd.factorize(quotes["ticker"])
+    order = np.lexsort([quotes["date"].to_numpy(), codes])
+    ticker = codes[order]
     listed, wanted = own[order], found[order]
     for step in (1, -1):
         beside = np.roll(listed, step)
