@@ -28,6 +28,17 @@ NO_BUNDLED_QUOTES = (
 COTAHIST_ADDRESS = "https://bvmf.bmfbovespa.com.br/InstDados/SerHist/COTAHIST_{period}.ZIP"
 """The exchange's own address of its files of historical quotes."""
 
+COMPANIES_ADDRESS = (
+    "https://sistemaswebb3-listados.b3.com.br/listedCompaniesProxy/CompanyCall/{call}/{query}"
+)
+"""The exchange's own address of its answers about listed companies."""
+
+COMPANIES_PACE = 1.0
+"""Requests a second: a few hundred companies take some ten minutes, which hurts nobody."""
+
+COMPANIES_DAYS = 3.0
+"""Days after which a company is asked for again."""
+
 SHARD_ROWS = 1_000_000
 """A million rows with all columns take 1.0 GiB to clean and 1.1 GiB to make a table of.
 
@@ -53,6 +64,12 @@ class Settings:
             without it until a fifth of the function's time is left.
         cotahist_address: where the exchange (or a mirror) has its files, with ``{period}`` for
             A2020, M012020 or D02012020 (``B3_COTAHIST_ADDRESS``).
+        companies_address: where the exchange (or a mirror) answers about listed companies, with
+            ``{call}`` and ``{query}`` in it (``B3_COMPANIES_ADDRESS``).
+        companies_pace: requests a second that are sent there (``B3_COMPANIES_PACE``).
+        companies_days: days after which a company is asked for again (``B3_COMPANIES_DAYS``).
+        ca_bundle: path of a PEM file of certificates that are trusted instead of the machine's,
+            when the exchange is asked (``B3_CA_BUNDLE``); empty for the machine's.
         warehouse: DuckDB file or ``md:`` database that evaluations and requests are written to
             (``B3_WAREHOUSE``); empty for none.
         shard_rows: rows that a step works on at once at most; more quotes are cut into shards of
@@ -67,6 +84,10 @@ class Settings:
     max_running: int = 4
     slice_seconds: float = math.inf
     cotahist_address: str = COTAHIST_ADDRESS
+    companies_address: str = COMPANIES_ADDRESS
+    companies_pace: float = COMPANIES_PACE
+    companies_days: float = COMPANIES_DAYS
+    ca_bundle: str = ""
     warehouse: str = ""
     shard_rows: int = SHARD_ROWS
 
@@ -75,7 +96,8 @@ class Settings:
         """Read the settings; a variable that is not set has its default.
 
         Raises:
-            InvalidParameterError: ``environment`` is neither AWS nor LOCAL.
+            InvalidParameterError: ``environment`` is neither AWS nor LOCAL, or a number is out of
+                its bounds.
         """
         environment = _environment(environ)
         if environment not in ("AWS", "LOCAL"):
@@ -90,6 +112,14 @@ class Settings:
             max_running=int(environ.get("B3_MAX_RUNNING", cls.max_running)),
             slice_seconds=float(environ.get("B3_SLICE_SECONDS") or cls.slice_seconds),
             cotahist_address=environ.get("B3_COTAHIST_ADDRESS") or cls.cotahist_address,
+            companies_address=environ.get("B3_COMPANIES_ADDRESS") or cls.companies_address,
+            companies_pace=_within(
+                environ, "B3_COMPANIES_PACE", cls.companies_pace, least=0.01, most=20
+            ),
+            companies_days=_within(
+                environ, "B3_COMPANIES_DAYS", cls.companies_days, least=0, most=365
+            ),
+            ca_bundle=environ.get("B3_CA_BUNDLE", ""),
             warehouse=environ.get("B3_WAREHOUSE", ""),
             shard_rows=_positive(environ, "B3_SHARD_ROWS", cls.shard_rows),
         )
@@ -135,3 +165,16 @@ def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
         raise InvalidParameterError(f"{name} must be an integer >= 1, got {text!r}")
     return int(text)
+
+
+def _within(
+    environ: Mapping[str, str], name: str, default: float, *, least: float, most: float
+) -> float:
+    text = environ.get(name) or str(default)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not least <= number <= most:
+        raise InvalidParameterError(f"{name} must be a number of {least} to {most}, got {text!r}")
+    return number

@@ -1,14 +1,23 @@
 """Takes the exchange's files into a lake, for the command line and notebooks."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from b3shared.core.clock import today
 from b3shared.core.config import Settings
-from b3shared.core.errors import IncompleteIngestError, NoQuotesError, NotPublishedError
+from b3shared.core.errors import (
+    B3Error,
+    IncompleteIngestError,
+    NoQuotesError,
+    NotPublishedError,
+)
+from b3shared.quotes.corporate_actions.announcements.saved_answers import import_saved_answers
+from b3shared.quotes.ingest.announcements import fetch_announcements
+from b3shared.quotes.ingest.folder import incomplete_error
 from b3shared.quotes.ingest.ingest import Ingest, Progress
 from b3shared.quotes.ingest.job import ingest_quotes
 from b3shared.quotes.ingest.request import IngestRequest
@@ -122,3 +131,67 @@ class B3IngestionService:
         self.overrides_without_effect = ingest.without_effect
         self.possible_renames = ingest.possible_renames
         self.event_findings = ingest.event_findings
+
+    def fetch_announcements(self, issuers: Iterable[str] = ()) -> dict[str, Any]:
+        """Fetch the announcements of the lake's companies that are due, and use them.
+
+        Args:
+            issuers: roots of tickers, such as PETR: only these are asked for, however new their
+                answers are.
+
+        Returns:
+            ``{"fetched": roots, "findings": sentences}``: who was asked for, and who was not.
+
+        Raises:
+            NoQuotesError: The lake is empty, and nobody was named.
+            IncompleteIngestError: Some companies could not be fetched; all others were.
+            SourceUnavailableError: The server is down; what was fetched before is kept.
+            B3Error: See :func:`b3shared.quotes.ingest.announcements.fetch_announcements`.
+        """
+        with self._actions_afterwards():
+            plan, result = fetch_announcements(
+                self.settings, issuers, self._progress or (lambda message: None)
+            )
+        if plan.reason:
+            raise NoQuotesError(plan.reason)
+        if failed := result.failures():
+            told = "; ".join(f"{failure['code']}: {failure['message']}" for failure in failed)
+            raise IncompleteIngestError(
+                f"announcements of {len({issuer for issuer, _ in result.failed})} of "
+                f"{len(plan.companies)} companies not fetched, the others were: {told}",
+                failed=failed,
+            )
+        return {"fetched": result.fetched, "findings": plan.findings()}
+
+    def import_announcements(self, folder: str | Path) -> dict[str, Any]:
+        """Take in the answers of the exchange that were saved in a folder, and use them.
+
+        Returns:
+            ``{"files", "fetched": roots, "findings": []}``.
+
+        Raises:
+            IncompleteIngestError: Some files were refused; all others were taken in.
+            B3Error: See
+                :func:`b3shared.quotes.corporate_actions.announcements.saved_answers.import_saved_answers`.
+        """
+        with self._actions_afterwards():
+            result = import_saved_answers(open_storage(self.settings.storage), Path(folder))
+        if result.refused:
+            raise incomplete_error(result.refused, result.files)
+        return {"files": result.files, "fetched": result.issuers, "findings": []}
+
+    @contextmanager
+    def _actions_afterwards(self) -> Iterator[None]:
+        """Detect corporate actions after announcements came, also where a later one failed."""
+        ingest = Ingest(open_storage(self.settings.storage), progress=self._progress)
+        try:
+            yield
+        except B3Error:
+            with suppress(B3Error):  # the first error is what matters
+                ingest.actions()
+            raise
+        if ingest.actions():
+            self.actions_changed = True
+            self.overrides_without_effect = ingest.without_effect
+            self.possible_renames = ingest.possible_renames
+            self.event_findings = ingest.event_findings

@@ -12,6 +12,7 @@ from paths import ROOT
 from b3shared.params.lstm import LSTMParams
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.requests import StepRequest
+from b3shared.quotes.ingest.announcements import AnnouncementsRequest
 from b3shared.quotes.ingest.request import IngestRequest
 from infra.parameter_table import BEGIN, END, table, written
 
@@ -100,6 +101,7 @@ def test_there_are_commands_to_look_at() -> None:
 
 def test_the_example_events_are_requests() -> None:
     readers = {
+        "fetch_announcements": AnnouncementsRequest.from_event,
         "ingest_quotes": IngestRequest.from_event,
         "load_data": StepRequest.from_event,
         "train_lstm": StepRequest.from_event,

@@ -11,6 +11,7 @@ from pipeline_world import faulty_template
 
 from b3shared.params.models import model_types
 from b3shared.params.steps import Step
+from b3shared.quotes.ingest.announcements import CONCURRENCY
 from infra.machines import ingest, pipeline
 from infra.machines.files import FILES, text_of
 from infra.machines.pipeline import TRAINERS
@@ -93,3 +94,22 @@ def test_a_copy_with_faults_retries_our_own_error_sooner_and_longer(tmp_path: Pa
     for state in lambdas(machine):
         (ours,) = (r for r in state["Retry"] if r["ErrorEquals"] == ["SourceUnavailableError"])
         assert (ours["IntervalSeconds"], ours["MaxAttempts"]) == (1, 10)
+
+
+def test_whatever_fails_before_predictions_are_refreshed_and_it_is_told() -> None:
+    states = MACHINES[1]["States"]
+    for name in ("IngestQuotes", "PlanAnnouncements", "FetchAnnouncements", "DetectActions"):
+        (catch,) = states[name]["Catch"]
+        assert catch["Next"] in ("RefreshServing", "DetectActions")
+        told = [
+            rule["Next"]
+            for rule in states["AfterRefreshServing"]["Choices"]
+            if rule["Variable"] == catch["ResultPath"]
+        ]
+        assert len(told) == 1
+        assert told[0] == "Notify" or states[told[0]]["Next"] == "Notify"
+    assert states["DetectActions"]["Next"] == "RefreshServing"
+
+
+def test_batches_of_announcements_share_the_pace() -> None:
+    assert MACHINES[1]["States"]["FetchAnnouncements"]["MaxConcurrency"] == CONCURRENCY

@@ -7,7 +7,8 @@ import pytest
 from paths import ROOT
 from samtranslator.yaml_helper import yaml_parse
 
-from b3shared.core.config import COTAHIST_ADDRESS
+from b3shared.core.config import COMPANIES_ADDRESS, COTAHIST_ADDRESS, Settings
+from b3shared.core.errors import InvalidParameterError
 
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
 LAKE = ROOT / "docs" / "LAKE.md"
@@ -75,6 +76,11 @@ def test_parameters_that_need_each_other_are_asked_for(
             ["", COTAHIST_ADDRESS],
             ["https://mirror", "ftp://mirror/{period}.ZIP"],
         ),
+        (
+            "CompaniesAddress",
+            ["", COMPANIES_ADDRESS],
+            ["https://mirror", "https://mirror/{call}", "https://mirror/{query}/{call}"],
+        ),
     ],
 )
 def test_the_form_of_an_address_is_checked(
@@ -86,6 +92,20 @@ def test_the_form_of_an_address_is_checked(
 
 def test_the_exchanges_address_is_stated_once() -> None:
     assert PARAMETERS["CotahistAddress"]["Default"] == ""
+    assert PARAMETERS["CompaniesAddress"]["Default"] == ""
+
+
+def test_the_pace_of_a_deployment_is_that_of_a_laptop() -> None:
+    defaults = [PARAMETERS[name]["Default"] for name in ("CompaniesPace", "CompaniesDays")]
+    assert defaults == [Settings().companies_pace, Settings().companies_days]
+    for name, variable in (
+        ("CompaniesPace", "B3_COMPANIES_PACE"),
+        ("CompaniesDays", "B3_COMPANIES_DAYS"),
+    ):
+        for bound in ("MinValue", "MaxValue"):
+            Settings.from_environment({variable: str(PARAMETERS[name][bound])})
+        with pytest.raises(InvalidParameterError, match=variable):
+            Settings.from_environment({variable: str(PARAMETERS[name]["MaxValue"] + 1)})
 
 
 def test_the_default_scratch_holds_what_the_largest_measured_load_needs() -> None:
@@ -106,6 +126,7 @@ def test_every_step_that_reads_quotes_or_the_table_has_that_scratch() -> None:
     }
     steps = (
         "IngestQuotes",
+        "FetchAnnouncements",
         "LoadData",
         "PreprocessShard",
         "PreprocessData",

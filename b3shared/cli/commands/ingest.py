@@ -1,6 +1,6 @@
 """``b3 ingest``: the exchange's own files into the lake."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import click
 
 from b3shared.cli.output import ProgressDisplay, first_names
 from b3shared.cli.places import Places, place_options
-from b3shared.core.errors import InvalidParameterError
+from b3shared.core.errors import IncompleteIngestError, InvalidParameterError
 from b3shared.quotes.corporate_actions.rename_table import RENAMES
 from b3shared.quotes.ingest.job import FINDINGS_SHOWN
 from b3shared.quotes.lake.lake import LAKE
@@ -66,6 +66,25 @@ def _repeated(words: list[str], option: str) -> Iterator[str]:
 )
 @click.option("--partial", is_flag=True, help="The files are subsets: replace single rows only.")
 @click.option("--force", is_flag=True, help="Replace also what the lake has from files made later.")
+@click.option(
+    "--announcements/--no-announcements",
+    default=None,
+    help="What the exchange announces of dividends and shares, alone or after the files that are "
+    "named; a plain `b3 ingest` fetches it too.",
+)
+@click.option(
+    "--company",
+    "companies",
+    multiple=True,
+    metavar="ROOT",
+    help="With --announcements: only this company, such as PETR; may be repeated.",
+)
+@click.option(
+    "--announcements-folder",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Announcements from saved answers, such as ABEV_GetListedCashDividends.json.",
+)
 @place_options
 @click.pass_obj
 def ingest(
@@ -76,33 +95,69 @@ def ingest(
     folder: Path | None,
     partial: bool,
     force: bool,
+    announcements: bool | None,
+    companies: tuple[str, ...],
+    announcements_folder: Path | None,
 ) -> None:
-    """Bring the exchange's own files into the lake.
+    """Bring the exchange's own files into the lake, and its announcements beside them.
 
-    Without --year, --since, --file or --folder it fetches what the lake lacks up to today.
+    Without --year, --since, --file, --folder, --announcements or --announcements-folder it fetches
+    what the lake lacks up to today, and then the announcements that are due.
     """
     choices = {"--year": years, "--since": since, "--file": file, "--folder": folder}
     chosen = [name for name, value in choices.items() if value]
     if len(chosen) > 1:
         raise click.UsageError(f"{' and '.join(chosen)} exclude each other")
-    local = file or folder
-    _check_flags(partial=partial, force=force, local=local is not None)
+    if announcements is not None and announcements_folder:
+        raise click.UsageError("--announcements and --announcements-folder exclude each other")
+    if companies and not announcements:
+        raise click.UsageError("--company is for --announcements")
+    _check_flags(partial=partial, force=force, local=bool(file or folder))
 
     model = places.model()
     display = ProgressDisplay()
     service = B3IngestionService(model.settings, display.progress)
-    published: dict[str, Any] = {"years": list(years), "since": since}
-    files = (
-        service.ingest_local(local, partial=partial, force=force)
-        if local
-        else service.ingest_published(**published)
-    )
-    for ingested in files:
-        display.ingested(ingested)
+    incomplete = None
+    if chosen or not (announcements or announcements_folder):
+        local = file or folder
+        files = (
+            service.ingest_local(local, partial=partial, force=force)
+            if local
+            else service.ingest_published(list(years), since)
+        )
+        incomplete = _show_files(files, display)
+        lake = f"{model.storage.url}/{LAKE}"
+        print(f"{lake}: newest session {LakeSource(lake).newest()}; use it with --quotes {lake}")
 
-    _show_findings(service)
-    lake = f"{model.storage.url}/{LAKE}"
-    print(f"{lake}: newest session {LakeSource(lake).newest()}; use it with --quotes {lake}")
+    try:
+        if announcements_folder:
+            _show_announcements(service.import_announcements(announcements_folder))
+        elif announcements or (announcements is None and not chosen):
+            _show_announcements(service.fetch_announcements(companies))
+    finally:
+        _show_findings(service)
+    if incomplete is not None:
+        raise incomplete
+
+
+def _show_files(
+    files: Iterable[dict[str, Any]], display: ProgressDisplay
+) -> IncompleteIngestError | None:
+    """Show each file that is ingested; return the error of those that were not."""
+    try:
+        for ingested in files:
+            display.ingested(ingested)
+    except IncompleteIngestError as error:  # the good files are in the lake: go on with it
+        return error
+    return None
+
+
+def _show_announcements(answer: dict[str, Any]) -> None:
+    fetched = answer["fetched"]
+    words = f"of {len(fetched)} companies: {first_names(fetched)}" if fetched else "nothing was due"
+    print(f"  announcements {words}")
+    for finding in answer["findings"]:
+        print(f"  {finding}")
 
 
 def _check_flags(*, partial: bool, force: bool, local: bool) -> None:

@@ -71,7 +71,9 @@ def ingest_quotes(
         - ``possible_renames``: pairs of tickers that may be one share, if a detection ran;
         - ``event_findings``: what a person should look at in the corporate actions, if a detection
           ran: how many there are (``count``) and the newest of them (``newest``);
-        - ``reason``: why there was nothing to do.
+        - ``reason``: why there was nothing to do;
+        - ``announcements``: ``{"fetch", "failed"}``: whether those of the exchange are to be
+          fetched now, and an empty list for the companies that fail.
 
     Raises:
         NotPublishedError: The exchange has no such year, month or day, where one is asked for by
@@ -81,7 +83,10 @@ def ingest_quotes(
             the lake.
     """
     storage = open_storage(settings.storage)
-    ingest = Ingest(storage, QuoteServer(settings.cotahist_address), progress)
+    server = QuoteServer(settings.cotahist_address, ca_bundle=settings.ca_bundle)
+    ingest = Ingest(storage, server, progress)
+    if request.actions:
+        return _make_actions(ingest, request)
     if request.key is not None:
         return _ingest_key(ingest, request)
 
@@ -103,10 +108,12 @@ def ingest_quotes(
     rest = {
         "periods": [period_name(period) for period in queue],
         "optional": optional,
+        "announcements": request.announcements,
         "changed": changed,
         "failed": results.failed,
     }
     answer = _answer("partial" if queue else "done", changed, results, rest)
+    answer["announcements"]["fetch"] = request.announcements
     return answer | {"actions_changed": completed} | _findings(ingest)
 
 
@@ -191,6 +198,15 @@ def _detect_actions(ingest: Ingest, results: _Results, *, optional: bool) -> boo
         return False
 
 
+def _make_actions(ingest: Ingest, request: IngestRequest) -> dict[str, Any]:
+    """Detect corporate actions anew, and pass on what failed before."""
+    results = _Results(failed=list(request.failed))
+    for batch in request.unannounced:
+        results.failed += batch
+    changed = ingest.actions()
+    return _answer("done", changed, results, {}) | _findings(ingest)
+
+
 def _ingest_key(ingest: Ingest, request: IngestRequest) -> dict[str, Any]:
     """Ingest a file of the bucket, or apply one of the user's tables."""
     key = str(request.key)
@@ -228,5 +244,6 @@ def _answer(status: str, changed: bool, results: _Results, rest: dict[str, Any])
         "files": [file.to_json() for file in results.files],
         "not_published": results.absent,
         "failed": results.failed,
+        "announcements": {"fetch": False, "failed": []},
         "request": rest,
     }

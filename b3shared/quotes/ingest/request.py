@@ -45,6 +45,16 @@ class IngestRequest(BaseModel):
         default=False,
         description="a day that is not published is no error, and no file stops the rest",
     )
+    announcements: bool = Field(
+        default=True,
+        description="the exchange's announcements are fetched afterwards; not after a key",
+    )
+    actions: bool = Field(
+        default=False, description="no file, only corporate actions made anew if something changed"
+    )
+    unannounced: list[list[dict[str, str]]] = Field(
+        default=[], description="companies that could not be fetched, by batch; with actions"
+    )
     changed: bool = Field(default=False, description="whether an earlier slice changed the lake")
     failed: list[dict[str, str]] = Field(
         default=[], description="files that earlier slices could not take in"
@@ -76,6 +86,8 @@ class IngestRequest(BaseModel):
                 f"key must not be given with {' and '.join(named)}: "
                 "ask for a file of the bucket or for the exchange's"
             )
+        if self.actions and (self.key is not None or named):
+            raise InvalidParameterError("actions must not be given with files: it asks for none")
 
         if self.partial and self.key is None:
             raise InvalidParameterError(

@@ -18,7 +18,7 @@ from b3shared.quotes.lake.lake import Lake, relation_of
 from b3shared.quotes.lake.manifest import DETECTED, LakeFile, Manifest
 from b3shared.quotes.lake.merge import NO_WHOLE_FILE, SESSION_CREATED
 from b3shared.quotes.sources.base import DuckDBReader
-from b3shared.quotes.sources.query import QuoteQuery, cast_column
+from b3shared.quotes.sources.query import QuoteQuery, cast_column, select_column
 from b3shared.storage import open_storage
 from b3shared.storage.database import connect, parquet_files
 
@@ -68,6 +68,15 @@ class LakeSource(DuckDBReader):
             if days := self.complete_days(date(year, 1, 1), min(date(year, 12, 31), today())):
                 return days[-1]
         return self.newest()
+
+    def papers(self) -> pd.DataFrame:
+        """Return the kinds of paper of each ticker: ticker, bdi_code and type, each trio once."""
+        with self._relation(QuoteQuery()) as (connection, relation):
+            columns = self._columns(connection, relation)
+            names = ("ticker", "bdi_code", "type")
+            select = ", ".join(select_column(name, columns) for name in names)
+            sql = f"SELECT DISTINCT {select} FROM {relation} WHERE ticker IS NOT NULL ORDER BY ALL"
+            return self._fetch(connection, sql, [])
 
     def state(self) -> str | None:
         """Return a hash of the lake's content; None if no manifest names its files."""

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import requests
 from cotahist_text import Quote, cotahist, zipped
+from exchange_server import Exchange as Companies
+from exchange_server import exchange_server
 from paths import TEMPLATE
 from pipeline_client import storage_of
 from pipeline_world import PATIENT, write_small_lake
@@ -23,10 +25,11 @@ from infra.local import LocalStack
 
 @dataclass
 class Market:
-    """The deployment, its bucket, and the files that the exchange publishes."""
+    """The deployment, its bucket, and what the exchange publishes."""
 
     stack: LocalStack
     storage: Storage
+    companies: Companies
     published: dict[str, bytes] = field(default_factory=dict)
 
     def day(self, day: date) -> bytes:
@@ -91,7 +94,18 @@ def market() -> Iterator[Market]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/COTAHIST_{{period}}.ZIP"
-    with LocalStack(TEMPLATE, PATIENT | {"CotahistAddress": address}) as stack:
+    with (
+        exchange_server() as companies,
+        LocalStack(
+            TEMPLATE,
+            PATIENT
+            | {
+                "CotahistAddress": address,
+                "CompaniesAddress": companies.address,
+                "CompaniesPace": "20",
+            },
+        ) as stack,
+    ):
         storage = storage_of(stack)
         write_small_lake(stack)
         answer = requests.post(f"{stack.api_url}/api/b3/complete-pipeline", json=SMALL, timeout=60)
@@ -104,6 +118,6 @@ def market() -> Iterator[Market]:
             300,
         )
         assert Release(storage).state().snapshot
-        yield Market(stack, storage, published)
+        yield Market(stack, storage, companies, published)
     server.shutdown()
     server.server_close()

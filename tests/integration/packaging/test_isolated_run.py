@@ -43,6 +43,7 @@ OTHERS = {
     "PreprocessShardFunction",
     "ExportRunFunction",
     "IngestQuotesFunction",
+    "FetchAnnouncementsFunction",
 }
 
 
@@ -275,6 +276,14 @@ def test_a_file_of_the_exchange_comes_into_the_lake(
     cloud.client("s3").upload_file(str(COTAHIST), BUCKET, key)
     answer = cloud.isolated.invoke(built["IngestQuotesFunction"], {"key": key, "partial": True})
     assert (answer["status"], answer["changed"]) == ("done", True)
+
+
+def test_a_batch_of_announcements_is_fetched(
+    answers: dict[Step, Any], cloud: Cloud, built: dict[str, Packaged]
+) -> None:
+    """An empty one, which asks nobody: the function and its layers are what is tried."""
+    answer = cloud.isolated.invoke(built["FetchAnnouncementsFunction"], {"companies": []})
+    assert (answer["status"], answer["fetched"]) == ("done", 0)
 
 
 def test_the_schedule_starts_the_state_machine(cloud: Cloud, built: dict[str, Packaged]) -> None:

@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 from cotahist_text import Quote, cotahist
 from deployment import Deployment, Recorder, Use
+from exchange_answers import PETR, cash_row, details, supplement
+from exchange_server import exchange_server
 from granted import BUCKET, MACHINE, RESOURCES, ROOT, Grant, functions, grants, resolved
 from moto import mock_aws
 from samtranslator.yaml_helper import yaml_parse
@@ -37,6 +39,7 @@ ENVIRONMENT = {
     "B3_MAX_RUNNING": "50",
     # enough to train, not enough for what follows: that takes another call
     "B3_SLICE_SECONDS": "25",
+    "B3_COMPANIES_PACE": "20",
     "POWERTOOLS_SERVICE_NAME": "permissions",
     "environment": "AWS",
 }
@@ -124,6 +127,7 @@ def live_through(deployment: Deployment, storage: S3Storage) -> None:
     repeat_evaluation(deployment, storage, "network")
     own_data(deployment)
     new_quotes(deployment, storage)
+    announcements(deployment)
     versions(deployment, first["model_version"], second["model_version"])
     for _ in range(2):
         event = {"model_type": "rf", "scheduled_time": "2024-01-07T09:00:00Z"}
@@ -198,6 +202,19 @@ def new_quotes(deployment: Deployment, storage: S3Storage) -> None:
     assert overrides["changed"] is True
     published = deployment.invoke("PublishServingFunction", {"refresh": True})
     assert (published["published"], published["as_of"]) == (True, "2024-01-04")
+
+
+def announcements(deployment: Deployment) -> None:
+    """Fetch the announcements of a company twice, and make corporate actions anew."""
+    function = "FetchAnnouncementsFunction"
+    with exchange_server() as exchange, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("B3_COMPANIES_ADDRESS", exchange.address)
+        exchange.has(PETR, cash=[cash_row("01/06/2023", "1")], supplement=supplement("PETR"))
+        exchange.answers["GetDetailsCompany", PETR.code_cvm] = details(PETR, "BRPETRACNOR9")
+        (batch,) = deployment.invoke(function, {})["batches"]
+        for _ in range(2):
+            assert deployment.invoke(function, batch)["failed"] == []
+    deployment.invoke("IngestQuotesFunction", {"actions": True})
 
 
 def versions(deployment: Deployment, first: str, second: str) -> None:

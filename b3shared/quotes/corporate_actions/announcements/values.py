@@ -16,7 +16,7 @@ FIRST_YEAR = 1900
 _NUMBER = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?")
 _DATE = re.compile(r"(\d{2})/(\d{2})/(\d{4})")
 _ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
-_SHARES = re.compile(r"BR[A-Z0-9]{4}[A-Z0-9]{3}(OR|P[RA-H])[0-9]")
+_SHARES = re.compile(r"BR[A-Z0-9]{4}A[A-Z0-9]{2}(OR|P[RA-H])[0-9]")
 _UNITS = re.compile(r"BR[A-Z0-9]{4}(CDAM[A-Z0-9]|UNT[A-Z0-9]{2})[0-9]")
 _CLASSES = {"OR": "ON", "PR": "PN"} | {f"P{letter}": f"PN{letter}" for letter in "ABCDEFGH"}
 

@@ -25,9 +25,10 @@ from b3shared.core.errors import (
     SourceUnavailableError,
     UnreadableFileError,
 )
-from b3shared.quotes.cotahist.download import Patience, QuoteServer
+from b3shared.quotes.cotahist.download import QuoteServer
 from b3shared.quotes.cotahist.periods import annual, daily
 from b3shared.quotes.ingest.ingest import Ingest
+from b3shared.quotes.web import Patience
 from b3shared.storage import FolderStorage
 
 DAY = date(2020, 1, 6)

@@ -334,7 +334,13 @@ def test_an_unpublished_month_is_fetched_by_days(world: World) -> None:
         asking(periods=["M032020"], optional=True), world.settings, more_time=lambda: False
     )
     assert (answer["status"], answer["not_published"]) == ("partial", ["M032020"])
-    assert answer["request"] == {"periods": days, "optional": True, "changed": False, "failed": []}
+    assert answer["request"] == {
+        "periods": days,
+        "optional": True,
+        "announcements": True,
+        "changed": False,
+        "failed": [],
+    }
 
 
 def test_an_empty_lake_is_reported_and_fetches_nothing(world: World) -> None:
@@ -426,3 +432,26 @@ def test_the_address_is_the_exchanges_unless_a_mirror_is_set() -> None:
             replace(Settings(), cotahist_address="https://mirror.example/"),
         )
     assert annual(2020).first == date(2020, 1, 1)
+
+
+def test_announcements_follow_what_the_exchange_publishes_unless_they_are_not_wanted(
+    world: World,
+) -> None:
+    world.publish("D02032020", date(2020, 3, 2))
+    for wanted in (True, False):
+        answer = ingest_quotes(asking(periods=["D02032020"], announcements=wanted), world.settings)
+        assert answer["announcements"] == {"fetch": wanted, "failed": []}
+    empty = replace(world.settings, storage=f"{world.settings.storage}-empty")
+    assert ingest_quotes(asking(), empty)["announcements"]["fetch"] is False
+
+
+def test_actions_alone_pass_on_who_could_not_be_fetched(world: World) -> None:
+    file = {"period": "D02032020", "code": "X", "message": "x"}
+    company = {"issuer": "ABEV", "code": "Y", "message": "y"}
+    answer = ingest_quotes(
+        asking(actions=True, failed=[file], unannounced=[[], [company]]), world.settings
+    )
+    assert (answer["status"], answer["changed"]) == ("done", False)
+    assert answer["failed"] == [file, company]
+    with pytest.raises(InvalidParameterError, match="actions must not be given with files"):
+        asking(actions=True, periods=["D02032020"])

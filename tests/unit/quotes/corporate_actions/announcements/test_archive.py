@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import boto3
 import pandas as pd
 import pytest
 from exchange_answers import (
@@ -16,6 +17,7 @@ from exchange_answers import (
     stock_row,
     supplement_answer,
 )
+from moto import mock_aws
 
 from b3shared.core.errors import InvalidAnnouncementsError
 from b3shared.core.serialization import from_json, to_json
@@ -33,7 +35,7 @@ from b3shared.quotes.corporate_actions.announcements.table import (
     ANNOUNCEMENT_TYPES,
     COMPANY_TYPES,
 )
-from b3shared.storage import FolderStorage, Storage
+from b3shared.storage import FolderStorage, S3Storage, Storage
 
 PETR4 = "BRPETRACNPR6"
 INSTALMENT = cash_row("01/06/2026", "0,35048636", label="JRS CAP PROPRIO")
@@ -275,3 +277,28 @@ def test_a_company_is_known_up_to_the_older_of_its_two_answers(storage: FolderSt
     assert read_index(storage)["PETR"].fetched is None
     keep_answers(storage, PETR, [supplement_answer(PETR, "2026-05-14T12:00")])
     assert read_index(storage)["PETR"].fetched == at("2026-05-12T12:00")
+
+
+def test_a_bucket_keeps_and_reads_what_a_folder_does(
+    storage: FolderStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("ACCESS_KEY_ID", "x"), ("SECRET_ACCESS_KEY", "x")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket="announcements")
+        bucket = S3Storage("announcements", "deployment")
+        for place in (storage, bucket):
+            for letter in "ABCDEFGHIJKL":
+                company = Company(f"AA{letter}A", letter, letter)
+                answers = [
+                    cash_answer(company, "2026-05-12T12:00", INSTALMENT, INSTALMENT),
+                    supplement_answer(company, "2026-05-12T12:00"),
+                ]
+                keep_answers(place, company, answers)
+        expected, found = read_announcements(storage), read_announcements(bucket)
+        pd.testing.assert_frame_equal(found.rows, expected.rows)
+        pd.testing.assert_frame_equal(found.companies, expected.companies)
+        assert announcements_state(bucket) == announcements_state(storage)

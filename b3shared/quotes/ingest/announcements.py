@@ -1,0 +1,238 @@
+"""The step of an ingest that fetches the exchange's announcements: plans it, does a batch of it."""
+
+import math
+from collections.abc import Callable, Iterable
+from itertools import batched
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from b3shared.core.config import Settings
+from b3shared.core.errors import InvalidParameterError, NoQuotesError
+from b3shared.core.vocabulary import SHARES
+from b3shared.params.messages import explain_event
+from b3shared.quotes.corporate_actions.announcements.archive import read_index
+from b3shared.quotes.corporate_actions.announcements.calls import Company, is_issuer
+from b3shared.quotes.corporate_actions.announcements.fetch import (
+    FetchResult,
+    Progress,
+    due_companies,
+    fetch_companies,
+)
+from b3shared.quotes.corporate_actions.announcements.server import CompanyServer
+from b3shared.quotes.instruments import instrument_of
+from b3shared.quotes.lake.lake import LAKE
+from b3shared.quotes.sources.lake import LakeSource
+from b3shared.storage import open_storage
+
+BATCH = 40
+"""Companies that one call of the function fetches: about four minutes at its share of the pace."""
+
+CONCURRENCY = 2
+"""Batches at once. Each has its share of the pace, so that together they keep it."""
+
+RESERVE_SECONDS = 330.0
+"""With less time left a function begins no other company."""
+
+ROOT = r"^[A-Z0-9]{4}"
+
+
+class NamedCompany(BaseModel):
+    """A company of the exchange's list."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str
+    trading_name: str
+    code_cvm: str = ""
+
+
+class AnnouncementsRequest(BaseModel):
+    """What to fetch: without companies, the plan of who is due is asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    companies: list[NamedCompany] | None = Field(
+        default=None, max_length=1000, description="a batch of the plan"
+    )
+    issuers: list[str] = Field(
+        default=[], max_length=1000, description="plan these roots, however new their answers are"
+    )
+    failed: list[dict[str, str]] = Field(
+        default=[], description="companies that earlier slices could not fetch"
+    )
+
+    @classmethod
+    def from_event(cls, event: Any) -> "AnnouncementsRequest":
+        """Check an event.
+
+        Raises:
+            InvalidParameterError: It is no such request.
+        """
+        try:
+            return cls.model_validate(event)
+        except ValidationError as error:
+            raise InvalidParameterError(
+                f"not a request for announcements: {explain_event(error.errors())}"
+            ) from error
+
+
+class Plan(BaseModel):
+    """Who is to be asked for.
+
+    Attributes:
+        companies: that are due, by root.
+        not_listed: roots that were asked for and are not in the exchange's list.
+        twice: roots that the list has twice, with both names; they are not asked for.
+        reason: why there is nothing to do; empty otherwise.
+    """
+
+    companies: list[NamedCompany] = []
+    not_listed: list[str] = []
+    twice: list[str] = []
+    reason: str = ""
+
+    def listed(self) -> list[Company]:
+        """Return the companies that are due."""
+        return [Company(**company.model_dump()) for company in self.companies]
+
+    def findings(self) -> list[str]:
+        """Return sentences for a person: who is not asked for, and why."""
+        absent = "not in the exchange's list of companies; what is kept of it stays"
+        return [*(f"{issuer}: {absent}" for issuer in self.not_listed), *self.twice]
+
+
+def plan_announcements(
+    settings: Settings,
+    issuers: Iterable[str] = (),
+    server: CompanyServer | None = None,
+    within: float = math.inf,
+) -> Plan:
+    """Return which companies are to be asked for: those of the lake's shares that are due.
+
+    Args:
+        settings: of the deployment.
+        issuers: roots that are asked for by name; then only these, however new their answers.
+        server: to ask; by default that of the settings.
+        within: seconds for the list.
+
+    Raises:
+        InvalidParameterError: A root is none.
+        SourceUnavailableError: The list cannot be fetched.
+        InvalidAnnouncementsError: The list is none, or incomplete.
+    """
+    named = list(dict.fromkeys(issuer.upper() for issuer in issuers))
+    if wrong := [issuer for issuer in named if not is_issuer(issuer)]:
+        raise InvalidParameterError(
+            f"company must be the root of tickers such as PETR, got {', '.join(map(repr, wrong))}"
+        )
+    storage = open_storage(settings.storage)
+    try:
+        roots = named or share_roots(LakeSource(f"{storage.url}/{LAKE}"))
+    except NoQuotesError as error:
+        return Plan(reason=error.message)
+
+    server = server or company_server(settings)
+    listed: dict[str, list[Company]] = {}
+    for company in server.companies(within):
+        listed.setdefault(company.issuer, []).append(company)
+    found = [listed[root] for root in roots if root in listed]
+    single = [companies[0] for companies in found if len(set(companies)) == 1]
+    twice = [_twice(companies) for companies in found if len(set(companies)) > 1]
+
+    due = single if named else due_companies(single, read_index(storage), settings.companies_days)
+    return Plan(
+        companies=[NamedCompany(**company.to_json()) for company in due],
+        not_listed=[issuer for issuer in named if issuer not in listed],
+        twice=twice,
+    )
+
+
+def perform_announcements(
+    request: AnnouncementsRequest,
+    settings: Settings,
+    seconds_left: Callable[[], float] = lambda: math.inf,
+) -> dict[str, Any]:
+    """Do what a request of the state machine asks for: make the plan, or fetch a batch of it.
+
+    Args:
+        request: one of both.
+        settings: of the deployment.
+        seconds_left: returns the function's remaining time.
+
+    Returns:
+        Of a plan ``{"batches": [{"companies": [...]}, ...], "findings", "reason"}``. Of a batch
+        ``{"status": "done" | "partial", "request", "failed", "fetched"}``, where ``request`` is
+        what is left.
+
+    Raises:
+        SourceUnavailableError: The server is down.
+        B3Error: The list of companies cannot be read.
+    """
+    if request.companies is None:
+        plan = plan_announcements(settings, request.issuers, within=seconds_left())
+        batches = [
+            {"companies": [company.model_dump() for company in batch]}
+            for batch in batched(plan.companies, BATCH)
+        ]
+        return {"batches": batches, "findings": plan.findings(), "reason": plan.reason}
+
+    result = fetch_companies(
+        open_storage(settings.storage),
+        company_server(settings, settings.companies_pace / CONCURRENCY),
+        [Company(**company.model_dump()) for company in request.companies],
+        seconds_left=seconds_left,
+        reserve=RESERVE_SECONDS,
+    )
+    failed = request.failed + result.failures()
+    left = [company.to_json() for company in result.left]
+    return {
+        "status": "partial" if left else "done",
+        "fetched": len(result.fetched),
+        "failed": failed,
+        "request": {"companies": left, "failed": failed},
+    }
+
+
+def fetch_announcements(
+    settings: Settings, issuers: Iterable[str] = (), progress: Progress = lambda message: None
+) -> tuple[Plan, FetchResult]:
+    """Fetch all that is due, or the named companies, in one go.
+
+    Raises:
+        SourceUnavailableError: The server is down; what was fetched before is kept.
+        B3Error: See :func:`plan_announcements`.
+    """
+    server = company_server(settings)
+    progress({"step": "announcements", "phase": "list of companies"})
+    plan = plan_announcements(settings, issuers, server)
+    storage = open_storage(settings.storage)
+    return plan, fetch_companies(storage, server, plan.listed(), progress=progress)
+
+
+def company_server(settings: Settings, pace: float | None = None) -> CompanyServer:
+    """Return the server of the settings; a pace of its own may be given."""
+    pace = settings.companies_pace if pace is None else pace
+    return CompanyServer(settings.companies_address, pace, settings.ca_bundle)
+
+
+def share_roots(lake: LakeSource) -> list[str]:
+    """Return the roots of a lake's tickers that are shares or units, sorted.
+
+    A ticker of unknown kind counts as a share if it has the form of one.
+
+    Raises:
+        NoQuotesError: The lake is empty.
+    """
+    papers = lake.papers()
+    kinds = instrument_of(papers["bdi_code"], papers["type"], papers["ticker"])
+    shaped = papers["ticker"].str.fullmatch(r"[A-Z0-9]{4}(?:3|4|5|6|7|8|11)")
+    shares = papers["ticker"][kinds.isin(SHARES) | (kinds.isna() & shaped)]
+    roots: pd.Series = shares.str.extract(f"({ROOT})", expand=False).dropna()
+    return sorted(set(roots))
+
+
+def _twice(companies: list[Company]) -> str:
+    names = " and ".join(f"{company.trading_name} ({company.code_cvm})" for company in companies)
+    return f"{companies[0].issuer}: the exchange's list has it as {names}; neither is asked for"
