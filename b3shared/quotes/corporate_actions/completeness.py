@@ -22,7 +22,7 @@ _LABELS = CASH | GROWTH | GROUPING | SUBSCRIPTION | WITHOUT_RATIO
 def event_findings(
     announced: pd.DataFrame, days: pd.DataFrame, detected: pd.DataFrame, coverage: pd.DataFrame
 ) -> list[EventFinding]:
-    """Return what a person should look at.
+    """Return what a person should look at; nothing of events before a ticker's first quote.
 
     Args:
         announced: events with their states.
@@ -31,6 +31,9 @@ def event_findings(
         coverage: days for which the events of each ticker are known; see
             :func:`b3shared.quotes.corporate_actions.coverage.coverage_of`.
     """
+    key = pd.MultiIndex.from_frame(announced[["ticker", "date"]])
+    early = days[days["previous_row"].isna()]
+    announced = announced[~key.isin(pd.MultiIndex.from_frame(early[["ticker", "date"]]))]
     reached = pd.MultiIndex.from_frame(days[["ticker", "date"]])
     quoted = pd.MultiIndex.from_frame(announced[["ticker", "date"]]).isin(reached)
     return [

@@ -43,8 +43,9 @@ class Confirmed:
     Attributes:
         events: columns as in :data:`b3shared.quotes.corporate_actions.table.ACTION_TYPES`.
         days: a row per ticker and ex-date with a quote: ``ticker``, ``date``, ``row`` (the first
-            session with a trade on or after it), and ``stepped``: 1 where DISMES rose or an
-            ex-mark appeared, 0 where not, NaN where the quotes do not tell.
+            session with a trade on or after it), ``previous_row`` (the one before; NaT if that was
+            the ticker's first), and ``stepped``: 1 where DISMES rose or an ex-mark appeared, 0
+            where not, NaN where the quotes do not tell.
     """
 
     events: pd.DataFrame
@@ -67,7 +68,7 @@ def confirm_events(
         events: as :func:`b3shared.quotes.corporate_actions.announced.announced_events` makes them.
     """
     around = _around(connection, relation, events)
-    days = around[["ticker", "date", "row", "stepped"]]
+    days = around[["ticker", "date", "row", "previous_row", "stepped"]]
     if around.empty:
         return Confirmed(events, days)
 

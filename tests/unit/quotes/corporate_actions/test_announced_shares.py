@@ -94,6 +94,8 @@ def test_rows_of_one_isin_and_label_whose_composition_is_not_established_are_not
     announced = on(found, "1996-06-18").query("source == 'announced'")
     assert announced["state"].tolist() == ["unclear"] * 3
     assert told(found, "event_unclear") == [("BBAS3", "1996-06-18")] * 3
+    later = around("BBAS3", "2024-04-15", 27.9, 27.9, isin=BBAS)
+    assert told(unite(later, announce(*rows)), "event_unclear") == []  # before the first quote
 
 
 def test_trap_12_a_mark_that_fades_is_no_event_and_an_update_carries_none() -> None:
