@@ -77,7 +77,9 @@ class LakeActions:
         if not quotes:
             return Draft(years)
         self._progress({"step": "corporate actions", "phase": "detecting"})
-        history = None if before.actions is None else self._lake.fetch(before.actions, folder)
+        history = None
+        if before.actions is not None and before.coverage is not None:
+            history = self._lake.fetch(before.actions, folder)
         return Draft(years, self._detected(quotes, history, overrides, renames, rules, folder))
 
     def _quote_files(

@@ -129,7 +129,7 @@ class LakeSource(DuckDBReader):
         self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame
     ) -> pd.DataFrame:
         """Add the lake's corporate actions to quotes that have none of their own."""
-        if not _has(connection, "actions"):
+        if not _has_events(connection):
             return frame
 
         acting = connection.execute("FROM lake_actions WHERE kind <> 'ex_mark'").df()
@@ -146,7 +146,7 @@ class LakeSource(DuckDBReader):
 
         A split that the user gave stays, whatever the prices show.
         """
-        if not _has(connection, "actions"):
+        if not _has_events(connection):
             return super()._splits(connection, relation, listed=listed)
 
         findings = connection.table("lake_findings").df()
@@ -160,6 +160,10 @@ class LakeSource(DuckDBReader):
         return Splits(no_actions(), untraced.loc[~named.isin(days)], findings)
 
 
-def _has(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    sql = "SELECT 1 FROM duckdb_tables() WHERE table_name = ?"
-    return connection.execute(sql, [f"lake_{name}"]).fetchone() is not None
+def _has_events(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the lake has corporate actions and what is known of them.
+
+    Those of a lake from before they were united are found anew, in its prices.
+    """
+    sql = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'lake_coverage'"
+    return connection.execute(sql).fetchone() is not None

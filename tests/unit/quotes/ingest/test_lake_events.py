@@ -11,6 +11,7 @@ from exchange_answers import PETR, at, cash_answer, cash_row, stock_row, supplem
 from ingested import lake_of
 
 from b3shared.core.config import Settings
+from b3shared.core.serialization import from_json, to_json
 from b3shared.quotes.corporate_actions.announcements.archive import keep_answers
 from b3shared.quotes.corporate_actions.history import current_events
 from b3shared.quotes.corporate_actions.overrides import OVERRIDES
@@ -163,3 +164,18 @@ def test_what_was_known_of_an_event_is_its_approval(storage: FolderStorage) -> N
     assert paid["last_cum"] == pd.Timestamp(LAST)
     assert paid["state"] == "confirmed"
     assert at("2023-09-12T23:30").date().isoformat() not in paid["evidence"]
+
+
+def test_a_lake_with_actions_of_an_earlier_form_is_read_and_made_anew(
+    storage: FolderStorage,
+) -> None:
+    key = f"{LAKE}/manifest.json"
+    manifest = from_json(storage.read(key), key)
+    storage.put(key, to_json(manifest | {"coverage": None, "findings": None}))
+    source = open_source(f"{storage.url}/{LAKE}")
+    quotes, _ = read_quotes(source, QuoteQuery())
+    assert quotes["dividend"].isna().all()
+    announce(storage, "2023-09-12", JCP)
+    assert Ingest(storage).actions()
+    assert table(storage)["revision"].max() == 1
+    assert lake_of(storage)["dividend"].sum() == 0.575
