@@ -8,7 +8,7 @@ under the same number. Moving a file or editing a comment changes no number.
 FEATURES_VERSION = 3
 """Of features, ranks, market features and labels, and of the cleaning of quotes before them."""
 
-DETECTION_VERSION = 2
+DETECTION_VERSION = 3
 """Of the detection of corporate actions and renames in quotes."""
 
 

@@ -38,6 +38,8 @@ class B3IngestionService:
         overrides_without_effect: rows of the user's tables that change nothing, where it looked at
             them.
         possible_renames: pairs of tickers that may be one share, where it looked for them.
+        event_findings: what a person should look at in the corporate actions, newest first; the
+            lake has all.
         not_published: files that it asked for and that the exchange does not have, by name
             (M012024, D02012024).
         market: what came of the market's files, where they were asked for
@@ -52,6 +54,7 @@ class B3IngestionService:
         self.not_published: list[str] = []
         self.possible_renames: list[str] = []
         self.market: dict[str, Any] | None = None
+        self.event_findings: list[str] = []
 
     def ingest_published(
         self,
@@ -95,6 +98,7 @@ class B3IngestionService:
             self.overrides_without_effect = answer["overrides_without_effect"]
             self.possible_renames = answer["possible_renames"]
             self.market = answer.get("market")
+            self.event_findings = answer["event_findings"]["newest"]
             if answer["status"] == "done":
                 break
             event = answer["request"]
@@ -142,6 +146,7 @@ class B3IngestionService:
 
         self.overrides_without_effect = ingest.without_effect
         self.possible_renames = ingest.possible_renames
+        self.event_findings = ingest.event_findings
 
     def fetch_announcements(self, issuers: Iterable[str] = ()) -> dict[str, Any]:
         """Fetch the announcements of the lake's companies that are due, and use them.
@@ -209,3 +214,4 @@ class B3IngestionService:
             self.actions_changed = True
             self.overrides_without_effect = ingest.without_effect
             self.possible_renames = ingest.possible_renames
+            self.event_findings = ingest.event_findings

@@ -1,9 +1,11 @@
-"""Measures precision and recall of the detected corporate actions.
+"""Measures precision and recall of corporate actions: detected alone, and united with announced.
 
-``PYTHONPATH=. python tests/bench/bench_actions.py``. The truth is a vendor's list, and the
-largest price jumps of eleven years. The larger development data is needed; without it nothing is
-measured. Detection has prices and volumes alone here: the vendor's rows carry neither DISMES nor
-dated ISIN and ESPECI.
+``PYTHONPATH=. python tests/bench/bench_actions.py QUOTES COMPANY``. QUOTES is a folder with
+b3_daily.parquet and its tables, COMPANY one with cash_dividends.parquet and share_events.csv;
+without them nothing is measured. The truth is a vendor's list, and the largest price jumps of
+eleven years. Detection has prices and volumes alone here: the vendor's rows carry neither DISMES
+nor dated ISIN and ESPECI. No rule or threshold is chosen here; those of the detector were chosen on
+the development half of the tickers.
 
 What counts: actions with a factor outside 0.8 to 1.25, of tickers whose prices are raw. A detection
 is right if the vendor lists an action of that ticker at most one of its sessions away, and what is
@@ -12,6 +14,8 @@ faults stand in ``tests/data/action_label_faults.csv``; each is checked against 
 names before it is used, and figures with and without them are printed.
 """
 
+import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -21,23 +25,28 @@ import pandas as pd
 from measuring import machine
 
 from b3shared.quotes.corporate_actions.detection import detect_actions
-from b3shared.quotes.corporate_actions.table import MINIMAL_CONFIDENCE
+from b3shared.quotes.corporate_actions.table import APPLIED, MINIMAL_CONFIDENCE
+from b3shared.quotes.corporate_actions.united import united_events
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-FAULTS = Path(__file__).resolve().parents[1] / "data" / "action_label_faults.csv"
+TESTS = Path(__file__).resolve().parents[1]
+FAULTS = TESTS / "data" / "action_label_faults.csv"
+sys.path.append(str(TESTS / "support"))
+from announced import NO_RENAMES, real_announcements  # noqa: E402
+
 LIMIT = np.log(1.25)
 TARGETS = {"precision": 0.97, "recall": 0.95}
 
 
-def read(sql: str) -> pd.DataFrame:
-    """Rows of a query on the development data; ``{d}`` stands for its folder."""
+def read(folder: Path, sql: str) -> pd.DataFrame:
+    """Rows of the quotes; ``{d}`` stands for their folder."""
     with duckdb.connect() as connection:
-        return connection.execute(sql.format(d=SHARED)).df()
+        return connection.execute(sql.format(d=folder)).df()
 
 
-def vendor() -> pd.DataFrame:
+def vendor(folder: Path) -> pd.DataFrame:
     """Traded rows: number of the ticker's session, and the factor that adjusted_close implies."""
     return read(
+        folder,
         """WITH lagged AS (
             SELECT *, lag(close) OVER w AS previous, lag(adjusted_close) OVER w AS adjusted,
                 row_number() OVER w AS row
@@ -46,19 +55,20 @@ def vendor() -> pd.DataFrame:
         )
         SELECT ticker, date, close, previous, row, split_coef AS factor,
             (adjusted_close / adjusted) / (close / previous) AS implied
-        FROM lagged ORDER BY ticker, date"""
+        FROM lagged ORDER BY ticker, date""",
     )
 
 
-def proven_faults(rows: pd.DataFrame) -> pd.DataFrame:
-    """The table of the vendor's faults, each checked against the source that it names."""
+def proven_faults(folder: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """The table of the vendor's faults, each checked against the witness that it names."""
     faults = pd.read_csv(FAULTS, parse_dates=["date"]).merge(
         rows, on=["ticker", "date"], validate="one_to_one"
     )
     assert len(faults) == len(pd.read_csv(FAULTS))
     splits = read(
+        folder,
         "SELECT ticker, date, stock_splits FROM '{d}/b3_daily_adjusted.parquet' "
-        "WHERE stock_splits <> 0"
+        "WHERE stock_splits <> 0",
     )
     for f in faults.itertuples():
         raw = f.previous / f.close
@@ -140,9 +150,70 @@ def verdict(corrected: dict[str, float], listed: dict[str, float]) -> None:
         )
 
 
-def against_jumps(actions: pd.DataFrame) -> None:
+def by_year(tables: dict[str, pd.DataFrame], labels: pd.DataFrame, tickers: set[str]) -> None:
+    """Print precision and recall of each table of actions, by year."""
+    theirs = labels[labels["ticker"].isin(tickers)].reset_index(drop=True)
+    theirs = theirs.assign(year=theirs["date"].dt.year)
+    print("\nraw tickers, faults corrected, factors outside 0.8 to 1.25, by year:")
+    print(f"{'year':<6}{'labels':>7}" + "".join(f"{name:>34}" for name in tables))
+    print(" " * 13 + f"{'called':>14}{'precision':>11}{'recall':>9}" * len(tables))
+
+    shown = [*range(int(theirs["year"].min()), int(theirs["year"].max()) + 1), None]
+    for year in shown:
+        wanted = theirs if year is None else theirs[theirs["year"] == year]
+        wanted = wanted.reset_index(drop=True)
+        line = f"{year or 'all':<6}{int(large(wanted).sum()):>7}"
+        for found in tables.values():
+            own = found[found["ticker"].isin(tickers)]
+            own = own if year is None else own[own["date"].dt.year == year]
+            met = score(own.reset_index(drop=True), wanted, MINIMAL_CONFIDENCE)
+            line += f"{met['detected']:>14}{met['precision']:>11.3f}{met['recall']:>9.3f}"
+        print(line)
+
+
+def changed(alone: pd.DataFrame, together: pd.DataFrame, tickers: set[str]) -> None:
+    """Print the applied actions that only one of the two tables has."""
+    sure = [
+        {(a.ticker, str(a.date.date()), round(a.factor, 4)) for a in table.itertuples()}
+        for table in (
+            alone[(alone["confidence"] >= MINIMAL_CONFIDENCE) & alone["ticker"].isin(tickers)],
+            together[
+                together["confidence"].ge(MINIMAL_CONFIDENCE) & together["ticker"].isin(tickers)
+            ],
+        )
+    ]
+    print(f"only alone: {sorted(sure[0] - sure[1])}")
+    print(f"only united: {sorted(sure[1] - sure[0])}")
+
+
+def unite(quotes: Path, company: Path) -> pd.DataFrame:
+    """The events that change shares, announced and detected united."""
+    announcements = real_announcements(company)
+    columns = "ticker, date, open, high, low, close, volume, type"
+    relation = f"(SELECT {columns} FROM '{quotes}/b3_daily.parquet')"
+
+    with duckdb.connect() as connection:
+        united = united_events(connection, relation, NO_RENAMES, announcements)
+    events = united.events
+    shares = events[events["source"].eq("announced") & events["factor"].ne(1)]
+    reached = shares[shares["date"].dt.year.between(2010, 2023)]
+    print(
+        f"announced: {len(announcements.rows):,} rows, of which "
+        f"{(announcements.rows['answer'] == 'supplement_stock').sum()} are of shares; "
+        f"{len(reached)} events of shares fall into these quotes: "
+        + ", ".join(
+            f"{e.ticker} {e.date.date()} {e.factor:g} {e.state}" for e in reached.itertuples()
+        )
+    )
+    print(united.findings.groupby("kind").size().to_string())
+    acting = events[events["state"].isin(APPLIED) & events["factor"].ne(1)]
+    product = acting.groupby(["ticker", "date"], as_index=False)
+    return product.agg({"factor": "prod", "confidence": "max", "evidence": "first"})
+
+
+def against_jumps(folder: Path, actions: pd.DataFrame) -> None:
     """Print how many of the largest jumps were called actions, by kind."""
-    jumps = pd.read_csv(SHARED / "price_jumps.csv", parse_dates=["date"])
+    jumps = pd.read_csv(folder / "price_jumps.csv", parse_dates=["date"])
     certain = actions[actions["confidence"] >= MINIMAL_CONFIDENCE]
     called = pd.MultiIndex.from_frame(jumps[["ticker", "date"]]).isin(
         pd.MultiIndex.from_frame(certain[["ticker", "date"]])
@@ -162,14 +233,23 @@ def against_jumps(actions: pd.DataFrame) -> None:
 
 def main() -> None:
     """Print all measures, and every miss and false alarm."""
-    if not SHARED.exists():
-        print(f"skipped: {SHARED} is absent; the repository does not contain the development data")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("quotes", type=Path, nargs="?", help="folder with b3_daily.parquet")
+    parser.add_argument("company", type=Path, nargs="?", help="folder with cash_dividends.parquet")
+    folders = parser.parse_args()
+    if folders.quotes is None or folders.company is None:
+        print("skipped: give the folders of the quotes and of the announcements")
         return
-    rows = vendor()
+    measure(folders.quotes, folders.company)
+
+
+def measure(folder: Path, company: Path) -> None:
+    """Print all measures of the quotes and announcements of two folders."""
+    rows = vendor(folder)
     started = time.perf_counter()
     with duckdb.connect() as connection:
         columns = "ticker, date, open, high, low, close, volume"
-        found = detect_actions(connection, f"(SELECT {columns} FROM '{SHARED}/b3_daily.parquet')")
+        found = detect_actions(connection, f"(SELECT {columns} FROM '{folder}/b3_daily.parquet')")
     seconds = time.perf_counter() - started
     print(machine())
     print(
@@ -177,7 +257,7 @@ def main() -> None:
         f"applied from confidence {MINIMAL_CONFIDENCE} on"
     )
 
-    basis = pd.read_csv(SHARED / "b3_daily_tickers.csv").set_index("ticker")["price_basis"]
+    basis = pd.read_csv(folder / "b3_daily_tickers.csv").set_index("ticker")["price_basis"]
     raw = sorted(basis[basis.isin(["raw", "mostly raw"])].index)
     halves = {
         "development half": set(raw[::2]),
@@ -187,7 +267,7 @@ def main() -> None:
     halves["the other tickers"] = set(basis.index) - set(raw)
     actions = found.merge(rows[["ticker", "date", "row"]], on=["ticker", "date"])
     labels = rows[rows["factor"] != 1][["ticker", "date", "row", "factor"]].reset_index(drop=True)
-    faults = proven_faults(rows)
+    faults = proven_faults(folder, rows)
     fixed = faults[["ticker", "date", "row", "split_factor"]].rename(
         columns={"split_factor": "factor"}
     )
@@ -207,6 +287,12 @@ def main() -> None:
             met[half, name] = score(*own, MINIMAL_CONFIDENCE)
             show(f"{half}, {name}", met[half, name])
     verdict(met["held-out half", "faults corrected"], met["held-out half", "as listed"])
+
+    print()
+    together = unite(folder, company).merge(rows[["ticker", "date", "row"]], on=["ticker", "date"])
+    tables = {"detector alone": actions, "united with announcements": together}
+    by_year(tables, corrected, set(raw))
+    changed(actions, together, set(raw))
 
     print("\nBRAP4's distribution in kind and MRFG3's dividend that no price shows:")
     for ticker, day in (("BRAP4", "2021-12-17"), ("MRFG3", "2021-12-20")):
@@ -238,9 +324,9 @@ def main() -> None:
         )
     reliability(actions, corrected, halves["all raw tickers"])
     misses(actions, corrected, halves["all raw tickers"])
-    against_jumps(found)
+    against_jumps(folder, found)
     with duckdb.connect() as connection:
-        official = detect_actions(connection, f"'{SHARED}/b3_cotahist_days.parquet'")
+        official = detect_actions(connection, f"'{folder}/b3_cotahist_days.parquet'")
     marks = (official["kind"] == "ex_mark").sum()
     print(f"\nofficial days (DISMES, ISIN, ESPECI): {marks} ex-marks and")
     print(

@@ -33,10 +33,10 @@ def actions(*rows: dict[str, object]) -> pd.DataFrame:
         "confidence": 1.0,
         "evidence": "{}",
     }
+    base |= {"source": "detected", "state": "detected", "revision": 0}
+    named = [{"event": f"event {number}"} | base | row for number, row in enumerate(rows)]
+    table = pd.DataFrame(named, columns=list(ACTION_TYPES))
 
-    table = pd.DataFrame(
-        [base | {"source": "detected"} | row for row in rows], columns=list(ACTION_TYPES)
-    )
     return sorted_actions(table) if rows else no_actions()
 
 

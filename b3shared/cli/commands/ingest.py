@@ -11,6 +11,7 @@ from b3shared.cli.output import ProgressDisplay, first_names
 from b3shared.cli.places import Places, place_options
 from b3shared.core.errors import IncompleteIngestError, InvalidParameterError
 from b3shared.quotes.corporate_actions.rename_table import RENAMES
+from b3shared.quotes.ingest.job import FINDINGS_SHOWN
 from b3shared.quotes.lake.lake import LAKE
 from b3shared.quotes.sources.lake import LakeSource
 from b3shared.services.ingestion import B3IngestionService
@@ -194,3 +195,5 @@ def _show_findings(service: B3IngestionService) -> None:
         )
         for finding in service.market["findings"]:
             print(f"  note: {finding}")
+    for finding in service.event_findings[:FINDINGS_SHOWN]:
+        print(f"  corporate action: {finding}")

@@ -30,6 +30,9 @@ EXPLAINED = 1.25
 """A listed factor or payout explains a jump if what remains of it is at most this ratio (or its
 inverse), and at most half of the jump."""
 
+GREAT_PAYOUT = 0.15
+"""A payout of more than this part of the price leaves a trace on its day."""
+
 FEWEST_PEERS = 20
 """Tickers of a session from which its median gap counts as the market's."""
 
@@ -70,14 +73,14 @@ def candidate_rows(
         duckdb.Error: It cannot be read.
     """
     traded = _traded(connection, relation)
-    tickers = _spans(connection, f"{relation} WHERE ticker IS NOT NULL", "ticker", rows_at_once)
+    tickers = spans(connection, f"{relation} WHERE ticker IS NOT NULL", "ticker", rows_at_once)
     try:
         connection.execute(f'CREATE TEMP TABLE {_GAPS} ("date" DATE, gap DOUBLE)')
         for span in tickers:
             connection.execute(f"INSERT INTO {_GAPS} {_gaps(traded)}", span)
 
         connection.execute(f'CREATE TEMP TABLE {_MARKET} ("date" DATE, market_gap DOUBLE)')
-        for span in _spans(connection, _GAPS, '"date"', rows_at_once):
+        for span in spans(connection, _GAPS, '"date"', rows_at_once):
             connection.execute(f"INSERT INTO {_MARKET} {_MEDIANS}", span)
 
         for span in tickers or [("", "")]:
@@ -87,10 +90,10 @@ def candidate_rows(
             connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
-def _spans(
+def spans(
     connection: duckdb.DuckDBPyConnection, rows: str, key: str, at_once: int
 ) -> list[tuple[object, object]]:
-    """First and last key of each group of consecutive keys with about ``at_once`` rows together."""
+    """Return the first and last key of each group of keys with about ``at_once`` rows together."""
     counted = f"SELECT {key} AS key, count(*) AS n FROM {rows} GROUP BY 1"
     numbered = f"SELECT key, (sum(n) OVER (ORDER BY key) - n) // {at_once} AS span FROM ({counted})"
     return connection.execute(
@@ -175,7 +178,7 @@ def _candidates(traded: str) -> str:
             last_value({own} IGNORE NULLS) OVER (w ROWS {LATE_LISTING} PRECEDING) AS listed_before,
             first_value({own} IGNORE NULLS) OVER ({following}) AS listed_after,
             lag(payout, 1, 0) OVER w AS payout_before, lead(payout, 1, 0) OVER w AS payout_after,
-            CASE WHEN high >= low AND low > 0 THEN greatest(ln(high / low), 1e-3) END AS spread
+            CASE WHEN high > low AND low > 0 THEN greatest(ln(high / low), 1e-3) END AS spread
         FROM fresh WINDOW w AS ({_SESSIONS})
     ), usual AS (
         SELECT *, {_GAP} AS gap,
@@ -218,17 +221,26 @@ def _explains(payout: str) -> str:
     return f"coalesce({rest} < least(ln({EXPLAINED}), abs(gap) / 2), FALSE)"
 
 
+_WITHOUT_TRACE = f"""coalesce(
+                payout > {GREAT_PAYOUT} * previous AND payout < previous
+                AND abs(gap) <= {SMALLEST_GAP}, FALSE)"""
+"""SQL of whether a great payout is listed on a session whose price did not fall."""
+
 _PAID = f"""fallen AS (
         SELECT *, {_explains("payout")} AS falls, {_explains("payout_before")} AS falls_late,
-            {_explains("payout_after")} AS falls_early
+            {_explains("payout_after")} AS falls_early, {_WITHOUT_TRACE} AS without_trace
         FROM usual
     ), paid AS (
-        SELECT * EXCLUDE (falls, falls_late, falls_early), CASE
+        SELECT * EXCLUDE (falls, falls_late, falls_early, without_trace), CASE
             WHEN previous IS NULL OR abs(gap) <= {SMALLEST_GAP} THEN 0
             WHEN falls_late AND NOT falls AND NOT coalesce(lag(falls) OVER w, FALSE)
                 THEN payout_before
             WHEN falls_early AND NOT falls AND NOT coalesce(lead(falls) OVER w, FALSE)
                 THEN payout_after
+            WHEN payout = 0 AND payout_before < previous
+                    AND coalesce(lag(without_trace) OVER w, FALSE) THEN payout_before
+            WHEN payout = 0 AND payout_after < previous
+                    AND coalesce(lead(without_trace) OVER w, FALSE) THEN payout_after
             WHEN payout < previous THEN payout ELSE 0 END AS paid
         FROM fallen WINDOW w AS ({_SESSIONS})
     ), paying AS (
@@ -240,5 +252,6 @@ _PAID = f"""fallen AS (
 
 It is the payout of the session itself, or of the session beside it if this one fell by that amount
 and the listed one did not: vendors date payouts on the ex-date or on the last session with the
-right. A session that did not jump needs no explanation.
+right. A great payout whose own session did not fall is that of a jump beside it too, whatever else
+happened there. A session that did not jump needs no explanation.
 """

@@ -21,6 +21,7 @@ import pandas as pd
 
 from b3shared.core.arrays import Array, FloatArray
 from b3shared.quotes.corporate_actions.candidates import EXPLAINED, ROWS_AT_ONCE, candidate_rows
+from b3shared.quotes.corporate_actions.marks import MARKS, UPDATED
 from b3shared.quotes.corporate_actions.posterior import (
     GROUPED,
     GROWN,
@@ -39,22 +40,6 @@ from b3shared.quotes.corporate_actions.table import (
     sorted_actions,
 )
 from b3shared.storage.database import connect, reading_error
-
-MARKS = {
-    "D": "dividend",
-    "J": "interest on capital",
-    "R": "income",
-    "A": "amortisation",
-    "B": "bonus or split",
-    "G": "grouping",
-    "S": "subscription right",
-    "C": "spin-off",
-    "X": "several rights",
-}
-"""Letter after the E of an ex-mark in ESPECI -> the right that left the price.
-
-A mark stays for some sessions; its first, on which DISMES rises, is the ex-date.
-"""
 
 LONGEST_HOLE = 45
 """Calendar days without a trade over which the ratio of two prices still tells a factor; over more
@@ -152,6 +137,8 @@ def _right(row: Any) -> dict[str, Any]:
         "mark": f"E{row['mark']}" if row["mark"] else None,
         "rights": [MARKS[letter] for letter in row["mark"]],
     }
+    if pd.notna(row["type"]) and UPDATED in row["type"].split():
+        facts["mark"] = UPDATED
     if pd.notna(row["dismes"]) and pd.notna(row["previous_dismes"]):
         facts["dismes"] = [int(row["previous_dismes"]), int(row["dismes"])]
     return facts
@@ -166,9 +153,18 @@ def _table(
         "dividend": 0.0,
         "confidence": confidence,
         "source": "detected",
+        "last_cum": pd.NaT,
+        "known": rows["date"],
+        "label": None,
+        "state": "detected",
+        "revision": 0,
     }
+    name = "ex_mark" if isinstance(kind, str) and kind == "ex_mark" else "detected"
     evidence = [json.dumps(fact, allow_nan=False) for fact in facts]
-    return rows[["ticker", "date"]].assign(**values, evidence=evidence)[list(ACTION_TYPES)]
+    events = [f"{name} {day.date()}" for day in rows["date"]]
+    out = rows[["ticker", "date"]].assign(**values, evidence=evidence, event=events)
+
+    return out[list(ACTION_TYPES)]
 
 
 def _evidence(rows: pd.DataFrame) -> Evidence:

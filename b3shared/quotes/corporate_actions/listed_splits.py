@@ -114,12 +114,12 @@ def _evidence(listed: pd.DataFrame) -> FloatArray:
         as_traded = np.log(after * column("factor") / (before - column("dividend")))
         # 1.4826: the standard deviation of a normal return over its median absolute value
         scale = np.fmax(np.nan_to_num(column("usual"), nan=0.0) * 1.4826, LEAST_MOVE)
-        odds = _log_density(as_traded / scale) - _log_density(as_adjusted / scale)
+        odds = log_density(as_traded / scale) - log_density(as_adjusted / scale)
     return np.nan_to_num(odds, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _log_density(value: FloatArray) -> FloatArray:
-    """Log density of Student's t, without its constant."""
+def log_density(value: FloatArray) -> FloatArray:
+    """Return the log density of Student's t with :data:`DEGREES`, without its constant."""
     density: FloatArray = -(DEGREES + 1.0) / 2.0 * np.log1p(value**2 / DEGREES)
     return density
 

@@ -41,17 +41,17 @@ def read_overrides(data: bytes, renames: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def apply_overrides(detected: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
-    """Return the detected actions with the user's overrides applied; the user always wins.
+def apply_overrides(found: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataFrame:
+    """Return the announced and detected actions with the user's overrides; the user always wins.
 
-    A row of overrides stands for everything that happened to its ticker on its date: detections
-    there are removed, and a row with confidence 1 and source ``given`` takes their place, unless
-    the override only rejects. Ex-marks stay: they are facts of the exchange's file. Several rows
-    for a ticker and date are events of that day: payouts are added, factors are multiplied. Equal
-    rows are instalments, and each counts.
+    A row of overrides stands for everything that happened to its ticker on its date: what was
+    announced or detected there is ``overridden``, and a row with confidence 1 and source ``given``
+    takes its place, unless the override only rejects. Ex-marks stay: they are facts of the
+    exchange's file. Several rows for a ticker and date are events of that day: payouts are added,
+    factors are multiplied. Equal rows are instalments, and each counts.
 
     Args:
-        detected: columns as in :data:`b3shared.quotes.corporate_actions.table.ACTION_TYPES`.
+        found: columns as in :data:`b3shared.quotes.corporate_actions.table.ACTION_TYPES`.
         overrides: ``ticker``, ``date`` (a day, as text YYYY-MM-DD) and at least one of
             ``split_factor`` (positive), ``dividend`` (R$ per share of the session before, not
             negative) and ``reject`` (true: nothing happened then). Bounds:
@@ -64,9 +64,10 @@ def apply_overrides(detected: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataF
     """
     given = check_overrides(overrides)
     overridden = pd.MultiIndex.from_frame(given[["ticker", "date"]])
-    dates = pd.to_datetime(detected["date"]).astype("datetime64[s]")
-    replaced = pd.MultiIndex.from_arrays([detected["ticker"], dates]).isin(overridden)
-    kept = detected[~(replaced & (detected["kind"] != "ex_mark"))]
+    dates = pd.to_datetime(found["date"]).astype("datetime64[s]")
+    replaced = pd.MultiIndex.from_arrays([found["ticker"], dates]).isin(overridden)
+    replaced &= (found["kind"] != "ex_mark").to_numpy(dtype=bool)
+    kept = found.assign(state=found["state"].mask(replaced, "overridden"))
 
     accepted = given[~given["reject"]]
     rows = pd.DataFrame(
@@ -79,6 +80,12 @@ def apply_overrides(detected: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataF
             "confidence": 1.0,
             "evidence": '{"given":true}',
             "source": "given",
+            "last_cum": pd.NaT,
+            "known": pd.NaT,
+            "label": None,
+            "state": "given",
+            "event": [f"given {day.date()}" for day in accepted["date"]],
+            "revision": 0,
         }
     )
     filled = [frame for frame in (kept, rows) if len(frame)] or [kept]
@@ -87,25 +94,24 @@ def apply_overrides(detected: pd.DataFrame, overrides: pd.DataFrame) -> pd.DataF
 
 def without_effect(
     overrides: pd.DataFrame,
-    detected: pd.DataFrame,
     final: pd.DataFrame,
     connection: duckdb.DuckDBPyConnection,
     relation: str,
 ) -> list[str]:
     """List the rows of the user's table that change nothing, each as ``TICKER date: why``.
 
-    Such a row rejects what was not detected, or gives an action outside the sessions of its ticker.
-    An action on a day between them without a trade counts from the next session.
+    Such a row rejects what was neither announced nor detected, or gives an action outside the
+    sessions of its ticker. An action on a day between them without a trade counts from the next
+    session.
 
     Args:
         overrides: as :func:`read_overrides` returns them, without faults.
-        detected: the actions before them.
         final: the actions after them.
         connection: where the relation can be read.
         relation: the lake's quotes, renamed tickers under their newest name.
     """
     sessions = _sessions(sorted(set(overrides["ticker"])), connection, relation)
-    replaced = _days(detected[detected["kind"] != "ex_mark"])
+    replaced = _days(final[final["state"] == "overridden"])
     given = _days(final[final["source"] == "given"])
 
     messages = []
@@ -121,7 +127,9 @@ def without_effect(
         if not first <= day <= last:
             messages.append(f"{ticker} {day}: its quotes are of {first} to {last}")
         elif row not in given:
-            messages.append(f"{ticker} {day}: nothing was detected that could be rejected")
+            messages.append(
+                f"{ticker} {day}: nothing was announced or detected that could be rejected"
+            )
     return messages
 
 

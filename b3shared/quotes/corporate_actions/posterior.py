@@ -181,7 +181,8 @@ class Evidence:
             before alone is wrong.
         scale: volatility of a night, with the rounding of prices to the cent.
         volume: log of shares traded over their usual number.
-        range: log of (log high over low) over its usual size.
+        range: log of (log high over low) over its usual size; NaN where high and low are equal: a
+            price that is stuck tells nothing of a calm day.
         dismes, isin: 1 where it changed, 0 where not.
         mark: (rows,) int: the mark that appeared; :data:`UNKNOWN` where marks are not known.
     """

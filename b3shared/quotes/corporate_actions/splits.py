@@ -4,7 +4,7 @@ Splits are detected where the source lists none. Listed ones are refused where t
 adjusted for them already.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from b3shared.quotes.corporate_actions.detection import detect_actions
+from b3shared.quotes.corporate_actions.event_findings import report, to_table
 from b3shared.quotes.corporate_actions.listed_splits import untraced_splits, without_untraced
 from b3shared.quotes.corporate_actions.table import MINIMAL_CONFIDENCE, no_actions, with_actions
 from b3shared.quotes.findings import EXAMPLES, Finding
@@ -27,10 +28,14 @@ class Splits:
             (:data:`b3shared.quotes.corporate_actions.table.ACTION_TYPES`); empty for a source that
             lists its own.
         untraced: ``ticker``, ``date`` and ``factor`` of listed splits that the prices do not show.
+        event_findings: columns as in
+            :data:`b3shared.quotes.corporate_actions.event_findings.FINDING_TYPES`; empty for a
+            source without announcements.
     """
 
     detected: pd.DataFrame
     untraced: pd.DataFrame
+    event_findings: pd.DataFrame = field(default_factory=lambda: to_table([]))
 
     @classmethod
     def found(
@@ -58,7 +63,9 @@ class Splits:
             return cls.found(connection, "quotes", listed=listed)
 
     def applied(self, quotes: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-        """Apply the splits to quotes of the source; return the quotes and two findings.
+        """Apply the splits to quotes of the source; return the quotes and the findings.
+
+        The findings are of the same kinds in the same order for all parts of a source.
 
         Args:
             quotes: rows in the schema, all of the source or some.
@@ -66,25 +73,27 @@ class Splits:
         quotes, untraced = without_untraced(quotes, self.untraced)
         if len(self.detected):
             quotes = with_actions(quotes, self.detected)
-        return quotes, [untraced, self._detected(quotes)]
+        own = self.event_findings[self._within(self.event_findings, quotes)]
+        return quotes, [untraced, self._detected(quotes), *report(own)]
 
     def _detected(self, quotes: pd.DataFrame) -> Finding:
         """The finding of the detected splits that are applied."""
         certain = (self.detected["confidence"] >= MINIMAL_CONFIDENCE) & (
             self.detected["factor"] != 1
         )
-        rows = self.detected[certain & self._within(quotes)]
+        rows = self.detected[certain & self._within(self.detected, quotes)]
         shown = zip(rows["ticker"], rows["date"], rows["factor"], rows["confidence"], strict=True)
         examples = tuple(_example(*row) for row in list(shown)[:EXAMPLES])
         return Finding("detected_split", len(rows), "kept", examples)
 
-    def _within(self, quotes: pd.DataFrame) -> Any:
-        """Mask of the detected actions of the quotes' tickers, from their first to last day."""
+    @staticmethod
+    def _within(table: pd.DataFrame, quotes: pd.DataFrame) -> Any:
+        """Mask of the rows of the quotes' tickers, from their first to their last day."""
         days = quotes["date"].dropna()
         if days.empty:
-            return np.zeros(len(self.detected), dtype=bool)
-        of_ticker = self.detected["ticker"].isin(quotes["ticker"].unique())
-        return of_ticker & self.detected["date"].between(days.min(), days.max())
+            return np.zeros(len(table), dtype=bool)
+        of_ticker = table["ticker"].isin(quotes["ticker"].unique())
+        return of_ticker & table["date"].between(days.min(), days.max())
 
 
 def no_splits() -> pd.DataFrame:

@@ -1,10 +1,11 @@
 """The table of corporate actions, and how quotes get their factors and dividends from it.
 
-A table has the columns of :data:`ACTION_TYPES`, one row per ticker, ex-date and kind. A lake makes
-it when its quotes change, and applies it on every read::
+A table has the columns of :data:`ACTION_TYPES`, one row per event. A lake makes it when its quotes
+or the announcements change, and applies it on every read::
 
-    actions = apply_overrides(detect_actions(connection, relation), overrides)
-    quotes = with_actions(quotes, actions)
+    quotes = with_actions(quotes, actions, coverage)
+
+:mod:`b3shared.quotes.corporate_actions.history` keeps every earlier state of the events.
 """
 
 from typing import cast
@@ -23,19 +24,49 @@ ACTION_TYPES: dict[str, str] = {
     "confidence": "DOUBLE",
     "evidence": "VARCHAR",
     "source": "VARCHAR",
+    "last_cum": "DATE",
+    "known": "DATE",
+    "label": "VARCHAR",
+    "state": "VARCHAR",
+    "event": "VARCHAR",
+    "revision": "BIGINT",
 }
 """Column -> DuckDB type.
 
-``factor``: one share of the session before became this many (1 if none), as ``split_factor`` of
-:mod:`b3shared.quotes.schema`. ``dividend``: R$ per share of the session before (0 if none or
-unknown). ``confidence``: probability, 0 to 1, that the action took place. ``evidence``: JSON text
-of the facts.
+``date``: NULL where it is not set yet. ``factor``: one share of the session before became this many
+(1 if none), as ``split_factor`` of :mod:`b3shared.quotes.schema`. ``dividend``: R$ per share of the
+session before (0 if none or unknown); of equal instalments their sum. ``confidence``: probability,
+0 to 1, that the action took place. ``evidence``: JSON text of the facts. ``source``: ``announced``,
+``detected`` or ``given`` (by the user). ``last_cum``: last session with the right. ``known``: day
+from which on it was known: the approval, or the ex-date where no approval is given or the event was
+detected; NULL for the user's. ``label``: of the exchange. ``state``: one of :data:`STATES`.
+``event``: names the event among those of its ticker, the same in all its revisions. ``revision``:
+number of the change of the table that wrote the row.
 """
 
-KINDS = ("split", "reverse_split", "bonus", "dividend", "ex_mark")
+KINDS = ("split", "reverse_split", "bonus", "dividend", "ex_mark", "right")
 """``bonus``: a factor from 1 to 1.3, as a stock dividend gives. ``ex_mark``: a right left the price
-that day; the quotes tell its type and not its amount, so its factor is 1 and applying it changes
-nothing."""
+that day; the quotes tell its type and not its amount. ``right``: a subscription, a spin-off or
+something with a label that is not known, whose worth is not announced. The factor of the last two
+is 1, and applying them changes nothing."""
+
+STATES = (
+    "announced",
+    "confirmed",
+    "contradicted",
+    "unclear",
+    "detected",
+    "given",
+    "overridden",
+    "withdrawn",
+)
+"""``announced``: the quotes do not tell, or have not reached the ex-date. ``confirmed``: by DISMES,
+an ex-mark or the price. ``contradicted``: the price shows that it did not happen so. ``unclear``:
+several rows whose composition is not established. ``overridden``: a row of the user stands for that
+day. ``withdrawn``: no longer announced or detected."""
+
+APPLIED = ("announced", "confirmed", "detected", "given")
+"""States of the events that change quotes on read."""
 
 LARGEST_BONUS = 1.3
 MINIMAL_CONFIDENCE = 0.4
@@ -46,20 +77,32 @@ split is hidden, while a missed split is reported as a jump; see ``tests/bench/b
 An action below it stays in the table for a person to confirm or reject.
 """
 
+SAME_AMOUNT = 0.01
+"""Greatest relative difference of an announced amount or factor to that which the quotes list on
+the ticker's row beside it, for both to be the same event, dated differently."""
+
 
 def with_actions(
-    quotes: pd.DataFrame, actions: pd.DataFrame, minimal_confidence: float = MINIMAL_CONFIDENCE
+    quotes: pd.DataFrame,
+    actions: pd.DataFrame,
+    coverage: pd.DataFrame | None = None,
+    minimal_confidence: float = MINIMAL_CONFIDENCE,
 ) -> pd.DataFrame:
     """Fill split_factor and dividend from a table of actions where the quotes have none.
 
     An action whose ticker has no row on the ex-date goes to the ticker's next row; one before its
-    first row or after its last is left out. Several actions of one row multiply (dividends are per
-    share before all of them). A split_factor other than 1 or a dividend other than 0 that the
-    quotes themselves carry stays, and so does a dividend that is not known (NaN) without an action.
+    first row or after its last is left out. The payments of one ex-date add up and its factors
+    multiply, all per share of the session before; ex-dates that fall on one row follow each other.
+    A split_factor other than 1 or a dividend other than 0 that the quotes themselves carry stays,
+    and counts too for the announcement of the same amount on the row beside it. A dividend that is
+    not known (NaN) becomes known where the coverage says so, or by a row of the user.
 
     Args:
         quotes: rows in the schema, in any order.
-        actions: columns as in :data:`ACTION_TYPES`.
+        actions: columns as in :data:`ACTION_TYPES`, one revision per event.
+        coverage: ``ticker``, ``known_from`` and ``known_until``: the days for which all dividends
+            of the ticker are known; NaT in ``known_from`` is every day before. None: there are
+            none.
         minimal_confidence: actions below are not applied.
 
     Returns:
@@ -68,23 +111,81 @@ def with_actions(
     """
     out = quotes.copy()
     out.attrs = dict(quotes.attrs)
-    certain = actions["confidence"] >= minimal_confidence
-    relevant = actions["ticker"].isin(quotes["ticker"].unique())
+    relevant = actions[actions["ticker"].isin(quotes["ticker"].unique()) & actions["date"].notna()]
+    certain = relevant["confidence"] >= minimal_confidence
+    stands = ~relevant["state"].isin(["overridden", "withdrawn"])
+    out.attrs["suspected_actions"] = _suspected(relevant[~certain & stands])
 
-    doubtful = actions[relevant & ~certain & (actions["factor"] != 1)]
-    days = doubtful["date"].to_numpy().astype("datetime64[D]")
-    out.attrs["suspected_actions"] = dict(
-        zip(zip(doubtful["ticker"], days, strict=True), doubtful["factor"], strict=True)
-    )
-
-    split, dividend = _per_row(quotes, actions[relevant & certain])
+    acting = relevant[certain & relevant["state"].isin(APPLIED)]
+    split, paid = _per_row(quotes, acting)
     own_split = quotes["split_factor"].to_numpy(dtype=np.float64, na_value=1.0)
-    out["split_factor"] = np.where(own_split == 1.0, split, own_split)
+    beside = _listed_beside(quotes, _logs(own_split), _logs(split))
+    out["split_factor"] = np.where((own_split == 1.0) & ~beside, split, own_split)
 
-    own_dividend = quotes["dividend"].to_numpy(dtype=np.float64, na_value=np.nan)
-    without = (own_dividend == 0.0) | np.isnan(own_dividend)
-    out["dividend"] = np.where(without & (dividend != 0.0), dividend, own_dividend)
+    out["dividend"] = _dividends(quotes, acting, paid, coverage)
     return out
+
+
+def _suspected(doubtful: pd.DataFrame) -> dict[tuple[str, np.datetime64], float]:
+    doubtful = doubtful[doubtful["factor"] != 1]
+    days = doubtful["date"].to_numpy().astype("datetime64[D]")
+    named = zip(doubtful["ticker"], days, strict=True)
+    return dict(zip(named, doubtful["factor"], strict=True))
+
+
+def _dividends(
+    quotes: pd.DataFrame, acting: pd.DataFrame, paid: FloatArray, coverage: pd.DataFrame | None
+) -> FloatArray:
+    """(rows,) dividends of the quotes and the actions; NaN where they are not known."""
+    own = quotes["dividend"].to_numpy(dtype=np.float64, na_value=np.nan)
+    carried = np.nan_to_num(own, nan=0.0)
+    paid = np.where(_listed_beside(quotes, carried, paid), 0.0, paid)
+
+    of_user = acting["source"] == "given"
+    given: FloatArray = np.zeros(len(quotes))
+    if of_user.any():
+        given = _per_row(quotes, acting.assign(dividend=acting["dividend"].where(of_user, 0.0)))[1]
+    known = ~np.isnan(own) | _covered(quotes, coverage)
+    filled = np.where(known, paid, np.where(given != 0.0, given, np.nan))
+    return np.where(carried != 0.0, own, filled)
+
+
+def _covered(quotes: pd.DataFrame, coverage: pd.DataFrame | None) -> Array:
+    """Mask of the rows whose dividends the coverage knows."""
+    if coverage is None or coverage.empty:
+        return np.zeros(len(quotes), dtype=bool)
+    spans = coverage.set_index("ticker")
+    since = quotes["ticker"].map(spans["known_from"]).to_numpy().astype("datetime64[D]")
+    until = quotes["ticker"].map(spans["known_until"]).to_numpy().astype("datetime64[D]")
+    dates = quotes["date"].to_numpy().astype("datetime64[D]")
+    covered: Array = (dates <= until) & (np.isnat(since) | (dates >= since))
+    return covered
+
+
+def _listed_beside(quotes: pd.DataFrame, own: FloatArray, found: FloatArray) -> Array:
+    """Mask of the rows whose found amount the quotes list on the ticker's row beside them."""
+    same = np.zeros(len(quotes), dtype=bool)
+    if not own.any() or not found.any():
+        return same
+
+    codes, _ = pd.factorize(quotes["ticker"])
+    order = np.lexsort([quotes["date"].to_numpy(), codes])
+    ticker = codes[order]
+    listed, wanted = own[order], found[order]
+    for step in (1, -1):
+        beside = np.roll(listed, step)
+        joined = (np.roll(ticker, step) == ticker) & (listed == 0.0) & (wanted != 0.0)
+        joined[0 if step == 1 else -1] = False
+        close = np.abs(beside - wanted) <= SAME_AMOUNT * np.abs(wanted)
+        # an amount of the neighbour's own session does not count a second time
+        same[order] |= joined & close & (np.roll(wanted, step) == 0.0)
+    return same
+
+
+def _logs(factors: FloatArray) -> FloatArray:
+    """Logs of the factors; 0 for one that is impossible, which cleaning reports."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(np.log(factors), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _per_row(quotes: pd.DataFrame, actions: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
@@ -95,10 +196,11 @@ def _per_row(quotes: pd.DataFrame, actions: pd.DataFrame) -> tuple[FloatArray, F
     if acting.empty:
         return split, dividend
 
+    by_date = acting.groupby(["ticker", "date"], sort=True)
+    together = by_date.agg({"factor": "prod", "dividend": "sum"}).reset_index()
     rows_of = quotes.groupby("ticker", sort=False).indices
     dates = quotes["date"].to_numpy().astype("datetime64[D]")
-    acting = acting.sort_values(["ticker", "date"], kind="stable")
-    for ticker, own in acting.groupby("ticker", sort=False):
+    for ticker, own in together.groupby("ticker", sort=False):
         rows = np.asarray(rows_of[cast(str, ticker)])
         rows = rows[~np.isnat(dates[rows])]
         rows = rows[np.argsort(dates[rows], kind="stable")]
@@ -137,12 +239,15 @@ def kind_of(factor: FloatArray) -> Array:
 
 
 def sorted_actions(actions: pd.DataFrame) -> pd.DataFrame:
-    """Return the actions with the table's types, sorted by ticker, date and kind."""
+    """Return the actions with the table's types, sorted by ticker, date, kind, event, revision."""
     out = actions[list(ACTION_TYPES)].copy()
-    out["date"] = pd.to_datetime(out["date"]).astype("datetime64[s]")
-    numbers = {name: np.float64 for name, kind in ACTION_TYPES.items() if kind == "DOUBLE"}
-    ordered = out.astype(numbers).sort_values(["ticker", "date", "kind"], kind="stable")
-    return ordered.reset_index(drop=True)
+    for name, kind in ACTION_TYPES.items():
+        if kind == "DATE":
+            out[name] = pd.to_datetime(out[name]).astype("datetime64[s]")
+    numbers = {"DOUBLE": np.float64, "BIGINT": np.int64}
+    out = out.astype({name: numbers[k] for name, k in ACTION_TYPES.items() if k in numbers})
+    order = ["ticker", "date", "kind", "event", "revision"]
+    return out.sort_values(order, kind="stable").reset_index(drop=True)
 
 
 def no_actions() -> pd.DataFrame:

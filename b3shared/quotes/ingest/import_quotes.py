@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from b3shared.core.errors import InvalidParameterError
+from b3shared.quotes.corporate_actions.announcements.archive import announcements_state
 from b3shared.quotes.corporate_actions.rename_table import RENAMES
 from b3shared.quotes.ingest.ingest import Ingest
 from b3shared.quotes.lake.lake import LAKE, Lake
@@ -25,18 +26,23 @@ class Filled:
         missing: columns that the source lacks, and the lake's files too.
         detected: whether corporate actions were detected.
         possible_renames: pairs of tickers that may be one share, if a detection ran.
+        event_findings: what a person should look at in the corporate actions, if one ran.
     """
 
     keys: list[str]
     missing: list[str]
     detected: bool
     possible_renames: list[str]
+    event_findings: list[str]
 
     def notes(self) -> list[str]:
         """Return sentences for the user."""
         notes = [f"the source has no {', '.join(self.missing)}"] if self.missing else []
         if self.detected:
             notes.append("splits and bonuses were looked for in the prices")
+        if self.event_findings:
+            count = len(self.event_findings)
+            notes.append(f"{count} findings about corporate actions: {self.event_findings[0]}")
         return notes + [f"possible rename: {pair} to {RENAMES}" for pair in self.possible_renames]
 
 
@@ -44,8 +50,8 @@ def fill_lake(source: QuoteSource, storage: Storage, *, replace: bool = False) -
     """Import all quotes of a source into the lake of a storage, and detect corporate actions.
 
     The detection is that of an ingest. It runs if the source has no split_factor, if the lake has
-    actions that were detected in other quotes, or if the user has a table of renamed tickers, which
-    are joined in the same step.
+    actions that were made from other quotes, if announcements are kept, or if the user has a table
+    of renamed tickers, which are joined in the same step.
 
     Args:
         source: of the quotes. It must not be a lake, whose files hold more than its quotes.
@@ -66,11 +72,12 @@ def fill_lake(source: QuoteSource, storage: Storage, *, replace: bool = False) -
 
     lists_none = "split_factor" in missing
     has_actions = Lake(storage).manifest().actions is not None
-    detected = lists_none or has_actions or storage.exists(RENAMES)
+    announced = announcements_state(storage) != ""
+    detected = lists_none or has_actions or announced or storage.exists(RENAMES)
     ingest = Ingest(storage)
     if detected:
         ingest.actions()
-    return Filled(keys, missing, detected, ingest.possible_renames)
+    return Filled(keys, missing, detected, ingest.possible_renames, ingest.event_findings)
 
 
 def _refuse_lake(source: QuoteSource, storage: Storage) -> None:

@@ -62,6 +62,11 @@ class Ingest:
         """Pairs of tickers that may be one share, of the last detection."""
         return self._actions.possible_renames
 
+    @property
+    def event_findings(self) -> list[str]:
+        """What a person should look at in the corporate actions, of the last detection."""
+        return self._actions.event_findings
+
     def file(
         self,
         path: Path,

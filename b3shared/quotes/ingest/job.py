@@ -41,6 +41,8 @@ RESERVE_SECONDS = INGEST_SECONDS + 120.0
 
 MARKET_SECONDS = 90.0
 """With less time left a function does not ask for the CDI: a failing request takes so long."""
+FINDINGS_SHOWN = 20
+"""Findings about corporate actions that an answer names; the lake has all."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -75,6 +77,8 @@ def ingest_quotes(
         - ``market``: what came of the market's files
           (:class:`b3shared.quotes.market.update.MarketUpdate`), if it was asked for and the quotes
           are done;
+        - ``event_findings``: what a person should look at in the corporate actions, if a detection
+          ran: how many there are (``count``) and the newest of them (``newest``);
         - ``reason``: why there was nothing to do;
         - ``announcements``: ``{"fetch", "failed"}``: whether those of the exchange are to be
           fetched now, and an empty list for the companies that fail.
@@ -243,6 +247,10 @@ def _findings(ingest: Ingest) -> dict[str, Any]:
     return {
         "overrides_without_effect": ingest.without_effect,
         "possible_renames": ingest.possible_renames,
+        "event_findings": {
+            "count": len(ingest.event_findings),
+            "newest": ingest.event_findings[:FINDINGS_SHOWN],
+        },
     }
 
 

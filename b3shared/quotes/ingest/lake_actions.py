@@ -1,24 +1,29 @@
-"""Detects the renamed tickers and the corporate actions of a whole lake, with the user's tables."""
+"""Makes the renames and corporate actions of a whole lake: announced, detected, the user's own."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from b3shared.core.versions import DETECTION_VERSION
-from b3shared.quotes.corporate_actions.detection import detect_actions
+from b3shared.quotes.corporate_actions.announcements.archive import (
+    announcements_state,
+    read_announcements,
+)
+from b3shared.quotes.corporate_actions.event_findings import sentences
+from b3shared.quotes.corporate_actions.history import with_revision
 from b3shared.quotes.corporate_actions.overrides import (
     OVERRIDES,
-    apply_overrides,
     read_overrides,
     without_effect,
 )
 from b3shared.quotes.corporate_actions.possible_renames import possible_renames
 from b3shared.quotes.corporate_actions.rename_table import RENAMES, read_renames
 from b3shared.quotes.corporate_actions.renames import renamed_tickers
+from b3shared.quotes.corporate_actions.united import UnitedEvents, united_events
 from b3shared.quotes.lake.lake import Detected, Draft, Lake, relation_of
 from b3shared.quotes.lake.manifest import Manifest, detection_hash
 from b3shared.quotes.lake.merge import MEMORY
-from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.lake.parquet import read_parquet, write_parquet
 from b3shared.storage import Storage
 from b3shared.storage.database import connect
 
@@ -36,6 +41,9 @@ class LakeActions:
     Attributes:
         without_effect: rows of the user's tables that changed nothing in the last detection.
         possible_renames: pairs of tickers that may be one share, of the last detection.
+        event_findings: what a person should look at in the corporate actions, newest first, of the
+            last detection; see
+            :data:`b3shared.quotes.corporate_actions.event_findings.EVENT_FINDINGS`.
     """
 
     def __init__(self, storage: Storage, lake: Lake, progress: Progress) -> None:
@@ -44,6 +52,7 @@ class LakeActions:
         self._progress = progress
         self.without_effect: list[str] = []
         self.possible_renames: list[str] = []
+        self.event_findings: list[str] = []
 
     def completed(self, before: Manifest, years: Mapping[int, Path | None], folder: Path) -> Draft:
         """Return a draft of new years with the renames and actions of all quotes after them.
@@ -60,7 +69,7 @@ class LakeActions:
         """
         overrides = self._user_table(OVERRIDES)
         renames = self._user_table(RENAMES)
-        rules = _rules(overrides, renames)
+        rules = _rules(overrides, renames, announcements_state(self._storage))
         if not years and before.detected_from == detection_hash(before.years, rules):
             return Draft(years)
 
@@ -68,7 +77,10 @@ class LakeActions:
         if not quotes:
             return Draft(years)
         self._progress({"step": "corporate actions", "phase": "detecting"})
-        return Draft(years, self._detected(quotes, overrides, renames, rules, folder))
+        history = None
+        if before.actions is not None and before.coverage is not None:
+            history = self._lake.fetch(before.actions, folder)
+        return Draft(years, self._detected(quotes, history, overrides, renames, rules, folder))
 
     def _quote_files(
         self, before: Manifest, years: Mapping[int, Path | None], folder: Path
@@ -82,6 +94,7 @@ class LakeActions:
     def _detected(
         self,
         quotes: list[Path],
+        history: Path | None,
         overrides: bytes | None,
         renames: bytes | None,
         rules: str,
@@ -95,14 +108,23 @@ class LakeActions:
 
             relation = relation_of(quotes, renames_file)
             self.possible_renames = possible_renames(connection, relation)
-            detected = detect_actions(connection, relation)
-            final = detected
-            if overrides is not None:
-                table = read_overrides(overrides, renamed.table)
-                final = apply_overrides(detected, table)
-                self.without_effect += without_effect(table, detected, final, connection, relation)
+            table = None if overrides is None else read_overrides(overrides, renamed.table)
+            announcements = read_announcements(self._storage)
+            united = united_events(connection, relation, renamed.table, announcements, table)
+            if table is not None:
+                self.without_effect += without_effect(table, united.events, connection, relation)
 
-        return Detected(write_parquet(final, folder / "actions.parquet"), renames_file, rules)
+        self.event_findings = _sentences(united)
+        earlier = None if history is None else read_parquet(history)
+        return Detected(
+            actions=write_parquet(
+                with_revision(earlier, united.events), folder / "actions.parquet"
+            ),
+            renames=renames_file,
+            coverage=write_parquet(united.coverage, folder / "coverage.parquet"),
+            findings=write_parquet(united.findings, folder / "findings.parquet"),
+            rules=rules,
+        )
 
     def _user_table(self, key: str) -> bytes | None:
         """One of the user's tables; None if there is none."""
@@ -110,7 +132,15 @@ class LakeActions:
         return None if found is None else found[0]
 
 
-def _rules(overrides: bytes | None, renames: bytes | None) -> str:
-    """The detector's version and the user's tables, as one text."""
-    rules = f"{DETECTION_VERSION} {overrides!r}"
+def _sentences(united: UnitedEvents) -> list[str]:
+    """The findings as sentences, and how many announcements are of other papers."""
+    told = sentences(united.findings)
+    if united.unplaced:
+        told.append(f"{united.unplaced} announcements are of papers without a quote in the lake")
+    return told
+
+
+def _rules(overrides: bytes | None, renames: bytes | None, announcements: str) -> str:
+    """The detector's version, the user's tables and the announcements' state, as one text."""
+    rules = f"{DETECTION_VERSION} {announcements} {overrides!r}"
     return rules if renames is None else f"{rules} {renames!r}"

@@ -11,6 +11,7 @@ from b3shared.core.errors import ArtifactNotFoundError, B3Error, ConflictError
 from b3shared.core.serialization import file_sha256
 from b3shared.core.tempdir import temporary_directory
 from b3shared.quotes.lake.manifest import (
+    DETECTED,
     LakeFile,
     Manifest,
     commit,
@@ -28,16 +29,16 @@ LAKE = "lake/quotes"
 ATTEMPTS = 20
 """How often a change is tried when another writer commits first; one of the writers always wins."""
 
-ACTIONS_TABLE = "lake_actions"
-
 
 @dataclass(frozen=True)
 class Detected:
-    """What was detected in all quotes of a lake; the files are local.
+    """What was made from all quotes of a lake and the announcements; the files are local.
 
     Attributes:
-        actions: the corporate actions.
+        actions: the corporate actions, all revisions of them.
         renames: the renamed tickers.
+        coverage: the days for which the dividends of each ticker are known.
+        findings: what a person should look at.
         rules: by which they were found; see
             :func:`b3shared.quotes.lake.manifest.detection_hash`. None: they are older than the
             quotes.
@@ -45,6 +46,8 @@ class Detected:
 
     actions: Path
     renames: Path
+    coverage: Path
+    findings: Path
     rules: str | None
 
 
@@ -139,15 +142,17 @@ class Lake:
                 years[year] = (self._stored(path, f"year={year}", before, years.get(year, ())),)
 
         if draft.forget:
-            return before.successor(years, None, None, None)
+            return before.successor(years, [None] * len(DETECTED), None)
         if draft.detected is None:
-            return before.successor(years, before.actions, before.renames, before.detected_from)
+            return before.successor(years, before.detected(), before.detected_from)
 
         new = draft.detected
-        actions = self._stored(new.actions, "actions", before, (before.actions,))
-        renames = self._stored(new.renames, "renames", before, (before.renames,))
+        files = [
+            self._stored(getattr(new, name), name, before, (file,))
+            for name, file in zip(DETECTED, before.detected(), strict=True)
+        ]
         detected_from = None if new.rules is None else detection_hash(years, new.rules)
-        return before.successor(years, actions, renames, detected_from)
+        return before.successor(years, files, detected_from)
 
     def _stored(
         self, path: Path, folder: str, before: Manifest, existing: tuple[LakeFile | None, ...]
@@ -180,10 +185,12 @@ def relation_of(paths: list[Path], renames: Path | None = None) -> str:
 
 
 def _extent(path: Path) -> tuple[int, str | None, str | None]:
-    """Rows, first and last session of a file; None where no row has a date."""
+    """Rows, first and last day of a file; None where no row has a date."""
     with connect() as connection:
+        relation = relation_of([path])
+        named = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+        day = "CAST(date AS DATE)" if "date" in {row[0] for row in named} else "NULL::DATE"
         rows, first, last = connection.execute(
-            "SELECT count(*), min(CAST(date AS DATE)), max(CAST(date AS DATE)) "
-            f"FROM {relation_of([path])}"
+            f"SELECT count(*), min({day}), max({day}) FROM {relation}"
         ).fetchall()[0]
     return int(rows), None if first is None else str(first), None if last is None else str(last)

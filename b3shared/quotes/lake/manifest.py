@@ -6,8 +6,9 @@ change of many years commits together or not at all, and uncommitted files are n
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from b3shared.core.errors import ArtifactCorruptError
 from b3shared.core.serialization import from_json, to_json, utc_now
@@ -16,9 +17,12 @@ from b3shared.storage import Storage
 KEY = "manifest.json"
 SCHEMA = 1
 
+DETECTED = ("actions", "renames", "coverage", "findings")
+"""Names and folders of the files that are made from the quotes and the announcements."""
+
 _YEAR_FILE = re.compile(r"year=(?P<year>[12]\d{3})/.+\.parquet")
 _OWN_FILE = re.compile(
-    r"(?:year=[12]\d{3}|actions|renames)/(?P<sequence>\d{6,})-[0-9a-f]{16}\.parquet"
+    r"(?:year=[12]\d{3}|actions|renames|coverage|findings)/(?P<sequence>\d{6,})-[0-9a-f]{16}\.parquet"
 )
 
 
@@ -48,11 +52,13 @@ class Manifest:
 
     Attributes:
         years: year -> its files; one after a write, perhaps more where a user put them there.
-        actions: the corporate actions that were detected; None if nobody looked for them.
+        actions: the corporate actions, all revisions of them; None if nobody looked for them.
         renames: the tickers that went on under another one; None as above.
-        detected_from: hash of what both were made from (:func:`detection_hash`). If it differs from
-            that of the current quotes, they are out of date, and hold until the next detection;
-            None as above.
+        coverage: the days for which the dividends of each ticker are known; None as above.
+        findings: what a person should look at; None as above.
+        detected_from: hash of what these were made from (:func:`detection_hash`). If it differs
+            from that of the current quotes, they are out of date, and hold until the next
+            detection; None as above.
         sequence: number of changes so far.
         superseded: keys that the manifest before named and this one does not; kept for readers that
             still follow it.
@@ -64,6 +70,8 @@ class Manifest:
     years: Mapping[int, tuple[LakeFile, ...]] = field(default_factory=dict)
     actions: LakeFile | None = None
     renames: LakeFile | None = None
+    coverage: LakeFile | None = None
+    findings: LakeFile | None = None
     detected_from: str | None = None
     sequence: int = 0
     superseded: tuple[str, ...] = ()
@@ -73,12 +81,16 @@ class Manifest:
     def keys(self) -> set[str]:
         """Return every key that it names."""
         found = {file.key for files in self.years.values() for file in files}
-        return found | {file.key for file in (self.actions, self.renames) if file}
+        return found | {file.key for file in self.detected() if file}
+
+    def detected(self) -> tuple[LakeFile | None, ...]:
+        """Return the files that were made from the quotes, in the order of :data:`DETECTED`."""
+        return tuple(getattr(self, name) for name in DETECTED)
 
     def content(self) -> str | None:
         """Return a hash of the content of all its files; None if the hash of one is unknown."""
         files = [file for files in self.years.values() for file in files]
-        files += [file for file in (self.actions, self.renames) if file]
+        files += [file for file in self.detected() if file]
         if not all(file.sha256 for file in files):
             return None
         return hashlib.sha256(to_json([[file.key, file.sha256] for file in files])).hexdigest()
@@ -86,15 +98,19 @@ class Manifest:
     def successor(
         self,
         years: Mapping[int, tuple[LakeFile, ...]],
-        actions: LakeFile | None,
-        renames: LakeFile | None,
+        detected: Sequence[LakeFile | None],
         detected_from: str | None,
     ) -> "Manifest":
-        """Return the manifest after a change; the same one if nothing differs."""
+        """Return the manifest after a change; the same one if nothing differs.
+
+        Args:
+            years: year -> its files.
+            detected: in the order of :data:`DETECTED`.
+            detected_from: see :class:`Manifest`.
+        """
         years = dict(sorted(years.items()))
-        after = replace(
-            self, years=years, actions=actions, renames=renames, detected_from=detected_from
-        )
+        files: dict[str, Any] = dict(zip(DETECTED, detected, strict=True))
+        after = replace(self, years=years, detected_from=detected_from, **files)
         if after == self:
             return self
         superseded = tuple(sorted(self.keys() - after.keys()))
@@ -128,8 +144,7 @@ def read_manifest(storage: Storage, prefix: str) -> Manifest:
         }
         return Manifest(
             years=years,
-            actions=None if document["actions"] is None else LakeFile(**document["actions"]),
-            renames=None if document["renames"] is None else LakeFile(**document["renames"]),
+            **{name: _file(document.get(name)) for name in DETECTED},
             detected_from=document.get("detected_from"),  # older manifests lack the field
             sequence=document["sequence"],
             superseded=tuple(document["superseded"]),
@@ -140,6 +155,10 @@ def read_manifest(storage: Storage, prefix: str) -> Manifest:
         raise ArtifactCorruptError(
             f"{prefix + KEY!r} is not a lake's manifest: {error!r}", key=prefix + KEY
         ) from error
+
+
+def _file(document: dict[str, Any] | None) -> LakeFile | None:
+    return None if document is None else LakeFile(**document)
 
 
 def commit(storage: Storage, prefix: str, manifest: Manifest) -> None:

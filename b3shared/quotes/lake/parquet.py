@@ -1,11 +1,11 @@
-"""Writes a DataFrame as Parquet with DuckDB, without pyarrow."""
+"""Writes and reads DataFrames as Parquet with DuckDB, without pyarrow."""
 
 from pathlib import Path
 
 import pandas as pd
 from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
-from b3shared.storage.database import connect, literal
+from b3shared.storage.database import connect, literal, parquet_files
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
@@ -23,6 +23,12 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
             "(FORMAT parquet, COMPRESSION zstd)"
         )
     return path
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a Parquet file into a DataFrame."""
+    with connect() as connection:
+        return connection.execute(f"FROM read_parquet({parquet_files([path])})").df()
 
 
 def _is_typed(column: pd.Series) -> bool:

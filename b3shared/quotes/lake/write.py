@@ -5,13 +5,12 @@ from pathlib import Path
 import pandas as pd
 
 from b3shared.core.serialization import file_sha256
-from b3shared.quotes.corporate_actions.table import sorted_actions
+from b3shared.quotes.corporate_actions.history import current_events, with_revision
 from b3shared.quotes.lake.lake import LAKE, Detected, Draft, Lake
-from b3shared.quotes.lake.manifest import Manifest
-from b3shared.quotes.lake.parquet import write_parquet
+from b3shared.quotes.lake.manifest import DETECTED, Manifest
+from b3shared.quotes.lake.parquet import read_parquet, write_parquet
 from b3shared.quotes.schema import DEFAULTS
 from b3shared.storage import Storage
-from b3shared.storage.database import connect, parquet_files
 
 
 def write_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> list[str]:
@@ -20,7 +19,7 @@ def write_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> lis
     A year that the quotes have is replaced as a whole; other years stay. Rows without a date go
     with the newest year, so that a load counts them. Columns that ``frame.attrs["missing"]`` says
     the source lacks are left out, because their values are defaults and no facts. Corporate actions
-    that were detected in the old content of a year are removed with it.
+    that were detected in the old content of a year are withdrawn with it.
     """
     lake = Lake(storage, prefix)
 
@@ -54,24 +53,24 @@ def replace_lake(frame: pd.DataFrame, storage: Storage, prefix: str = LAKE) -> l
 def _detected_without(
     lake: Lake, before: Manifest, years: list[int], folder: Path
 ) -> Detected | None:
-    """Return what was detected without the actions of some years; None if that changes nothing.
+    """Return what was detected with the detections of some years withdrawn.
 
-    The user's own actions stay.
+    Announcements and the user's own actions stay. None if that changes nothing.
     """
-    if before.actions is None or before.renames is None:
+    named = zip(DETECTED, before.detected(), strict=True)
+    files = {name: lake.fetch(file, folder) for name, file in named if file is not None}
+    if len(files) < len(DETECTED):
         return None
 
-    actions = lake.fetch(before.actions, folder)
-    gone = f"year(date) IN (SELECT unnest({years}::INTEGER[])) AND source = 'detected'"
-    with connect() as connection:
-        table = connection.execute(
-            f"SELECT *, {gone} AS gone FROM read_parquet({parquet_files([actions])})"
-        ).df()
-    if not table["gone"].any():
+    history = read_parquet(files["actions"])
+    events = current_events(history)
+    gone = events["date"].dt.year.isin(years) & (events["source"] == "detected")
+    if not gone.any():
         return None
 
-    kept = write_parquet(sorted_actions(table[~table["gone"]]), folder / "actions-kept.parquet")
-    return Detected(kept, lake.fetch(before.renames, folder), rules=None)
+    kept = with_revision(history, events[~gone])
+    files["actions"] = write_parquet(kept, folder / "actions-kept.parquet")
+    return Detected(**files, rules=None)
 
 
 def _years(frame: pd.DataFrame) -> list[int]:

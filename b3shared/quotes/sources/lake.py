@@ -11,10 +11,11 @@ import pandas as pd
 
 from b3shared.core.clock import today
 from b3shared.core.errors import ArtifactNotFoundError, NoQuotesError
+from b3shared.quotes.corporate_actions.history import current_events
 from b3shared.quotes.corporate_actions.splits import Splits, no_splits
 from b3shared.quotes.corporate_actions.table import no_actions, with_actions
-from b3shared.quotes.lake.lake import ACTIONS_TABLE, Lake, relation_of
-from b3shared.quotes.lake.manifest import LakeFile, Manifest
+from b3shared.quotes.lake.lake import Lake, relation_of
+from b3shared.quotes.lake.manifest import DETECTED, LakeFile, Manifest
 from b3shared.quotes.lake.merge import NO_WHOLE_FILE, SESSION_CREATED
 from b3shared.quotes.sources.base import DuckDBReader
 from b3shared.quotes.sources.query import QuoteQuery, cast_column, select_column
@@ -23,13 +24,16 @@ from b3shared.storage.database import connect, parquet_files
 
 
 class LakeSource(DuckDBReader):
-    """Reads the quotes of a lake.
+    """Reads the quotes of a lake, with its corporate actions.
 
-    Only the years that a query needs are fetched, all from one state of the lake.
+    Only the years that a query needs are fetched, all from one state of the lake. A dividend is NaN
+    where neither the quotes nor the announcements know it.
 
     Args:
         location: storage address of the lake's own prefix, such as ``s3://bucket/lake/quotes``.
     """
+
+    nullable = frozenset({"dividend"})
 
     def __init__(self, location: str) -> None:
         self.name = location
@@ -88,17 +92,15 @@ class LakeSource(DuckDBReader):
     @contextmanager
     def _relation(self, query: QuoteQuery) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         with tempfile.TemporaryDirectory(prefix="b3-lake-") as folder, connect() as connection:
-            quotes, actions, renames = self._fetched(query, Path(folder))
-            if actions:
+            quotes, detected = self._fetched(query, Path(folder))
+            for name, path in detected.items():
                 connection.execute(
-                    f"CREATE TABLE {ACTIONS_TABLE} AS FROM read_parquet({parquet_files([actions])})"
+                    f"CREATE TABLE lake_{name} AS FROM read_parquet({parquet_files([path])})"
                 )
-            yield connection, relation_of(quotes, renames)
+            yield connection, relation_of(quotes, detected.get("renames"))
 
-    def _fetched(
-        self, query: QuoteQuery, folder: Path
-    ) -> tuple[list[Path], Path | None, Path | None]:
-        """Fetch the quotes of a query's years, the corporate actions and the renames.
+    def _fetched(self, query: QuoteQuery, folder: Path) -> tuple[list[Path], dict[str, Path]]:
+        """Fetch the quotes of a query's years, and what was made from all quotes, by its name.
 
         All are of one manifest. A query outside the lake gets its newest year, of which it reads no
         row.
@@ -113,11 +115,10 @@ class LakeSource(DuckDBReader):
             ]
             try:
                 quotes = [self._lake.fetch(file, folder) for file in wanted or years[max(years)]]
-                others = (manifest.actions, manifest.renames)
-                actions, renames = (
-                    self._lake.fetch(file, folder) if file else None for file in others
-                )
-                return quotes, actions, renames
+                named = zip(DETECTED, manifest.detected(), strict=True)
+                return quotes, {
+                    name: self._lake.fetch(file, folder) for name, file in named if file
+                }
             except ArtifactNotFoundError:  # the lake changed twice since its manifest was read
                 newer = self._lake.manifest()
                 if newer == manifest:
@@ -128,11 +129,14 @@ class LakeSource(DuckDBReader):
         self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame
     ) -> pd.DataFrame:
         """Add the lake's corporate actions to quotes that have none of their own."""
-        if not _has_actions(connection):
+        if not _has_events(connection):
             return frame
 
-        out = with_actions(frame, connection.table(ACTIONS_TABLE).df())
-        out.attrs["missing"] = [name for name in frame.attrs["missing"] if name != "split_factor"]
+        acting = connection.execute("FROM lake_actions WHERE kind <> 'ex_mark'").df()
+        events = current_events(acting)
+        out = with_actions(frame, events, connection.table("lake_coverage").df())
+        known = {"split_factor"} | ({"dividend"} if out["dividend"].notna().any() else set())
+        out.attrs["missing"] = [name for name in frame.attrs["missing"] if name not in known]
         return out
 
     def _splits(
@@ -142,20 +146,24 @@ class LakeSource(DuckDBReader):
 
         A split that the user gave stays, whatever the prices show.
         """
-        if not _has_actions(connection):
+        if not _has_events(connection):
             return super()._splits(connection, relation, listed=listed)
+
+        findings = connection.table("lake_findings").df()
         if not listed:
-            return Splits(no_actions(), no_splits())
-
+            return Splits(no_actions(), no_splits(), findings)
         untraced = super()._splits(connection, relation, listed=True).untraced
-        given = connection.execute(
-            f"SELECT ticker, date FROM {ACTIONS_TABLE} WHERE source = 'given'"
-        ).fetchall()
-        named = zip(untraced["ticker"], untraced["date"].dt.date, strict=True)
-        days = {(ticker, pd.Timestamp(day).date()) for ticker, day in given}
-        return Splits(no_actions(), untraced.loc[[row not in days for row in named]])
+        events = current_events(connection.table("lake_actions").df())
+        given = events[events["state"] == "given"]
+        days = pd.MultiIndex.from_frame(given[["ticker", "date"]])
+        named = pd.MultiIndex.from_frame(untraced[["ticker", "date"]])
+        return Splits(no_actions(), untraced.loc[~named.isin(days)], findings)
 
 
-def _has_actions(connection: duckdb.DuckDBPyConnection) -> bool:
-    sql = "SELECT 1 FROM duckdb_tables() WHERE table_name = ?"
-    return connection.execute(sql, [ACTIONS_TABLE]).fetchone() is not None
+def _has_events(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the lake has corporate actions and what is known of them.
+
+    Those of a lake from before they were united are found anew, in its prices.
+    """
+    sql = "SELECT 1 FROM duckdb_tables() WHERE table_name = 'lake_coverage'"
+    return connection.execute(sql).fetchone() is not None

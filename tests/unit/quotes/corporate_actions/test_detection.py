@@ -109,7 +109,7 @@ def test_a_price_stuck_on_a_far_level_that_goes_back_is_no_action(
 def test_a_price_stuck_14_percent_low_seldom_passes_for_a_bonus() -> None:
     """A wrong level so near is ambiguous when the price comes back only in part.
 
-    Of 1,900 such walks 38 were taken for a bonus.
+    Of 1,900 such walks 10 were taken for a bonus.
     """
     walks = 190
     found = 0
@@ -121,7 +121,7 @@ def test_a_price_stuck_14_percent_low_seldom_passes_for_a_bonus() -> None:
             frame = walk(seed, volatility, ticker=name)
             frames.append(stuck(frame, 0.86, 1 + seed // 6 % 8))
         found += len({ticker for ticker, *_ in applied(detect_in(pd.concat(frames)))})
-    assert found <= 0.05 * walks
+    assert found <= 0.02 * walks
 
 
 @pytest.mark.parametrize("sessions", [1, 2, 5])

@@ -38,6 +38,16 @@ def test_a_split_beside_a_payout_of_the_same_day_is_found_with_its_own_factor(
     assert applied(detect_in(frame)) == [("PETR4", day(frame), pytest.approx(factor))]
 
 
+@pytest.mark.parametrize("listed", [-1, 0], ids=["a session early", "on its day"])
+@pytest.mark.parametrize("factor", [1 / 25, 1 / 10, 4.0], ids=["25th", "tenth", "4"])
+def test_an_unlisted_grouping_beside_capital_returned_has_its_own_factor(
+    factor: float, listed: int
+) -> None:
+    """As BRPR3 on 2023-08-30: 63.05 of 76.44 returned, and 25 into 1."""
+    frame = split(paid(walk(8, 0.012, price=76.0), 0.8249, listed), factor)
+    assert applied(detect_in(frame)) == [("PETR4", day(frame), pytest.approx(factor))]
+
+
 def test_a_small_payout_does_not_hide_a_split_of_the_day_beside_it() -> None:
     frame = split(walk(4, 0.015), 2.0)
     frame["dividend"] = np.where(np.arange(len(frame)) == PLANTED - 1, 0.2, 0.0)

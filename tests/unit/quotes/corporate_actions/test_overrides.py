@@ -16,16 +16,26 @@ def given_rows(*rows: dict[str, object]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def standing(table: pd.DataFrame) -> pd.DataFrame:
+    """The actions that no row of the user stands for."""
+    return table[table["state"] != "overridden"].reset_index(drop=True)
+
+
 def test_a_given_factor_replaces_the_detection() -> None:
     detected = actions({"date": DAYS[1], "confidence": 0.1}, {"date": DAYS[2]})
     out = apply_overrides(
         detected, given_rows({"ticker": "petr4", "date": DAYS[1], "split_factor": 3})
     )
-    assert out[["date", "factor", "confidence", "source"]].astype(
+
+    assert standing(out)[["date", "factor", "confidence", "source"]].astype(
         {"date": str}
     ).to_numpy().tolist() == [
         [DAYS[1], 3.0, 1.0, "given"],
         [DAYS[2], 2.0, 1.0, "detected"],
+    ]
+    replaced = out[out["state"] == "overridden"]
+    assert replaced[["factor", "confidence", "source"]].to_numpy().tolist() == [
+        [2.0, 0.1, "detected"]
     ]
 
 
@@ -36,7 +46,7 @@ def test_reject_removes_the_detection_and_keeps_the_ex_mark() -> None:
     out = apply_overrides(
         detected, given_rows({"ticker": "PETR4", "date": DAYS[1], "reject": True})
     )
-    assert out["kind"].tolist() == ["ex_mark", "split"]
+    assert standing(out)["kind"].tolist() == ["ex_mark", "split"]
     assert splits(with_actions(quotes(date=DAYS), out)) == [1.0, 1.0, 2.0]
 
 
@@ -71,7 +81,7 @@ def test_overrides_may_be_text_with_blanks_as_in_a_csv_file() -> None:
         }
     )
     out = apply_overrides(actions({"ticker": "VALE3", "date": "2023-01-04"}), table)
-    assert out[["ticker", "factor"]].to_numpy().tolist() == [["PETR4", 2.0]]
+    assert standing(out)[["ticker", "factor"]].to_numpy().tolist() == [["PETR4", 2.0]]
 
 
 BASE = {"ticker": "PETR4", "date": "2023-01-03", "split_factor": 2.0}
@@ -200,7 +210,7 @@ def test_a_factor_of_millions_to_one_is_accepted() -> None:
 
 def test_a_repeated_rejection_counts_once() -> None:
     row = {"ticker": "PETR4", "date": DAYS[1], "reject": True}
-    assert apply_overrides(actions({"date": DAYS[1]}), given_rows(row, row)).empty
+    assert standing(apply_overrides(actions({"date": DAYS[1]}), given_rows(row, row))).empty
 
 
 def test_no_overrides_change_nothing() -> None:

@@ -80,6 +80,86 @@ def test_actions_of_one_row_compound_and_dividends_are_per_earlier_share() -> No
     assert out["dividend"].tolist() == [0.0, pytest.approx(0.9)]
 
 
+def test_payments_of_one_ex_date_add_up_and_are_not_multiplied_by_its_factors() -> None:
+    day = {"date": DAYS[1]}
+    table = actions(
+        day | {"factor": 0.01, "event": "grouping"},
+        day | {"factor": 100.0, "event": "split"},
+        day | {"factor": 1.0, "dividend": 0.5, "event": "cash 1"},
+        day | {"factor": 1.0, "dividend": 0.25, "event": "cash 2"},
+        {"date": "2023-01-04", "factor": 2.0, "dividend": 0.25, "event": "next day"},
+    )
+    out = with_actions(quotes(date=[DAYS[0], DAYS[2]]), table)
+    assert splits(out) == [1.0, pytest.approx(2.0)]
+    assert out["dividend"].tolist() == [0.0, pytest.approx(1.0)]
+
+
+@pytest.mark.parametrize("state", ["contradicted", "unclear", "overridden", "withdrawn"])
+def test_events_that_do_not_stand_change_nothing(state: str) -> None:
+    table = actions({"date": DAYS[1], "state": state, "dividend": 0.5})
+    out = with_actions(quotes(date=DAYS), table)
+    assert splits(out) == [1.0, 1.0, 1.0]
+    assert out["dividend"].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_an_event_without_an_ex_date_changes_nothing() -> None:
+    assert splits(with_actions(quotes(date=DAYS), actions({"date": None}))) == [1.0, 1.0, 1.0]
+
+
+def coverage(**columns: object) -> pd.DataFrame:
+    row = {"ticker": "PETR4", "known_from": None, "known_until": "2023-01-03"} | columns
+    frame = pd.DataFrame([row])
+    for name in ("known_from", "known_until"):
+        frame[name] = pd.to_datetime(frame[name])
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("known", "dividends"),
+    [
+        (coverage(), [0.0, 0.5, np.nan]),
+        (coverage(known_from="2023-01-03"), [np.nan, 0.5, np.nan]),
+        (coverage(known_until="2023-01-05"), [0.0, 0.5, 0.0]),
+        (coverage(ticker="VALE3"), [np.nan, np.nan, np.nan]),
+        (None, [np.nan, np.nan, np.nan]),
+    ],
+    ids=["until a day", "from a day", "to the end", "another ticker", "nothing"],
+)
+def test_a_dividend_is_nan_where_the_announcements_do_not_reach(
+    known: pd.DataFrame | None, dividends: list[float]
+) -> None:
+    paid = actions({"date": DAYS[1], "factor": 1.0, "dividend": 0.5, "source": "announced"})
+    out = with_actions(quotes(date=DAYS, dividend=[np.nan] * 3), paid, known)
+    np.testing.assert_array_equal(out["dividend"], dividends)
+
+
+def test_dividends_of_the_quotes_and_of_the_user_apply_where_nothing_is_known() -> None:
+    table = actions({"date": DAYS[2], "factor": 1.0, "dividend": 0.3, "source": "given"})
+    out = with_actions(quotes(date=DAYS, dividend=[np.nan, 0.2, np.nan]), table)
+    np.testing.assert_array_equal(out["dividend"], [np.nan, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("beside", [0, 2])
+def test_a_payment_that_the_quotes_list_on_the_row_beside_counts_once(beside: int) -> None:
+    own = [0.0, 0.0, 0.0]
+    own[beside] = 0.5
+    paid = {"date": DAYS[1], "factor": 1.0, "source": "announced"}
+    known = coverage(known_until=DAYS[2])
+    frame = quotes(date=DAYS, dividend=own)
+
+    assert with_actions(frame, actions(paid | {"dividend": 0.5004}), known)["dividend"].sum() == 0.5
+    other = with_actions(frame, actions(paid | {"dividend": 0.6}), known)["dividend"]
+    assert other.sum() == pytest.approx(1.1)
+    factors = [1.0, 1.0, 1.0]
+    factors[beside] = 2.0
+    assert (
+        splits(
+            with_actions(quotes(date=DAYS, split_factor=factors), actions(paid | {"factor": 2.0}))
+        )
+        == factors
+    )
+
+
 def test_an_uncertain_detection_is_reported_and_not_applied() -> None:
     doubtful = actions({"date": DAYS[1], "confidence": MINIMAL_CONFIDENCE - 0.01})
     out = with_actions(quotes(date=DAYS), doubtful)

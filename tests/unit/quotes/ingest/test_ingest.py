@@ -149,10 +149,10 @@ def test_a_vendors_corporate_actions_stay_after_a_file_of_their_day(
         Quote(TUESDAY, "ABEV3", 9.0),
     ]
     Ingest(storage).file(daily(files, TUESDAY, quotes), partial=partial)
-    found = lake_of(storage)[["ticker", "close", "split_factor", "dividend"]].to_numpy().tolist()
+    found = lake_of(storage)[["ticker", "close", "split_factor", "dividend"]]
 
-    assert found == [
-        ["ABEV3", 9.0, 1.0, 0.0],
+    assert found.fillna({"dividend": "not known"}).to_numpy().tolist() == [
+        ["ABEV3", 9.0, 1.0, "not known"],
         ["PETR4", 20.0, 1.0, 0.0],
         ["PETR4", 10.5, 2.0, 0.3],
         ["VALE3", 51.0, 1.0, 0.7],

@@ -50,4 +50,4 @@ def test_an_empty_table_of_actions_has_the_types_of_a_full_one(tmp_path: Path) -
     assert found == [("PETR4", 2.0)]
 
 
-_DTYPES = {"VARCHAR": "object", "DATE": "datetime64[s]", "DOUBLE": "float64"}
+_DTYPES = {"VARCHAR": "object", "DATE": "datetime64[s]", "DOUBLE": "float64", "BIGINT": "int64"}
