@@ -281,7 +281,7 @@ def test_overrides_apply_under_an_old_ticker_and_ones_without_effect_are_named(
         "AB003,2019-12-07,,0.5,": None,  # a Saturday: from the next session
         "PETR4,2019-12-12,,,true": None,  # the split that is detected
         "AB013,2019-12-03,,,true": (
-            "AB013 2019-12-03: nothing was announced or detected to be rejected"
+            "AB013 2019-12-03: nothing was announced or detected that could be rejected"
         ),
         "ZZZZ3,2019-12-03,2,,": "ZZZZ3 2019-12-03: the lake has no quote of it",
         "AB023,2030-01-02,2,,": "AB023 2030-01-02: its quotes are of 2018-12-03 to 2020-01-22",
