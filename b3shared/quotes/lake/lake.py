@@ -21,7 +21,7 @@ from b3shared.quotes.lake.manifest import (
     sweep,
 )
 from b3shared.storage import Storage
-from b3shared.storage.database import connect, parquet_files
+from b3shared.storage.database import parquet_files, scratch
 
 LAKE = "lake/quotes"
 """Prefix of the lake in a deployment's storage."""
@@ -186,7 +186,7 @@ def relation_of(paths: list[Path], renames: Path | None = None) -> str:
 
 def _extent(path: Path) -> tuple[int, str | None, str | None]:
     """Rows, first and last day of a file; None where no row has a date."""
-    with connect() as connection:
+    with scratch() as connection:
         relation = relation_of([path])
         named = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
         day = "CAST(date AS DATE)" if "date" in {row[0] for row in named} else "NULL::DATE"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
-from b3shared.storage.database import connect, literal, parquet_files
+from b3shared.storage.database import literal, parquet_files, scratch
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
@@ -16,7 +16,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
     empty = [c for c in frame.columns if not _is_typed(frame[c]) and frame[c].isna().all()]
     replaced = ", ".join(f'CAST(NULL AS VARCHAR) AS "{column}"' for column in empty)
     columns = f"* REPLACE ({replaced})" if empty else "*"
-    with connect(threads=1) as connection:
+    with scratch() as connection:
         connection.register("frame", frame)
         connection.execute(
             f"COPY (SELECT {columns} FROM frame) TO {literal(path)} "
@@ -27,7 +27,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
 
 def read_parquet(path: Path) -> pd.DataFrame:
     """Read a Parquet file into a DataFrame."""
-    with connect() as connection:
+    with scratch() as connection:
         return connection.execute(f"FROM read_parquet({parquet_files([path])})").df()
 
 
