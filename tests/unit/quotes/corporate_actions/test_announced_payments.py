@@ -182,7 +182,8 @@ def test_dividends_are_known_up_to_the_newest_answer_and_given_ones_apply_anyhow
 def test_a_renamed_share_keeps_its_payments_under_its_newest_name() -> None:
     rows = [payment("CCRO", "ON", "2023-04-28", 0.11), payment("CCRO", "ON", "2023-04-28", 0.11)]
     new = [payment("MOTV", "ON", "2023-04-28", 0.11), payment("MOTV", "ON", "2023-04-28", 0.11)]
-    renames = pd.DataFrame({"old": ["CCRO3"], "new": ["MOTV3"]})
+    day = pd.Timestamp("2025-04-01")
+    renames = pd.DataFrame({"old": ["CCRO3"], "new": ["MOTV3"], "date": [day]})
     quotes = around(
         "MOTV3", "2023-04-28", 13.0, 12.8, isin="BRCCROACNOR2", holidays=("2023-05-01",)
     )

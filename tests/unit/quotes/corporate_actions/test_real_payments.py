@@ -61,7 +61,7 @@ def real(shared_data: Path, announcements: Announcements) -> Real:
         announced = announced_events(announcements, papers, sessions)
         events = confirm_events(connection, "quotes", announced.events).events
         paid = connection.execute(f"FROM '{shared_data}/company/cash_dividends.parquet'").df()
-    coverage = coverage_of(announcements, papers)
+    coverage = coverage_of(announcements, papers, NO_RENAMES)
     quotes = quotes.assign(dividend=np.nan, date=quotes["date"].astype("datetime64[s]"))
 
     return Real(quotes, paid, events, coverage, shared_data)
