@@ -11,6 +11,7 @@ import pandas as pd
 from b3shared.core.clock import today
 from b3shared.quotes.calendar import TradingActivity, closed_days
 from b3shared.quotes.findings import EXAMPLES, Finding
+from b3shared.quotes.loading.known_dividends import known_until
 from b3shared.quotes.schema import CASH_EQUITY
 
 PRICES = ("open", "high", "low", "close")
@@ -201,12 +202,6 @@ def _dividends_unknown(frame: pd.DataFrame) -> Finding:
         for ticker, count in rows.head(EXAMPLES).items()
     )
     return Finding("dividends_unknown", int(unknown.sum()), "kept", examples)
-
-
-def known_until(frame: pd.DataFrame) -> "pd.Series[pd.Timestamp]":
-    """Return the last date whose dividend is known, by ticker; NaT where none is."""
-    known = frame["date"].where(frame["dividend"].notna())
-    return known.groupby(frame["ticker"], sort=True).max()
 
 
 def _until(day: pd.Timestamp) -> str:
