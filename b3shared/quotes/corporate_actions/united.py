@@ -93,7 +93,9 @@ def _detected(
     """Detect what the announced events leave."""
     events = confirmed.events
     acting = events[events["state"].isin(APPLIED)]
-    rows = acting.merge(confirmed.days, on=["ticker", "date"])
+    # what came before a ticker's first quote left its trace there
+    after_first = confirmed.days[confirmed.days["previous_row"].notna()]
+    rows = acting.merge(after_first, on=["ticker", "date"])
     if rows.empty:
         return detect_actions(connection, relation)
 
