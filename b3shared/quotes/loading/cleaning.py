@@ -148,6 +148,7 @@ def _carry_actions(frame: pd.DataFrame, dropped: Any) -> pd.DataFrame:
 
 
 def _clear_bad_actions(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
+    """Clear impossible factors to 1 and impossible dividends to NaN: what was paid is not known."""
     split = frame["split_factor"]
     dividend = frame["dividend"]
     previous = frame["close"].shift(1).where(frame["ticker"] == frame["ticker"].shift(1))
@@ -159,7 +160,7 @@ def _clear_bad_actions(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]
     ]
 
     out = frame.assign(
-        split_factor=split.mask(bad_split, 1.0), dividend=dividend.mask(bad_dividend, 0.0)
+        split_factor=split.mask(bad_split, 1.0), dividend=dividend.mask(bad_dividend)
     )
     out.attrs = frame.attrs
     return out, findings

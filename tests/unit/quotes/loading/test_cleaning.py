@@ -190,7 +190,7 @@ def test_impossible_actions_are_cleared_but_the_row_stays() -> None:
     frame = quotes(split_factor=[1.0, 0.0, 1.0, 1.0], dividend=[0.0, 0.0, -1.0, 10.0])
     cleaned, _ = clean(frame)
     assert cleaned["split_factor"].tolist() == [1.0] * 4
-    assert cleaned["dividend"].tolist() == [0.0] * 4
+    np.testing.assert_array_equal(cleaned["dividend"], [0.0, 0.0, np.nan, np.nan])
     assert kinds(frame) == {
         "impossible_split": (1, "cleared"),
         "impossible_dividend": (2, "cleared"),
