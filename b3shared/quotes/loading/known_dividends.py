@@ -51,7 +51,7 @@ def _newest_runs(frame: pd.DataFrame) -> pd.DataFrame:
 
     found = ends.notna().to_numpy()
     at = ends[found].astype(np.int64).to_numpy()
-    start = first.loc[run[at]].to_numpy()
+    start = first.loc[pd.Index(run[at])].to_numpy()
     dates = frame["date"].to_numpy()
     out = pd.DataFrame(
         {
@@ -68,4 +68,5 @@ def _newest_runs(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _changes(values: Array) -> Array:
     """Mask of the values that differ from the one before; the first does."""
-    return np.r_[True, values[1:] != values[:-1]][: len(values)]
+    changed: Array = np.r_[True, values[1:] != values[:-1]][: len(values)]
+    return changed
