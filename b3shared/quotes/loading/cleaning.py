@@ -117,7 +117,8 @@ def _carry_actions(frame: pd.DataFrame, dropped: Any) -> pd.DataFrame:
     """Remove the dropped rows, and move their splits and dividends to the ticker's next row.
 
     Actions belong to a day: they are not moved if another row of the day stays, and moved once if
-    several rows of the day go. A dividend that is not known (NaN) is not moved.
+    several rows of the day go. Where a dropped row's dividend is not known (NaN), a next row
+    without one is not known either.
     """
     kept = np.flatnonzero(~dropped)
     split = frame["split_factor"].to_numpy(dtype=np.float64).copy()
@@ -128,7 +129,9 @@ def _carry_actions(frame: pd.DataFrame, dropped: Any) -> pd.DataFrame:
     new_day = np.r_[True, (ticker[1:] != ticker[:-1]) | (date[1:] != date[:-1])][: len(frame)]
     day = np.cumsum(new_day)
     paid = np.nan_to_num(dividend, nan=0.0)
-    lost = np.flatnonzero(dropped & ((split != 1) | (paid != 0)) & ~np.isin(day, day[kept]))
+    gone = dropped & ~np.isin(day, day[kept])
+    _pass_unknown(dividend, np.flatnonzero(gone & np.isnan(dividend)), kept, ticker)
+    lost = np.flatnonzero(gone & ((split != 1) | (paid != 0)))
     last_of_day = lost[np.append(np.diff(day[lost]) > 0, True)[: len(lost)]]
 
     for row in last_of_day[::-1]:
@@ -145,6 +148,16 @@ def _carry_actions(frame: pd.DataFrame, dropped: Any) -> pd.DataFrame:
     out = frame.assign(split_factor=split, dividend=dividend).iloc[kept].reset_index(drop=True)
     out.attrs = frame.attrs
     return out
+
+
+def _pass_unknown(dividend: Any, rows: Any, kept: Any, ticker: Any) -> None:
+    """Set to NaN, in place, the dividends of 0 in the kept rows that follow the given ones."""
+    position = np.searchsorted(kept, rows)
+    inside = position < len(kept)
+    following = kept[position[inside]]
+    same = ticker[following] == ticker[rows[inside]]
+    none = following[same & (dividend[following] == 0.0)]
+    dividend[none] = np.nan
 
 
 def _clear_bad_actions(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
