@@ -16,7 +16,7 @@ from b3shared.features.build import Features, build_features
 from b3shared.features.panel import Panel
 from b3shared.features.series import Series
 from b3shared.quotes.calendar import sessions_after
-from b3shared.quotes.loading.cleaning import known_until
+from b3shared.quotes.loading.known_dividends import known_from, known_until
 from b3shared.quotes.loading.universe import in_universe
 from b3shared.registry.compatibility import FEATURE_SETS, Universe, windows_name
 from b3shared.serving.snapshot import AHEAD, Snapshot
@@ -96,6 +96,7 @@ def build_snapshot(
         slots=slots,
         upcoming=sessions_after(panel.calendar[-1].item(), AHEAD),
         dividends_until=known_until(frame).to_numpy().astype("datetime64[D]"),
+        dividends_from=known_from(frame).to_numpy().astype("datetime64[D]"),
         sectors=None if sectors is None else sectors.of(tickers),
     )
 

@@ -42,7 +42,8 @@ def tidy(df: object) -> GivenQuotes:
 
     Dates become days: a moment with a time zone is of the day that it names in its own zone. Of
     several rows for one ticker and day the one with the most volume stays. Without a column
-    ``dividend`` dividends are not known.
+    ``dividend`` dividends are not known, nor in the holes of one that has zeros or no value; in one
+    of payments alone a hole is none.
 
     Args:
         df: a DataFrame. Ticker and date may be columns or levels of the index; capitals in names do
@@ -203,9 +204,17 @@ def _column(named: pd.DataFrame, name: str, kind: str) -> pd.Series:
         ) from error
     if name not in DEFAULTS:
         return found.where(np.isfinite(found))
-    # what a load returned says with NaN that a dividend is not known; elsewhere a hole is none
-    kept = name == "dividend" and LOADED in named.attrs
+    kept = name == "dividend" and (LOADED in named.attrs or _says_none(found))
     return found if kept else found.fillna(float(DEFAULTS[name]))
+
+
+def _says_none(dividend: pd.Series) -> bool:
+    """Return whether a hole among dividends means that they are not known, as a load writes it.
+
+    A column with zeros says "none" by them, and one of holes alone says nothing. In a column of
+    holes and payments a hole stands for none.
+    """
+    return bool((dividend == 0.0).any() or dividend.isna().all())
 
 
 def _days(values: pd.Series) -> pd.Series:

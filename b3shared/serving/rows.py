@@ -227,7 +227,7 @@ def expected(
 
 
 def dividends_known_until(snapshot: Snapshot, row: int) -> str | None:
-    """Return the last date whose dividend is known as ISO text; None where none is known.
+    """Return the last day of the known dividends as ISO text; None where none are known.
 
     An earlier snapshot, which does not say it, counts as one that knows none.
     """
@@ -242,9 +242,15 @@ def dividends_left_out(snapshot: Snapshot, row: int) -> list[str]:
     until = dividends_known_until(snapshot, row)
     if until is None:
         return ["Dividends are not known: returns and features leave them out."]
+    since = None if snapshot.dividends_from is None else snapshot.dividends_from[row]
+    said = []
+    if since is not None and not np.isnat(since):
+        said += [
+            f"Dividends before {since} are not all known: returns and features leave out some."
+        ]
     if until < str(snapshot.date[row]):
-        return [f"Dividends after {until} are not known: returns and features leave them out."]
-    return []
+        said += [f"Dividends after {until} are not known: returns and features leave them out."]
+    return said
 
 
 def sector_of(snapshot: Snapshot, row: int) -> dict[str, str | None] | None:

@@ -72,8 +72,10 @@ class Snapshot:
             for a snapshot of schema 1.
         upcoming: (sessions,) datetime64[D], the exchange's next ones after ``as_of``, :data:`AHEAD`
             of them. Snapshots made before have 250, those of schema 1 weekdays.
-        dividends_until: (tickers,) datetime64[D], the ticker's last date up to ``date`` whose
-            dividend is known; NaT where none is. None for a snapshot of schema 1 or 2.
+        dividends_until: (tickers,) datetime64[D], the last day of the ticker's newest unbroken run
+            of known dividends; NaT where none are known. None for a snapshot of schema 1 or 2.
+        dividends_from: (tickers,) datetime64[D], the first day of that run where earlier ones of
+            the newest 60 rows are not all known; NaT elsewhere. None for a snapshot made before.
         sectors: of each ticker, in the order of ``ticker``; empty where it is not known. None where
             none was known when the snapshot was made, as in every earlier one.
         features_version: of the features (:mod:`b3shared.core.versions`); None if it is not known.
@@ -94,6 +96,7 @@ class Snapshot:
     slots: dict[str, IntArray]
     upcoming: Array
     dividends_until: Array | None = None
+    dividends_from: Array | None = None
     sectors: Sectors | None = None
     features_version: int | None = FEATURES_VERSION
 
@@ -128,6 +131,8 @@ class Snapshot:
             optional["features_version"] = np.array(self.features_version)
         if self.dividends_until is not None:
             optional["dividends_until"] = self.dividends_until
+        if self.dividends_from is not None:
+            optional["dividends_from"] = self.dividends_from
         if self.sectors is not None:
             optional |= {f"sectors_{name}": getattr(self.sectors, name) for name in _OF_A_SECTOR}
 
@@ -187,6 +192,7 @@ class Snapshot:
                 if "upcoming" in stored
                 else _weekdays_after(stored["as_of"][()]),
                 dividends_until=stored.get("dividends_until"),
+                dividends_from=stored.get("dividends_from"),
                 sectors=_sectors(stored),
                 features_version=features_version_of(
                     {

@@ -58,9 +58,10 @@ def check_snapshot(snapshot: Snapshot) -> None:
     if sectors is not None and {len(getattr(sectors, name)) for name in OF_SECTORS} != {count}:
         _refuse(f"the snapshot's sectors are not one for each of {count} tickers")
 
-    until = snapshot.dividends_until
-    if until is not None and (until.dtype.kind != "M" or until.shape != (count,)):
-        _refuse(f"the snapshot's dividends_until is {until.dtype} {until.shape}, not {count} dates")
+    for name in ("dividends_until", "dividends_from"):
+        days = getattr(snapshot, name)
+        if days is not None and (days.dtype.kind != "M" or days.shape != (count,)):
+            _refuse(f"the snapshot's {name} is {days.dtype} {days.shape}, not {count} dates")
     if (snapshot.ticker[1:] <= snapshot.ticker[:-1]).any():
         _refuse("the snapshot's tickers are not in order, each once")
     if (snapshot.age < 0).any() or np.isnat(snapshot.date).any() or np.isnat(snapshot.as_of):

@@ -1,12 +1,12 @@
 """Compares the COTAHIST parser with pandas.read_fwf and with a plain loop over the lines.
 
-    PYTHONPATH=. python tests/bench/bench_cotahist.py [--rounds 3]
+    PYTHONPATH=. python tests/bench/bench_cotahist.py DAILY [--rounds 3]
 
-All read one file of a year's size. The year is made of real lines: the two newest whole daily
-files, by turns, once for every weekday of 2022 with its date put in (1.96 million lines). Every arm
-is a fresh child process on one core.
-Ours reads and checks the whole file, from the zip and from plain text; the peers read the first
-200,000 lines of plain text, check nothing and give the same cash quotes.
+All read one file of a year's size. The year is made of real lines: two whole daily files of the
+folder DAILY, by turns, once for every weekday of 2022 with its date put in (1.96 million lines).
+Every arm is a fresh child process on one core. Ours reads and checks the whole file, from the zip
+and from plain text; the peers read the first 200,000 lines of plain text, check nothing and give
+the same cash quotes.
 """
 
 import argparse
@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 from measuring import machine, peak_mib
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "cotahist"
+NEWEST = "COTAHIST_D04022022.TXT.zip"
+BEFORE = "COTAHIST_D25062021.TXT.gz"
 ARMS = ("ours, zip", "ours, text", "pandas.read_fwf", "line by line")
 PART = 200_000
 FIELDS = {  # first position, last position (from 0, excluded), implied decimals or None for text
@@ -48,11 +49,11 @@ FIELDS = {  # first position, last position (from 0, excluded), implied decimals
 PRICES = ["open", "high", "low", "avg", "close", "best_buy", "best_sell"]
 
 
-def make_year(folder: Path) -> tuple[Path, Path, int]:
+def make_year(folder: Path, daily: Path) -> tuple[Path, Path, int]:
     """Write the file as text and as zip; returns both paths and the number of lines."""
-    with zipfile.ZipFile(SHARED / "COTAHIST_D04022022.TXT.zip") as archive:
+    with zipfile.ZipFile(daily / NEWEST) as archive:
         newest = archive.read(archive.namelist()[0])
-    before = gzip.decompress((SHARED / "COTAHIST_D25062021.TXT.gz").read_bytes())
+    before = gzip.decompress((daily / BEFORE).read_bytes())
     days = [
         np.frombuffer(b"".join(text.splitlines(keepends=True)[1:-1]), np.uint8).reshape(-1, 247)
         for text in (before, newest)
@@ -162,6 +163,7 @@ def run(arm: str, text: Path, packed: Path) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("daily", type=Path, help=f"folder with {NEWEST} and {BEFORE}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -171,15 +173,14 @@ def main() -> None:
         print(json.dumps(run(asked.arm, *files)))
         return
 
-    if not SHARED.exists():
-        print(f"skipped: {SHARED} is absent; the daily files are not part of the repository")
-        return
+    if absent := [name for name in (NEWEST, BEFORE) if not (asked.daily / name).is_file()]:
+        parser.error(f"{asked.daily} has no {' and no '.join(absent)}")
     with tempfile.TemporaryDirectory(prefix="b3-bench-") as folder:
-        text, packed, lines = make_year(Path(folder))
+        text, packed, lines = make_year(Path(folder), asked.daily)
         print(machine())
         sizes = [file.stat().st_size / 1e6 for file in (text, packed)]
         print(f"{lines:,} lines, text {sizes[0]:.0f} MB, zip {sizes[1]:.0f} MB, one core")
-        command = [sys.executable, __file__, "--folder", folder, "--arm"]
+        command = [sys.executable, __file__, asked.daily, "--folder", folder, "--arm"]
         rounds: dict[str, list[dict[str, float]]] = {arm: [] for arm in ARMS}
         for _ in range(asked.rounds):
             for arm in ARMS:

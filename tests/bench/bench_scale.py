@@ -1,9 +1,9 @@
 """Measures the steps before training on more quotes than fit into memory: time, memory, growth.
 
-``PYTHONPATH=. python tests/bench/bench_scale.py [millions of rows ...]``, by default 1.6 5 20. The
-steps are loading, features and labels, split, and the training input. The quotes are those of
-``../shared/data/b3_daily_adjusted.parquet`` (458 tickers, 2000 to 2022), repeated under other
-ticker names with a jitter that each ticker has on each date, in a lake partitioned by year.
+``PYTHONPATH=. python tests/bench/bench_scale.py QUOTES [millions of rows ...]``, by default 1.6 5
+20. The steps are loading, features and labels, split, and the training input. The quotes are those
+of ``b3_daily_adjusted.parquet`` (458 tickers, 2000 to 2022) in the folder QUOTES, repeated under
+other ticker names with a jitter that each ticker has on each date, in a lake partitioned by year.
 
 Every step of a run is a process of its own, as a Lambda function is. Its peak is ``ru_maxrss``,
 mapped files that are in memory included; its scratch is what its temporary files take at most,
@@ -11,7 +11,7 @@ looked at every 20 ms, which ``ScratchSize`` has to hold. The peer is vectorised
 formulas of ``bench_features.py``) on the first size, in memory, in the same run.
 
 Afterwards the time to find renamed tickers and corporate actions is measured, on a lake with all
-columns of COTAHIST; with ``--detection`` before the sizes, that alone.
+columns of COTAHIST; with ``--detection`` after QUOTES, that alone.
 """
 
 import json
@@ -40,7 +40,7 @@ from b3shared.quotes.lake.lake import LAKE, Lake
 from b3shared.runs.run import Run
 from b3shared.storage import FolderStorage
 
-SOURCE = Path(__file__).resolve().parents[3] / "shared" / "data" / "b3_daily_adjusted.parquet"
+QUOTES = "b3_daily_adjusted.parquet"
 SIZES = (1.6, 5.0, 20.0)
 STEPS = ("load_data", "preprocess_data", "split_data", "training_input")
 BATCH = 4096
@@ -57,10 +57,10 @@ COTAHIST = """, 'COMPANY ' || ticker AS company, 'BR' || ticker[:4] || 'ACNOR1' 
 """The other columns of the exchange's files: a dividend a quarter, with its mark and DISMES."""
 
 
-def make_lake(folder: Path, millions: float, more: str = "") -> int:
+def make_lake(source: Path, folder: Path, millions: float, more: str = "") -> int:
     """Write a lake of about so many rows, one file a year; returns how many they are."""
     with duckdb.connect(config={"threads": 2, "memory_limit": "3GB"}) as connection:
-        connection.execute(f"CREATE VIEW source AS FROM '{SOURCE}'")
+        connection.execute(f"CREATE VIEW source AS FROM '{source}'")
         rows, tickers = connection.execute(
             "SELECT count(*), count(DISTINCT ticker) FROM source"
         ).fetchone()
@@ -209,10 +209,10 @@ def measured(what: str, folder: Path) -> dict[str, float]:
     return found
 
 
-def detection(millions: float) -> None:
+def detection(source: Path, millions: float) -> None:
     """Print what finding the renamed tickers and corporate actions of a lake takes."""
     with tempfile.TemporaryDirectory(prefix="b3-scale-") as folder:
-        rows = make_lake(Path(folder, "storage", LAKE), millions, COTAHIST)
+        rows = make_lake(source, Path(folder, "storage", LAKE), millions, COTAHIST)
         took = measured("detection", Path(folder))
     print(
         f"{rows:>11,} rows with all columns: {took['rows']:,} actions found in "
@@ -222,7 +222,7 @@ def detection(millions: float) -> None:
     )
 
 
-def main(sizes: tuple[float, ...]) -> None:
+def main(source: Path, sizes: tuple[float, ...]) -> None:
     """Print the table: of every step seconds, peak memory in GiB and scratch in MiB."""
     print(machine())
     print(
@@ -235,7 +235,7 @@ def main(sizes: tuple[float, ...]) -> None:
     for number, millions in enumerate(sizes):
         with tempfile.TemporaryDirectory(prefix="b3-scale-") as scratch:
             folder = Path(scratch)
-            rows = make_lake(folder / "lake", millions)
+            rows = make_lake(source, folder / "lake", millions)
             took = {step: measured(step, folder) for step in STEPS}
             seconds, cpu = (sum(t[what] for t in took.values()) for what in ("seconds", "cpu"))
             shards = took["load_data"]["shards"]
@@ -269,12 +269,13 @@ def main(sizes: tuple[float, ...]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(*sys.argv[2:])
-    elif not SOURCE.exists():
-        print(f"skipped: {SOURCE} is absent")
+    elif not Path(*sys.argv[1:2], QUOTES).is_file():
+        sys.exit(f"the first argument must be a folder with {QUOTES}, got {sys.argv[1:2]}")
     else:
-        alone = sys.argv[1:2] == ["--detection"]
-        chosen = tuple(map(float, sys.argv[1 + alone :])) or SIZES
+        quotes = Path(sys.argv[1], QUOTES)
+        alone = sys.argv[2:3] == ["--detection"]
+        chosen = tuple(map(float, sys.argv[2 + alone :])) or SIZES
         if not alone:
-            main(chosen)
+            main(quotes, chosen)
         for size in chosen:
-            detection(size)
+            detection(quotes, size)

@@ -21,7 +21,7 @@ from b3shared.quotes.schema import QUOTE_TYPES
 from b3shared.storage.database import connect
 
 FETCHED = pd.Timestamp("2026-07-01 23:30")
-NO_RENAMES = pd.DataFrame({"old": [], "new": []}, dtype="str")
+NO_RENAMES = pd.DataFrame({"old": [], "new": [], "date": []}, dtype="str")
 
 
 def payment(
@@ -42,7 +42,7 @@ def announce(*rows: dict[str, Any], known: tuple[str, ...] = ()) -> Announcement
     """Announcements, and the companies of their issuers and of ``known``."""
     issuers = sorted({row["issuer"] for row in rows} | set(known))
     times = dict.fromkeys(("details_fetched", "cash_fetched", "supplement_fetched"), FETCHED)
-    companies = [{"issuer": issuer} | times for issuer in issuers]
+    companies = [{"issuer": issuer, "root": issuer} | times for issuer in issuers]
     fetched = {"first_fetched": FETCHED, "fetched": FETCHED}
     return Announcements(
         _frame([fetched | row for row in rows], ANNOUNCEMENT_TYPES),

@@ -38,6 +38,7 @@ def event_findings(
     quoted = pd.MultiIndex.from_frame(announced[["ticker", "date"]]).isin(reached)
     return [
         *_doubts(announced, quoted),
+        *_known_late(announced),
         *_without_step(announced, days),
         *_without_event(detected, days, coverage),
     ]
@@ -60,6 +61,18 @@ def _doubts(events: pd.DataFrame, quoted: Any) -> Iterator[EventFinding]:
             yield EventFinding(
                 "right_not_known", event["ticker"], event["date"], _right(event, facts)
             )
+
+
+def _known_late(events: pd.DataFrame) -> Iterator[EventFinding]:
+    """Yield the events that were approved after the last session with the right."""
+    acting = events[events["state"].isin(["announced", "confirmed"]) & (events["kind"] != "right")]
+    for event in acting.to_dict("records"):
+        facts = json.loads(event["evidence"])
+        if "approved" in facts:
+            published = f"{event['label']} of {facts.get('published', facts.get('value')):g}"
+            text = f"{published} is applied from its ex-date on, and was approved only on "
+            text = f"{text}{facts['approved']}, after the last session with the right"
+            yield EventFinding("known_after_ex_date", event["ticker"], event["date"], text)
 
 
 def _price(facts: dict[str, Any]) -> str:

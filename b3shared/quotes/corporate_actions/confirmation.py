@@ -26,6 +26,9 @@ from b3shared.quotes.corporate_actions.table import sorted_actions
 FAR = 4.0
 """A move of more volatilities than this is none that the share makes by itself."""
 
+LARGE = np.log(5.0)
+"""A factor beyond 5, or below 1/5, is judged after any pause: no share moves so far by itself."""
+
 SAME_EVENT = 7
 """Calendar days within which a second listing of one factor is the same event."""
 
@@ -58,7 +61,8 @@ def confirm_events(
     """Set the state of each announced event by the quotes of its ticker.
 
     A share event is ``contradicted`` if the price did not move by its factor, given the payments of
-    that day; a payment if it is not smaller than the price. An event is ``confirmed`` by a rise of
+    that day; after a long pause only a large factor is. A payment is if it is not smaller than the
+    price. An event is ``confirmed`` by a rise of
     DISMES or a new ex-mark, or by the price if it had to move by more than an ordinary day does.
     Other events stay as they are.
 
@@ -119,7 +123,8 @@ def _judged(around: pd.DataFrame, effects: pd.DataFrame) -> pd.DataFrame:
     off = large & ~rows["right"].fillna(False).to_numpy(dtype=bool)
     off &= rest > np.maximum(np.log(EXPLAINED), FAR * scale)
     wrong = (factor != 1) & ((odds < UNTRACED) | off)
-    shares = np.select([~short, wrong, explained], [0, -1, 1], default=0)
+    judged = short | (np.abs(np.log(factor)) > LARGE)
+    shares = np.select([~judged, wrong, explained], [0, -1, 1], default=0)
     payment = np.select([cash >= before, ~short, explained & ~wrong], [-1, 0, 1], default=0)
     return rows.assign(shares=shares, payment=payment)
 

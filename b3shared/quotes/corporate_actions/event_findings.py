@@ -13,13 +13,15 @@ EVENT_FINDINGS = (
     "step_without_event",
     "unknown_label",
     "right_not_known",
+    "known_after_ex_date",
 )
 """``event_contradicted``: an announced event that the price contradicts; not applied.
 ``event_unclear``: announced rows whose composition is not established; not applied.
 ``event_without_step``: DISMES did not rise on the ex-date. ``step_without_event``: DISMES rose or
 an ex-mark appeared, and no list has the event. ``unknown_label``: an announcement whose label is
 not known; not applied. ``right_not_known``: a subscription, spin-off or merger, whose worth is not
-announced."""
+announced. ``known_after_ex_date``: an event that was approved after the last session with the
+right; it is applied."""
 
 FINDING_TYPES: dict[str, str] = {
     "kind": "VARCHAR",

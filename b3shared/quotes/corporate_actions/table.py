@@ -95,14 +95,15 @@ def with_actions(
     multiply, all per share of the session before; ex-dates that fall on one row follow each other.
     A split_factor other than 1 or a dividend other than 0 that the quotes themselves carry stays,
     and counts too for the announcement of the same amount on the row beside it. A dividend that is
-    not known (NaN) becomes known where the coverage says so, or by a row of the user.
+    not known (NaN) becomes known where the coverage says so, or by a payment. It is not known on
+    the day of an event whose worth is not known, see :func:`of_unknown_worth`.
 
     Args:
         quotes: rows in the schema, in any order.
         actions: columns as in :data:`ACTION_TYPES`, one revision per event.
-        coverage: ``ticker``, ``known_from`` and ``known_until``: the days for which all dividends
-            of the ticker are known; NaT in ``known_from`` is every day before. None: there are
-            none.
+        coverage: ``ticker``, ``known_from`` and ``known_until``: spans of days for which all
+            dividends of the ticker are known, one or more of each; NaT in ``known_from`` is every
+            day before. None: there are none.
         minimal_confidence: actions below are not applied.
 
     Returns:
@@ -122,8 +123,22 @@ def with_actions(
     beside = _listed_beside(quotes, _logs(own_split), _logs(split))
     out["split_factor"] = np.where((own_split == 1.0) & ~beside, split, own_split)
 
-    out["dividend"] = _dividends(quotes, acting, paid, coverage)
+    doubtful = relevant[of_unknown_worth(relevant)]
+    marked = _per_row(quotes, doubtful.assign(factor=1.0, dividend=1.0))[1] != 0.0
+    out["dividend"] = np.where(marked, _carried(quotes), _dividends(quotes, paid, coverage))
     return out
+
+
+def of_unknown_worth(events: pd.DataFrame) -> Array:
+    """Return a mask of the events that leave open how much left the price.
+
+    They are subscriptions, spin-offs and mergers, rows whose composition is not established, and
+    payments that the price contradicts; none for whose day a row of the user stands.
+    """
+    state = events["state"]
+    refused = (state == "contradicted") & (events["dividend"] != 0)
+    open_worth = (events["kind"] == "right") | (state == "unclear") | refused
+    return (open_worth & ~state.isin(["overridden", "withdrawn"])).to_numpy(dtype=bool)
 
 
 def _suspected(doubtful: pd.DataFrame) -> dict[tuple[str, np.datetime64], float]:
@@ -133,32 +148,35 @@ def _suspected(doubtful: pd.DataFrame) -> dict[tuple[str, np.datetime64], float]
     return dict(zip(named, doubtful["factor"], strict=True))
 
 
-def _dividends(
-    quotes: pd.DataFrame, acting: pd.DataFrame, paid: FloatArray, coverage: pd.DataFrame | None
-) -> FloatArray:
+def _dividends(quotes: pd.DataFrame, paid: FloatArray, coverage: pd.DataFrame | None) -> FloatArray:
     """(rows,) dividends of the quotes and the actions; NaN where they are not known."""
     own = quotes["dividend"].to_numpy(dtype=np.float64, na_value=np.nan)
-    carried = np.nan_to_num(own, nan=0.0)
-    paid = np.where(_listed_beside(quotes, carried, paid), 0.0, paid)
+    carried = _carried(quotes)
+    paid = np.where(_listed_beside(quotes, np.nan_to_num(carried, nan=0.0), paid), 0.0, paid)
 
-    of_user = acting["source"] == "given"
-    given: FloatArray = np.zeros(len(quotes))
-    if of_user.any():
-        given = _per_row(quotes, acting.assign(dividend=acting["dividend"].where(of_user, 0.0)))[1]
     known = ~np.isnan(own) | _covered(quotes, coverage)
-    filled = np.where(known, paid, np.where(given != 0.0, given, np.nan))
-    return np.where(carried != 0.0, own, filled)
+    filled = np.where(known | (paid != 0.0), paid, np.nan)
+    return np.where(np.isnan(carried), filled, carried)
+
+
+def _carried(quotes: pd.DataFrame) -> FloatArray:
+    """(rows,) payments that the quotes themselves list; NaN where they list none."""
+    own = quotes["dividend"].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(own == 0.0, np.nan, own)
 
 
 def _covered(quotes: pd.DataFrame, coverage: pd.DataFrame | None) -> Array:
-    """Mask of the rows whose dividends the coverage knows."""
+    """Mask of the rows whose dividends the coverage knows: those within any span of the ticker."""
+    covered = np.zeros(len(quotes), dtype=bool)
     if coverage is None or coverage.empty:
-        return np.zeros(len(quotes), dtype=bool)
-    spans = coverage.set_index("ticker")
-    since = quotes["ticker"].map(spans["known_from"]).to_numpy().astype("datetime64[D]")
-    until = quotes["ticker"].map(spans["known_until"]).to_numpy().astype("datetime64[D]")
+        return covered
     dates = quotes["date"].to_numpy().astype("datetime64[D]")
-    covered: Array = (dates <= until) & (np.isnat(since) | (dates >= since))
+    number = coverage.groupby("ticker").cumcount()
+    for _, spans in coverage.groupby(number):
+        own = spans.set_index("ticker")
+        since = quotes["ticker"].map(own["known_from"]).to_numpy().astype("datetime64[D]")
+        until = quotes["ticker"].map(own["known_until"]).to_numpy().astype("datetime64[D]")
+        covered |= (dates <= until) & (np.isnat(since) | (dates >= since))
     return covered
 
 

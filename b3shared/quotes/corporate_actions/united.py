@@ -55,7 +55,8 @@ def united_events(
     Args:
         connection: where the relation can be read; temporary tables are made in it, and dropped.
         relation: the lake's quotes, renamed tickers under their newest name.
-        renames: ``old`` and ``new`` names of the lake's tickers.
+        renames: ``old`` and ``new`` names of the lake's tickers, and ``date``, the first session
+            after ``old``.
         announcements: of the exchange.
         overrides: as :func:`b3shared.quotes.corporate_actions.overrides.read_overrides` returns
             them; None if there are none.
@@ -68,7 +69,7 @@ def united_events(
     announced = announced_events(announcements, papers, _sessions(connection, relation))
     confirmed = confirm_events(connection, relation, announced.events)
     detected = _detected(connection, relation, confirmed)
-    coverage = coverage_of(announcements, papers)
+    coverage = coverage_of(announcements, papers, renames)
     findings = to_table(event_findings(confirmed.events, confirmed.days, detected, coverage))
 
     filled = [frame for frame in (confirmed.events, detected) if len(frame)] or [detected]
@@ -92,7 +93,9 @@ def _detected(
     """Detect what the announced events leave."""
     events = confirmed.events
     acting = events[events["state"].isin(APPLIED)]
-    rows = acting.merge(confirmed.days, on=["ticker", "date"])
+    # what came before a ticker's first quote left its trace there
+    after_first = confirmed.days[confirmed.days["previous_row"].notna()]
+    rows = acting.merge(after_first, on=["ticker", "date"])
     if rows.empty:
         return detect_actions(connection, relation)
 

@@ -11,6 +11,7 @@ import pandas as pd
 from b3shared.core.clock import today
 from b3shared.quotes.calendar import TradingActivity, closed_days
 from b3shared.quotes.findings import EXAMPLES, Finding
+from b3shared.quotes.loading.known_dividends import known_until
 from b3shared.quotes.schema import CASH_EQUITY
 
 PRICES = ("open", "high", "low", "close")
@@ -116,7 +117,8 @@ def _carry_actions(frame: pd.DataFrame, dropped: Any) -> pd.DataFrame:
     """Remove the dropped rows, and move their splits and dividends to the ticker's next row.
 
     Actions belong to a day: they are not moved if another row of the day stays, and moved once if
-    several rows of the day go. A dividend that is not known (NaN) is not moved.
+    several rows of the day go. Where a dropped row's dividend is not known (NaN), a next row
+    without one is not known either.
     """
     kept = np.flatnonzero(~dropped)
     split = frame["split_factor"].to_numpy(dtype=np.float64).copy()
@@ -127,7 +129,9 @@ def _carry_actions(frame: pd.DataFrame, dropped: Any) -> pd.DataFrame:
     new_day = np.r_[True, (ticker[1:] != ticker[:-1]) | (date[1:] != date[:-1])][: len(frame)]
     day = np.cumsum(new_day)
     paid = np.nan_to_num(dividend, nan=0.0)
-    lost = np.flatnonzero(dropped & ((split != 1) | (paid != 0)) & ~np.isin(day, day[kept]))
+    gone = dropped & ~np.isin(day, day[kept])
+    _pass_unknown(dividend, np.flatnonzero(gone & np.isnan(dividend)), kept, ticker)
+    lost = np.flatnonzero(gone & ((split != 1) | (paid != 0)))
     last_of_day = lost[np.append(np.diff(day[lost]) > 0, True)[: len(lost)]]
 
     for row in last_of_day[::-1]:
@@ -146,7 +150,18 @@ def _carry_actions(frame: pd.DataFrame, dropped: Any) -> pd.DataFrame:
     return out
 
 
+def _pass_unknown(dividend: Any, rows: Any, kept: Any, ticker: Any) -> None:
+    """Set to NaN, in place, the dividends of 0 in the kept rows that follow the given ones."""
+    position = np.searchsorted(kept, rows)
+    inside = position < len(kept)
+    following = kept[position[inside]]
+    same = ticker[following] == ticker[rows[inside]]
+    none = following[same & (dividend[following] == 0.0)]
+    dividend[none] = np.nan
+
+
 def _clear_bad_actions(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
+    """Clear impossible factors to 1 and impossible dividends to NaN: what was paid is not known."""
     split = frame["split_factor"]
     dividend = frame["dividend"]
     previous = frame["close"].shift(1).where(frame["ticker"] == frame["ticker"].shift(1))
@@ -158,7 +173,7 @@ def _clear_bad_actions(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]
     ]
 
     out = frame.assign(
-        split_factor=split.mask(bad_split, 1.0), dividend=dividend.mask(bad_dividend, 0.0)
+        split_factor=split.mask(bad_split, 1.0), dividend=dividend.mask(bad_dividend)
     )
     out.attrs = frame.attrs
     return out, findings
@@ -201,12 +216,6 @@ def _dividends_unknown(frame: pd.DataFrame) -> Finding:
         for ticker, count in rows.head(EXAMPLES).items()
     )
     return Finding("dividends_unknown", int(unknown.sum()), "kept", examples)
-
-
-def known_until(frame: pd.DataFrame) -> "pd.Series[pd.Timestamp]":
-    """Return the last date whose dividend is known, by ticker; NaT where none is."""
-    known = frame["date"].where(frame["dividend"].notna())
-    return known.groupby(frame["ticker"], sort=True).max()
 
 
 def _until(day: pd.Timestamp) -> str:

@@ -12,7 +12,7 @@ from b3shared.core.arrays import Array
 from b3shared.core.errors import TooLittleHistoryError
 from b3shared.params.run import PipelineParams
 from b3shared.quotes.findings import Finding
-from b3shared.quotes.loading.cleaning import known_until
+from b3shared.quotes.loading.known_dividends import known_until
 from b3shared.quotes.schema import CASH_EQUITY
 
 FEW_ROWS = 1_000
@@ -35,7 +35,7 @@ class LoadSummary:
         splits: splits among the rows that were kept.
         dividends: dividends among them.
         unknown_dividends: rows among them whose dividend is not known, by ticker that has any.
-        dividends_until: last date whose dividend is known, by ticker; NaT where none is.
+        dividends_until: last day of the newest known dividends, by ticker; NaT where none are.
         known: columns with a value in any of them.
     """
 

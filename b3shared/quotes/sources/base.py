@@ -77,7 +77,8 @@ class DuckDBReader(ABC):
 
     Attributes:
         name: in reports and errors.
-        nullable: columns of the schema whose NULL means "not known", and not its default.
+        nullable: columns of the schema whose NULL means "not known" in every such source, and not
+            its default.
     """
 
     name: str
@@ -164,9 +165,8 @@ class DuckDBReader(ABC):
         """Read quotes in the schema; see :class:`QuoteSource`."""
         with self._relation(query) as (connection, relation):
             columns = self._columns(connection, relation)
-            select = ", ".join(
-                select_column(column, columns, self.nullable) for column in QUOTE_TYPES
-            )
+            nullable = self._nullable(connection, relation, columns)
+            select = ", ".join(select_column(column, columns, nullable) for column in QUOTE_TYPES)
             extra = [c for c in PRECOMPUTED if c in columns] if "open" not in columns else []
             if len(extra) == len(PRECOMPUTED):
                 select += ", " + ", ".join(
@@ -179,6 +179,24 @@ class DuckDBReader(ABC):
             frame["date"] = frame["date"].astype("datetime64[s]")
             frame.attrs["missing"] = [c for c in QUOTE_TYPES if c not in columns]
             return self._completed(connection, frame)
+
+    def _nullable(
+        self, connection: duckdb.DuckDBPyConnection, relation: str, columns: dict[str, str]
+    ) -> frozenset[str]:
+        """Return the columns whose NULL means "not known".
+
+        ``dividend`` is one where the whole source has zeros beside, or no value at all. In a column
+        of payments alone a NULL stands for none.
+        """
+        if "dividend" in self.nullable or "dividend" not in columns:
+            return self.nullable
+        value = cast_column(columns["dividend"], "DOUBLE")
+        sql = (
+            f"SELECT EXISTS (SELECT 1 FROM {relation} WHERE {value} = 0) OR NOT EXISTS "
+            f"(SELECT 1 FROM {relation} WHERE {value} IS NOT NULL AND NOT isnan({value})) AS found"
+        )
+        unknown = bool(self._fetch(connection, sql, [])["found"].iloc[0])
+        return self.nullable | {"dividend"} if unknown else self.nullable
 
     def _completed(
         self, connection: duckdb.DuckDBPyConnection, frame: pd.DataFrame

@@ -171,6 +171,23 @@ def test_dividends_of_a_frame_without_them_are_not_known_and_a_hole_is_none(
     assert (tidy(loaded).quotes["dividend"].notna() == paid).all()
 
 
+def test_dividends_of_a_load_stay_not_known_when_pandas_drops_its_attributes(
+    quotes: pd.DataFrame,
+) -> None:
+    loaded = quotes.assign(dividend=quotes["dividend"].mask(quotes["date"] > "2023-10-31"))
+    loaded.attrs["report"] = {}
+    newest = loaded["date"].max()
+    today = loaded[loaded["date"] == newest].drop(columns="dividend")
+    today.attrs = {}
+    both = pd.concat([loaded[loaded["date"] < newest], today], ignore_index=True)
+    assert not both.attrs
+
+    found = tidy(both).quotes["dividend"]
+    assert (found.isna() == (tidy(both).quotes["date"] > "2023-10-31")).all()
+    nothing = tidy(both.assign(dividend=np.nan)).quotes["dividend"]
+    assert nothing.isna().all()
+
+
 def split(quotes: pd.DataFrame, factor: float = 10.0) -> pd.DataFrame:
     """WEGE3 splits in the middle: prices as traded fall, and volumes grow."""
     out = quotes.astype({"volume": float})

@@ -114,3 +114,15 @@ def test_an_answer_says_up_to_when_dividends_are_known(
     assert answer["degraded"] is False
     (row,) = tiny.batch(["PETR4"])["predictions"]
     assert row["dividends_known_until"] == known
+
+
+@pytest.mark.parametrize(("since", "said"), [("2023-12-01", True), ("NaT", False), (None, False)])
+def test_an_answer_says_that_recent_dividends_before_a_day_are_not_all_known(
+    since: str | None, said: bool, tiny: World, tmp_path: Path
+) -> None:
+    snapshot = tiny_snapshot()
+    days = None if since is None else np.full(4, np.datetime64(since, "D"))
+    serve(tiny.store, replace(snapshot, dividends_from=days), tmp_path / "dividends")
+
+    summary = tiny.predict("PETR4")["explanation"]["summary"]
+    assert ("Dividends before 2023-12-01 are not all known: returns and " in summary) is said

@@ -131,6 +131,25 @@ def test_a_snapshot_says_up_to_when_the_dividends_of_a_ticker_are_known(
         assert set(until.values()) <= set(snapshot.date.astype(str))
 
 
+def test_a_snapshot_says_from_when_on_dividends_are_known_where_a_recent_one_is_not(
+    snapshot: Snapshot, cut: pd.DataFrame, tmp_path: Path
+) -> None:
+    assert snapshot.dividends_from is not None
+    assert np.isnat(snapshot.dividends_from).all()
+
+    days = np.sort(cut.loc[cut["ticker"] == "VALE3", "date"].unique())
+    for back, since in ((5, str(days[-4].astype("datetime64[D]"))), (90, "NaT")):
+        hole = (cut["ticker"] == "VALE3") & (cut["date"] == days[-back])
+        holed = cut.assign(dividend=cut["dividend"].mask(hole))
+        made = build_snapshot(holed, LOOKBACK, {Universe(LIMIT)})
+        store = FolderStorage(tmp_path / f"store{back}")
+        loaded = Snapshot.load(tmp_path / f"store{back}" / made.save(store, tmp_path))
+        assert loaded.dividends_from is not None
+        found = dict(zip(loaded.ticker.tolist(), loaded.dividends_from.astype(str), strict=True))
+        assert found.pop("VALE3") == since
+        assert set(found.values()) == {"NaT"}
+
+
 def test_the_age_of_a_ticker_counts_sessions_of_the_market_not_days(
     snapshot: Snapshot, cut: pd.DataFrame
 ) -> None:

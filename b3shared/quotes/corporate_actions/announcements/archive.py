@@ -115,8 +115,8 @@ def keep_answers(storage: Storage, company: Company, answers: Sequence[Answer]) 
 def read_announcements(storage: Storage) -> Announcements:
     """Return all that is kept: the announcements and the companies.
 
-    A company that was listed under several roots, one after the other with the same number of the
-    CVM, appears once, under the newest.
+    The announcements of a company that was listed under several roots, one after the other with the
+    same number of the CVM, are under the newest.
     """
     issuers = sorted(read_index(storage))
     with ThreadPoolExecutor(READERS) as threads:
@@ -141,7 +141,11 @@ def _joined_successors(records: list[CompanyRecord]) -> list[CompanyRecord]:
         earlier = by_code.get(code) if code else None
         if earlier is not None and max(earlier.times()) <= min(record.times()):
             joined.remove(earlier)
-            record = replace(record, rows=unite_successor(record.rows, earlier.rows))
+            record = replace(
+                record,
+                rows=unite_successor(record.rows, earlier.rows),
+                earlier=(*earlier.earlier, earlier),
+            )
         if code:
             by_code[code] = record
         joined.append(record)

@@ -50,6 +50,8 @@ class CompanyRecord:
         answers: by time.
         rows: the united announcements.
         details: of the newest answer; None without one.
+        earlier: of the same registrant under its earlier roots, whose rows are among these. Only
+            records that were read together have it; it is not stored.
     """
 
     company: Company
@@ -57,6 +59,7 @@ class CompanyRecord:
     answers: tuple[KeptAnswer, ...] = ()
     rows: list[KeptRow] = field(default_factory=list)
     details: Details | None = None
+    earlier: tuple["CompanyRecord", ...] = ()
 
     def newest(self, call: Call) -> KeptAnswer | None:
         """Return the newest answer of a call; None without one."""

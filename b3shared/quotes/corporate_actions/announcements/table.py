@@ -37,6 +37,7 @@ for 1 of a DESDOBRAMENTO), or the per cent of a subscription. ``issue_price``: R
 
 COMPANY_TYPES: dict[str, str] = {
     "issuer": "VARCHAR",
+    "root": "VARCHAR",
     "trading_name": "VARCHAR",
     "code_cvm": "VARCHAR",
     "ticker": "VARCHAR",
@@ -48,10 +49,12 @@ COMPANY_TYPES: dict[str, str] = {
     "cash_fetched": "TIMESTAMP",
     "supplement_fetched": "TIMESTAMP",
 }
-"""Column -> DuckDB type; one row per company and ticker.
+"""Column -> DuckDB type; one row per company and ticker, and one per earlier root.
 
-``ticker``, ``isin``: of GetDetailsCompany, None where it was not fetched. ``*_fetched``: UTC time
-of the newest usable answer, NaT if there was none: up to then the announcements are known.
+``issuer``: the newest root, under which the announcements are. ``root``: the one that was asked
+for; in the row of an earlier root, which has no ticker, it is that one. ``ticker``, ``isin``: of
+GetDetailsCompany, None where it was not fetched. ``*_fetched``: UTC time of the newest usable
+answer, NaT if there was none: up to then the announcements are known.
 """
 
 

@@ -58,6 +58,7 @@ def _companies(record: CompanyRecord) -> Iterator[dict[str, Any]]:
     for ticker, isin in papers or ((None, None),):
         yield {
             "issuer": company.issuer,
+            "root": company.issuer,
             "trading_name": company.trading_name,
             "code_cvm": company.code_cvm or None,
             "ticker": ticker,
@@ -69,6 +70,21 @@ def _companies(record: CompanyRecord) -> Iterator[dict[str, Any]]:
             "cash_fetched": _naive(record.fetched(Call.CASH)),
             "supplement_fetched": _naive(record.fetched(Call.SUPPLEMENT)),
         }
+    for earlier in record.earlier:
+        times = {
+            "cash_fetched": _naive(earlier.fetched(Call.CASH)),
+            "supplement_fetched": _naive(earlier.fetched(Call.SUPPLEMENT)),
+        }
+        yield (
+            dict.fromkeys(COMPANY_TYPES)
+            | times
+            | {
+                "issuer": company.issuer,
+                "root": earlier.company.issuer,
+                "trading_name": earlier.company.trading_name,
+                "code_cvm": company.code_cvm,
+            }
+        )
 
 
 def _frame(rows: list[dict[str, Any]], types: dict[str, str]) -> pd.DataFrame:

@@ -138,7 +138,7 @@ def test_trap_11_the_close_of_the_quotes_judges_a_payment() -> None:
     quotes = around("BBDC4", "2023-12-28", 17.0, 16.9, type="PN")
     found = unite(quotes, announce(row))
     assert told(found, "event_contradicted") == [("BBDC4", "2023-12-29")]
-    assert row_on(quotes, found, "2023-12-29", "BBDC4")["dividend"] == 0.0
+    assert np.isnan(row_on(quotes, found, "2023-12-29", "BBDC4")["dividend"])
 
 
 def test_a_payment_is_per_share_before_the_split_of_its_day() -> None:
@@ -179,10 +179,23 @@ def test_dividends_are_known_up_to_the_newest_answer_and_given_ones_apply_anyhow
     assert read["2023-08-30"] == 0.5
 
 
+def test_a_payment_that_was_approved_after_its_ex_date_is_applied_and_named() -> None:
+    quotes = around("PETR4", "2023-08-21", 31.0, 30.0, type="PN")
+    known = payment("PETR", "PN", "2023-08-21", 0.4, approved="2023-08-03")
+    late = payment("PETR", "PN", "2023-08-21", 0.75, approved="2023-09-01")
+    found = unite(quotes, announce(known, late, payment("PETR", "PN", "2023-08-21", 0.1)))
+
+    assert told(found, "known_after_ex_date") == [("PETR4", "2023-08-22")]
+    assert "0.75 is applied" in found.findings["text"].iloc[0]
+    assert "approved only on 2023-09-01" in found.findings["text"].iloc[0]
+    assert row_on(quotes, found, "2023-08-22", "PETR4")["dividend"] == pytest.approx(1.25)
+
+
 def test_a_renamed_share_keeps_its_payments_under_its_newest_name() -> None:
     rows = [payment("CCRO", "ON", "2023-04-28", 0.11), payment("CCRO", "ON", "2023-04-28", 0.11)]
     new = [payment("MOTV", "ON", "2023-04-28", 0.11), payment("MOTV", "ON", "2023-04-28", 0.11)]
-    renames = pd.DataFrame({"old": ["CCRO3"], "new": ["MOTV3"]})
+    day = pd.Timestamp("2025-04-01")
+    renames = pd.DataFrame({"old": ["CCRO3"], "new": ["MOTV3"], "date": [day]})
     quotes = around(
         "MOTV3", "2023-04-28", 13.0, 12.8, isin="BRCCROACNOR2", holidays=("2023-05-01",)
     )

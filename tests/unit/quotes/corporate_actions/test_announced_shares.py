@@ -150,6 +150,52 @@ def test_trap_14_a_split_at_a_change_of_the_quotation_factor_is_counted_once() -
     assert row_on(quotes, found, "2012-04-30", "BEES3")["split_factor"] == 1.0
 
 
+@pytest.mark.parametrize("pause", [60, 400])
+@pytest.mark.parametrize(("factor", "state"), [(99900.0, "contradicted"), (100.0, "announced")])
+def test_trap_14_after_a_pause_a_large_factor_is_judged_and_a_small_one_is_not(
+    pause: int, factor: float, state: str
+) -> None:
+    isin = "BRMERCACNOR3"
+    row = listed(isin, "DESDOBRAMENTO", "2022-04-27", factor=factor)
+    quotes = around("MERC3", "2022-04-27", 11.2, 11.0, isin=isin, stepped=None)
+    later = quotes["date"] > "2022-04-27"
+    quotes["date"] = quotes["date"].where(~later, quotes["date"] + pd.Timedelta(days=pause))
+    found = unite(quotes, announce(row))
+    assert on(found, "2022-04-28")["state"].tolist() == [state]
+
+
+def test_a_large_grouping_that_the_price_shows_after_a_pause_is_confirmed() -> None:
+    isin = "BRMERCACNOR3"
+    row = listed(isin, "GRUPAMENTO", "2022-04-27", factor=0.04)
+    quotes = around("MERC3", "2022-04-27", 1.2, 24.0, isin=isin, stepped=None)
+    later = quotes["date"] > "2022-04-27"
+    quotes["date"] = quotes["date"].where(~later, quotes["date"] + pd.Timedelta(days=90))
+    found = unite(quotes, announce(row))
+    assert on(found, "2022-04-28")["state"].tolist() == ["confirmed"]
+
+
+@pytest.mark.parametrize("days", [3, 40])
+def test_a_split_from_before_the_first_quote_does_not_hide_one_that_follows(days: int) -> None:
+    quotes = around("BBAS3", "2024-04-15", 56.46, 27.91, isin=BBAS, stepped=None)
+    quotes = quotes[quotes["date"] >= "2024-04-09"]
+    early = str((quotes["date"].iloc[0] - pd.Timedelta(days=days)).date())
+    found = unite(quotes, announce(listed(BBAS, "DESDOBRAMENTO", early, factor=100.0)))
+
+    (event,) = on(found, "2024-04-16").to_dict("records")
+    assert (event["factor"], event["state"]) == (2.0, "detected")
+    assert row_on(quotes, found, "2024-04-16", "BBAS3")["split_factor"] == 2.0
+
+
+def test_an_event_that_was_approved_after_its_ex_date_is_applied_and_named() -> None:
+    """Of the days up to the last session with the right nothing is said."""
+    quotes = around("BBAS3", "2024-04-15", 56.46, 27.91, isin=BBAS)
+    for approved, named in (("2024-04-15", []), ("2024-04-16", [("BBAS3", "2024-04-16")])):
+        row = listed(BBAS, "DESDOBRAMENTO", "2024-04-15", factor=100.0, approved=approved)
+        found = unite(quotes, announce(row))
+        assert told(found, "known_after_ex_date") == named
+        assert row_on(quotes, found, "2024-04-16", "BBAS3")["split_factor"] == 2.0
+
+
 def test_trap_16_a_subscription_right_is_named_with_its_formula_until_it_is_overridden() -> None:
     """MGLU3 2024-01-31: 9.579 % at 1.95."""
     isin = "BRMGLUACNOR2"

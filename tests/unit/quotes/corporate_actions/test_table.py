@@ -94,7 +94,7 @@ def test_payments_of_one_ex_date_add_up_and_are_not_multiplied_by_its_factors() 
     assert out["dividend"].tolist() == [0.0, pytest.approx(1.0)]
 
 
-@pytest.mark.parametrize("state", ["contradicted", "unclear", "overridden", "withdrawn"])
+@pytest.mark.parametrize("state", ["overridden", "withdrawn"])
 def test_events_that_do_not_stand_change_nothing(state: str) -> None:
     table = actions({"date": DAYS[1], "state": state, "dividend": 0.5})
     out = with_actions(quotes(date=DAYS), table)
@@ -120,17 +120,98 @@ def coverage(**columns: object) -> pd.DataFrame:
         (coverage(), [0.0, 0.5, np.nan]),
         (coverage(known_from="2023-01-03"), [np.nan, 0.5, np.nan]),
         (coverage(known_until="2023-01-05"), [0.0, 0.5, 0.0]),
-        (coverage(ticker="VALE3"), [np.nan, np.nan, np.nan]),
-        (None, [np.nan, np.nan, np.nan]),
+        (coverage(known_until="2023-01-02"), [0.0, 0.5, np.nan]),
+        (coverage(ticker="VALE3"), [np.nan, 0.5, np.nan]),
+        (None, [np.nan, 0.5, np.nan]),
+        (
+            pd.concat([coverage(known_until=DAYS[0]), coverage(known_from=DAYS[2])]).assign(
+                known_until=pd.to_datetime([DAYS[0], DAYS[2]])
+            ),
+            [0.0, 0.5, 0.0],
+        ),
     ],
-    ids=["until a day", "from a day", "to the end", "another ticker", "nothing"],
+    ids=[
+        "until a day",
+        "from a day",
+        "to the end",
+        "until the day before",
+        "another ticker",
+        "nothing",
+        "two spans",
+    ],
 )
-def test_a_dividend_is_nan_where_the_announcements_do_not_reach(
+def test_a_payment_counts_from_its_ex_date_on_and_none_is_known_where_the_coverage_reaches(
     known: pd.DataFrame | None, dividends: list[float]
 ) -> None:
     paid = actions({"date": DAYS[1], "factor": 1.0, "dividend": 0.5, "source": "announced"})
     out = with_actions(quotes(date=DAYS, dividend=[np.nan] * 3), paid, known)
     np.testing.assert_array_equal(out["dividend"], dividends)
+
+
+def test_a_day_outside_all_spans_of_a_ticker_is_not_known() -> None:
+    spans = pd.concat([coverage(known_until=DAYS[0]), coverage(known_from=DAYS[2])])
+    spans["known_until"] = pd.to_datetime([DAYS[0], DAYS[2]])
+    out = with_actions(quotes(date=DAYS, dividend=[np.nan] * 3), no_actions(), spans)
+    np.testing.assert_array_equal(out["dividend"], [0.0, np.nan, 0.0])
+
+
+UNKNOWN_WORTH = {
+    "a right": {"kind": "right", "factor": 1.0, "state": "announced"},
+    "a confirmed right": {"kind": "right", "factor": 1.0, "state": "confirmed"},
+    "unclear shares": {"state": "unclear", "confidence": 0.0},
+    "a refused payment": {
+        "kind": "dividend",
+        "factor": 1.0,
+        "dividend": 0.5,
+        "state": "contradicted",
+        "confidence": 0.0,
+    },
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN_WORTH)
+@pytest.mark.parametrize("own", [0.0, np.nan])
+def test_a_dividend_is_not_known_on_the_day_of_an_event_of_unknown_worth(
+    name: str, own: float
+) -> None:
+    event = {"date": DAYS[1]} | UNKNOWN_WORTH[name]
+    frame = quotes(date=DAYS, dividend=[own] * 3)
+    known = coverage(known_until=DAYS[2])
+
+    out = with_actions(frame, actions(event), known)
+    np.testing.assert_array_equal(out["dividend"], [0.0, np.nan, 0.0])
+    assert splits(out) == [1.0, 1.0, 1.0]
+    factor = {"date": DAYS[1], "state": "announced"}
+    assert splits(with_actions(frame, actions(event, factor), known)) == [1.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize(("worth", "dividend"), [(0.3, 0.3), (0.0, 0.0)])
+@pytest.mark.parametrize("name", UNKNOWN_WORTH)
+def test_a_row_of_the_user_makes_the_day_of_an_event_of_unknown_worth_known(
+    name: str, worth: float, dividend: float
+) -> None:
+    event = {"date": DAYS[1]} | UNKNOWN_WORTH[name] | {"state": "overridden"}
+    own = {"date": DAYS[1], "factor": 1.0, "source": "given", "state": "given"}
+    table = actions(event, own | {"dividend": worth})
+    frame = quotes(date=DAYS, dividend=[np.nan] * 3)
+
+    out = with_actions(frame, table, coverage(known_until=DAYS[2]))
+    assert out["dividend"].tolist() == [0.0, dividend, 0.0]
+    beyond = with_actions(frame, table, coverage(known_until=DAYS[0]))["dividend"]
+    np.testing.assert_array_equal(beyond, [0.0, worth or np.nan, np.nan])
+
+
+def test_shares_that_the_price_contradicts_leave_the_dividend_known() -> None:
+    table = actions({"date": DAYS[1], "state": "contradicted", "confidence": 0.0})
+    out = with_actions(quotes(date=DAYS), table)
+    assert out["dividend"].tolist() == [0.0, 0.0, 0.0]
+    assert splits(out) == [1.0, 1.0, 1.0]
+
+
+def test_a_payment_that_the_quotes_list_stays_on_the_day_of_a_right() -> None:
+    table = actions({"date": DAYS[1]} | UNKNOWN_WORTH["a right"])
+    out = with_actions(quotes(date=DAYS, dividend=[0.0, 0.4, 0.0]), table)
+    assert out["dividend"].tolist() == [0.0, 0.4, 0.0]
 
 
 def test_dividends_of_the_quotes_and_of_the_user_apply_where_nothing_is_known() -> None:

@@ -172,6 +172,17 @@ def test_actions_of_a_dropped_row_pass_to_the_next_row_of_the_ticker() -> None:
     assert cleaned["dividend"].tolist() == pytest.approx([0.0, 0.5 + 2.0 * 0.2])
 
 
+def test_a_dropped_row_whose_dividend_is_not_known_leaves_the_next_one_not_known() -> None:
+    frame = quotes(dividend=[0.0, np.nan, 0.0, 0.0], volume=[1000, 0, 1000, 1000])
+    cleaned, _ = clean(frame)
+    np.testing.assert_array_equal(cleaned["dividend"], [0.0, np.nan, 0.0])
+
+    paid, _ = clean(frame.assign(dividend=[0.0, np.nan, 0.3, 0.0]))
+    assert paid["dividend"].tolist() == [0.0, 0.3, 0.0]
+    last, _ = clean(frame.assign(ticker=["PETR4", "PETR4", "VALE3", "VALE3"]))
+    assert last["dividend"].tolist() == [0.0, 0.0, 0.0]
+
+
 def test_actions_do_not_pass_to_another_ticker_nor_twice_from_a_duplicate() -> None:
     frame = quotes(
         ticker=["PETR3", "PETR3", "PETR4"], volume=[1000, 0, 1000], split_factor=[1.0, 2.0, 1.0]
@@ -190,10 +201,11 @@ def test_impossible_actions_are_cleared_but_the_row_stays() -> None:
     frame = quotes(split_factor=[1.0, 0.0, 1.0, 1.0], dividend=[0.0, 0.0, -1.0, 10.0])
     cleaned, _ = clean(frame)
     assert cleaned["split_factor"].tolist() == [1.0] * 4
-    assert cleaned["dividend"].tolist() == [0.0] * 4
+    np.testing.assert_array_equal(cleaned["dividend"], [0.0, 0.0, np.nan, np.nan])
     assert kinds(frame) == {
         "impossible_split": (1, "cleared"),
         "impossible_dividend": (2, "cleared"),
+        "dividends_unknown": (2, "kept"),
     }
 
 

@@ -144,7 +144,39 @@ def test_the_split_column_of_other_tables_is_understood(tmp_path: Path) -> None:
     assert frame["dividend"].isna().all()
 
 
-def test_a_hole_among_dividends_is_none_and_no_column_is_not_known(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("dividends", "read"),
+    [
+        ("0.5 NULL", [0.5, 0.0]),
+        ("0.5 'nan' 0.0", [0.5, None, 0.0]),
+        ("NULL 0.0", [None, 0.0]),
+        ("NULL 'nan'", [None, None]),
+        ("0.5 0.25", [0.5, 0.25]),
+    ],
+    ids=["payments and holes", "payments, holes and zeros", "zeros and holes", "holes", "payments"],
+)
+@pytest.mark.parametrize("kind", ["parquet", "duckdb"])
+def test_a_hole_among_dividends_is_not_known_where_the_source_says_none_by_a_zero(
+    dividends: str, read: list[float | None], kind: str, tmp_path: Path
+) -> None:
+    rows = " UNION ALL ".join(
+        f"SELECT 'PETR4' AS ticker, DATE '2023-01-0{2 + n}' AS date, 10.0 AS close, "
+        f"{dividend}::DOUBLE AS dividend"
+        for n, dividend in enumerate(dividends.split())
+    )
+    if kind == "parquet":
+        source = ParquetSource(duckdb_parquet(tmp_path / "q.parquet", rows))
+    else:
+        source = DuckDBSource(duckdb_file(tmp_path / "b3.duckdb", "b3_hist", rows))
+
+    found = source.read(QuoteQuery())["dividend"]
+    assert found.astype(object).where(found.notna(), None).tolist() == read
+    # what the whole source has counts, not what a query reads of it
+    part = source.read(QuoteQuery(end=date(2023, 1, 2)))["dividend"]
+    assert part.astype(object).where(part.notna(), None).tolist() == read[:1]
+
+
+def test_a_hole_among_payments_is_none_and_no_column_is_not_known(tmp_path: Path) -> None:
     dividends = ("0.5", "NULL", "'nan'::DOUBLE")
     rows = " UNION ALL ".join(
         f"SELECT 'PETR4' AS ticker, DATE '2023-01-0{2 + n}' AS date, 10.0 AS close, "
@@ -378,10 +410,11 @@ def test_infinite_and_nan_values_are_missing_values(
     )
     read = ParquetSource(file).read(QuoteQuery())[column].iloc[0]
 
-    if (
-        column in DEFAULTS
-    ):  # none is listed; an infinite one is a fault, which the quality check reports
-        assert read == (float(DEFAULTS[column]) if value == "nan" else float(value))
+    # an infinite factor or dividend is a fault, which cleaning reports; no factor is 1
+    if column in DEFAULTS and value != "nan":
+        assert read == float(value)
+    elif column == "split_factor":
+        assert read == 1.0
     else:
         assert pd.isna(read)
 

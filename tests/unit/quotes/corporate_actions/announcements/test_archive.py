@@ -194,7 +194,12 @@ def test_a_company_with_a_new_root_takes_its_history_along(storage: FolderStorag
         pd.Timestamp("2024-01-03T12:00"),
     ]
     assert set(tables.rows["issuer"]) == {"BHIA"}
-    assert tables.companies["issuer"].tolist() == ["BHIA"]
+    names = tables.companies[["issuer", "root", "ticker"]].values.tolist()
+    assert names == [["BHIA", "BHIA", None], ["BHIA", "VIIA", None]]
+    assert tables.companies["cash_fetched"].tolist() == [
+        pd.Timestamp("2024-01-03T12:00"),
+        pd.Timestamp("2022-01-03T12:00"),
+    ]
 
 
 def test_two_companies_at_once_are_never_joined(storage: FolderStorage) -> None:
