@@ -250,6 +250,7 @@ def dividends_left_out(snapshot: Snapshot, row: int) -> list[str]:
         ]
     if until < str(snapshot.date[row]):
         said += [f"Dividends after {until} are not known: returns and features leave them out."]
+
     return said
 
 

@@ -238,6 +238,7 @@ def _event(rows: list[_Row], name: str, amount: float, facts: dict[str, Any]) ->
     approved = [row.approved for row in rows if pd.notna(row.approved)]
     if approved and min(approved) > first.last_cum:
         facts = facts | {"approved": str(min(approved).date())}
+
     return {
         "ticker": first.ticker,
         "last_cum": first.last_cum,

@@ -135,6 +135,7 @@ def test_a_chain_of_names_is_known_name_by_name() -> None:
         }
     )
     times = {"CCRO": ("2019-12-31 12:00",) * 2, "MOTV": ("2025-09-01 12:00",) * 2}
+
     assert known(chain, **times) == [
         ("MOTV3", "NaT", "2019-12-31"),
         ("MOTV3", "2025-05-02", "2025-09-01"),
