@@ -34,8 +34,8 @@ class Patience:
         attempts: how often it is tried.
         connect_seconds: to get a connection.
         read_seconds: between two pieces of the answer.
-        total_seconds: for one attempt, so that a server that drips does not hold the caller; a
-            caller may have less.
+        total_seconds: for the content of one attempt, so that a server that drips does not hold the
+            caller; a caller may have less. Each piece of the headers has ``read_seconds``.
         backoff_seconds: before the second attempt; doubles from there.
         full_jitter: whether a pause is drawn between 0 and that.
         longest_wait: what a server may ask for with Retry-After; beyond that it is given up.

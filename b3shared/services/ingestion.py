@@ -207,11 +207,13 @@ class B3IngestionService:
         except B3Error:
             with suppress(B3Error):  # the first error is what matters
                 ingest.actions()
+            with suppress(B3Error):
+                update_sectors(storage, read_announcements(storage).companies)
             raise
 
-        update_sectors(storage, read_announcements(storage).companies)
         if ingest.actions():
             self.actions_changed = True
             self.overrides_without_effect = ingest.without_effect
             self.possible_renames = ingest.possible_renames
             self.event_findings = ingest.event_findings
+        update_sectors(storage, read_announcements(storage).companies)

@@ -141,6 +141,11 @@ def read_papers(
     for old, new in zip(renames["old"], renames["new"], strict=True):
         roots[new].add(old[:4])
 
+    # a company under a new root: its announcements are listed under that one, the old ones too
+    issuer_of = dict(zip(companies["root"], companies["issuer"], strict=True))
+    for own in roots.values():
+        own |= {issuer_of[root] for root in own if root in issuer_of}
+
     newest = dict(zip(renames["old"], renames["new"], strict=True))
     named = companies.dropna(subset=["ticker", "isin"])
     isins = {

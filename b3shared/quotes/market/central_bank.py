@@ -34,6 +34,9 @@ PATIENCE = Patience(
 )
 """Bounds of a request: ten years have about 120 kB."""
 
+FETCH_SECONDS = 60.0
+"""For all requests of a period, the waits that the bank asks for included."""
+
 PAUSE_SECONDS = 1.0
 """Between two requests that succeed."""
 
@@ -81,22 +84,25 @@ class RateServer:
             UnreadableFileError: The answer is no list of rates, or too large.
             InvalidMarketError: A day or a rate of the answer is impossible. The message names it.
         """
+        ends = time.monotonic() + FETCH_SECONDS
         values: dict[date, float] = {}
+
         for number, (start, end) in enumerate(spans(first, last)):
             if number:
                 self._sleep(PAUSE_SECONDS)
             url = self._url(start, end)
-            values |= parse_rates(self._get(url), url, start, end)
+            values |= parse_rates(self._get(url, ends), url, start, end)
         return daily_of(values, NAME, "the central bank")
 
     def _url(self, start: date, end: date) -> str:
         first, last = (quote(f"{day:%d/%m/%Y}", safe="/") for day in (start, end))
         return self._address.replace("{start}", first).replace("{end}", last)
 
-    def _get(self, url: str) -> bytes:
+    def _get(self, url: str, ends: float) -> bytes:
         """Return the body of an answer; that of an empty list where nothing is published."""
+        within = max(ends - time.monotonic(), 0.0)
         try:
-            return self._web.get(url, b"".join, check=_check_published)
+            return self._web.get(url, b"".join, check=_check_published, within=within)
         except _NothingPublishedError:
             return b"[]"
 

@@ -73,7 +73,8 @@ def sectors_of(companies: pd.DataFrame, before: Sectors | None = None) -> Sector
     Args:
         companies: columns as in
             :data:`b3shared.quotes.corporate_actions.announcements.table.COMPANY_TYPES`. Rows
-            without a ticker, a sector or the time of their details say nothing.
+            without a sector or the time of their details say nothing, nor do those whose code is
+            no ticker, such as a debenture's.
         before: what was known. Its tickers stay; of two rows for a ticker the one that was read
             last counts.
     """
@@ -85,7 +86,7 @@ def sectors_of(companies: pd.DataFrame, before: Sectors | None = None) -> Sector
         texts = [_text(row[name]) for name in SECTOR_COLUMNS]
         ticker = _text(row["ticker"])
         known = rows.get(ticker)
-        if ticker and texts[0] and (known is None or known[-1] <= read):
+        if TICKER.fullmatch(ticker) and texts[0] and (known is None or known[-1] <= read):
             rows[ticker] = (texts[0], texts[1], texts[2], read)
     return _sectors(rows)
 

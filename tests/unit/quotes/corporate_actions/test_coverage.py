@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from b3shared.quotes.corporate_actions.announcements.table import Announcements
 from b3shared.quotes.corporate_actions.coverage import Span, coverage_of, united_spans
-from b3shared.quotes.corporate_actions.papers import Paper, Papers
+from b3shared.quotes.corporate_actions.papers import Paper, Papers, read_papers
+from b3shared.storage.database import connect
 
 DAY = pd.Timestamp("2023-01-02")
 PAPERS = Papers(
@@ -153,3 +154,25 @@ def test_united_spans_have_the_same_days_and_do_not_touch(spans: list[Span]) -> 
     united = united_spans(spans)
     assert days(united) == sorted(set(days(spans)))
     assert all(b[0] - a[1] > timedelta(days=1) for a, b in pairwise(united))
+
+
+def test_an_old_ticker_keeps_its_payments_when_its_company_has_a_new_root() -> None:
+    """The archive lists both roots' announcements under the new one; no rename links the two."""
+    quotes = pd.DataFrame(
+        {
+            "ticker": ["TBLE3", "TBLE3", "EGIE3", "EGIE3"],
+            "isin": ["BRTBLEACNOR2", "BRTBLEACNOR2", "BREGIEACNOR9", "BREGIEACNOR9"],
+            "type": "ON      NM",
+            "date": pd.to_datetime(["2014-01-02", "2016-07-20", "2016-07-21", "2018-01-02"]),
+            "close": 30.0,
+        }
+    )
+    companies = announce(known=("TBLE", "EGIE")).companies.assign(issuer="EGIE")
+    with connect() as connection:
+        connection.register("quotes", quotes)
+        papers = read_papers(connection, "quotes", NO_RENAMES, companies)
+
+    found = [papers.of_class("EGIE", "ON", pd.Timestamp(year, 6, 2)) for year in (2014, 2017)]
+    assert found == ["TBLE3", "EGIE3"]
+    table = coverage_of(Announcements(announce().rows, companies), papers, NO_RENAMES)
+    assert table["ticker"].tolist() == ["EGIE3", "TBLE3"]

@@ -221,6 +221,17 @@ def test_updates_at_the_same_time_lose_nothing_of_each_other(tmp_path: Path) -> 
     assert found.ticker.tolist() == tickers
 
 
+def test_codes_that_are_no_tickers_are_left_out_and_the_file_stays_readable(tmp_path: Path) -> None:
+    storage = FolderStorage(tmp_path)
+    both = [("ABEV-DEB61", "Consumo", "2023-01-02 12:00"), ("ABEV3", "Consumo", "2023-01-02 12:00")]
+    assert update_sectors(storage, companies(*both))
+    assert not update_sectors(storage, companies(*both))
+
+    found = read_sectors(storage)
+    assert found is not None
+    assert found.ticker.tolist() == ["ABEV3"]
+
+
 def test_companies_without_details_leave_the_storage_as_it_was(tmp_path: Path) -> None:
     storage = FolderStorage(tmp_path)
     assert not update_sectors(storage, companies())
