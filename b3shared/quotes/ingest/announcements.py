@@ -1,5 +1,6 @@
 """The step of an ingest that fetches the exchange's announcements: plans it, does a batch of it."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -48,6 +49,8 @@ FINDINGS_SHOWN = 20
 """Findings of the plan that are passed on."""
 
 ROOT = r"^[A-Z0-9]{4}"
+
+_LOG = logging.getLogger(__name__)
 
 
 class Plan(BaseModel):
@@ -164,9 +167,9 @@ def perform_announcements(
         if "not_asked" not in error.details:  # the storage is unavailable: a later try may succeed
             raise
         down = not_asked(error.details["not_asked"], error.code, "the server is down for")
-        return _done(error.details["fetched"], down, request.failed + error.details["failed"])
+        return _done(error.details["fetched"], down, _logged(request, error.details["failed"]))
 
-    failed = request.failed + result.failures()
+    failed = _logged(request, result.failures())
     fetched = len(result.fetched)
     if not result.left or _evening_left(request) <= 0:
         return _done(fetched, _no_time(len(result.left)), failed)
@@ -252,6 +255,13 @@ def _unanswered(request: AnnouncementsRequest, storage: Storage) -> list[Company
 def _evening_left(request: AnnouncementsRequest) -> float:
     """Return the seconds until a request's deadline."""
     return math.inf if request.until is None else (request.until - now()).total_seconds()
+
+
+def _logged(request: AnnouncementsRequest, failed: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Log a slice's failures in full, and return them after those of the slices before."""
+    for failure in failed:
+        _LOG.warning("%(issuer)s could not be fetched: %(code)s: %(message)s", failure)
+    return request.failed + failed
 
 
 def _no_time(companies: int) -> list[dict[str, str]]:

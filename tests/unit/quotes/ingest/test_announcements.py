@@ -193,7 +193,7 @@ def test_slices_pass_on_their_deadline_and_how_many_failed_in_a_row(
 
 
 def test_a_batch_names_few_failures_and_counts_the_others(
-    served: Settings, exchange: Exchange
+    served: Settings, exchange: Exchange, caplog: pytest.LogCaptureFixture
 ) -> None:
     failed = [{"issuer": f"Q{number:03}", "message": "x" * 999} for number in range(15)]
     exchange.answers["GetListedCashDividends", "WEG"] = [cash_row("01/06/2023", "1.5")]
@@ -202,6 +202,7 @@ def test_a_batch_names_few_failures_and_counts_the_others(
     assert len(named) == FAILURES_SHOWN
     assert {len(failure["message"]) for failure in named} == {MESSAGE_LENGTH}
     assert more["message"] == "and 6 more"
+    assert "WEGE could not be fetched: INVALID_ANNOUNCEMENTS: WEGE GetListed" in caplog.text
 
 
 def test_a_batch_that_is_repeated_asks_only_for_who_was_not_answered(
