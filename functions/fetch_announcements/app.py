@@ -6,7 +6,8 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from b3shared.core.config import Settings
-from b3shared.quotes.ingest.announcements import AnnouncementsRequest, perform_announcements
+from b3shared.quotes.ingest.announcements import perform_announcements
+from b3shared.quotes.ingest.announcements_request import AnnouncementsRequest
 
 logger = Logger()
 settings = Settings.from_environment()

@@ -40,7 +40,8 @@ EXCHANGE = {"ErrorEquals": ["SourceUnavailableError"], "IntervalSeconds": 600} |
 """The exchange's server may be down for half an hour."""
 
 COMPANIES = retrier("SourceUnavailableError", interval=60, attempts=2)
-"""Predictions wait for announcements, so not for long; the next evening asks again."""
+"""Predictions wait for announcements, so not for long; the next evening asks again. A batch that
+finds the exchange's server down is no error: its result tells it."""
 
 FETCHING = "FetchAnnouncementsFunctionArn"
 
@@ -104,7 +105,15 @@ def _announcements() -> dict[str, State]:
             "States": _batch(),
         },
         "ResultPath": "$.announcements.failed",
-        "Catch": caught("$.unannounced", "DetectActions"),
+        "Catch": caught("$.unannounced", "DropBatches"),
+        "Next": "DropBatches",
+    }
+
+    drop = {
+        "Type": "Pass",
+        "Comment": "A state has at most 256 KiB; the plan's findings stay.",
+        "Result": [],
+        "ResultPath": "$.plan.batches",
         "Next": "DetectActions",
     }
 
@@ -115,13 +124,19 @@ def _announcements() -> dict[str, State]:
             "actions": True,
             "failed.$": "$.failed",
             "unannounced.$": "$.announcements.failed",
+            "findings.$": "$.plan.findings",
         },
         ResultPath="$.detected",
         retry=[_killed(2), PLATFORM, CROWDED, NOT_READY],
         catch=("$.undetected", "RefreshServing"),
         Next="RefreshServing",
     )
-    return {"PlanAnnouncements": plan, "FetchAnnouncements": fetch, "DetectActions": detect}
+    return {
+        "PlanAnnouncements": plan,
+        "FetchAnnouncements": fetch,
+        "DropBatches": drop,
+        "DetectActions": detect,
+    }
 
 
 def _batch() -> dict[str, State]:

@@ -12,7 +12,7 @@ from paths import ROOT
 from b3shared.params.lstm import LSTMParams
 from b3shared.params.run import PipelineParams
 from b3shared.pipeline.requests import StepRequest
-from b3shared.quotes.ingest.announcements import AnnouncementsRequest
+from b3shared.quotes.ingest.announcements_request import AnnouncementsRequest
 from b3shared.quotes.ingest.request import IngestRequest
 from infra.parameter_table import BEGIN, END, table, written
 

@@ -100,7 +100,7 @@ def test_whatever_fails_before_predictions_are_refreshed_and_it_is_told() -> Non
     states = MACHINES[1]["States"]
     for name in ("IngestQuotes", "PlanAnnouncements", "FetchAnnouncements", "DetectActions"):
         (catch,) = states[name]["Catch"]
-        assert catch["Next"] in ("RefreshServing", "DetectActions")
+        assert catch["Next"] in ("RefreshServing", "DropBatches")
         told = [
             rule["Next"]
             for rule in states["AfterRefreshServing"]["Choices"]
@@ -109,7 +109,18 @@ def test_whatever_fails_before_predictions_are_refreshed_and_it_is_told() -> Non
         assert len(told) == 1
         assert told[0] == "Notify" or states[told[0]]["Next"] == "Notify"
 
+    assert states["DropBatches"]["Next"] == "DetectActions"
     assert states["DetectActions"]["Next"] == "RefreshServing"
+
+
+def test_the_plans_batches_leave_the_state_and_its_findings_do_not() -> None:
+    states = MACHINES[1]["States"]
+    fetch = states["FetchAnnouncements"]
+    ways = {fetch["Next"], *(catch["Next"] for catch in fetch["Catch"])}
+    assert ways == {"DropBatches"}
+    drop = states["DropBatches"]
+    assert (drop["ResultPath"], drop["Result"]) == (fetch["ItemsPath"], [])
+    assert states["DetectActions"]["Parameters"]["findings.$"] == "$.plan.findings"
 
 
 def test_batches_of_announcements_share_the_pace() -> None:

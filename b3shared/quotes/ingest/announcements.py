@@ -1,17 +1,19 @@
 """The step of an ingest that fetches the exchange's announcements: plans it, does a batch of it."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from itertools import batched
 from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel
 
+from b3shared.core.clock import now
 from b3shared.core.config import Settings
-from b3shared.core.errors import InvalidParameterError, NoQuotesError
+from b3shared.core.errors import InvalidParameterError, NoQuotesError, SourceUnavailableError
 from b3shared.core.vocabulary import SHARES
-from b3shared.params.messages import explain_event
 from b3shared.quotes.corporate_actions.announcements.archive import read_index
 from b3shared.quotes.corporate_actions.announcements.calls import Company, is_issuer
 from b3shared.quotes.corporate_actions.announcements.fetch import (
@@ -21,10 +23,12 @@ from b3shared.quotes.corporate_actions.announcements.fetch import (
     fetch_companies,
 )
 from b3shared.quotes.corporate_actions.announcements.server import CompanyServer
+from b3shared.quotes.ingest.announcements_request import AnnouncementsRequest, NamedCompany
+from b3shared.quotes.ingest.failures import not_asked, shortened, shortened_sentences
 from b3shared.quotes.instruments import instrument_of
 from b3shared.quotes.lake.lake import LAKE
 from b3shared.quotes.sources.lake import LakeSource
-from b3shared.storage import open_storage
+from b3shared.storage import Storage, open_storage
 
 BATCH = 40
 """Companies that one call of the function fetches: about four minutes at its share of the pace."""
@@ -35,47 +39,18 @@ CONCURRENCY = 2
 RESERVE_SECONDS = 330.0
 """With less time left a function begins no other company."""
 
+EVENING = timedelta(hours=1)
+"""After the plan. A batch begins no company later: predictions wait for the announcements."""
+
+FAILURES_SHOWN = 10
+"""Failures that a batch names. An execution's state has at most 256 KiB for all batches."""
+
+FINDINGS_SHOWN = 20
+"""Findings of the plan that are passed on."""
+
 ROOT = r"^[A-Z0-9]{4}"
 
-
-class NamedCompany(BaseModel):
-    """A company of the exchange's list."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    issuer: str
-    trading_name: str
-    code_cvm: str = ""
-
-
-class AnnouncementsRequest(BaseModel):
-    """What to fetch: without companies, the plan of who is due is asked for."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    companies: list[NamedCompany] | None = Field(
-        default=None, max_length=1000, description="a batch of the plan"
-    )
-    issuers: list[str] = Field(
-        default=[], max_length=1000, description="plan these roots, however new their answers are"
-    )
-    failed: list[dict[str, str]] = Field(
-        default=[], description="companies that earlier slices could not fetch"
-    )
-
-    @classmethod
-    def from_event(cls, event: Any) -> "AnnouncementsRequest":
-        """Check an event.
-
-        Raises:
-            InvalidParameterError: It is no such request.
-        """
-        try:
-            return cls.model_validate(event)
-        except ValidationError as error:
-            raise InvalidParameterError(
-                f"not a request for announcements: {explain_event(error.errors())}"
-            ) from error
+_LOG = logging.getLogger(__name__)
 
 
 class Plan(BaseModel):
@@ -162,37 +137,43 @@ def perform_announcements(
         seconds_left: returns the function's remaining time.
 
     Returns:
-        Of a plan ``{"batches": [{"companies": [...]}, ...], "findings", "reason"}``. Of a batch
+        Of a plan ``{"batches": [{"companies": [...], "until"}, ...], "findings", "reason"}``,
+        without ``until`` where roots are named. Of a batch
         ``{"status": "done" | "partial", "request", "failed", "fetched"}``, where ``request`` is
-        what is left.
+        what is left. A batch is done, with a failure, when the server is down or its time is over.
 
     Raises:
-        SourceUnavailableError: The server is down.
+        SourceUnavailableError: The list of companies cannot be fetched, or the storage does not
+            answer.
         B3Error: The list of companies cannot be read.
     """
     if request.companies is None:
-        plan = plan_announcements(settings, request.issuers, within=seconds_left())
-        batches = [
-            {"companies": [company.model_dump() for company in batch]}
-            for batch in batched(plan.companies, BATCH)
-        ]
-        return {"batches": batches, "findings": plan.findings(), "reason": plan.reason}
+        return _batches_of_plan(request, settings, seconds_left)
 
-    result = fetch_companies(
-        open_storage(settings.storage),
-        company_server(settings, settings.companies_pace / CONCURRENCY),
-        [Company(**company.model_dump()) for company in request.companies],
-        seconds_left=seconds_left,
-        reserve=RESERVE_SECONDS,
-    )
-    failed = request.failed + result.failures()
-    left = [company.to_json() for company in result.left]
-    return {
-        "status": "partial" if left else "done",
-        "fetched": len(result.fetched),
-        "failed": failed,
-        "request": {"companies": left, "failed": failed},
-    }
+    storage = open_storage(settings.storage)
+    companies = _unanswered(request, storage)
+    if _evening_left(request) <= 0:
+        return _done(0, _no_time(len(companies)), request.failed)
+    try:
+        result = fetch_companies(
+            storage,
+            company_server(settings, settings.companies_pace / CONCURRENCY),
+            companies,
+            seconds_left=lambda: min(seconds_left(), _evening_left(request) + RESERVE_SECONDS),
+            reserve=RESERVE_SECONDS,
+            in_a_row=request.in_a_row,
+        )
+    except SourceUnavailableError as error:
+        if "not_asked" not in error.details:  # the storage is unavailable: a later try may succeed
+            raise
+        down = not_asked(error.details["not_asked"], error.code, "the server is down for")
+        return _done(error.details["fetched"], down, _logged(request, error.details["failed"]))
+
+    failed = _logged(request, result.failures())
+    fetched = len(result.fetched)
+    if not result.left or _evening_left(request) <= 0:
+        return _done(fetched, _no_time(len(result.left)), failed)
+    return _partial(request, fetched, result, shortened(failed, FAILURES_SHOWN))
 
 
 def fetch_announcements(
@@ -236,3 +217,75 @@ def share_roots(lake: LakeSource) -> list[str]:
 def _twice(companies: list[Company]) -> str:
     names = " and ".join(f"{company.trading_name} ({company.code_cvm})" for company in companies)
     return f"{companies[0].issuer}: the exchange's list has it as {names}; neither is asked for"
+
+
+def _batches_of_plan(
+    request: AnnouncementsRequest, settings: Settings, seconds_left: Callable[[], float]
+) -> dict[str, Any]:
+    plan = plan_announcements(settings, request.issuers, within=seconds_left())
+    limit = {} if request.issuers else {"until": (now() + EVENING).isoformat()}
+    batches = [
+        {"companies": [company.model_dump() for company in batch]} | limit
+        for batch in batched(plan.companies, BATCH)
+    ]
+
+    findings = shortened_sentences(plan.findings(), FINDINGS_SHOWN)
+    return {"batches": batches, "findings": findings, "reason": plan.reason}
+
+
+def _unanswered(request: AnnouncementsRequest, storage: Storage) -> list[Company]:
+    """Return a batch's companies without those that were answered since the plan was made.
+
+    A function that was killed is called again from the batch's first company.
+    """
+    companies = [Company(**company.model_dump()) for company in request.companies or []]
+    if request.until is None:
+        return companies
+
+    planned = request.until - EVENING
+    index = read_index(storage)
+    times = {issuer: entry.fetched for issuer, entry in index.items() if entry.fetched}
+    return [
+        company
+        for company in companies
+        if company.issuer not in times or times[company.issuer] < planned
+    ]
+
+
+def _evening_left(request: AnnouncementsRequest) -> float:
+    """Return the seconds until a request's deadline."""
+    return math.inf if request.until is None else (request.until - now()).total_seconds()
+
+
+def _logged(request: AnnouncementsRequest, failed: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Log a slice's failures in full, and return them after those of the slices before."""
+    for failure in failed:
+        _LOG.warning("%(issuer)s could not be fetched: %(code)s: %(message)s", failure)
+    return request.failed + failed
+
+
+def _no_time(companies: int) -> list[dict[str, str]]:
+    return not_asked(companies, "NO_TIME", "no time for")
+
+
+def _done(
+    fetched: int, first: list[dict[str, str]], failed: list[dict[str, str]]
+) -> dict[str, Any]:
+    """Return the answer of a batch that is over; what concerns many companies is named first."""
+    told = first + shortened(failed, FAILURES_SHOWN)
+    return {"status": "done", "fetched": fetched, "failed": told, "request": {}}
+
+
+def _partial(
+    request: AnnouncementsRequest,
+    fetched: int,
+    result: FetchResult,
+    failed: list[dict[str, str]],
+) -> dict[str, Any]:
+    rest: dict[str, Any] = {
+        "companies": [company.to_json() for company in result.left],
+        "failed": failed,
+        "in_a_row": result.in_a_row,
+    }
+    rest |= {} if request.until is None else {"until": request.until.isoformat()}
+    return {"status": "partial", "fetched": fetched, "failed": failed, "request": rest}

@@ -21,6 +21,7 @@ from b3shared.quotes.corporate_actions.overrides import OVERRIDES
 from b3shared.quotes.corporate_actions.rename_table import RENAMES
 from b3shared.quotes.cotahist.download import QuoteServer
 from b3shared.quotes.cotahist.periods import Period, daily, period_name
+from b3shared.quotes.ingest.failures import shortened
 from b3shared.quotes.ingest.ingest import Ingest, Progress
 from b3shared.quotes.ingest.records import Ingested
 from b3shared.quotes.ingest.request import IngestRequest, requested_periods, session_days
@@ -41,6 +42,10 @@ RESERVE_SECONDS = INGEST_SECONDS + 120.0
 
 MARKET_SECONDS = 90.0
 """With less time left a function does not ask for the CDI: a failing request takes so long."""
+
+FAILURES_SHOWN = 20
+"""Companies that an answer names which could not be fetched."""
+
 FINDINGS_SHOWN = 20
 """Findings about corporate actions that an answer names; the lake has all."""
 
@@ -79,6 +84,7 @@ def ingest_quotes(
           are done;
         - ``event_findings``: what a person should look at in the corporate actions, if a detection
           ran: how many there are (``count``) and the newest of them (``newest``);
+        - ``findings``: those of the plan of the announcements, after a request for ``actions``;
         - ``reason``: why there was nothing to do;
         - ``announcements``: ``{"fetch", "failed"}``: whether those of the exchange are to be
           fetched now, and an empty list for the companies that fail.
@@ -215,13 +221,15 @@ def _detect_actions(ingest: Ingest, results: _Results, *, optional: bool) -> boo
 
 def _use_announcements(ingest: Ingest, request: IngestRequest, storage: Storage) -> dict[str, Any]:
     """Make corporate actions and sectors anew, and pass on what failed before."""
-    results = _Results(failed=list(request.failed))
-    for batch in request.unannounced:
-        results.failed += batch
+    companies = [company for batch in request.unannounced for company in batch]
+    companies.sort(key=lambda company: "issuer" in company)  # what concerns many is named first
+    failed = request.failed + shortened(companies, FAILURES_SHOWN)
+    results = _Results(failed=failed)
 
     changed = ingest.actions()
     update_sectors(storage, read_announcements(storage).companies)
-    return _answer("done", changed, results, {}) | _findings(ingest)
+    answer = _answer("done", changed, results, {}) | _findings(ingest)
+    return answer | {"findings": request.findings}
 
 
 def _ingest_key(ingest: Ingest, request: IngestRequest) -> dict[str, Any]:

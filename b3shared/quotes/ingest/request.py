@@ -58,6 +58,9 @@ class IngestRequest(BaseModel):
     unannounced: list[list[dict[str, str]]] = Field(
         default=[], description="companies that could not be fetched, by batch; with actions"
     )
+    findings: list[str] = Field(
+        default=[], description="of the plan of the announcements, to pass on; with actions"
+    )
     changed: bool = Field(default=False, description="whether an earlier slice changed the lake")
     failed: list[dict[str, str]] = Field(
         default=[], description="files that earlier slices could not take in"

@@ -67,7 +67,13 @@ def test_a_failing_company_is_told_and_quotes_and_the_others_are_kept(
 
     companies.answers["GetListedCashDividends", f"{last} SA"] = [cash_row("01/06/2023", "1")]
     before = announcements_state(market.storage)
-    assert start(market, date(2022, 3, 3))[0] == "SUCCEEDED"
+    companies.companies.append(Company(ROOTS[0], "ANOTHER", "99"))
+    status, found = start(market, date(2022, 3, 3))
+    assert status == "SUCCEEDED"
+    output = json.loads(found["output"])
+    (finding,) = output["detected"]["findings"]
+    assert finding.startswith(f"{ROOTS[0]}: the exchange's list has it as")
+    assert output["plan"]["batches"] == []
     assert announcements_state(market.storage) != before
     tables = read_announcements(market.storage)
     assert sorted(tables.rows["issuer"]) == ROOTS

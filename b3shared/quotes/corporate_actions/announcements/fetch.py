@@ -1,6 +1,7 @@
 """Fetches the answers about companies that are due; one that fails does not stop the others."""
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -43,11 +44,13 @@ class FetchResult:
         fetched: roots of the companies of which all calls were answered.
         failed: (root, error) of each company of which a call was not.
         left: companies that were not asked for lack of time.
+        in_a_row: how many of the last companies failed, one after the other.
     """
 
     fetched: list[str] = field(default_factory=list)
     failed: list[tuple[str, B3Error]] = field(default_factory=list)
     left: list[Company] = field(default_factory=list)
+    in_a_row: int = 0
 
     def failures(self) -> list[dict[str, str]]:
         """Return the companies that failed, with their reasons."""
@@ -83,7 +86,9 @@ def fetch_companies(
     *,
     seconds_left: Callable[[], float] = lambda: math.inf,
     reserve: float = 0.0,
+    in_a_row: int = 0,
     progress: Progress = lambda message: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> FetchResult:
     """Ask for each company and keep the answers.
 
@@ -93,16 +98,17 @@ def fetch_companies(
         companies: which, in this order.
         seconds_left: returns the caller's remaining time.
         reserve: seconds that a company is not begun in; the first one is begun anyway.
+        in_a_row: companies that failed directly before these.
         progress: is told of each company.
+        clock: seconds that only grow.
 
     Raises:
         SourceUnavailableError: Several companies in a row failed: the server is down. What was
-            fetched before is kept.
+            fetched before is kept; the details have ``failed``, ``fetched`` and ``not_asked``.
     """
     queue = list(companies)
     index = read_index(storage)
-    result = FetchResult()
-    in_a_row = 0
+    result = FetchResult(in_a_row=in_a_row)
 
     for number, company in enumerate(queue):
         if number and seconds_left() <= reserve:
@@ -112,26 +118,35 @@ def fetch_companies(
         progress({"step": "announcements", "phase": company.issuer, **counts})
 
         within = min(COMPANY_SECONDS, seconds_left())
-        answers, errors = _asked(server, company, index.get(company.issuer), within)
+        answers, errors = _asked(server, company, index.get(company.issuer), within, clock)
         keep_answers(storage, company, answers)
         if not errors:
             result.fetched.append(company.issuer)
         result.failed += [(company.issuer, error) for error in errors]
-        in_a_row = 0 if answers else in_a_row + 1
-        if in_a_row == DOWN_AFTER:
-            raise _down(result)
+        result.in_a_row = 0 if answers else result.in_a_row + 1
+        if result.in_a_row >= DOWN_AFTER:
+            raise _down(result, len(queue) - number - 1)
     return result
 
 
 def _asked(
-    server: CompanyServer, company: Company, entry: IndexEntry | None, within: float
+    server: CompanyServer,
+    company: Company,
+    entry: IndexEntry | None,
+    within: float,
+    clock: Callable[[], float],
 ) -> tuple[list[Answer], list[B3Error]]:
-    """Return the answers about a company, and the errors of the calls without one."""
+    """Return the answers about a company, and the errors of the calls without one.
+
+    All calls together have ``within`` seconds.
+    """
     answers: dict[Call, Answer] = {}
     errors: list[B3Error] = []
+    ends = clock() + within
+
     for call in _calls(company, entry):
         try:
-            answers[call] = server.ask(call, company, within)
+            answers[call] = server.ask(call, company, ends - clock())
             if call is Call.CASH:
                 _check_found(company, answers)
         except ConflictError:
@@ -174,11 +189,12 @@ def _check_found(company: Company, answers: dict[Call, Answer]) -> None:
         raise field.error(allowed, company.trading_name)
 
 
-def _down(result: FetchResult) -> SourceUnavailableError:
-    failures = result.failures()[-DOWN_AFTER:]
+def _down(result: FetchResult, not_asked: int) -> SourceUnavailableError:
+    failures = result.failures()
     return SourceUnavailableError(
-        f"{DOWN_AFTER} companies in a row could not be fetched, the last: {failures[-1]['message']}"
-        f"; {len(result.fetched)} were fetched before",
-        failed=result.failures(),
+        f"{result.in_a_row} companies in a row could not be fetched, the last: "
+        f"{failures[-1]['message']}; {len(result.fetched)} were fetched before",
+        failed=failures,
         fetched=len(result.fetched),
+        not_asked=not_asked,
     )

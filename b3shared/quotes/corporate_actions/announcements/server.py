@@ -9,6 +9,7 @@ from typing import Any
 import urllib3
 
 from b3shared.core.clock import now
+from b3shared.core.errors import SourceUnavailableError
 from b3shared.quotes.corporate_actions.announcements.answers import (
     ALL_COMPANIES,
     check_answer,
@@ -131,6 +132,8 @@ class CompanyServer:
         self, call: Call, company: Company | None, number: int, field: Field, within: float
     ) -> Any:
         url = url_of(self._address, call, question(call, company, number))
+        if within <= 0:
+            raise SourceUnavailableError(f"{url}: no time is left to ask", url=url)
 
         def check(answer: urllib3.BaseHTTPResponse) -> None:
             check_no_web_page(answer, lambda kind: field.error("JSON, not a web page", kind))

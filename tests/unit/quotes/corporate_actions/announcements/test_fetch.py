@@ -18,6 +18,7 @@ from b3shared.quotes.corporate_actions.announcements.archive import (
 )
 from b3shared.quotes.corporate_actions.announcements.calls import Call, Company
 from b3shared.quotes.corporate_actions.announcements.fetch import (
+    COMPANY_SECONDS,
     DOWN_AFTER,
     due_companies,
     fetch_companies,
@@ -134,6 +135,40 @@ def test_a_fetch_ends_in_time_and_says_what_is_left(
         storage, server, [ABEV, PETR], seconds_left=lambda: next(seconds), reserve=100.0
     )
     assert (result.fetched, result.left) == (["ABEV"], [PETR])
+
+
+def test_companies_that_failed_before_count_for_a_server_that_is_down(
+    exchange: Exchange, server: CompanyServer, storage: FolderStorage
+) -> None:
+    exchange.script = [says(b"", 403)] * 100
+    companies = [Company(f"AA{letter}A", letter) for letter in "ABC"]
+    before = DOWN_AFTER - 2
+    first = fetch_companies(storage, server, companies[:1], in_a_row=before)
+    assert first.in_a_row == DOWN_AFTER - 1
+    for earlier, asked in ((before, 2), (DOWN_AFTER + 3, 1)):
+        with pytest.raises(SourceUnavailableError, match="companies in a row") as caught:
+            fetch_companies(storage, server, companies, in_a_row=earlier)
+        assert caught.value.details["not_asked"] == len(companies) - asked
+
+
+def test_a_company_that_is_answered_ends_the_count_of_failures(
+    exchange: Exchange, server: CompanyServer, storage: FolderStorage
+) -> None:
+    give(exchange, ABEV)
+    assert fetch_companies(storage, server, [ABEV], in_a_row=DOWN_AFTER - 1).in_a_row == 0
+
+
+def test_all_calls_of_a_company_share_its_time(
+    exchange: Exchange, server: CompanyServer, storage: FolderStorage
+) -> None:
+    """The first call uses up the company's time: neither of the others is asked."""
+    give(exchange, ABEV)
+    times = iter([0.0, 0.0, COMPANY_SECONDS + 1.0])
+    result = fetch_companies(storage, server, [ABEV], clock=lambda: next(times))
+    (failure,) = result.failures()
+    assert (failure["code"], result.fetched) == (SourceUnavailableError.code, [])
+    assert "no time is left to ask" in failure["message"]
+    assert [call for call, _ in exchange.asked] == [Call.SUPPLEMENT]
 
 
 def test_a_name_under_which_nothing_is_found_is_no_empty_history(
