@@ -63,7 +63,7 @@ def _keep_small(path: str, body: dict[str, Any]) -> None:
 
 
 @schema.exclude(path_regex=f"{LONG_STEPS}|{SAME_PATHS}").parametrize()
-@settings(max_examples=6, deadline=None, suppress_health_check=UNHEALTHY)
+@settings(max_examples=4, deadline=None, suppress_health_check=UNHEALTHY)
 def test_every_answer_is_in_the_description_and_none_is_a_crash(
     case: schemathesis.Case, api_url: str
 ) -> None:
@@ -71,7 +71,7 @@ def test_every_answer_is_in_the_description_and_none_is_a_crash(
 
 
 @schema.include(path_regex=LONG_STEPS).parametrize()
-@settings(max_examples=20, phases=[Phase.generate], deadline=None, suppress_health_check=UNHEALTHY)
+@settings(max_examples=12, phases=[Phase.generate], deadline=None, suppress_health_check=UNHEALTHY)
 def test_every_answer_of_the_long_steps_is_in_the_description(
     case: schemathesis.Case, api_url: str
 ) -> None:
