@@ -189,6 +189,7 @@ def _payments(path: Path, tickers: list[str]) -> pd.DataFrame:
         WHERE last_cum BETWEEN papers.first::DATE AND papers.last::DATE
         GROUP BY ALL ORDER BY ALL
     """
+
     with duckdb.connect() as connection:
         connection.register("papers", papers)
         return connection.execute(sql, [str(path)]).df()

@@ -48,6 +48,7 @@ def _doubts(events: pd.DataFrame, quoted: Any) -> Iterator[EventFinding]:
     for event, has_quotes in zip(events.to_dict("records"), quoted, strict=True):
         facts = json.loads(event["evidence"])
         published = f"{event['label']} of {facts.get('published', facts.get('value')):g}"
+
         if event["state"] == "contradicted":
             text = f"{published} is announced, and the price {_price(facts)}does not show it"
             yield EventFinding("event_contradicted", event["ticker"], event["date"], text)
